@@ -1,0 +1,158 @@
+package emu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// DefaultBudget bounds a call that names no budget of its own: a loop that
+// never ends is an error, not a hang.
+const DefaultBudget = 1 << 40
+
+// MaxArgs is how many arguments a call passes, all in registers (AAPCS64
+// x0..x7).
+const MaxArgs = 8
+
+// recentOnError is how many instructions a CallError shows.
+const recentOnError = 8
+
+// ErrBudget: the function did not return within its instruction budget.
+var ErrBudget = errors.New("instruction budget used up")
+
+// CallOptions say how a guest function is called; the zero value will do.
+type CallOptions struct {
+	// Budget is how many instructions may execute, gates' own calls not
+	// counted; 0 means DefaultBudget.
+	Budget uint64
+
+	// OnStep, when set, makes the call run one instruction at a time and is
+	// called after each with the registers as they were before it.
+	OnStep func(cpu CPU, before *Regs)
+}
+
+// Result is what a call gave.
+type Result struct {
+	X0    uint64
+	Count uint64 // instructions executed on the CPU, nested calls included
+}
+
+// CallError is a call that did not return. It unwraps to what ended it: a
+// *Fault, ErrBudget, a gate's error, or the context's.
+type CallError struct {
+	Addr   uint64   // the function called
+	Exit   Exit     // where and why the CPU stopped
+	Regs   Regs     // as they were then
+	Recent []uint64 // the instructions executed last, oldest first
+	Err    error
+}
+
+func (e *CallError) Error() string { return fmt.Sprintf("call of %#x: %v", e.Addr, e.Err) }
+
+func (e *CallError) Unwrap() error { return e.Err }
+
+// ExitError is guest code that ended in something no gate serves: an
+// undefined instruction or an exception.
+type ExitError struct{ Exit Exit }
+
+func (e *ExitError) Error() string { return e.Exit.String() }
+
+// Caller calls guest functions on a CPU and serves the gates they reach.
+type Caller struct {
+	Gates *Gates
+}
+
+// Call runs the function at addr on cpu, on the stack that SP names, until it
+// returns. The registers are the CPU's own again afterwards, whatever
+// happened; a gate may therefore Call on the CPU that reached it. More than
+// MaxArgs arguments are refused with E2BIG.
+func (c *Caller) Call(ctx context.Context, cpu CPU, opts *CallOptions, addr uint64, args ...uint64) (Result, error) {
+	if len(args) > MaxArgs {
+		return Result{}, fmt.Errorf("call of %#x: %d arguments, at most %d are passed: %w", addr, len(args), MaxArgs, unix.E2BIG)
+	}
+	if opts == nil {
+		opts = &CallOptions{}
+	}
+	regs := cpu.Regs()
+	saved := *regs
+	defer func() { *regs = saved }()
+
+	copy(regs.X[:], args)
+	clear(regs.X[len(args):MaxArgs])
+	regs.X[30] = ReturnGate
+	regs.PC = addr
+	regs.SP &^= 15
+	start := cpu.Count()
+	exit, err := c.run(ctx, cpu, opts)
+	if err != nil {
+		return Result{Count: cpu.Count() - start}, &CallError{Addr: addr, Exit: exit, Regs: *regs, Recent: cpu.Recent(recentOnError), Err: err}
+	}
+	return Result{X0: regs.X[0], Count: cpu.Count() - start}, nil
+}
+
+// run executes until ReturnGate, serving the gates on the way.
+func (c *Caller) run(ctx context.Context, cpu CPU, opts *CallOptions) (Exit, error) {
+	left := opts.Budget
+	if left == 0 {
+		left = DefaultBudget
+	}
+	regs := cpu.Regs()
+	for {
+		before := cpu.Count()
+		exit, err := c.resume(ctx, cpu, opts, left)
+		if err != nil {
+			return exit, err
+		}
+		left -= min(left, cpu.Count()-before)
+		switch exit.Reason {
+		case ExitGate:
+			if exit.PC == ReturnGate {
+				return exit, nil
+			}
+			if err := c.serve(cpu, exit.PC); err != nil {
+				return exit, err
+			}
+		case ExitBudget:
+			if left == 0 {
+				return exit, fmt.Errorf("at %#x: %w", regs.PC, ErrBudget)
+			}
+		case ExitFault:
+			return exit, exit.Fault
+		default:
+			return exit, &ExitError{exit}
+		}
+	}
+}
+
+func (c *Caller) resume(ctx context.Context, cpu CPU, opts *CallOptions, budget uint64) (Exit, error) {
+	if opts.OnStep == nil {
+		return cpu.Run(ctx, budget)
+	}
+	if err := ctx.Err(); err != nil {
+		return Exit{PC: cpu.Regs().PC}, err
+	}
+	before := *cpu.Regs()
+	exit, err := cpu.Step()
+	if err == nil && exit.Reason == ExitBudget {
+		opts.OnStep(cpu, &before)
+	}
+	return exit, err
+}
+
+// serve calls the gate at pc and returns to its caller in the guest.
+func (c *Caller) serve(cpu CPU, pc uint64) error {
+	g, ok := c.Gates.at(pc)
+	if !ok {
+		return &Fault{Addr: pc, Access: Fetch, Kind: Unmapped, PC: pc}
+	}
+	regs := cpu.Regs()
+	ret := regs.X[30]
+	x0, err := g.fn(cpu, [8]uint64(regs.X[:8]))
+	if err != nil {
+		return fmt.Errorf("%s: %w", g.name, err)
+	}
+	regs.X[0], regs.PC = x0, ret
+	return nil
+}

@@ -1,0 +1,125 @@
+package emu
+
+import (
+	"encoding/binary"
+	"fmt"
+	"sort"
+
+	"golang.org/x/sys/unix"
+)
+
+// heapAlign is the alignment and granule of heap objects.
+const heapAlign = 16
+
+// Freed words hold poison: the kernel's POISON_POINTER_DELTA with the object's
+// place in the heap, so that a pointer taken from freed memory faults and the
+// fault's address names the object (include/linux/poison.h).
+const (
+	poisonTag   = 0xdead << 48
+	poisonMask  = 0xffff << 48
+	poisonShift = 16 // low bits are left for the offset of the faulting access
+)
+
+// Object is one allocation.
+type Object struct {
+	Name  string
+	Addr  uint64
+	Size  uint64
+	Freed bool
+}
+
+// Heap hands out zeroed memory of one region and poisons what is freed. Freed
+// memory is reused only when the rest is used up, oldest first. It is not safe
+// for use from several goroutines.
+type Heap struct {
+	mem        *Memory
+	base, size uint64
+	next       uint64   // where untouched memory begins
+	objects    []Object // in address order
+	freed      []int    // indexes into objects, oldest first
+}
+
+// NewHeap makes a heap of a region of mem.
+func NewHeap(mem *Memory, r *Region) *Heap {
+	return &Heap{mem: mem, base: r.Base, size: r.Size, next: r.Base}
+}
+
+// Alloc returns the address of size zeroed bytes, 16-byte aligned; ENOMEM when
+// there is no room.
+func (h *Heap) Alloc(name string, size uint64) (uint64, error) {
+	room := (max(size, 1) + heapAlign - 1) &^ (heapAlign - 1)
+	if size > h.size || room > h.base+h.size-h.next {
+		return h.reuse(name, size)
+	}
+	addr := h.next
+	h.next += room
+	h.objects = append(h.objects, Object{Name: name, Addr: addr, Size: size})
+	return addr, nil
+}
+
+// reuse takes the oldest freed object that is large enough.
+func (h *Heap) reuse(name string, size uint64) (uint64, error) {
+	for i, n := range h.freed {
+		o := &h.objects[n]
+		if o.room(h) < size {
+			continue
+		}
+		h.freed = append(h.freed[:i], h.freed[i+1:]...)
+		*o = Object{Name: name, Addr: o.Addr, Size: size}
+		return o.Addr, h.mem.Write(o.Addr, make([]byte, o.room(h)))
+	}
+	return 0, fmt.Errorf("heap: %s, %d bytes: %w", name, size, unix.ENOMEM)
+}
+
+// room is what the object can hold: up to the next object.
+func (o *Object) room(h *Heap) uint64 {
+	i := sort.Search(len(h.objects), func(i int) bool { return h.objects[i].Addr > o.Addr })
+	if i == len(h.objects) {
+		return h.next - o.Addr
+	}
+	return h.objects[i].Addr - o.Addr
+}
+
+// Free poisons the object at addr; EINVAL when addr is no live object's.
+func (h *Heap) Free(addr uint64) error {
+	i, ok := h.find(addr)
+	if !ok || h.objects[i].Addr != addr || h.objects[i].Freed {
+		return fmt.Errorf("heap: free of %#x, which is no live object: %w", addr, unix.EINVAL)
+	}
+	o := &h.objects[i]
+	o.Freed = true
+	h.freed = append(h.freed, i)
+	p := make([]byte, o.room(h))
+	for j := 0; j < len(p); j += 8 {
+		binary.LittleEndian.PutUint64(p[j:], h.poison(addr))
+	}
+	return h.mem.Write(addr, p)
+}
+
+func (h *Heap) poison(addr uint64) uint64 {
+	return poisonTag | (addr-h.base)/heapAlign<<poisonShift
+}
+
+// find returns the object that holds addr.
+func (h *Heap) find(addr uint64) (int, bool) {
+	i := sort.Search(len(h.objects), func(i int) bool { return h.objects[i].Addr > addr }) - 1
+	return i, i >= 0 && addr-h.objects[i].Addr < max(h.objects[i].Size, 1)
+}
+
+// Lookup returns the object, live or freed, that holds addr.
+func (h *Heap) Lookup(addr uint64) (Object, bool) {
+	i, ok := h.find(addr)
+	if !ok {
+		return Object{}, false
+	}
+	return h.objects[i], true
+}
+
+// Poisoned returns the freed object from which addr was taken, if addr is
+// poison plus a small offset.
+func (h *Heap) Poisoned(addr uint64) (Object, bool) {
+	if addr&poisonMask != poisonTag {
+		return Object{}, false
+	}
+	return h.Lookup(h.base + (addr&^uint64(poisonMask))>>poisonShift*heapAlign)
+}

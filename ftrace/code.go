@@ -1,0 +1,150 @@
+package ftrace
+
+// command says what to change: FTRACE_UPDATE_CALLS and its kin in
+// include/linux/ftrace.h.
+type command uint8
+
+const (
+	updateCalls     command = 1 << iota // patch every record that differs from what it ought to be
+	disableCalls                        // make every enabled record a NOP
+	updateTraceFunc                     // change what the shared trampoline calls
+)
+
+// runUpdate is ftrace_modify_all_code. arm64 does not stop the machine for it:
+// sites change one by one under running CPUs.
+func (r *Registry) runUpdate(cmd command) {
+	if cmd&updateTraceFunc != 0 && !r.switchFunc(r.code.ListFunc) {
+		// The list function filters for every ops, so it is right while some
+		// sites are old and some new.
+		return
+	}
+	switch {
+	case cmd&updateCalls != 0:
+		r.replaceCode(true)
+	case cmd&disableCalls != 0:
+		r.replaceCode(false)
+	}
+	if cmd&updateTraceFunc != 0 && r.traceFunc != r.code.ListFunc {
+		// The new ops must be seen before the function that is called with it.
+		r.mem.set64(r.code.FunctionTraceOp, r.setTraceOp)
+		r.mem.WriteBarrier()
+		r.mem.SyncCPUs()
+		r.switchFunc(r.traceFunc)
+	}
+}
+
+// switchFunc is update_ftrace_func.
+func (r *Registry) switchFunc(fn uint64) bool {
+	if fn == r.calledFunc {
+		return true
+	}
+	r.calledFunc = fn
+	if err := r.updateTraceFunc(fn); err != nil {
+		r.warn("ftrace_call can't be made to call %s: %v", r.sym(fn), err)
+		return false
+	}
+	return true
+}
+
+// replaceCode is ftrace_replace_code. The walk ends at the first record that
+// can't be patched, which is the end of ftrace.
+func (r *Registry) replaceCode(enable bool) {
+	if r.disabled {
+		return
+	}
+	for i := range r.records {
+		rec := &r.records[i]
+		if rec.skip() {
+			continue
+		}
+		if typ, err := r.replaceRecord(rec, enable); err != nil {
+			r.reportBug(typ, err, rec)
+			return
+		}
+	}
+}
+
+// replaceRecord is __ftrace_replace_code.
+func (r *Registry) replaceRecord(rec *Record, enable bool) (bugType, error) {
+	act, flags := r.prof.check(rec.Flags, enable)
+	if act == ignore {
+		return bugUnknown, nil
+	}
+	// Both addresses depend on the flags as they were, the literal's ops on the
+	// flags as they will be.
+	addr, old := r.newAddr(rec), r.currentAddr(rec)
+	rec.Flags = flags
+	switch act {
+	case makeCall:
+		return bugCall, r.makeCall(rec, addr)
+	case modifyCall:
+		return bugUpdate, r.modifyCall(rec, old, addr)
+	default:
+		return bugNop, r.makeNop(rec, old)
+	}
+}
+
+// newAddr is ftrace_get_addr_new: what the site's wishes ask it to call.
+func (r *Registry) newAddr(rec *Record) uint64 {
+	if rec.is(RecDirect) && r.prof.count(rec.Flags) == 1 {
+		if addr := r.directOf(rec.IP); addr != 0 {
+			return addr
+		}
+		r.printk("WARNING: no direct call for " + r.sym(rec.IP))
+	}
+	if rec.is(RecTramp) {
+		for _, o := range r.list {
+			if o.hash.match(rec.IP) {
+				if o.trampoline != 0 {
+					return o.trampoline
+				}
+				break
+			}
+		}
+		r.warn("Bad trampoline accounting at: %#x (%s) (%x)", rec.IP, r.sym(rec.IP), rec.Flags)
+	}
+	return r.code.Caller
+}
+
+// currentAddr is ftrace_get_addr_curr: what the site calls now.
+func (r *Registry) currentAddr(rec *Record) uint64 {
+	if rec.is(RecDirectEn) {
+		if addr := r.directOf(rec.IP); addr != 0 {
+			return addr
+		}
+		r.printk("WARNING: no direct call for " + r.sym(rec.IP))
+	}
+	if rec.is(RecTrampEn) {
+		if o := r.currentTrampolineOps(rec.IP); o != nil {
+			return o.trampoline
+		}
+		r.warn("Bad trampoline accounting at: %#x (%s)", rec.IP, r.sym(rec.IP))
+	}
+	return r.code.Caller
+}
+
+func (r *Registry) directOf(ip uint64) uint64 {
+	if e := r.direct.lookup(ip); e != nil {
+		return e.direct
+	}
+	return 0
+}
+
+// selectFunc is update_ftrace_function: what the shared trampoline ought to
+// call, and with which ops. It is worked out with CALL_OPS too, as in Linux.
+func (r *Registry) selectFunc() {
+	var fn uint64
+	switch len(r.list) {
+	case 0:
+		r.setTraceOp, fn = r.code.ListEnd, r.code.Stub
+	case 1:
+		o := r.list[0]
+		r.setTraceOp, fn = o.addr, r.opsFunc(o)
+		if o.is(OpsDynamic | OpsRCU) {
+			fn = r.code.ListFunc // ftrace_ops_get_list_func
+		}
+	default:
+		r.setTraceOp, fn = r.code.ListEnd, r.code.ListFunc
+	}
+	r.traceFunc = fn
+}

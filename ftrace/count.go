@@ -1,0 +1,165 @@
+package ftrace
+
+import "fmt"
+
+// count is __ftrace_hash_rec_update: it adds the ops to the records it
+// matches, or takes it away, and reports whether any of them needs patching.
+// An ops that is not ENABLED counts nowhere.
+func (r *Registry) count(o *Ops, inc bool) (update bool) {
+	if !o.is(OpsEnabled) {
+		return false
+	}
+	h := o.hash
+	all := h.filter.empty()
+	matched := 0
+	for i := range r.records {
+		rec := &r.records[i]
+		if rec.skip() || !h.match(rec.IP) {
+			continue
+		}
+		if inc {
+			if !r.countIn(rec, o) {
+				return false
+			}
+		} else if !r.countOut(rec, o) {
+			return false
+		}
+		if r.callOps && r.prof.count(rec.Flags) == 1 && r.callable(rec, o, inc) {
+			rec.Flags |= RecCallOps
+		} else {
+			rec.Flags &^= r.prof.ifCallOps(RecCallOps)
+		}
+		if act, _ := r.prof.check(rec.Flags, true); act != ignore {
+			update = true
+		}
+		if matched++; !all && matched == h.filter.count {
+			break
+		}
+	}
+	return update
+}
+
+// callable says whether the one ops counted at a site may be called by it, with
+// nothing in between. Linux asks the ops that comes or goes, which is the wrong
+// one when it goes; FixCallOps asks the one that stays.
+func (r *Registry) callable(rec *Record, o *Ops, inc bool) bool {
+	if !inc && r.fixCallOps {
+		o = r.uniqueOps(rec.IP, o)
+	}
+	return o != nil && r.opsFunc(o) == o.fn
+}
+
+// opsFunc is ftrace_ops_get_func: what calls the ops' func with the protection
+// it asks for.
+func (r *Registry) opsFunc(o *Ops) uint64 {
+	if o.is(OpsRecursion | OpsRCU) {
+		return r.code.AssistFunc
+	}
+	return o.fn
+}
+
+func (r *Registry) countIn(rec *Record, o *Ops) bool {
+	rec.Flags++
+	n := r.prof.count(rec.Flags)
+	if n == int(r.prof.refMax()) {
+		r.warn("count of %s is at its limit", r.sym(rec.IP))
+		return false
+	}
+	if o.is(OpsDirect) {
+		rec.Flags |= RecDirect
+	}
+	rec.set(RecTramp, n == 1 && o.trampoline != 0)
+	if o.is(OpsSaveRegs) {
+		rec.Flags |= RecRegs
+	}
+	return true
+}
+
+func (r *Registry) countOut(rec *Record, o *Ops) bool {
+	if r.prof.count(rec.Flags) == 0 {
+		r.warn("count of %s would fall below 0", r.sym(rec.IP))
+		return false
+	}
+	rec.Flags--
+	n := r.prof.count(rec.Flags)
+	if o.is(OpsDirect) {
+		rec.Flags &^= RecDirect
+	}
+	if n > 0 && rec.is(RecRegs) && o.is(OpsSaveRegs) && !r.wantsRegs(rec.IP) {
+		rec.Flags &^= RecRegs
+	}
+	rec.set(RecTramp, n == 1 && r.trampolineOps(rec.IP, o) != nil)
+	return true
+}
+
+func (r *Record) set(f RecFlags, on bool) {
+	if on {
+		r.Flags |= f
+	} else {
+		r.Flags &^= f
+	}
+}
+
+// wantsRegs is test_rec_ops_needs_regs.
+func (r *Registry) wantsRegs(ip uint64) bool {
+	for _, o := range r.list {
+		if o.is(OpsSaveRegs) && o.hash.match(ip) {
+			return true
+		}
+	}
+	return false
+}
+
+// uniqueOps is ftrace_find_unique_ops: the one listed ops that matches ip, or
+// nil where there are none or several. except is passed over.
+func (r *Registry) uniqueOps(ip uint64, except *Ops) *Ops {
+	var found *Ops
+	for _, o := range r.list {
+		if o == except || !o.hash.match(ip) {
+			continue
+		}
+		if found != nil {
+			return nil
+		}
+		found = o
+	}
+	return found
+}
+
+// trampolineOps is ftrace_find_tramp_ops_any_other: the first listed ops that
+// matches ip and has a trampoline. except is passed over.
+func (r *Registry) trampolineOps(ip uint64, except *Ops) *Ops {
+	for _, o := range r.list {
+		if o != except && o.trampoline != 0 && o.hash.match(ip) {
+			return o
+		}
+	}
+	return nil
+}
+
+// currentTrampolineOps is ftrace_find_tramp_ops_curr: whose trampoline a site
+// calls while a change is under way.
+func (r *Registry) currentTrampolineOps(ip uint64) *Ops {
+	if r.removed != nil && r.removed.oldHash.match(ip) {
+		return r.removed
+	}
+	for _, o := range r.list {
+		if o.trampoline == 0 || o.is(OpsAdding) {
+			continue
+		}
+		h := &o.hash
+		if o.is(OpsModifying) {
+			h = &o.oldHash
+		}
+		if h.match(ip) {
+			return o
+		}
+	}
+	return nil
+}
+
+// warn is FTRACE_WARN_ON with a broken invariant: the end of ftrace.
+func (r *Registry) warn(format string, args ...any) {
+	r.printk("WARNING: " + fmt.Sprintf(format, args...))
+	r.kill()
+}

@@ -1,0 +1,169 @@
+package ftrace
+
+import (
+	"fmt"
+	"math/bits"
+
+	"golang.org/x/sys/unix"
+)
+
+// Direct calls: code of a caller's own in the place of the tracer. A site alone
+// with such an ops calls the code by its BL where that reaches, and through
+// ftrace_caller, which finds the address in the ops, where it does not.
+
+// RegisterDirect is register_ftrace_direct: the ops, made by NewDirectOps and
+// given a filter, has its sites call addr. On entry there x9 holds the LR to
+// restore and x30 the address to resume at. EINVAL for an ops that is not one
+// of these, is registered or has no filter, EBUSY where a site has a direct
+// call already, EOPNOTSUPP without CALL_OPS or in a kernel without direct_call.
+func (r *Registry) RegisterDirect(o *Ops, addr uint64) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.usable(o); err != nil {
+		return fmt.Errorf("register direct: %w", err)
+	}
+	return r.done("register direct "+o.Name, r.registerDirectLocked(o, addr))
+}
+
+// NewDirectOps makes an ops for RegisterDirect: one without a func.
+func (r *Registry) NewDirectOps(name string) (*Ops, error) {
+	o, err := r.NewOps(name, r.code.Stub, 0, 0)
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.setFunc(o, 0)
+	return o, r.mem.take()
+}
+
+func (r *Registry) registerDirectLocked(o *Ops, addr uint64) error {
+	switch {
+	case !r.callOps || r.layout.Ops.DirectCall == Absent:
+		return fmt.Errorf("direct calls need CALL_OPS and ops with direct_call: %w", unix.EOPNOTSUPP)
+	case o.fn != 0 || o.trampoline != 0:
+		return fmt.Errorf("it has a func or a trampoline: %w", unix.EINVAL)
+	case !o.is(OpsInitialized) || o.is(OpsEnabled):
+		return fmt.Errorf("it has no filter or is registered: %w", unix.EINVAL)
+	case o.hash.filter.empty():
+		return fmt.Errorf("its filter is empty: %w", unix.EINVAL)
+	}
+	var busy uint64
+	o.hash.filter.each(func(e entry) {
+		if r.directOf(e.ip) != 0 {
+			busy = e.ip
+		}
+	})
+	if busy != 0 {
+		return fmt.Errorf("%s has a direct call already: %w", r.sym(busy), unix.EBUSY)
+	}
+	n := o.hash.filter.count
+	if r.direct != nil {
+		n += r.direct.count
+	}
+	table := newHash(min(uint(bits.Len(uint(n))), hashMaxBits))
+	r.direct.each(table.add)
+	o.hash.filter.each(func(e entry) { table.add(entry{ip: e.ip, direct: addr}) })
+	r.direct = table
+
+	r.setFunc(o, r.code.CallDirectFuncs)
+	r.setFlags(o, OpsDirect) // drops INITIALIZED too; the hashes stay
+	r.setTrampoline(o, r.code.Caller)
+	r.setDirectCall(o, addr)
+	if err := r.registerLocked(o); err != nil {
+		r.resetDirect(o, addr)
+		return err
+	}
+	return nil
+}
+
+// resetDirect is reset_direct.
+func (r *Registry) resetDirect(o *Ops, addr uint64) {
+	o.hash.filter.each(func(e entry) {
+		if r.directOf(e.ip) == addr {
+			r.direct.remove(e.ip)
+		}
+	})
+	r.setFunc(o, 0)
+	r.setTrampoline(o, 0)
+}
+
+// UnregisterDirect is unregister_ftrace_direct. A wrong addr leaves the sites'
+// entries behind, which are then busy for ever, as in Linux.
+func (r *Registry) UnregisterDirect(o *Ops, addr uint64) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.directRegistered(o); err != nil {
+		return fmt.Errorf("unregister direct: %w", err)
+	}
+	err := r.unregisterLocked(o)
+	r.resetDirect(o, addr)
+	return r.done("unregister direct "+o.Name, err)
+}
+
+func (r *Registry) directRegistered(o *Ops) error {
+	if err := r.usable(o); err != nil {
+		return err
+	}
+	if !o.is(OpsInitialized) || !o.is(OpsDirect) || !o.is(OpsEnabled) {
+		return fmt.Errorf("%s is no registered direct ops: %w", o.Name, unix.EINVAL)
+	}
+	return nil
+}
+
+// ModifyDirect is modify_ftrace_direct: the ops' sites call addr from now on.
+// While it changes, a stub ops makes every site go through the list function.
+func (r *Registry) ModifyDirect(o *Ops, addr uint64) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.directRegistered(o); err != nil {
+		return fmt.Errorf("modify direct: %w", err)
+	}
+	return r.done("modify direct "+o.Name, r.modifyDirectLocked(o, addr))
+}
+
+func (r *Registry) modifyDirectLocked(o *Ops, addr uint64) error {
+	tmp, err := r.coreOps("tmp_ops", r.code.Stub, OpsStub)
+	if err != nil {
+		return err
+	}
+	r.initOps(tmp)
+	tmp.hash = o.hash
+	r.mem.set64(tmp.addr+uint64(r.layout.Ops.FuncHash), o.addr+uint64(r.layout.Ops.LocalHash))
+	r.setDirectCall(tmp, addr)
+	if err := r.registerLocked(tmp); err != nil {
+		return err
+	}
+	err = r.ipModifyUpdate(o, o.hash.filter, o.hash.filter, true)
+	if err == nil {
+		o.hash.filter.each(func(e entry) {
+			if d := r.direct.lookup(e.ip); d != nil {
+				d.direct = addr
+			}
+		})
+		r.setDirectCall(o, addr)
+	}
+	if gone := r.unregisterLocked(tmp); err == nil {
+		err = gone
+	}
+	return err
+}
+
+// coreOps makes, or makes anew, an ops that lies in the kernel's own data.
+func (r *Registry) coreOps(name string, fn uint64, flags OpsFlag) (*Ops, error) {
+	for _, o := range r.all {
+		if o.core && o.Name == name {
+			r.setFlags(o, flags)
+			return o, nil
+		}
+	}
+	addr, err := r.k.Heap.Alloc(name, uint64(r.layout.Ops.Size))
+	if err != nil {
+		return nil, err
+	}
+	o := &Ops{Name: name, addr: addr, core: true}
+	r.all[addr] = o
+	r.setFunc(o, fn)
+	r.setFlags(o, flags)
+	return o, nil
+}

@@ -1,0 +1,258 @@
+package ftrace
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+type filterKind uint8
+
+const (
+	filterHash filterKind = iota
+	notraceHash
+)
+
+func (k filterKind) String() string {
+	if k == notraceHash {
+		return "notrace"
+	}
+	return "filter"
+}
+
+// SetFilter is ftrace_set_filter: it adds the functions that the pattern
+// matches to the ops' filter, or takes them out when the pattern begins with
+// "!"; with reset the filter is emptied first. Patterns are those of
+// set_ftrace_filter: a name, abc*, *abc, *abc*, a glob with ? [a-z] \c, or a
+// number (the place in available_filter_functions, with C's number prefixes).
+// An empty filter stands for every function. EINVAL when nothing matches; the
+// filter is then as it was.
+func (r *Registry) SetFilter(o *Ops, pat string, reset bool) error {
+	return r.setPattern(o, filterHash, pat, reset)
+}
+
+// SetNotrace is ftrace_set_notrace: SetFilter for the functions to leave out.
+func (r *Registry) SetNotrace(o *Ops, pat string, reset bool) error {
+	return r.setPattern(o, notraceHash, pat, reset)
+}
+
+// ResetFilter empties the ops' filter: it then wants every function.
+func (r *Registry) ResetFilter(o *Ops) error {
+	return r.setHash(o, filterHash, true, func(*hash) error { return nil })
+}
+
+// ResetNotrace empties what the ops leaves out.
+func (r *Registry) ResetNotrace(o *Ops) error {
+	return r.setHash(o, notraceHash, true, func(*hash) error { return nil })
+}
+
+// SetFilterIP is ftrace_set_filter_ip: it adds the call site at ip (or of the
+// function that begins there) to the filter, or removes it. EINVAL where there
+// is no site, ENOENT for a removal of what is not in the filter.
+func (r *Registry) SetFilterIP(o *Ops, ip uint64, remove, reset bool) error {
+	return r.SetFilterIPs(o, []uint64{ip}, remove, reset)
+}
+
+// SetFilterIPs is ftrace_set_filter_ips: all of them, or none on an error.
+func (r *Registry) SetFilterIPs(o *Ops, ips []uint64, remove, reset bool) error {
+	return r.setHash(o, filterHash, reset, func(h *hash) error {
+		for _, ip := range ips {
+			if err := r.editIP(h, ip, remove); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// editIP is __ftrace_match_addr.
+func (r *Registry) editIP(h *hash, ip uint64, remove bool) error {
+	site := r.location(ip)
+	switch {
+	case site == 0:
+		return fmt.Errorf("%s is no call site: %w", r.sym(ip), unix.EINVAL)
+	case remove && !h.remove(site):
+		return fmt.Errorf("%s is not in the filter: %w", r.sym(site), unix.ENOENT)
+	case !remove && !h.has(site):
+		h.add(entry{ip: site})
+	}
+	return nil
+}
+
+func (r *Registry) setPattern(o *Ops, kind filterKind, pat string, reset bool) error {
+	return r.setHash(o, kind, reset, func(h *hash) error {
+		if !r.matchRecords(h, parsePattern(pat)) {
+			return fmt.Errorf("%s %q matches no function: %w", kind, pat, unix.EINVAL)
+		}
+		return nil
+	})
+}
+
+// matchRecords is match_records: whether anything matched.
+func (r *Registry) matchRecords(h *hash, p pattern) bool {
+	if p.kind == matchIndex {
+		i, err := strconv.ParseUint(cNumber(p.text), 0, 63)
+		if err != nil || i == 0 || i > uint64(len(r.records)) {
+			return false
+		}
+		enterRecord(h, &r.records[i-1], p.remove)
+		return true
+	}
+	found := false
+	for i := range r.records {
+		rec := &r.records[i]
+		if rec.is(RecDisabled) {
+			continue
+		}
+		if name, _, ok := r.k.Symbols.FormatName(rec.IP); ok && p.match(name) {
+			enterRecord(h, rec, p.remove)
+			found = true
+		}
+	}
+	return found
+}
+
+// cNumber leaves to strconv only what kstrtoul knows too: no underscores, no
+// 0b and 0o prefixes.
+func cNumber(s string) string {
+	for i, c := range []byte(s) {
+		hex := len(s) > 1 && s[0] == '0' && s[1]|0x20 == 'x'
+		if c >= '0' && c <= '9' || hex && (i == 1 || c|0x20 >= 'a' && c|0x20 <= 'f') {
+			continue
+		}
+		return ""
+	}
+	return s
+}
+
+// enterRecord is enter_record.
+func enterRecord(h *hash, rec *Record, remove bool) {
+	switch {
+	case remove:
+		h.remove(rec.IP)
+	case !h.has(rec.IP):
+		h.add(entry{ip: rec.IP})
+	}
+}
+
+// setHash is ftrace_set_hash: edit works on a copy, which replaces the ops'
+// hash only when all of it succeeded.
+func (r *Registry) setHash(o *Ops, kind filterKind, reset bool, edit func(*hash) error) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.usable(o); err != nil {
+		return fmt.Errorf("set %s: %w", kind, err)
+	}
+	r.initOps(o)
+	if r.disabled {
+		return r.done(fmt.Sprintf("set %s of %s", kind, o.Name), r.dead())
+	}
+	work := newHash(hashDefaultBits)
+	if !reset {
+		work = o.hashOf(kind).clone()
+	}
+	err := edit(work)
+	if err == nil {
+		err = r.moveHash(o, kind, work)
+	}
+	return r.done(fmt.Sprintf("set %s of %s", kind, o.Name), err)
+}
+
+func (o *Ops) hashOf(kind filterKind) *hash {
+	if kind == notraceHash {
+		return o.hash.notrace
+	}
+	return o.hash.filter
+}
+
+// moveHash is ftrace_hash_move_and_update_ops: a working copy becomes the ops'
+// hash, and sites follow when the ops is live.
+func (r *Registry) moveHash(o *Ops, kind filterKind, work *hash) error {
+	if o.is(OpsIPModify) && kind == notraceHash {
+		return fmt.Errorf("notrace on an IPMODIFY ops: %w", unix.EINVAL)
+	}
+	fresh, err := r.commit(fmt.Sprintf("%s hash of %s", kind, o.Name), work)
+	if err != nil {
+		return err
+	}
+	if kind == filterHash {
+		if err := r.ipModifyUpdate(o, o.hash.filter, fresh, false); err != nil {
+			return errors.Join(err, r.discard(fresh))
+		}
+	}
+	old := o.hash
+	// Counted out by the old hash, in by the new: a record in both may pass
+	// through 0 without being patched.
+	r.count(o, false)
+	if kind == notraceHash {
+		o.hash.notrace = fresh
+	} else {
+		o.hash.filter = fresh
+	}
+	r.mem.publish(r.hashSlot(o, kind), fresh.addr)
+	r.count(o, true)
+
+	if r.enabled != 0 && o.is(OpsEnabled) {
+		r.addFlags(o, OpsModifying)
+		r.setOldHash(o, old)
+		r.runUpdate(updateCalls)
+		r.setOldHash(o, hashes{})
+		r.dropFlags(o, OpsModifying)
+	}
+	gone := old.filter
+	if kind == notraceHash {
+		gone = old.notrace
+	}
+	r.grace.CallRCU(func() { r.discard(gone) })
+	if r.disabled {
+		return r.dead()
+	}
+	return nil
+}
+
+// commit puts a working copy into emulated memory.
+func (r *Registry) commit(name string, work *hash) (*hash, error) {
+	h := work.shrink()
+	if h == nil {
+		return r.emptyHash, nil
+	}
+	addr, err := r.k.Heap.Alloc(name, h.size(r.layout))
+	if err != nil {
+		return nil, err
+	}
+	h.addr = addr
+	if err := r.mem.Write(addr, h.image(r.layout, addr)); err != nil {
+		return nil, err
+	}
+	return h, nil
+}
+
+// discard is free_ftrace_hash.
+func (r *Registry) discard(h *hash) error {
+	if h == nil || h == r.emptyHash {
+		return nil
+	}
+	return r.k.Heap.Free(h.addr)
+}
+
+// FreeFilter is ftrace_free_filter: it frees both hashes of an ops that is not
+// registered any more. EBUSY where it still is: Linux would leave it with
+// freed hashes.
+func (r *Registry) FreeFilter(o *Ops) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.usable(o); err != nil {
+		return fmt.Errorf("free filter: %w", err)
+	}
+	if o.is(OpsEnabled) {
+		return fmt.Errorf("free filter of %s, which is registered: %w", o.Name, unix.EBUSY)
+	}
+	r.initOps(o)
+	err := errors.Join(r.discard(o.hash.filter), r.discard(o.hash.notrace))
+	o.hash = hashes{}
+	r.mem.set64(r.hashSlot(o, filterHash), 0)
+	r.mem.set64(r.hashSlot(o, notraceHash), 0)
+	return r.done("free filter of "+o.Name, err)
+}

@@ -1,0 +1,116 @@
+package ftrace
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// The control files' text, byte for byte as Linux prints it (t_show in
+// kernel/trace/ftrace.c).
+
+// WriteAvailable writes available_filter_functions; with addrs,
+// available_filter_functions_addrs, each name after its site's address.
+func (r *Registry) WriteAvailable(w io.Writer, addrs bool) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.disabled {
+		return r.dead()
+	}
+	b := bufio.NewWriter(w)
+	for i := range r.records {
+		if addrs {
+			fmt.Fprintf(b, "%x ", r.records[i].IP)
+		}
+		b.WriteString(r.siteName(r.records[i].IP))
+		b.WriteByte('\n')
+	}
+	return b.Flush()
+}
+
+// WriteEnabled writes enabled_functions. It is empty once ftrace is dead.
+func (r *Registry) WriteEnabled(w io.Writer) error { return r.writeRecords(w, RecEnabled) }
+
+// WriteTouched writes touched_functions: the sites that were ever enabled.
+// Profiles before 6.12 have no such file, and print nothing.
+func (r *Registry) WriteTouched(w io.Writer) error {
+	return r.writeRecords(w, r.prof.history&RecTouched)
+}
+
+func (r *Registry) writeRecords(w io.Writer, with RecFlags) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	b := bufio.NewWriter(w)
+	for i := range r.records {
+		if rec := &r.records[i]; rec.is(with) && !r.disabled {
+			b.WriteString(r.formatRecord(rec))
+		}
+	}
+	return b.Flush()
+}
+
+func (r *Registry) formatRecord(rec *Record) string {
+	var b strings.Builder
+	callOps := r.prof.ifCallOps(rec.Flags)
+	fmt.Fprintf(&b, "%s (%d)%s%s%s", r.siteName(rec.IP), r.prof.count(rec.Flags),
+		letter(rec.is(RecRegs), " R"), letter(rec.is(RecIPModify), " I"), letter(rec.is(RecDirect), " D"))
+	if r.prof.callOps {
+		b.WriteString(letter(callOps&RecCallOps != 0, " O"))
+	}
+	if r.prof.history != 0 {
+		b.WriteString(letter(rec.is(RecModified), " M") + " ")
+	}
+	b.WriteString(r.trampolines(rec))
+	if callOps&RecCallOpsEn != 0 {
+		if o := r.uniqueOps(rec.IP, nil); o != nil {
+			fmt.Fprintf(&b, "\tops: %s (%s)", r.sym(o.addr), r.sym(o.fn))
+		} else {
+			b.WriteString("\tops: ERROR!")
+		}
+	}
+	if rec.is(RecDirect) {
+		if addr := r.directOf(rec.IP); addr != 0 {
+			fmt.Fprintf(&b, "\n\tdirect-->%s", r.sym(addr))
+		}
+	}
+	b.WriteByte('\n')
+	return b.String()
+}
+
+// trampolines names what a site with TRAMP_EN calls.
+func (r *Registry) trampolines(rec *Record) string {
+	if !rec.is(RecTrampEn) {
+		return ""
+	}
+	var b strings.Builder
+	for _, o := range r.list {
+		if o.trampoline != 0 && o.hash.match(rec.IP) {
+			fmt.Fprintf(&b, "\ttramp: %s (%s)", r.sym(o.trampoline), r.sym(o.fn))
+		}
+	}
+	if b.Len() == 0 {
+		return "\ttramp: ERROR!"
+	}
+	return b.String()
+}
+
+// siteName is print_rec: the function's name and, in brackets, its module.
+func (r *Registry) siteName(ip uint64) string {
+	name, module, ok := r.k.Symbols.FormatName(ip)
+	if !ok {
+		return "__ftrace_invalid_address___0" // FTRACE_INVALID_FUNCTION
+	}
+	if module != "" {
+		name += " [" + module + "]"
+	}
+	return name
+}
+
+// letter is s, or as many spaces.
+func letter(on bool, s string) string {
+	if on {
+		return s
+	}
+	return strings.Repeat(" ", len(s))
+}

@@ -1,0 +1,139 @@
+package ftrace
+
+import (
+	"encoding/binary"
+	"math/bits"
+
+	"callops/kernelimage"
+)
+
+const (
+	hashDefaultBits = 10                 // FTRACE_HASH_DEFAULT_BITS: working copies
+	hashMaxBits     = 12                 // FTRACE_HASH_MAX_BITS
+	goldenRatio64   = 0x61C8864680B583EB // GOLDEN_RATIO_64, include/linux/hash.h
+)
+
+// entry is struct ftrace_func_entry.
+type entry struct{ ip, direct uint64 }
+
+// hash is struct ftrace_hash. A working copy lives in Go alone; commit makes
+// the copy that machine code reads, and from then on the hash does not change.
+// A nil hash is an empty one, as in Linux.
+type hash struct {
+	bits    uint
+	buckets [][]entry // each bucket's head is its last element
+	count   int
+	addr    uint64 // of the committed copy; 0 before, and for the empty hash
+}
+
+func newHash(bits uint) *hash {
+	return &hash{bits: bits, buckets: make([][]entry, 1<<bits)}
+}
+
+// hashIndex is hash_long: the bucket of ip in a table of 1<<bits.
+func hashIndex(ip uint64, bits uint) uint64 {
+	if bits == 0 {
+		return 0
+	}
+	return ip * goldenRatio64 >> (64 - bits)
+}
+
+// empty is ftrace_hash_empty: such a filter matches every function, such a
+// notrace hash none.
+func (h *hash) empty() bool { return h == nil || h.count == 0 }
+
+// lookup is ftrace_lookup_ip.
+func (h *hash) lookup(ip uint64) *entry {
+	if h.empty() {
+		return nil
+	}
+	b := h.buckets[hashIndex(ip, h.bits)]
+	for i := range b {
+		if b[i].ip == ip {
+			return &b[i]
+		}
+	}
+	return nil
+}
+
+func (h *hash) has(ip uint64) bool { return h.lookup(ip) != nil }
+
+// add puts ip at the head of its bucket.
+func (h *hash) add(e entry) {
+	i := hashIndex(e.ip, h.bits)
+	h.buckets[i] = append(h.buckets[i], e)
+	h.count++
+}
+
+// remove reports whether ip was there.
+func (h *hash) remove(ip uint64) bool {
+	b := &h.buckets[hashIndex(ip, h.bits)]
+	for i, e := range *b {
+		if e.ip == ip {
+			*b = append((*b)[:i], (*b)[i+1:]...)
+			h.count--
+			return true
+		}
+	}
+	return false
+}
+
+// each calls f for every entry: buckets ascending, each from its head.
+func (h *hash) each(f func(entry)) {
+	if h == nil {
+		return
+	}
+	for _, b := range h.buckets {
+		for i := len(b) - 1; i >= 0; i-- {
+			f(b[i])
+		}
+	}
+}
+
+// clone is alloc_and_copy_ftrace_hash.
+func (h *hash) clone() *hash {
+	c := newHash(hashDefaultBits)
+	h.each(c.add)
+	return c
+}
+
+// shrink is __ftrace_hash_move: the table that a working copy becomes when it
+// is committed; nil stands for EMPTY_HASH.
+func (h *hash) shrink() *hash {
+	if h.empty() {
+		return nil
+	}
+	s := newHash(min(uint(bits.Len(uint(h.count/2))), hashMaxBits))
+	h.each(s.add)
+	return s
+}
+
+// image lays the hash out at addr as machine code reads it: the struct, its
+// buckets, its entries, in one block.
+func (h *hash) image(l *kernelimage.Layout, addr uint64) []byte {
+	buckets := uint64(l.Hash.Size)
+	entries := buckets + 8*uint64(len(h.buckets))
+	p := make([]byte, h.size(l))
+	put := func(off uint64, v uint64) { binary.LittleEndian.PutUint64(p[off:], v) }
+
+	put(uint64(l.Hash.SizeBits), uint64(h.bits))
+	put(uint64(l.Hash.Buckets), addr+buckets)
+	put(uint64(l.Hash.Count), uint64(h.count))
+	next := entries
+	for i, b := range h.buckets {
+		link := buckets + 8*uint64(i) // where the pointer to the next entry goes
+		for j := len(b) - 1; j >= 0; j-- {
+			put(link, addr+next)
+			put(next+uint64(l.Entry.Pprev), addr+link)
+			put(next+uint64(l.Entry.IP), b[j].ip)
+			put(next+uint64(l.Entry.Direct), b[j].direct)
+			link = next + uint64(l.Entry.Next)
+			next += uint64(l.Entry.Size)
+		}
+	}
+	return p
+}
+
+func (h *hash) size(l *kernelimage.Layout) uint64 {
+	return uint64(l.Hash.Size + 8*len(h.buckets) + l.Entry.Size*h.count)
+}

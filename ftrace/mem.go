@@ -1,0 +1,69 @@
+package ftrace
+
+import "callops/emu"
+
+// Text is the one way in which the core touches emulated memory. A model
+// checker puts its own in the place of the live one; each method is then a
+// step that other CPUs may come between.
+type Text interface {
+	Load32(addr uint64) (uint32, error)
+	Load64(addr uint64) (uint64, error)
+
+	// Store32 and Store64 are single-copy atomic and order nothing.
+	Store32(addr uint64, v uint32) error
+	Store64(addr uint64, v uint64) error
+
+	// StoreRelease64 orders all earlier accesses before the store
+	// (smp_store_release, rcu_assign_pointer).
+	StoreRelease64(addr uint64, v uint64) error
+
+	// Write fills memory that no CPU can reach yet.
+	Write(addr uint64, p []byte) error
+
+	// WriteBarrier is smp_wmb.
+	WriteBarrier()
+
+	// SyncText cleans and invalidates the instructions in [addr, addr+size) to
+	// the point of unification. A CPU sees them after its next context
+	// synchronization event (Arm ARM B2.7.4.2).
+	SyncText(addr, size uint64)
+
+	// SyncCPUs interrupts every CPU and waits until each has answered.
+	SyncCPUs()
+}
+
+// liveText is Text on a running machine. Stores are sequentially consistent
+// there, and CPUs drop what they translated at SyncText, so nothing is left to
+// do for the barriers.
+type liveText struct{ *emu.Memory }
+
+func (t liveText) StoreRelease64(addr uint64, v uint64) error { return t.Store64(addr, v) }
+func (liveText) WriteBarrier()                                {}
+func (liveText) SyncCPUs()                                    {}
+
+// kmem writes kernel structures. It keeps the first error, so that a sequence
+// of stores is checked once, at the end of the operation.
+type kmem struct {
+	Text
+	err error
+}
+
+func (m *kmem) set64(addr uint64, v uint64) {
+	if m.err == nil {
+		m.err = m.Store64(addr, v)
+	}
+}
+
+// publish is rcu_assign_pointer.
+func (m *kmem) publish(addr uint64, v uint64) {
+	if m.err == nil {
+		m.err = m.StoreRelease64(addr, v)
+	}
+}
+
+// take returns the error kept, and forgets it.
+func (m *kmem) take() error {
+	err := m.err
+	m.err = nil
+	return err
+}

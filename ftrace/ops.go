@@ -1,0 +1,188 @@
+package ftrace
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// hashes is struct ftrace_ops_hash.
+type hashes struct{ notrace, filter *hash }
+
+// match is hash_contains_ip.
+func (h *hashes) match(ip uint64) bool {
+	return (h.filter.empty() || h.filter.has(ip)) && !h.notrace.has(ip)
+}
+
+// ShareCommand is what ops_func is asked when an IPMODIFY ops and a DIRECT ops
+// meet at a site (enum ftrace_ops_cmd).
+type ShareCommand uint8
+
+// Commands of Ops.Share.
+const (
+	EnableShareSelf  ShareCommand = iota // this DIRECT ops joins a site with an IPMODIFY ops
+	EnableSharePeer                      // an IPMODIFY ops joins a site of this DIRECT ops
+	DisableSharePeer                     // and leaves it
+)
+
+// Ops is struct ftrace_ops: a tracer and the sites it wants. It lies in
+// emulated memory; what stands here is what was written there.
+type Ops struct {
+	Name string
+
+	// Share answers whether a DIRECT ops can share its sites with an IPMODIFY
+	// ops (ops_func). nil refuses.
+	Share func(op *Ops, cmd ShareCommand) error
+
+	addr       uint64
+	fn         uint64
+	savedFunc  uint64
+	flags      OpsFlag
+	hash       hashes // local_hash
+	oldHash    hashes
+	trampoline uint64
+	directCall uint64
+	core       bool // lies in the kernel's own data: not DYNAMIC
+	freed      bool
+}
+
+// Addr is where the struct lies.
+func (o *Ops) Addr() uint64 { return o.addr }
+
+// Func is the tracer's address.
+func (o *Ops) Func() uint64 { return o.fn }
+
+// Flags are the ops' flags as they stand.
+func (o *Ops) Flags() OpsFlag { return o.flags }
+
+func (o *Ops) String() string { return o.Name }
+
+// NewOps makes an ops on the heap: zeroed, with fn as its tracer (an address in
+// the kernel, or what GoTracer gave), and extra bytes behind the struct for the
+// tracer's own use. A func of 0 and flags that are the core's own are refused
+// with EINVAL.
+func (r *Registry) NewOps(name string, fn uint64, flags OpsFlag, extra int) (*Ops, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if fn == 0 {
+		return nil, fmt.Errorf("ops %s: func is 0: %w", name, unix.EINVAL)
+	}
+	if bad := flags &^ opsCallerFlags; bad != 0 {
+		return nil, fmt.Errorf("ops %s: flags %#x are not the caller's to set: %w", name, uint64(bad), unix.EINVAL)
+	}
+	if extra < 0 {
+		return nil, fmt.Errorf("ops %s: %d bytes behind it: %w", name, extra, unix.EINVAL)
+	}
+	addr, err := r.k.Heap.Alloc("ops "+name, uint64(r.layout.Ops.Size+extra))
+	if err != nil {
+		return nil, err
+	}
+	o := &Ops{Name: name, addr: addr, flags: flags}
+	r.setFunc(o, fn)
+	r.setFlags(o, flags)
+	r.all[addr] = o
+	return o, r.mem.take()
+}
+
+// FreeOps gives the ops' memory back (kfree). Like kfree it does not ask
+// whether it is still in use: what uses it afterwards faults on poison. Freeing
+// twice is EINVAL.
+func (r *Registry) FreeOps(o *Ops) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.usable(o); err != nil {
+		return err
+	}
+	if o.core {
+		return fmt.Errorf("free of %s, which is the kernel's own: %w", o.Name, unix.EINVAL)
+	}
+	if err := r.k.Heap.Free(o.addr); err != nil {
+		return err
+	}
+	o.freed = true
+	delete(r.all, o.addr)
+	return nil
+}
+
+// usable refuses an ops that is nil, freed or another registry's.
+func (r *Registry) usable(o *Ops) error {
+	switch {
+	case o == nil:
+		return fmt.Errorf("no ops: %w", unix.EINVAL)
+	case o.freed:
+		return fmt.Errorf("ops %s was freed: %w", o.Name, unix.EINVAL)
+	case r.all[o.addr] != o:
+		return fmt.Errorf("ops %s belongs to another registry: %w", o.Name, unix.EINVAL)
+	}
+	return nil
+}
+
+func (o *Ops) is(f OpsFlag) bool { return o.flags&f != 0 }
+
+func (r *Registry) setFlags(o *Ops, f OpsFlag) {
+	o.flags = f
+	r.mem.set64(o.addr+uint64(r.layout.Ops.Flags), uint64(f))
+}
+
+func (r *Registry) addFlags(o *Ops, f OpsFlag)  { r.setFlags(o, o.flags|f) }
+func (r *Registry) dropFlags(o *Ops, f OpsFlag) { r.setFlags(o, o.flags&^f) }
+
+func (r *Registry) setFunc(o *Ops, fn uint64) {
+	o.fn = fn
+	r.mem.set64(o.addr+uint64(r.layout.Ops.Func), fn)
+}
+
+func (r *Registry) setSavedFunc(o *Ops, fn uint64) {
+	o.savedFunc = fn
+	r.mem.set64(o.addr+uint64(r.layout.Ops.SavedFunc), fn)
+}
+
+func (r *Registry) setTrampoline(o *Ops, addr uint64) {
+	o.trampoline = addr
+	r.mem.set64(o.addr+uint64(r.layout.Ops.Trampoline), addr)
+}
+
+func (r *Registry) setDirectCall(o *Ops, addr uint64) {
+	o.directCall = addr
+	r.mem.set64(o.addr+uint64(r.layout.Ops.DirectCall), addr)
+}
+
+func (r *Registry) setOldHash(o *Ops, h hashes) {
+	o.oldHash = h
+	at := o.addr + uint64(r.layout.Ops.OldHash)
+	r.mem.set64(at+uint64(r.layout.OpsHash.Filter), r.hashAddr(h.filter))
+	r.mem.set64(at+uint64(r.layout.OpsHash.Notrace), r.hashAddr(h.notrace))
+}
+
+// hashSlot is the address of the ops' pointer to its filter or notrace hash.
+func (r *Registry) hashSlot(o *Ops, kind filterKind) uint64 {
+	at := o.addr + uint64(r.layout.Ops.LocalHash)
+	if kind == notraceHash {
+		return at + uint64(r.layout.OpsHash.Notrace)
+	}
+	return at + uint64(r.layout.OpsHash.Filter)
+}
+
+// hashAddr is what a pointer to h holds.
+func (r *Registry) hashAddr(h *hash) uint64 {
+	if h == nil {
+		return 0
+	}
+	return h.addr
+}
+
+// initOps is ftrace_ops_init.
+func (r *Registry) initOps(o *Ops) {
+	if o.is(OpsInitialized) {
+		return
+	}
+	l := &r.layout.Ops
+	if l.SubopList != Absent {
+		// INIT_LIST_HEAD: an empty list points to itself.
+		r.mem.set64(o.addr+uint64(l.SubopList), o.addr+uint64(l.SubopList))
+		r.mem.set64(o.addr+uint64(l.SubopList)+8, o.addr+uint64(l.SubopList))
+	}
+	r.mem.set64(o.addr+uint64(l.FuncHash), o.addr+uint64(l.LocalHash))
+	o.flags |= OpsInitialized
+	r.mem.publish(o.addr+uint64(l.Flags), uint64(o.flags))
+}

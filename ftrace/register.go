@@ -1,0 +1,263 @@
+package ftrace
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// Register is register_ftrace_function: from its return on, every call of a
+// site that the ops matches calls its func. EBUSY when the ops is registered
+// already, or PERMANENT while ftrace is switched off, or an IPMODIFY ops meets
+// another; EINVAL for flags that arm64 can't serve; ENODEV once ftrace is dead.
+func (r *Registry) Register(o *Ops) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.usable(o); err != nil {
+		return fmt.Errorf("register: %w", err)
+	}
+	return r.done("register "+o.Name, r.registerLocked(o))
+}
+
+func (r *Registry) registerLocked(o *Ops) error {
+	if err := r.askDirectPeers(o); err != nil {
+		return err
+	}
+	r.initOps(o)
+	return r.startup(o)
+}
+
+// Unregister is unregister_ftrace_function: after its return the ops is on no
+// site, and a DYNAMIC one is used by nobody any more. EBUSY when it is not
+// registered, ENODEV once ftrace is dead (it stays listed then), EDEADLK when
+// a grace period can't end, after which the ops must not be freed.
+func (r *Registry) Unregister(o *Ops) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.usable(o); err != nil {
+		return fmt.Errorf("unregister: %w", err)
+	}
+	return r.done("unregister "+o.Name, r.unregisterLocked(o))
+}
+
+func (r *Registry) unregisterLocked(o *Ops) error {
+	if err := r.shutdown(o); err != nil {
+		return err
+	}
+	r.releaseDirectPeers(o)
+	return nil
+}
+
+// done ends an operation: it names it, and adds a store that failed on the way.
+func (r *Registry) done(what string, err error) error {
+	if err = errors.Join(err, r.mem.take()); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
+// startup is ftrace_startup.
+func (r *Registry) startup(o *Ops) error {
+	if r.disabled {
+		return r.dead()
+	}
+	if err := r.listOps(o); err != nil {
+		return err
+	}
+	r.startUp++
+	r.addFlags(o, OpsEnabled|OpsAdding)
+	if err := r.ipModifyEnable(o); err != nil {
+		// ADDING stays set, as in Linux.
+		r.unlistOps(o)
+		r.startUp--
+		r.dropFlags(o, OpsEnabled)
+		return err
+	}
+	var cmd command
+	if r.count(o, true) {
+		cmd |= updateCalls
+	}
+	cmd |= r.funcChanged()
+	if cmd != 0 && r.enabled != 0 {
+		r.runUpdate(cmd)
+	}
+	if r.disabled {
+		// Counts and ENABLED stay as they are: rolling back could do more harm.
+		r.unlistOps(o)
+		return r.dead()
+	}
+	r.dropFlags(o, OpsAdding)
+	return nil
+}
+
+// funcChanged asks for updateTraceFunc when the selection is not the one last
+// acted upon.
+func (r *Registry) funcChanged() command {
+	if r.savedFunc == r.traceFunc {
+		return 0
+	}
+	r.savedFunc = r.traceFunc
+	return updateTraceFunc
+}
+
+// shutdown is ftrace_shutdown.
+func (r *Registry) shutdown(o *Ops) error {
+	if r.disabled {
+		return r.dead()
+	}
+	if !o.is(OpsEnabled) {
+		return fmt.Errorf("not registered: %w", unix.EBUSY)
+	}
+	r.unlistOps(o)
+	r.startUp--
+	r.ipModifyDisable(o)
+	var cmd command
+	if r.count(o, false) {
+		cmd |= updateCalls
+	}
+	r.dropFlags(o, OpsEnabled)
+	cmd |= r.funcChanged()
+	if cmd != 0 && r.enabled != 0 {
+		r.removeFromText(o, cmd)
+	}
+	if !o.is(OpsDynamic) {
+		return nil
+	}
+	// A CPU may be anywhere between loading the ops from the literal and the
+	// return of its func: where RCU does not watch (the rude wait ends that),
+	// or in a task that was preempted there (the tasks wait does).
+	if err := r.grace.SynchronizeRCUTasksRude(); err != nil {
+		return err
+	}
+	return r.grace.SynchronizeRCUTasks()
+}
+
+// removeFromText patches the sites that an ops has left.
+func (r *Registry) removeFromText(o *Ops, cmd command) {
+	r.addFlags(o, OpsRemoving)
+	r.removed = o
+	r.setOldHash(o, o.hash)
+	r.runUpdate(cmd)
+	if len(r.list) == 0 {
+		for i := range r.records {
+			rec := &r.records[i]
+			if left := rec.Flags &^ r.prof.noClear(); left != 0 {
+				r.warn("  %s flags:%x", r.sym(rec.IP), rec.Flags)
+				break
+			}
+		}
+	}
+	r.setOldHash(o, hashes{})
+	r.removed = nil
+	r.dropFlags(o, OpsRemoving)
+}
+
+// listOps is __register_ftrace_function.
+func (r *Registry) listOps(o *Ops) error {
+	switch {
+	case o.is(OpsDeleted):
+		return fmt.Errorf("deleted: %w", unix.EINVAL)
+	case o.is(OpsEnabled):
+		return fmt.Errorf("registered already: %w", unix.EBUSY)
+	case o.is(OpsSaveRegs) && !o.is(OpsSaveRegsIfSupported):
+		return fmt.Errorf("SAVE_REGS, which arm64 does not support: %w", unix.EINVAL)
+	}
+	if o.is(OpsSaveRegsIfSupported) {
+		r.addFlags(o, OpsSaveRegs)
+	}
+	if r.enabled == 0 && o.is(OpsPermanent) {
+		return fmt.Errorf("PERMANENT, and ftrace is switched off: %w", unix.EBUSY)
+	}
+	if !o.core {
+		r.addFlags(o, OpsDynamic)
+	}
+	// A reader that finds the ops on the list must find its next.
+	r.mem.publish(o.addr+uint64(r.layout.Ops.Next), r.listHead())
+	r.mem.publish(r.code.OpsList, o.addr)
+	r.list = slices.Insert(r.list, 0, o)
+	r.setSavedFunc(o, o.fn)
+	if r.enabled != 0 {
+		r.selectFunc()
+	}
+	return nil
+}
+
+func (r *Registry) listHead() uint64 {
+	if len(r.list) == 0 {
+		return r.code.ListEnd
+	}
+	return r.list[0].addr
+}
+
+// unlistOps is __unregister_ftrace_function. The ops keeps its next: readers
+// may stand on it.
+func (r *Registry) unlistOps(o *Ops) {
+	i := slices.Index(r.list, o)
+	if i < 0 {
+		return
+	}
+	next := r.code.ListEnd
+	if i+1 < len(r.list) {
+		next = r.list[i+1].addr
+	}
+	if i == 0 {
+		r.mem.publish(r.code.OpsList, next)
+	} else {
+		r.mem.set64(r.list[i-1].addr+uint64(r.layout.Ops.Next), next)
+	}
+	r.list = slices.Delete(r.list, i, i+1)
+	if r.enabled != 0 {
+		r.selectFunc()
+	}
+	r.setFunc(o, o.savedFunc)
+}
+
+// Enabled is the value of sysctl kernel.ftrace_enabled, and ENODEV once ftrace
+// is dead.
+func (r *Registry) Enabled() (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.disabled {
+		return 0, r.dead()
+	}
+	return r.enabled, nil
+}
+
+// SetEnabled writes sysctl kernel.ftrace_enabled: 0 makes every site a NOP and
+// leaves ops registered, anything else switches them on again. EBUSY while a
+// PERMANENT ops is registered.
+func (r *Registry) SetEnabled(v int) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.disabled {
+		return r.dead()
+	}
+	was := r.enabled
+	r.enabled = v
+	switch {
+	case (v != 0) == (was != 0):
+	case v != 0:
+		if len(r.list) > 0 {
+			r.selectFunc()
+		}
+		r.savedFunc = 0 // whatever was called before, look again
+		if r.startUp > 0 {
+			r.runUpdate(updateCalls | r.funcChanged())
+		}
+	default:
+		if i := slices.IndexFunc(r.list, func(o *Ops) bool { return o.is(OpsPermanent) }); i >= 0 {
+			r.enabled = 1
+			return fmt.Errorf("switch ftrace off: %s is PERMANENT: %w", r.list[i].Name, unix.EBUSY)
+		}
+		r.traceFunc = r.code.Stub
+		if r.startUp > 0 {
+			r.runUpdate(disableCalls)
+		}
+	}
+	if r.disabled {
+		return r.done("ftrace_enabled", r.dead())
+	}
+	return r.done("ftrace_enabled", nil)
+}

@@ -1,0 +1,243 @@
+package ftrace
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sort"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"callops/kernelimage"
+	"callops/trampolines"
+)
+
+// Absent is the offset of a field that a kernel's structure does not have.
+const Absent = kernelimage.Absent
+
+// Options say how ftrace is built; the zero value is Linux as it is, with
+// CALL_OPS where the image's sites have literals.
+type Options struct {
+	// NoCallOps leaves CALL_OPS out (CONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS=n).
+	NoCallOps bool
+
+	// FixCallOps decides whether a site may call its last ops directly from
+	// that ops, and not, as Linux does, from the one that left.
+	FixCallOps bool
+
+	// Far places the trampolines beyond the branch range of the image's text.
+	Far bool
+
+	// Code is what to use in the place of callops' own trampolines.
+	Code *trampolines.Code
+
+	// Text and Grace stand in for the live machine, under a checker.
+	Text  Text
+	Grace GracePeriods
+
+	// Printk gets each line of the kernel's log; nil drops them.
+	Printk func(line string)
+}
+
+// Registry is the ftrace of one kernel: its records, its registered ops and
+// the code they are called by.
+type Registry struct {
+	k          *kernelimage.Kernel
+	layout     *kernelimage.Layout
+	code       *trampolines.Code
+	prof       profile
+	callOps    bool
+	fixCallOps bool
+	grace      GracePeriods
+	readers    *oneTask // grace, where it is our own
+	printk     func(string)
+	emptyHash  *hash // EMPTY_HASH
+
+	mu       sync.Mutex // ftrace_lock: guards what follows
+	mem      kmem
+	records  []Record        // ascending ip
+	all      map[uint64]*Ops // every live ops, by address
+	list     []*Ops          // ftrace_ops_list, newest first
+	direct   *hash           // direct_functions
+	removed  *Ops            // removed_ops: whose sites are being patched after it left
+	enabled  int             // ftrace_enabled
+	disabled bool            // ftrace_disabled: dead
+	startUp  int             // ftrace_start_up
+	bug      *BugError       // what killed it
+
+	traceFunc  uint64 // ftrace_trace_function: what the shared trampoline ought to call
+	setTraceOp uint64 // set_function_trace_op: and with which ops
+	savedFunc  uint64 // saved_ftrace_func: the selection last acted upon
+	calledFunc uint64 // what the trampoline calls
+}
+
+// New builds ftrace on a booted kernel: it places the trampolines and prepares
+// every call site (MOV X9, X30 and, with CALL_OPS, the literal). EINVAL where
+// CALL_OPS is asked of a profile or an image that has none, or a site's words
+// are not what a compiler puts there; a *BugError names the site.
+func New(k *kernelimage.Kernel, opts *Options) (*Registry, error) {
+	if opts == nil {
+		opts = &Options{}
+	}
+	prof, ok := profiles[k.Image.Profile]
+	if !ok {
+		return nil, fmt.Errorf("ftrace: profile %q is unknown: %w", k.Image.Profile, unix.EINVAL)
+	}
+	r := &Registry{
+		k: k, layout: k.Layout, prof: prof,
+		callOps:    k.Image.CallOps && prof.callOps && !opts.NoCallOps,
+		fixCallOps: opts.FixCallOps,
+		code:       opts.Code,
+		grace:      opts.Grace,
+		printk:     opts.Printk,
+		mem:        kmem{Text: opts.Text},
+		all:        make(map[uint64]*Ops),
+		enabled:    1,
+	}
+	if r.mem.Text == nil {
+		r.mem.Text = liveText{k.Mem}
+	}
+	if r.grace == nil {
+		r.readers = &oneTask{}
+		r.grace = r.readers
+	}
+	if r.printk == nil {
+		r.printk = func(string) {}
+	}
+	if r.code == nil {
+		code, err := trampolines.Install(k, &trampolines.Options{CallOps: r.callOps, Far: opts.Far})
+		if err != nil {
+			return nil, fmt.Errorf("ftrace: %w", err)
+		}
+		r.code = code
+	}
+	r.emptyHash = newHash(0)
+	r.emptyHash.addr = r.code.EmptyHash
+	r.traceFunc, r.savedFunc, r.calledFunc = r.code.Stub, r.code.Stub, r.code.Stub
+	r.setTraceOp = r.code.ListEnd
+	return r, r.initRecords()
+}
+
+// initRecords is ftrace_process_locs: a record for each site, each made ready.
+func (r *Registry) initRecords() error {
+	r.records = make([]Record, 0, len(r.k.Image.Sites))
+	for _, s := range r.k.Image.Sites {
+		r.records = append(r.records, Record{IP: s.IP})
+	}
+	slices.SortFunc(r.records, func(a, b Record) int {
+		if a.IP < b.IP {
+			return -1
+		}
+		return 1
+	})
+	for i := range r.records {
+		rec := &r.records[i]
+		if err := r.initNop(rec); err != nil {
+			r.reportBug(bugInit, err, rec)
+			return fmt.Errorf("ftrace: %w", r.bug)
+		}
+	}
+	return nil
+}
+
+// CallOps says whether sites call through their own ops.
+func (r *Registry) CallOps() bool { return r.callOps }
+
+// Code is what ftrace consists of in the kernel's memory.
+func (r *Registry) Code() *trampolines.Code { return r.code }
+
+// Records returns a copy of the records, in ip order.
+func (r *Registry) Records() []Record {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.records)
+}
+
+// Count is the number of ops that a record's site has.
+func (r *Registry) Count(rec Record) int { return r.prof.count(rec.Flags) }
+
+// Registered returns the listed ops, newest first.
+func (r *Registry) Registered() []*Ops {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.list)
+}
+
+// Location is ftrace_location: the call site at ip, or of the function that
+// begins at ip; 0 where there is none.
+func (r *Registry) Location(ip uint64) uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.location(ip)
+}
+
+func (r *Registry) location(ip uint64) uint64 {
+	if rec := r.firstRecord(ip, ip); rec != nil {
+		return rec.IP
+	}
+	sym, off, ok := r.k.Symbols.At(ip)
+	if !ok || off != 0 || sym.Size == 0 {
+		return 0
+	}
+	if rec := r.firstRecord(ip, ip+sym.Size-1); rec != nil {
+		return rec.IP
+	}
+	return 0
+}
+
+// firstRecord is lookup_rec: a record covers its whole word.
+func (r *Registry) firstRecord(start, end uint64) *Record {
+	i := sort.Search(len(r.records), func(i int) bool { return r.records[i].IP+insnSize > start })
+	if i == len(r.records) || r.records[i].IP > end {
+		return nil
+	}
+	return &r.records[i]
+}
+
+// Record returns the record of the call site at ip or of the function that
+// begins there; ENOENT where there is none.
+func (r *Registry) Record(ip uint64) (Record, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	site := r.location(ip)
+	if site == 0 {
+		return Record{}, fmt.Errorf("%s is no call site: %w", r.sym(ip), unix.ENOENT)
+	}
+	return *r.firstRecord(site, site), nil
+}
+
+// Literal returns what the site's literal names, and 0 without CALL_OPS.
+func (r *Registry) Literal(rec Record) (uint64, error) {
+	if !r.callOps {
+		return 0, nil
+	}
+	return r.mem.Load64(literalOf(rec.IP))
+}
+
+// OpsAt returns the live ops that lies at addr, or nil.
+func (r *Registry) OpsAt(addr uint64) *Ops {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.all[addr]
+}
+
+// Close unregisters every ops. The kernel stays with the trampolines in it.
+func (r *Registry) Close() error {
+	var errs []error
+	for _, o := range r.Registered() {
+		errs = append(errs, r.Unregister(o))
+	}
+	return errors.Join(errs...)
+}
+
+// sym formats an address as the kernel's %pS.
+func (r *Registry) sym(addr uint64) string { return r.k.Symbols.Format(addr) }
+
+// symName is sym for disassembly: nothing where the address has no symbol.
+func (r *Registry) symName(addr uint64) string {
+	if _, _, ok := r.k.Symbols.At(addr); !ok {
+		return ""
+	}
+	return r.sym(addr)
+}

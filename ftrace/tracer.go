@@ -1,0 +1,104 @@
+package ftrace
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"callops/emu"
+	"callops/kernelimage"
+)
+
+// TracerFunc is a tracer written in Go (ftrace_func_t). It costs no emulated
+// instruction. ip is the call site, parentIP where the traced function was
+// called from.
+type TracerFunc func(ip, parentIP uint64, op *Ops, regs *Regs)
+
+// GoTracer makes fn callable by the kernel and returns the address to give to
+// NewOps. No CPU may be running.
+func (r *Registry) GoTracer(name string, fn TracerFunc) (uint64, error) {
+	if fn == nil {
+		return 0, fmt.Errorf("tracer %s: no function: %w", name, unix.EINVAL)
+	}
+	addr, err := r.k.Gates.Add(name, func(_ emu.CPU, args [8]uint64) (uint64, error) {
+		if r.readers != nil {
+			r.readers.enter()
+			defer r.readers.leave()
+		}
+		op := r.OpsAt(args[2])
+		if op == nil {
+			return 0, fmt.Errorf("called with %s, which is no live ops: %w", r.sym(args[2]), unix.EFAULT)
+		}
+		regs := &Regs{mem: r.k.Mem, layout: &r.layout.Regs, addr: args[3]}
+		fn(args[0], args[1], op, regs)
+		return 0, regs.err
+	})
+	if err != nil {
+		return 0, err
+	}
+	r.k.Symbols.Add(kernelimage.Symbol{Name: name, Addr: addr, Size: 1, Func: true})
+	return addr, nil
+}
+
+// Regs is struct ftrace_regs: the traced function's registers at its entry.
+// Changes take effect when the tracer has returned. It is valid until then.
+type Regs struct {
+	mem    *emu.Memory
+	layout *kernelimage.RegsLayout
+	addr   uint64
+	err    error // the first access that failed; it ends the call
+}
+
+// regsArgs is how many registers are saved from x0 on.
+const regsArgs = 9
+
+// Arg returns xN, for N from 0 to 8; 0 for any other.
+func (g *Regs) Arg(n int) uint64 {
+	if n < 0 || n >= regsArgs {
+		return 0
+	}
+	return g.load(g.layout.X0 + 8*n)
+}
+
+// SetArg sets xN, for N from 0 to 8; any other is ignored.
+func (g *Regs) SetArg(n int, v uint64) {
+	if n >= 0 && n < regsArgs {
+		g.store(g.layout.X0+8*n, v)
+	}
+}
+
+// PC is where the traced function goes on; setting it redirects the call.
+func (g *Regs) PC() uint64     { return g.load(g.layout.PC) }
+func (g *Regs) SetPC(v uint64) { g.store(g.layout.PC, v) }
+
+// LR is where the traced function returns to.
+func (g *Regs) LR() uint64     { return g.load(g.layout.LR) }
+func (g *Regs) SetLR(v uint64) { g.store(g.layout.LR, v) }
+
+// SP is the stack pointer at the function's entry.
+func (g *Regs) SP() uint64 { return g.load(g.layout.SP) }
+
+// FP is x29 at the function's entry.
+func (g *Regs) FP() uint64     { return g.load(g.layout.FP) }
+func (g *Regs) SetFP(v uint64) { g.store(g.layout.FP, v) }
+
+// Return makes the traced function return v at once, without running
+// (ftrace_override_function_with_return).
+func (g *Regs) Return(v uint64) {
+	g.SetArg(0, v)
+	g.SetPC(g.LR())
+}
+
+func (g *Regs) load(off int) uint64 {
+	v, err := g.mem.Load64(g.addr + uint64(off))
+	g.keep(err)
+	return v
+}
+
+func (g *Regs) store(off int, v uint64) { g.keep(g.mem.Store64(g.addr+uint64(off), v)) }
+
+func (g *Regs) keep(err error) {
+	if g.err == nil {
+		g.err = err
+	}
+}

@@ -1,0 +1,268 @@
+package kernelimage
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"golang.org/x/sys/unix"
+
+	"callops/emu"
+)
+
+// What a CPU and its task get.
+const (
+	StackSize       = 16 << 10 // THREAD_SIZE
+	guardSize       = emu.PageSize
+	defaultHeapSize = 64 << 20
+	maxCPUs         = 64
+
+	// maxMem bounds what the segments of an image may take up.
+	maxMem = 1 << 30
+)
+
+// The areas behind an image, from the next multiple of areaAlign after it on.
+// All of them stay within the 4 GiB that ADRP reaches.
+const (
+	areaAlign  = 256 << 20
+	farArea    = 1 * areaAlign // modules that BL does not reach
+	dataArea   = 3 * areaAlign
+	perCPUArea = 4 * areaAlign
+	taskArea   = 5 * areaAlign
+	heapArea   = 6 * areaAlign
+	endOfAreas = 12 * areaAlign
+)
+
+// Values in a fresh task and per-CPU area.
+const (
+	// preemptEnabled is PREEMPT_ENABLED (arch/arm64/include/asm/preempt.h): a
+	// count of 0 in the low half, and in the upper half a 1 that means that no
+	// rescheduling is needed.
+	preemptEnabled = 1 << 32
+	// rcuWatching is CT_RCU_WATCHING: one such increment says that RCU watches
+	// the CPU (include/linux/context_tracking_state.h).
+	rcuWatching = 4
+	// firstPid is the first CPU's task's. 0 would be the idle task.
+	firstPid = 100
+	// canary stands where the stack protector reads it. Its lowest byte is
+	// zero, as CANARY_MASK makes it, so that no string runs over it.
+	canary = 0x5afe_57ac_ca4a_5100
+)
+
+// BootOptions are the size of the machine; the zero value will do.
+type BootOptions struct {
+	CPUs     int    // 1 when 0
+	HeapSize uint64 // 64 MiB when 0
+}
+
+// Kernel is an image in memory, ready to run.
+type Kernel struct {
+	Image   *Image
+	Layout  *Layout
+	Mem     *emu.Memory
+	Heap    *emu.Heap
+	Gates   *emu.Gates
+	Symbols *Symbols
+	Engine  emu.Engine
+	CPUs    []*CPU
+
+	areas uint64 // where the areas behind the image begin
+	pools map[emu.Perm]*pool
+}
+
+// CPU is an engine's CPU with the task that runs on it.
+type CPU struct {
+	emu.CPU
+	Task     uint64 // task_struct; sp_el0 holds its address
+	PerCPU   uint64 // tpidr_el1 holds it
+	Stack    Range  // the task's stack, between two unmapped pages
+	StackTop uint64
+}
+
+// Boot loads img into a new memory, opens an engine over it and makes the
+// CPUs, each with a task, a stack and a per-CPU area.
+func Boot(img *Image, newEngine emu.NewEngine, opts *BootOptions) (*Kernel, error) {
+	if opts == nil {
+		opts = &BootOptions{}
+	}
+	o := *opts
+	if o.CPUs == 0 {
+		o.CPUs = 1
+	}
+	if o.HeapSize == 0 {
+		o.HeapSize = defaultHeapSize
+	}
+	if o.CPUs < 0 || o.CPUs > maxCPUs || o.HeapSize > endOfAreas-heapArea {
+		return nil, fmt.Errorf("boot %s: %d CPUs, %#x bytes of heap: %w", img.Name, o.CPUs, o.HeapSize, unix.EINVAL)
+	}
+	k := &Kernel{
+		Image: img, Layout: img.Layout, Mem: emu.NewMemory(), Gates: emu.NewGates(),
+		Symbols: NewSymbols(img.Symbols...), pools: make(map[emu.Perm]*pool),
+	}
+	if err := k.boot(newEngine, &o); err != nil {
+		return nil, errors.Join(fmt.Errorf("boot %s: %w", img.Name, err), k.Close())
+	}
+	return k, nil
+}
+
+func (k *Kernel) boot(newEngine emu.NewEngine, opts *BootOptions) error {
+	if err := k.load(); err != nil {
+		return err
+	}
+	heap, err := k.Mem.Map("heap", k.areas+heapArea, pageUp(opts.HeapSize), emu.Read|emu.Write)
+	if err != nil {
+		return err
+	}
+	k.Heap = emu.NewHeap(k.Mem, heap)
+	if k.Engine, err = newEngine(k.Mem); err != nil {
+		return err
+	}
+	for id := range opts.CPUs {
+		cpu, err := k.newCPU(id)
+		if err != nil {
+			return err
+		}
+		k.CPUs = append(k.CPUs, cpu)
+	}
+	return nil
+}
+
+// load maps the image's segments and fills them.
+func (k *Kernel) load() error {
+	b := k.Image.Bounds()
+	if b.End <= b.Start || b.End > math.MaxUint64-(endOfAreas+2*areaAlign) {
+		return fmt.Errorf("segments from %#x to %#x leave no room behind them: %w", b.Start, b.End, unix.ENOMEM)
+	}
+	k.areas = (b.End + areaAlign - 1) &^ (areaAlign - 1)
+	for _, p := range pagesOf(k.Image.Segments) {
+		if _, err := k.Mem.Map(p.name, p.Start, p.End-p.Start, p.perm); err != nil {
+			return err
+		}
+	}
+	for _, s := range k.Image.Segments {
+		if err := k.Mem.Write(s.Addr, s.Data); err != nil {
+			return err
+		}
+		k.Symbols.AddRange("", s.Addr, s.End())
+	}
+	return nil
+}
+
+// pages is a run of whole pages with the same permissions.
+type pages struct {
+	Range
+	name string
+	perm emu.Perm
+}
+
+// pagesOf rounds segments, which are in address order, to pages. A page that
+// two of them share gets both's permissions, and is a run of its own so that
+// the rest of them keeps to theirs.
+func pagesOf(segments []Segment) []pages {
+	var runs []pages
+	for _, s := range segments {
+		start, end := s.Addr&^(emu.PageSize-1), pageUp(s.End())
+		if n := len(runs); n > 0 && start < runs[n-1].End {
+			last := &runs[n-1]
+			start = last.End
+			if perm := last.perm | s.Perm; perm != last.perm {
+				shared := pages{Range{last.End - emu.PageSize, last.End}, last.name + "+" + s.Name, perm}
+				if last.End = shared.Start; last.End == last.Start {
+					runs = runs[:n-1]
+				}
+				runs = append(runs, shared)
+			}
+		}
+		if start < end {
+			runs = append(runs, pages{Range{start, end}, s.Name, s.Perm})
+		}
+	}
+	return runs
+}
+
+func pageUp(n uint64) uint64 { return (n + emu.PageSize - 1) &^ (emu.PageSize - 1) }
+
+// newCPU makes a CPU, its per-CPU area, and the task that runs on it.
+func (k *Kernel) newCPU(id int) (*CPU, error) {
+	l := k.Layout
+	n := uint64(id)
+	perCPUSize, taskSize := pageUp(uint64(l.PerCPU.Size)), pageUp(uint64(l.Task.Size))
+	c := &CPU{
+		PerCPU: k.areas + perCPUArea + n*(perCPUSize+guardSize),
+		Task:   k.areas + taskArea + n*(taskSize+StackSize+3*guardSize),
+	}
+	// In the task area: the task, a guard page, the stack, two guard pages.
+	c.Stack.Start = c.Task + taskSize + guardSize
+	c.Stack.End = c.Stack.Start + StackSize
+	c.StackTop = c.Stack.End
+	for _, r := range []struct {
+		name       string
+		base, size uint64
+	}{
+		{"percpu", c.PerCPU, perCPUSize},
+		{"task", c.Task, taskSize},
+		{"stack", c.Stack.Start, StackSize},
+	} {
+		if _, err := k.Mem.Map(fmt.Sprintf("%s%d", r.name, id), r.base, r.size, emu.Read|emu.Write); err != nil {
+			return nil, err
+		}
+	}
+	if err := k.initTask(c, id); err != nil {
+		return nil, err
+	}
+	cpu, err := k.Engine.NewCPU(id)
+	if err != nil {
+		return nil, err
+	}
+	c.CPU = cpu
+	regs := cpu.Regs()
+	regs.SP, regs.SPEL0, regs.TPIDREL1 = c.StackTop, c.Task, c.PerCPU
+	return c, nil
+}
+
+// initTask fills the words of the task and the per-CPU area that are not zero.
+func (k *Kernel) initTask(c *CPU, id int) error {
+	t := &k.Layout.Task
+	comm := make([]byte, 16) // TASK_COMM_LEN
+	copy(comm[:15], fmt.Sprintf("callops/%d", id))
+	return errors.Join(
+		k.put64(c.Task, t.PreemptCount, preemptEnabled),
+		k.put32(c.Task, t.CPU, uint32(id)),
+		k.put64(c.Task, t.Stack, c.Stack.Start),
+		k.put32(c.Task, t.Pid, firstPid+uint32(id)),
+		k.put64(c.Task, t.StackCanary, canary),
+		k.put(c.Task, t.Comm, comm),
+		k.put32(c.PerCPU, k.Layout.PerCPU.ContextState, rcuWatching),
+	)
+}
+
+func (k *Kernel) put(base uint64, off int, b []byte) error {
+	if off == Absent {
+		return nil
+	}
+	return k.Mem.Write(base+uint64(off), b)
+}
+
+func (k *Kernel) put32(base uint64, off int, v uint32) error {
+	if off == Absent {
+		return nil
+	}
+	return k.Mem.Store32(base+uint64(off), v)
+}
+
+func (k *Kernel) put64(base uint64, off int, v uint64) error {
+	if off == Absent {
+		return nil
+	}
+	return k.Mem.Store64(base+uint64(off), v)
+}
+
+// Close closes the engine and unmaps the memory. A second Close does nothing.
+func (k *Kernel) Close() error {
+	var err error
+	if k.Engine != nil {
+		err = k.Engine.Close()
+		k.Engine = nil
+	}
+	return errors.Join(err, k.Mem.Close())
+}

@@ -1,0 +1,187 @@
+package kernelimage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"callops/asm"
+	"callops/emu"
+)
+
+// RunError is a call that did not return: the error of package emu with
+// addresses as symbols. It unwraps to the *emu.CallError.
+type RunError struct {
+	Func      string     // the function called, as %pS
+	PC        string     // where it ended, as %pS
+	Recent    []string   // the instructions executed last, oldest first, as "symbol: text"
+	Backtrace []uint64   // pc, then return addresses, innermost first
+	Freed     emu.Object // the freed object that the faulting address was taken from; no Name: none was
+
+	Err error
+}
+
+func (e *RunError) Error() string {
+	var sb strings.Builder
+	fmt.Fprintf(&sb, "%s: stopped in %s: %v", e.Func, e.PC, cause(e.Err))
+	if e.Freed.Name != "" {
+		fmt.Fprintf(&sb, ": the address was taken from %s (%#x, %d bytes), which has been freed", e.Freed.Name, e.Freed.Addr, e.Freed.Size)
+	}
+	return sb.String()
+}
+
+// cause drops what RunError says better.
+func cause(err error) error {
+	var call *emu.CallError
+	if errors.As(err, &call) {
+		return call.Err
+	}
+	return err
+}
+
+func (e *RunError) Unwrap() error { return e.Err }
+
+// Call runs the function at addr on a CPU, in that CPU's task and on its
+// stack, with up to emu.MaxArgs arguments. When it fails the error is a
+// *RunError, and the CPU stays usable: its registers, the task's preemption
+// count and recursion bits are put back as they were.
+//
+// A gate may Call on the CPU that reached it.
+func (k *Kernel) Call(ctx context.Context, cpu int, opts *emu.CallOptions, addr uint64, args ...uint64) (emu.Result, error) {
+	c, err := k.cpu(cpu)
+	if err != nil {
+		return emu.Result{}, err
+	}
+	before, err := k.taskWords(c)
+	if err != nil {
+		return emu.Result{}, err
+	}
+	caller := emu.Caller{Gates: k.Gates}
+	res, err := caller.Call(ctx, c.CPU, opts, addr, args...)
+	if err == nil {
+		return res, nil
+	}
+	var call *emu.CallError
+	if errors.As(err, &call) {
+		err = k.runError(c, call)
+	}
+	for _, w := range before {
+		err = joinIf(err, k.Mem.Store64(w.addr, w.value))
+	}
+	return res, err
+}
+
+func joinIf(err, more error) error {
+	if more == nil {
+		return err
+	}
+	return errors.Join(err, more)
+}
+
+// CallName is Call by the function's name.
+func (k *Kernel) CallName(ctx context.Context, cpu int, opts *emu.CallOptions, name string, args ...uint64) (emu.Result, error) {
+	addr, err := k.Func(name)
+	if err != nil {
+		return emu.Result{}, err
+	}
+	return k.Call(ctx, cpu, opts, addr, args...)
+}
+
+func (k *Kernel) cpu(id int) (*CPU, error) {
+	if id < 0 || id >= len(k.CPUs) {
+		return nil, fmt.Errorf("no CPU %d, there are %d", id, len(k.CPUs))
+	}
+	return k.CPUs[id], nil
+}
+
+type savedWord struct{ addr, value uint64 }
+
+// taskWords reads what a function that is cut short leaves wrong in its task.
+func (k *Kernel) taskWords(c *CPU) ([]savedWord, error) {
+	var words []savedWord
+	for _, off := range []int{k.Layout.Task.PreemptCount, k.Layout.Task.TraceRecursion} {
+		if off == Absent {
+			continue
+		}
+		addr := c.Task + uint64(off)
+		v, err := k.Mem.Load64(addr)
+		if err != nil {
+			return nil, err
+		}
+		words = append(words, savedWord{addr, v})
+	}
+	return words, nil
+}
+
+func (k *Kernel) runError(c *CPU, call *emu.CallError) *RunError {
+	e := &RunError{
+		Func: k.Symbols.Format(call.Addr), PC: k.where(call.Regs.PC),
+		Backtrace: k.unwind(c, &call.Regs), Err: call,
+	}
+	for _, pc := range call.Recent {
+		e.Recent = append(e.Recent, k.Listing(pc))
+	}
+	var fault *emu.Fault
+	if errors.As(call.Err, &fault) {
+		if o, ok := k.Heap.Poisoned(fault.Addr); ok && o.Freed {
+			e.Freed = o
+		}
+	}
+	return e
+}
+
+// where is Format, with the names of gates.
+func (k *Kernel) where(pc uint64) string {
+	if name, ok := k.Gates.Name(pc); ok {
+		return name
+	}
+	return k.Symbols.Format(pc)
+}
+
+// Listing returns one line for the instruction at pc: where it is, and what.
+func (k *Kernel) Listing(pc uint64) string {
+	w, err := k.Mem.Load32(pc)
+	if err != nil {
+		return k.where(pc) + ": " + err.Error()
+	}
+	return fmt.Sprintf("%s: %s", k.where(pc), asm.Disassemble(w, pc, k.nameOf))
+}
+
+// Backtrace returns the PC of a CPU that is stopped, and the return addresses
+// in its chain of frame records, innermost first.
+func (k *Kernel) Backtrace(cpu int) []uint64 {
+	c, err := k.cpu(cpu)
+	if err != nil {
+		return nil
+	}
+	return k.unwind(c, c.Regs())
+}
+
+// unwind walks frame records, pairs of the caller's x29 and a return address,
+// as arch_stack_walk does: a record has to lie on the task's stack, above the
+// one before it.
+func (k *Kernel) unwind(c *CPU, regs *emu.Regs) []uint64 {
+	trace := []uint64{regs.PC}
+	if emu.InGates(regs.PC) {
+		// A gate makes no record: its caller is in x30 only.
+		trace = append(trace, regs.X[30])
+	}
+	low := c.Stack.Start
+	for fp := regs.X[29]; fp >= low && fp <= c.Stack.End-16 && fp%8 == 0; {
+		record, err := k.Mem.ReadWords(fp, 2)
+		if err != nil {
+			break
+		}
+		trace = append(trace, record[1])
+		low, fp = fp+16, record[0]
+	}
+	return trace
+}
+
+func (k *Kernel) nameOf(addr uint64) string {
+	if s := k.where(addr); s != fmt.Sprintf("%#x", addr) {
+		return s
+	}
+	return ""
+}

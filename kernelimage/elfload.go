@@ -1,0 +1,219 @@
+package kernelimage
+
+import (
+	"cmp"
+	"debug/elf"
+	"io"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"callops/emu"
+)
+
+// kernelBase is where an image that may lie anywhere goes, and where the
+// built-in kernel is: the start of arm64's kernel image area with 48-bit
+// addresses, KIMAGE_VADDR of Linux 6.12.
+const kernelBase = 0xffff_8000_8000_0000
+
+// elfLoad is an ELF file on its way to an Image.
+type elfLoad struct {
+	*elfFile
+	img  *Image
+	bias uint64 // added to every address of the file
+}
+
+func parseELF(r io.ReaderAt, size int64, name string, profile Profile) (*Image, error) {
+	f, err := newELF(r, size, name)
+	if err != nil {
+		return nil, err
+	}
+	l := &elfLoad{elfFile: f, img: &Image{Name: name, Profile: profile, Layout: layouts[profile]}}
+	for _, step := range []func() error{l.segments, l.text, l.symbols, l.relocate, l.sites} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	return l.img, nil
+}
+
+// segments reads what PT_LOAD says, in address order.
+func (l *elfLoad) segments() error {
+	var loads []elf.Prog64
+	for _, p := range l.progs {
+		if elf.ProgType(p.Type) == elf.PT_LOAD && p.Memsz > 0 {
+			loads = append(loads, p)
+		}
+	}
+	if len(loads) == 0 {
+		return l.fail("program headers", l.header.Phoff, nil, "nothing to load: no PT_LOAD")
+	}
+	slices.SortStableFunc(loads, func(a, b elf.Prog64) int { return cmp.Compare(a.Vaddr, b.Vaddr) })
+	first := loads[0].Vaddr
+	if elf.Type(l.header.Type) == elf.ET_DYN && first>>63 == 0 {
+		l.bias = kernelBase - first&^(emu.PageSize-1)
+	}
+	var end uint64
+	for _, p := range loads {
+		switch {
+		case p.Memsz < p.Filesz:
+			return l.fail("segment", p.Vaddr, nil, "%#x bytes in memory, %#x in the file", p.Memsz, p.Filesz)
+		case p.Memsz > maxMem || p.Vaddr-first > maxMem-p.Memsz:
+			return l.fail("segment", p.Vaddr, nil, "%#x bytes: with the segments before it more than %#x", p.Memsz, maxMem)
+		case p.Vaddr+p.Memsz < p.Vaddr:
+			return l.fail("segment", p.Vaddr, p.Memsz, "wraps around the address space, size")
+		case p.Vaddr < end:
+			return l.fail("segment", p.Vaddr, nil, "overlaps the one before it, which ends at %#x", end)
+		}
+		end = p.Vaddr + p.Memsz
+		data, err := l.read("segment", p.Off, p.Filesz)
+		if err != nil {
+			return err
+		}
+		perm := permOf(elf.ProgFlag(p.Flags))
+		l.img.Segments = append(l.img.Segments, Segment{
+			Name: segmentName(perm), Addr: p.Vaddr + l.bias, Data: data, MemSize: p.Memsz, Perm: perm,
+		})
+	}
+	return nil
+}
+
+func permOf(flags elf.ProgFlag) emu.Perm {
+	var p emu.Perm
+	for flag, perm := range map[elf.ProgFlag]emu.Perm{elf.PF_R: emu.Read, elf.PF_W: emu.Write, elf.PF_X: emu.Exec} {
+		if flags&flag != 0 {
+			p |= perm
+		}
+	}
+	return p
+}
+
+func segmentName(p emu.Perm) string {
+	switch {
+	case p&emu.Exec != 0:
+		return "text"
+	case p&emu.Write != 0:
+		return "data"
+	}
+	return "rodata"
+}
+
+// text notes where instructions are: sections that say so, or where there are
+// no sections the executable segments.
+func (l *elfLoad) text() error {
+	const want = elf.SHF_ALLOC | elf.SHF_EXECINSTR
+	for _, s := range l.sectionsOf(elf.SHT_PROGBITS) {
+		if elf.SectionFlag(s.Flags)&want != want || s.Size == 0 {
+			continue
+		}
+		start := s.Addr + l.bias
+		if _, ok := l.img.read(start, s.Size); !ok {
+			return l.fail(s.Name, s.Addr, s.Size, "lies in no segment, size")
+		}
+		l.img.Text = append(l.img.Text, Range{start, start + s.Size})
+	}
+	if len(l.sections) == 0 {
+		for _, s := range l.img.Segments {
+			if s.Perm&emu.Exec != 0 {
+				l.img.Text = append(l.img.Text, Range{s.Addr, s.Addr + uint64(len(s.Data))})
+			}
+		}
+	}
+	slices.SortFunc(l.img.Text, func(a, b Range) int { return cmp.Compare(a.Start, b.Start) })
+	for i := 1; i < len(l.img.Text); i++ {
+		if l.img.Text[i].Start < l.img.Text[i-1].End {
+			return l.fail("sections", 0, l.img.Text[i].Start, "two sections of instructions overlap at")
+		}
+	}
+	return nil
+}
+
+// elfSym is a symbol with what orders it among others at its address.
+type elfSym struct {
+	Symbol
+	rank int
+}
+
+// symbols reads .symtab, or .dynsym where the file is stripped.
+func (l *elfLoad) symbols() error {
+	tables := l.sectionsOf(elf.SHT_SYMTAB)
+	if len(tables) == 0 {
+		tables = l.sectionsOf(elf.SHT_DYNSYM)
+	}
+	if len(tables) == 0 {
+		return nil
+	}
+	raw, names, err := l.readSymbols(tables[0])
+	if err != nil {
+		return err
+	}
+	bounds := l.img.Bounds()
+	var syms []elfSym
+	for _, s := range raw {
+		name, err := l.str(names, uint64(s.Name), tables[0].Name)
+		if err != nil {
+			return err
+		}
+		addr, typ := s.Value+l.bias, elf.ST_TYPE(s.Info)
+		if !named(name) || !defined(s) || addr < bounds.Start || addr > bounds.End || s.Size > bounds.End-addr ||
+			typ != elf.STT_FUNC && typ != elf.STT_OBJECT && typ != elf.STT_NOTYPE {
+			continue
+		}
+		syms = append(syms, elfSym{Symbol{Name: name, Addr: addr, Size: s.Size, Func: typ == elf.STT_FUNC}, symbolRank(name, elf.ST_BIND(s.Info))})
+	}
+	slices.SortStableFunc(syms, func(a, b elfSym) int { return cmp.Or(cmp.Compare(a.Addr, b.Addr), cmp.Compare(a.rank, b.rank)) })
+	for _, s := range syms {
+		l.img.Symbols = append(l.img.Symbols, s.Symbol)
+	}
+	return nil
+}
+
+// named drops the names that kallsyms does not know either: of sections, of
+// local labels, and the mapping symbols $x and $d.
+func named(name string) bool {
+	return name != "" && name[0] != '$' && !strings.HasPrefix(name, ".L")
+}
+
+func defined(s elf.Sym64) bool {
+	i := elf.SectionIndex(s.Shndx)
+	return i != elf.SHN_UNDEF && (i < elf.SHN_LORESERVE || i == elf.SHN_XINDEX)
+}
+
+// symbolRank orders symbols at one address as scripts/kallsyms.c does, so that
+// the first is the name that the kernel would print: not weak, not made by the
+// linker script, few underscores in front.
+func symbolRank(name string, bind elf.SymBind) int {
+	rank := len(name) - len(strings.TrimLeft(name, "_"))
+	if strings.HasPrefix(name, "__") && (strings.HasPrefix(name, "__start_") || strings.HasPrefix(name, "__stop_") ||
+		strings.HasPrefix(name, "__end_") || strings.HasSuffix(name, "_start") || strings.HasSuffix(name, "_end")) {
+		rank += 1 << 10
+	}
+	if bind == elf.STB_WEAK {
+		rank += 1 << 11
+	}
+	return rank
+}
+
+func (l *elfLoad) readSymbols(s *elfSection) (syms []elf.Sym64, names string, err error) {
+	if syms, err = table[elf.Sym64](l.elfFile, s, elfSymSize); err != nil {
+		return nil, "", err
+	}
+	names, err = l.stringTable(uint64(s.Link), "names of "+s.Name)
+	return syms, names, err
+}
+
+// sites finds the list of call sites and checks each.
+func (l *elfLoad) sites() error {
+	entries, err := l.siteEntries()
+	if err != nil {
+		return err
+	}
+	if err := l.img.setSites(entries); err != nil {
+		return err
+	}
+	if l.img.CallOps && l.img.Profile == Profile61 {
+		return &FormatError{File: l.name, Msg: "has literals of CALL_OPS, which profile 6.1 does not know", Errno: unix.EINVAL}
+	}
+	return nil
+}

@@ -1,0 +1,126 @@
+package kernelimage
+
+import (
+	"fmt"
+	"sort"
+
+	"callops/emu"
+)
+
+// Image describes a kernel, or a program that stands in for one: its memory,
+// its symbols and its call sites. Nothing of it is mapped; [Boot] does that.
+// An Image and what it refers to never change.
+type Image struct {
+	Name    string // "builtin", or the base name of the file
+	Profile Profile
+	Layout  *Layout
+	CallOps bool // each site has a literal in front of its function
+	BTI     bool // functions begin with BTI C (all that the compiler cannot prove to be called directly only)
+
+	Segments []Segment // in address order, not overlapping
+	Text     []Range   // the instructions in them, in address order
+	Symbols  []Symbol  // in address order
+	Sites    []Site    // ascending IP
+}
+
+// Segment is memory that the image fills: Data, then zeros up to MemSize.
+type Segment struct {
+	Name    string
+	Addr    uint64
+	Data    []byte
+	MemSize uint64
+	Perm    emu.Perm
+}
+
+// End is the first address after the segment.
+func (s *Segment) End() uint64 { return s.Addr + s.MemSize }
+
+// Range is the addresses from Start up to End, which is not part of it.
+type Range struct{ Start, End uint64 }
+
+// Contains reports whether addr lies in the range.
+func (r Range) Contains(addr uint64) bool { return addr >= r.Start && addr < r.End }
+
+// Symbol is a named function or object.
+type Symbol struct {
+	Name   string
+	Addr   uint64
+	Size   uint64 // 0 where the image does not say
+	Func   bool
+	Module string // "" for the kernel itself
+}
+
+// Site is a place at the start of a function that the compiler reserved for
+// ftrace. With a literal the words are
+//
+//	Entry  literal       (Entry is 8-byte aligned)
+//	+8     [BTI C]       the function's symbol is here
+//	IP-4   NOP           MOV X9, X30 from the first patching on
+//	IP     NOP           this word becomes BL and NOP again
+//
+// and without one Entry is the first of the two NOPs.
+type Site struct {
+	Entry   uint64 // the address that the compiler listed
+	IP      uint64 // dyn_ftrace.ip: the word that toggles between NOP and BL
+	Literal uint64 // where the ops pointer stands; 0: there is none
+	BTI     bool   // the function begins with BTI C
+}
+
+// Func returns the address of the function, which its symbol has.
+func (s Site) Func() uint64 {
+	if s.BTI {
+		return s.IP - 8
+	}
+	return s.IP - 4
+}
+
+// Site returns the site whose IP is ip, or whose function is at ip.
+func (img *Image) Site(ip uint64) (Site, bool) {
+	i := sort.Search(len(img.Sites), func(i int) bool { return img.Sites[i].IP >= ip })
+	if i < len(img.Sites) && (img.Sites[i].IP == ip || img.Sites[i].Func() == ip) {
+		return img.Sites[i], true
+	}
+	return Site{}, false
+}
+
+// Bounds returns the addresses from the first segment to the end of the last.
+func (img *Image) Bounds() Range {
+	if len(img.Segments) == 0 {
+		return Range{}
+	}
+	return Range{img.Segments[0].Addr, img.Segments[len(img.Segments)-1].End()}
+}
+
+// textBounds returns the addresses from the first instruction to the last.
+func (img *Image) textBounds() Range {
+	if len(img.Text) == 0 {
+		return img.Bounds()
+	}
+	return Range{img.Text[0].Start, img.Text[len(img.Text)-1].End}
+}
+
+// read returns n bytes of the image at addr, which lie in one segment's Data.
+func (img *Image) read(addr, n uint64) ([]byte, bool) {
+	i := sort.Search(len(img.Segments), func(i int) bool { return img.Segments[i].End() > addr })
+	if i == len(img.Segments) {
+		return nil, false
+	}
+	s := &img.Segments[i]
+	off := addr - s.Addr
+	if addr < s.Addr || off > uint64(len(s.Data)) || n > uint64(len(s.Data))-off {
+		return nil, false
+	}
+	return s.Data[off : off+n], true
+}
+
+// symbolize names addr as symbol+0xoff; "" before the first symbol.
+func (img *Image) symbolize(addr uint64) string {
+	i := sort.Search(len(img.Symbols), func(i int) bool { return img.Symbols[i].Addr > addr }) - 1
+	if i < 0 {
+		return ""
+	}
+	for i > 0 && img.Symbols[i-1].Addr == img.Symbols[i].Addr {
+		i--
+	}
+	return fmt.Sprintf("%s+%#x", img.Symbols[i].Name, addr-img.Symbols[i].Addr)
+}

@@ -1,0 +1,97 @@
+package kernelimage
+
+// Absent is the offset of a field that the kernel's structure does not have.
+const Absent = -1
+
+// Layout holds the offset of every kernel structure's field that callops
+// reads, writes or bakes into machine code, in bytes. Nothing else knows one.
+type Layout struct {
+	Ops     OpsLayout
+	OpsHash OpsHashLayout
+	Hash    HashLayout
+	Entry   EntryLayout
+	Regs    RegsLayout
+	Task    TaskLayout
+	PerCPU  PerCPULayout
+}
+
+// OpsLayout is struct ftrace_ops (include/linux/ftrace.h).
+type OpsLayout struct {
+	Size                                 int
+	Func, Next, Flags, Private           int
+	SavedFunc, LocalHash, FuncHash       int
+	OldHash, Trampoline, TrampolineSize  int
+	List, SubopList, OpsFunc, DirectCall int
+}
+
+// OpsHashLayout is struct ftrace_ops_hash.
+type OpsHashLayout struct{ Notrace, Filter int }
+
+// HashLayout is struct ftrace_hash (kernel/trace/trace.h).
+type HashLayout struct{ Size, SizeBits, Buckets, Count, Flags int }
+
+// EntryLayout is struct ftrace_func_entry (include/linux/ftrace.h).
+type EntryLayout struct{ Size, Next, Pprev, IP, Direct int }
+
+// RegsLayout is arm64's struct ftrace_regs (arch/arm64/include/asm/ftrace.h):
+// x0..x8 from X0 on, then the rest.
+type RegsLayout struct{ Size, X0, DirectTramp, FP, LR, SP, PC int }
+
+// TaskLayout is struct task_struct with thread_info at its start.
+type TaskLayout struct {
+	Size                          int
+	Flags, PreemptCount, CPU      int // thread_info; PreemptCount is 64 bits: count, then !need_resched
+	Stack, Pid, StackCanary, Comm int
+	RetStack, CurrRetStack        int
+	TraceRecursion                int
+}
+
+// PerCPULayout gives offsets from the per-CPU base (tpidr_el1).
+type PerCPULayout struct {
+	Size         int
+	ContextState int // context_tracking.state: RCU watches while its bits from 2 up are not 0
+	RingBuffer   int // callops' own function tracer: address of this CPU's ring (built-in kernel)
+}
+
+// layout612 is Linux 6.12 arm64 with CALL_OPS, DIRECT_CALLS and no lock
+// debugging, as Debian's cloud flavour has it (read from its BTF).
+var layout612 = Layout{
+	Ops: OpsLayout{
+		Size: 216, Func: 0, Next: 8, Flags: 16, Private: 24, SavedFunc: 32, LocalHash: 40, FuncHash: 88,
+		OldHash: 96, Trampoline: 144, TrampolineSize: 152, List: 160, SubopList: 176, OpsFunc: 192, DirectCall: 208,
+	},
+	OpsHash: OpsHashLayout{Notrace: 0, Filter: 8},
+	Hash:    HashLayout{Size: 48, SizeBits: 0, Buckets: 8, Count: 16, Flags: 24},
+	Entry:   EntryLayout{Size: 32, Next: 0, Pprev: 8, IP: 16, Direct: 24},
+	Regs:    RegsLayout{Size: 112, X0: 0, DirectTramp: 72, FP: 80, LR: 88, SP: 96, PC: 104},
+	Task: TaskLayout{
+		Size: 4736, Flags: 0, PreemptCount: 8, CPU: 16, Stack: 32, Pid: 1376, StackCanary: 1384, Comm: 1920,
+		RetStack: 2808, CurrRetStack: 2800, TraceRecursion: 2832,
+	},
+	PerCPU: PerCPULayout{Size: 4096, ContextState: 8, RingBuffer: 32},
+}
+
+// layoutBefore612 is struct ftrace_ops as it was when CALL_OPS was posted, and
+// before: no subops, no direct_call.
+var layoutBefore612 = func() Layout {
+	l := layout612
+	l.Ops.Size, l.Ops.OpsFunc, l.Ops.SubopList, l.Ops.DirectCall = 184, 176, Absent, Absent
+	return l
+}()
+
+// Profile names the kernel whose ftrace an image follows.
+type Profile string
+
+// The profiles that callops knows.
+const (
+	Profile612 Profile = "6.12" // the default
+	ProfileV3  Profile = "v3"   // CALL_OPS as posted in January 2023
+	Profile61  Profile = "6.1"  // before it
+)
+
+// layouts are the built-in kernel's, by profile.
+var layouts = map[Profile]*Layout{
+	Profile612: &layout612,
+	ProfileV3:  &layoutBefore612,
+	Profile61:  &layoutBefore612,
+}

@@ -1,0 +1,186 @@
+package kernelimage
+
+import (
+	"debug/elf"
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"callops/asm"
+)
+
+// entriesSection is where compilers list call sites. Linux's linker script
+// collects it between __start_mcount_loc and __stop_mcount_loc.
+const entriesSection = "__patchable_function_entries"
+
+// siteEntries returns the addresses listed, as they are after relocation.
+func (l *elfLoad) siteEntries() ([]uint64, error) {
+	var entries []uint64
+	for i := range l.sections {
+		s := &l.sections[i]
+		if s.Name != entriesSection || elf.SectionFlag(s.Flags)&elf.SHF_ALLOC == 0 {
+			continue
+		}
+		more, err := l.entriesIn(s.Name, s.Addr+l.bias, s.Size)
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, more...)
+	}
+	start, okStart := l.img.symbol("__start_mcount_loc")
+	stop, okStop := l.img.symbol("__stop_mcount_loc")
+	if len(entries) > 0 || !okStart && !okStop {
+		return entries, nil
+	}
+	if !okStart || !okStop || stop.Addr < start.Addr {
+		return nil, l.fail("__start_mcount_loc", start.Addr, stop.Addr, "does not lie before __stop_mcount_loc, which is at")
+	}
+	return l.entriesIn("__start_mcount_loc", start.Addr, stop.Addr-start.Addr)
+}
+
+func (l *elfLoad) entriesIn(section string, addr, size uint64) ([]uint64, error) {
+	b, ok := l.img.read(addr, size)
+	if !ok || size%8 != 0 {
+		return nil, l.fail(section, addr, size, "is no list of addresses in a segment, size")
+	}
+	entries := make([]uint64, 0, size/8)
+	for ; len(b) > 0; b = b[8:] {
+		// Build steps of the kernel zero the entries of functions they drop.
+		if e := binary.LittleEndian.Uint64(b); e != 0 {
+			entries = append(entries, e)
+		}
+	}
+	return entries, nil
+}
+
+// symbol returns the first symbol called name.
+func (img *Image) symbol(name string) (Symbol, bool) {
+	i := slices.IndexFunc(img.Symbols, func(s Symbol) bool { return s.Name == name })
+	if i < 0 {
+		return Symbol{}, false
+	}
+	return img.Symbols[i], true
+}
+
+// setSites makes sites of the addresses that the compiler listed, as
+// ftrace_call_adjust does, and finds out which layout they have.
+func (img *Image) setSites(entries []uint64) error {
+	slices.Sort(entries)
+	funcs := make(map[uint64]bool, len(img.Symbols))
+	for _, s := range img.Symbols {
+		if s.Func {
+			funcs[s.Addr] = true
+		}
+	}
+	img.CallOps = img.hasLiterals(entries, funcs)
+	for i, entry := range entries {
+		site, err := img.site(entry, funcs)
+		if err != nil {
+			return err
+		}
+		if i > 0 && entry < img.Sites[i-1].IP+4 {
+			return img.badSite(entry, fmt.Sprintf("overlaps the one at %#x", entries[i-1]))
+		}
+		img.Sites = append(img.Sites, site)
+		img.BTI = img.BTI || site.BTI
+	}
+	return nil
+}
+
+// hasLiterals reports whether most entries look as with CALL_OPS: two words in
+// front of the function, that is, four NOPs with or without a BTI in the
+// middle. A function's symbol at the entry says that they are not in front.
+func (img *Image) hasLiterals(entries []uint64, funcs map[uint64]bool) bool {
+	literals := 0
+	for _, e := range entries {
+		w, ok := img.words(e, 4)
+		if !ok || funcs[e] || funcs[e-4] {
+			continue
+		}
+		if asm.IsNop(w[0]) && asm.IsNop(w[1]) && (asm.IsNop(w[2]) || asm.IsBTI(w[2])) && asm.IsNop(w[3]) {
+			literals++
+		}
+	}
+	return literals > len(entries)/2
+}
+
+// site checks the words at one entry. Linux warns where the address or the
+// BTI is wrong and fails later, some in an oops; here it is an error at once.
+func (img *Image) site(entry uint64, funcs map[uint64]bool) (Site, error) {
+	if entry%4 != 0 {
+		return Site{}, img.badSite(entry, "is not aligned to 4 bytes")
+	}
+	if !img.CallOps {
+		before, ok := img.words(entry-4, 1)
+		site := Site{Entry: entry, IP: entry + 4, BTI: ok && asm.IsBTI(before[0]) && !funcs[entry]}
+		return site, img.expectNops(entry, entry, entry+4)
+	}
+	if entry%8 != 0 {
+		return Site{}, img.badSite(entry, "misaligned patch site: its literal has to be aligned to 8 bytes (cold functions lose -falign-functions with gcc before 14: use -fmin-function-alignment=8, or no cold attribute)")
+	}
+	site := Site{Entry: entry, Literal: entry, IP: entry + 12}
+	w, ok := img.words(entry+8, 1)
+	if ok && asm.IsBTI(w[0]) {
+		site.BTI, site.IP = true, entry+16
+	} else if ok && !asm.IsNop(w[0]) {
+		return Site{}, img.badSite(entry, fmt.Sprintf("unexpected insn in patch site: at %#x stands %s, expected nop or bti c",
+			entry+8, describe(w[0], entry+8)))
+	}
+	return site, img.expectNops(entry, entry, entry+4, site.IP-4, site.IP)
+}
+
+// expectNops checks the words that the compiler leaves for ftrace.
+func (img *Image) expectNops(entry uint64, addrs ...uint64) error {
+	for _, addr := range addrs {
+		w, ok := img.words(addr, 1)
+		if !ok || !img.inText(addr) {
+			return img.badSite(entry, fmt.Sprintf("%#x is not in the image's text", addr))
+		}
+		if !asm.IsNop(w[0]) {
+			return img.badSite(entry, fmt.Sprintf("at %#x stands %s, expected nop, which a compiler leaves", addr, describe(w[0], addr)))
+		}
+	}
+	return nil
+}
+
+func (img *Image) inText(addr uint64) bool {
+	_, ok := slices.BinarySearchFunc(img.Text, addr, func(r Range, addr uint64) int {
+		switch {
+		case r.Contains(addr):
+			return 0
+		case r.Start > addr:
+			return 1
+		}
+		return -1
+	})
+	return ok
+}
+
+func describe(word uint32, pc uint64) string {
+	return fmt.Sprintf("%#08x (%s)", word, asm.Disassemble(word, pc, nil))
+}
+
+// words reads n instruction words of the image.
+func (img *Image) words(addr uint64, n int) ([]uint32, bool) {
+	b, ok := img.read(addr, uint64(4*n))
+	if !ok {
+		return nil, false
+	}
+	w := make([]uint32, n)
+	for i := range w {
+		w[i] = binary.LittleEndian.Uint32(b[4*i:])
+	}
+	return w, true
+}
+
+func (img *Image) badSite(entry uint64, msg string) error {
+	// The function is not at the entry with a literal, so its name is not the
+	// entry's but that of the words behind it.
+	symbol := img.symbolize(entry)
+	if img.CallOps {
+		symbol = img.symbolize(entry + 8)
+	}
+	return &FormatError{File: img.Name, Section: "call site", Offset: entry, Symbol: symbol, Msg: msg, Errno: unix.EINVAL}
+}

@@ -1,0 +1,178 @@
+package kernelimage
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// Symbols is the table of a running kernel: the image's symbols and its
+// modules'. Methods may be called from any goroutine.
+type Symbols struct {
+	mu     sync.RWMutex
+	syms   []Symbol // by address; at the same address in the order they were added
+	byName map[string][]Symbol
+	ranges []moduleRange // by address
+}
+
+// moduleRange is memory that belongs to the kernel or a module as a whole, so
+// that its last symbol ends there.
+type moduleRange struct {
+	Range
+	module string
+}
+
+// NewSymbols returns a table of syms.
+func NewSymbols(syms ...Symbol) *Symbols {
+	s := &Symbols{byName: make(map[string][]Symbol)}
+	s.Add(syms...)
+	return s
+}
+
+// Add adds symbols. One that is there already is not added twice.
+func (s *Symbols) Add(syms ...Symbol) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.byName == nil {
+		s.byName = make(map[string][]Symbol)
+	}
+	for _, sym := range syms {
+		if slices.Contains(s.byName[sym.Name], sym) {
+			continue
+		}
+		s.byName[sym.Name] = append(s.byName[sym.Name], sym)
+		s.syms = append(s.syms, sym)
+	}
+	slices.SortStableFunc(s.syms, func(a, b Symbol) int { return cmp.Compare(a.Addr, b.Addr) })
+}
+
+// AddRange says that [start, end) belongs to module ("": to the kernel): no
+// symbol's size reaches over it, and an address in no range has no symbol
+// unless a symbol's own Size covers it.
+func (s *Symbols) AddRange(module string, start, end uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ranges = append(s.ranges, moduleRange{Range{start, end}, module})
+	slices.SortFunc(s.ranges, func(a, b moduleRange) int { return cmp.Compare(a.Start, b.Start) })
+}
+
+// Remove removes everything that belongs to a module.
+func (s *Symbols) Remove(module string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	gone := func(sym Symbol) bool { return sym.Module == module }
+	s.syms = slices.DeleteFunc(s.syms, gone)
+	s.ranges = slices.DeleteFunc(s.ranges, func(r moduleRange) bool { return r.module == module })
+	for name, syms := range s.byName {
+		if syms = slices.DeleteFunc(syms, gone); len(syms) == 0 {
+			delete(s.byName, name)
+		} else {
+			s.byName[name] = syms
+		}
+	}
+}
+
+// All returns the symbols in address order.
+func (s *Symbols) All() []Symbol {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Clone(s.syms)
+}
+
+// Lookup returns the symbol called name; "module:name" is one of a module
+// (kernel/module/kallsyms.c: module_kallsyms_lookup_name). An unknown name is
+// ENOENT. A name that several symbols have is EINVAL, with all their
+// addresses: which one is meant cannot be guessed.
+func (s *Symbols) Lookup(name string) (Symbol, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	found := s.byName[name]
+	if module, rest, ok := strings.Cut(name, ":"); ok && len(found) == 0 {
+		for _, sym := range s.byName[rest] {
+			if sym.Module == module {
+				found = append(found, sym)
+			}
+		}
+	}
+	switch len(found) {
+	case 0:
+		return Symbol{}, fmt.Errorf("no symbol %q: %w", name, unix.ENOENT)
+	case 1:
+		return found[0], nil
+	}
+	where := make([]string, len(found))
+	for i, sym := range found {
+		where[i] = fmt.Sprintf("%#x", sym.Addr)
+		if sym.Module != "" {
+			where[i] += " [" + sym.Module + "]"
+		}
+	}
+	return Symbol{}, fmt.Errorf("symbol %q is ambiguous: at %s: %w", name, strings.Join(where, ", "), unix.EINVAL)
+}
+
+// At returns the symbol that addr belongs to and addr's offset in it. Of
+// several symbols at one address it is the first, as in kallsyms. The symbol's
+// Size is the distance to the next one, which may be more than the function's
+// own: kallsyms knows no other.
+func (s *Symbols) At(addr uint64) (sym Symbol, off uint64, ok bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	next := sort.Search(len(s.syms), func(i int) bool { return s.syms[i].Addr > addr })
+	if next == 0 {
+		return Symbol{}, 0, false
+	}
+	first := next - 1
+	for first > 0 && s.syms[first-1].Addr == s.syms[next-1].Addr {
+		first--
+	}
+	sym = s.syms[first]
+	end, ok := s.end(sym, next)
+	if !ok || addr >= end {
+		return Symbol{}, 0, false
+	}
+	sym.Size = end - sym.Addr
+	return sym, addr - sym.Addr, true
+}
+
+// end returns where sym ends, given the index of the next symbol.
+func (s *Symbols) end(sym Symbol, next int) (uint64, bool) {
+	i := sort.Search(len(s.ranges), func(i int) bool { return s.ranges[i].Start > sym.Addr }) - 1
+	inRange := i >= 0 && s.ranges[i].Contains(sym.Addr)
+	switch {
+	case inRange && next < len(s.syms):
+		return min(s.syms[next].Addr, s.ranges[i].End), true
+	case inRange:
+		return s.ranges[i].End, true
+	case sym.Size != 0:
+		return sym.Addr + sym.Size, true
+	case next < len(s.syms):
+		return s.syms[next].Addr, true
+	}
+	return 0, false
+}
+
+// Format writes addr as %pS does: name+0xoff/0xsize [module], and the bare
+// address where it belongs to no symbol.
+func (s *Symbols) Format(addr uint64) string {
+	sym, off, ok := s.At(addr)
+	if !ok {
+		return fmt.Sprintf("%#x", addr)
+	}
+	str := fmt.Sprintf("%s+%#x/%#x", sym.Name, off, sym.Size)
+	if sym.Module != "" {
+		str += " [" + sym.Module + "]"
+	}
+	return str
+}
+
+// FormatName returns the name and module that lists of functions show for
+// addr (kernel/kallsyms.c: kallsyms_lookup).
+func (s *Symbols) FormatName(addr uint64) (name, module string, ok bool) {
+	sym, _, ok := s.At(addr)
+	return sym.Name, sym.Module, ok
+}

@@ -1,0 +1,26 @@
+// Package trampolines holds the machine code between a patched call site and
+// a tracer, and the data it works on: ftrace_caller, the list function and its
+// kin, the direct-call stubs, and tracers that are machine code themselves so
+// that what they cost can be counted.
+//
+// It follows Linux 6.12: arch/arm64/kernel/entry-ftrace.S for ftrace_caller,
+// kernel/trace/ftrace.c for the list and assist functions and the objects,
+// include/linux/trace_recursion.h for the recursion bits,
+// samples/ftrace/ftrace-ops.c for the sample tracers and
+// kernel/trace/trace_functions.c for the function tracer. The registers that
+// each function takes, keeps and destroys are the kernel's; the instructions
+// are our own, and fewer. Each place that departs from Linux on purpose says
+// so in a comment that begins "Differs:".
+//
+// Every offset of a kernel structure comes from [kernelimage.Layout]. A layout
+// whose fields do not lie side by side where one instruction moves two of them
+// is refused.
+//
+// Left out: FTRACE_RECORD_RECURSION and FTRACE_VALIDATE_RCU_IS_WATCHING, both
+// off in distributions' kernels; function_graph; trampolines of a single ops,
+// which arm64 does not have.
+//
+// [Install] puts everything into a booted kernel and returns where it lies. It
+// and [Code.Reach] belong to the goroutine that sets the kernel up or patches
+// it. A [Ring] is filled by its CPU while one other goroutine reads it.
+package trampolines

@@ -1,0 +1,252 @@
+package trampolines
+
+import (
+	"errors"
+	"fmt"
+
+	"callops/asm"
+	"callops/emu"
+	"callops/kernelimage"
+)
+
+// Options say how ftrace's code is built; the zero value is the scheme before
+// CALL_OPS, within branch range.
+type Options struct {
+	// CallOps makes ftrace_caller take the ops from each site's literal.
+	// Without it there is one function_trace_op and one patched call.
+	CallOps bool
+
+	// Far places the code where no BL of the image's text reaches it.
+	Far bool
+
+	// Warn is told of an ops on the list that has no func (FTRACE_WARN_ON),
+	// after which the list function stops its walk. nil makes the traced call
+	// fail with [ErrNoFunc].
+	Warn func(op uint64)
+
+	// PreemptSchedule is preempt_schedule_notrace, called when a tracer
+	// enables preemption and a reschedule is due. nil clears need_resched and
+	// goes on.
+	PreemptSchedule emu.GateFunc
+}
+
+// ErrNoFunc is an ops on the list whose func is NULL.
+var ErrNoFunc = errors.New("ops on the list has no func")
+
+// Code holds the addresses, in emulated memory, of what ftrace consists of on
+// a kernel. 0 stands for what the kernel does not have.
+type Code struct {
+	Caller    uint64 // ftrace_caller, which is FTRACE_ADDR
+	CallSlot  uint64 // the BL at label ftrace_call; 0 with CALL_OPS
+	CallerEnd uint64 // first address behind ftrace_caller
+
+	Stub            uint64 // ftrace_stub
+	ListFunc        uint64 // arch_ftrace_ops_list_func
+	AssistFunc      uint64 // ftrace_ops_assist_func
+	NopFunc         uint64 // ftrace_ops_nop_func
+	CallDirectFuncs uint64 // call_direct_funcs; 0 where ops have no direct_call
+	StubDirectTramp uint64 // ftrace_stub_direct_tramp; 0 likewise
+
+	ListOps   uint64 // ftrace_list_ops, read-only
+	NopOps    uint64 // ftrace_nop_ops, read-only
+	ListEnd   uint64 // ftrace_list_end
+	GlobalOps uint64 // global_ops
+
+	OpsList         uint64 // the variable ftrace_ops_list
+	FunctionTraceOp uint64 // the variable function_trace_op
+	EmptyHash       uint64 // EMPTY_HASH, one bucket, read-only
+
+	OpsFuncNop     uint64 // ops_func_nop of the sample module
+	OpsFuncCount   uint64 // ops_func_count: counts in 32 bits behind struct ftrace_ops
+	FunctionTracer uint64 // function_trace_call; 0 where the layout has no ring
+
+	PreemptSchedule uint64 // the gate behind Options.PreemptSchedule
+
+	veneers veneers
+}
+
+// code is one program under construction.
+type code struct {
+	*asm.Builder
+	l    *kernelimage.Layout
+	data *Code // addresses of objects and gates; the functions' are still 0
+	warn uint64
+
+	callOps bool
+	bti     bool // functions that are called through pointers begin with BTI C
+
+	stub, list asm.Label
+	slot       asm.Label // ftrace_call
+}
+
+// Install places ftrace's code and objects in a booted kernel and adds their
+// symbols. Objects hold what they do in a kernel that has just started:
+// nothing is registered. A layout that the code cannot be built for matches
+// errors.ErrUnsupported.
+//
+// Where the image has an ftrace_caller of its own, the symbols belong to
+// module "callops".
+func Install(k *kernelimage.Kernel, opts *Options) (*Code, error) {
+	if opts == nil {
+		opts = &Options{}
+	}
+	c, err := install(k, opts)
+	if err != nil {
+		return nil, fmt.Errorf("install trampolines: %w", err)
+	}
+	return c, nil
+}
+
+func install(k *kernelimage.Kernel, opts *Options) (*Code, error) {
+	if err := checkLayout(k.Layout); err != nil {
+		return nil, err
+	}
+	c := &Code{}
+	module := ""
+	for _, s := range k.Symbols.All() {
+		if s.Name == "ftrace_caller" {
+			module = "callops"
+		}
+	}
+	if err := c.allocObjects(k, module); err != nil {
+		return nil, err
+	}
+	warn, err := c.addGates(k, opts)
+	if err != nil {
+		return nil, err
+	}
+	var src *code
+	p, err := k.LoadModule("callops", kernelimage.ModuleOptions{Core: module == "", Far: opts.Far},
+		func(base uint64) (*asm.Program, error) {
+			src = &code{
+				Builder: asm.NewBuilder(), l: k.Layout, data: c, warn: warn,
+				callOps: opts.CallOps, bti: k.Image.BTI,
+			}
+			src.emit()
+			return src.Assemble(base)
+		})
+	if err != nil {
+		return nil, err
+	}
+	c.resolve(p)
+	if !opts.CallOps {
+		c.CallSlot, _ = p.AddrOf(src.slot)
+		k.Symbols.Add(kernelimage.Symbol{Name: "ftrace_call", Addr: c.CallSlot, Func: true, Module: module})
+	}
+	return c, c.initObjects(k)
+}
+
+// addGates adds the Go functions that the code calls.
+func (c *Code) addGates(k *kernelimage.Kernel, opts *Options) (warn uint64, err error) {
+	resched := opts.PreemptSchedule
+	if resched == nil {
+		resched = clearNeedResched(k)
+	}
+	if c.PreemptSchedule, err = k.Gates.Add("preempt_schedule_notrace", resched); err != nil {
+		return 0, err
+	}
+	return k.Gates.Add("ftrace_warn", func(_ emu.CPU, args [8]uint64) (uint64, error) {
+		if opts.Warn == nil {
+			return 0, fmt.Errorf("op=%#x %s: %w", args[0], k.Symbols.Format(args[0]), ErrNoFunc)
+		}
+		opts.Warn(args[0])
+		return 0, nil
+	})
+}
+
+// clearNeedResched is a scheduler that finds nothing better to run.
+func clearNeedResched(k *kernelimage.Kernel) emu.GateFunc {
+	// thread_info.preempt.need_resched is the upper half, and inverted.
+	need := uint64(k.Layout.Task.PreemptCount) + 4
+	return func(cpu emu.CPU, _ [8]uint64) (uint64, error) {
+		return 0, k.Mem.Store32(cpu.Regs().SPEL0+need, 1)
+	}
+}
+
+// emit writes the whole program.
+func (c *code) emit() {
+	c.stub = c.Label("ftrace_stub")
+	c.list = c.Label("arch_ftrace_ops_list_func")
+	c.slot = c.Label("ftrace_call")
+	c.caller()
+	c.stubs()
+	c.listFunc()
+	c.assistFunc()
+	c.sampleTracers()
+	c.functionTracer()
+	if !c.callOps {
+		c.veneerArea()
+	}
+}
+
+// resolve fills in the functions' addresses.
+func (c *Code) resolve(p *asm.Program) {
+	for _, s := range p.Symbols {
+		switch s.Name {
+		case "ftrace_caller":
+			c.Caller, c.CallerEnd = s.Addr, s.Addr+s.Size
+		case "ftrace_stub":
+			c.Stub = s.Addr
+		case "arch_ftrace_ops_list_func":
+			c.ListFunc = s.Addr
+		case "ftrace_ops_assist_func":
+			c.AssistFunc = s.Addr
+		case "ftrace_ops_nop_func":
+			c.NopFunc = s.Addr
+		case "call_direct_funcs":
+			c.CallDirectFuncs = s.Addr
+		case "ftrace_stub_direct_tramp":
+			c.StubDirectTramp = s.Addr
+		case "ops_func_nop":
+			c.OpsFuncNop = s.Addr
+		case "ops_func_count":
+			c.OpsFuncCount = s.Addr
+		case "function_trace_call":
+			c.FunctionTracer = s.Addr
+		case veneerSymbol:
+			c.veneers.base = s.Addr
+		}
+	}
+}
+
+// function starts a function that is called through a pointer.
+func (c *code) function(l asm.Label) {
+	c.BindFunc(l)
+	if c.bti {
+		c.Emit(asm.Bti(asm.BTIC))
+	}
+}
+
+// call calls a function or gate at any distance.
+func (c *code) call(addr uint64) {
+	c.Emit(asm.MovImm(asm.X16, addr)...)
+	c.Emit(asm.Blr(asm.X16))
+}
+
+// at is the operand [base, #field].
+func at(base asm.Reg, field int) asm.Mem { return asm.Off(base, int64(field)) }
+
+// checkLayout refuses what the code cannot be built for. The pairs are moved
+// by one instruction.
+func checkLayout(l *kernelimage.Layout) error {
+	for _, f := range []struct {
+		what string
+		ok   bool
+	}{
+		{"ftrace_regs: x0 first, then direct_tramp behind x8", l.Regs.X0 == 0 && l.Regs.DirectTramp == 9*8},
+		{"ftrace_regs: fp, lr", l.Regs.LR == l.Regs.FP+8},
+		{"ftrace_regs: sp, pc", l.Regs.PC == l.Regs.SP+8},
+		{"ftrace_regs: size a multiple of 16", l.Regs.Size%16 == 0},
+		{"ftrace_ops_hash: notrace_hash, filter_hash", l.OpsHash.Filter == l.OpsHash.Notrace+8},
+		{"ftrace_hash: size_bits, buckets", l.Hash.Buckets == l.Hash.SizeBits+8},
+		{"ftrace_hash: count, flags", l.Hash.Flags == l.Hash.Count+8},
+		{"thread_info: preempt_count", l.Task.PreemptCount != kernelimage.Absent},
+		{"task_struct: trace_recursion", l.Task.TraceRecursion != kernelimage.Absent},
+		{"context_tracking: state", l.PerCPU.ContextState != kernelimage.Absent},
+	} {
+		if !f.ok {
+			return fmt.Errorf("layout of %s: %w", f.what, errors.ErrUnsupported)
+		}
+	}
+	return nil
+}
