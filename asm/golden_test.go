@@ -111,8 +111,17 @@ func TestGolden_EveryFileHasRows(t *testing.T) {
 // A constructor is an exported function that returns Inst or []Inst; each has
 // to be called in a rows file.
 func TestGolden_CoversEveryConstructor(t *testing.T) {
+	constructors, called := scanConstructors(t)
+	require.Greater(t, len(constructors), 150)
+	for name := range constructors {
+		assert.Contains(t, called, name, "no golden row")
+	}
+}
+
+func scanConstructors(t *testing.T) (constructors, called map[string]bool) {
+	t.Helper()
 	fset := token.NewFileSet()
-	constructors, called := map[string]bool{}, map[string]bool{}
+	constructors, called = map[string]bool{}, map[string]bool{}
 	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || filepath.Ext(path) != ".go" {
 			return err
@@ -138,10 +147,7 @@ func TestGolden_CoversEveryConstructor(t *testing.T) {
 		return nil
 	})
 	require.NoError(t, err)
-	require.Greater(t, len(constructors), 150)
-	for name := range constructors {
-		assert.Contains(t, called, name, "no golden row")
-	}
+	return constructors, called
 }
 
 func returnsInst(f *ast.FuncDecl) bool {
@@ -173,6 +179,8 @@ func readGolden(t *testing.T, class string) []goldenLine {
 	}
 	return lines
 }
+
+func wordAt(p *Program, n int) uint32 { return binary.LittleEndian.Uint32(p.Code[4*n:]) }
 
 func hexItem(p []byte, size int) string {
 	if size == 8 {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"callops/asm"
 	"callops/emu"
 )
@@ -67,16 +69,11 @@ func (k *Kernel) Call(ctx context.Context, cpu int, opts *emu.CallOptions, addr 
 		err = k.runError(c, call)
 	}
 	for _, w := range before {
-		err = joinIf(err, k.Mem.Store64(w.addr, w.value))
+		if failed := k.Mem.Store64(w.addr, w.value); failed != nil {
+			err = errors.Join(err, failed)
+		}
 	}
 	return res, err
-}
-
-func joinIf(err, more error) error {
-	if more == nil {
-		return err
-	}
-	return errors.Join(err, more)
 }
 
 // CallName is Call by the function's name.
@@ -90,7 +87,7 @@ func (k *Kernel) CallName(ctx context.Context, cpu int, opts *emu.CallOptions, n
 
 func (k *Kernel) cpu(id int) (*CPU, error) {
 	if id < 0 || id >= len(k.CPUs) {
-		return nil, fmt.Errorf("no CPU %d, there are %d", id, len(k.CPUs))
+		return nil, fmt.Errorf("no CPU %d, there are %d: %w", id, len(k.CPUs), unix.EINVAL)
 	}
 	return k.CPUs[id], nil
 }
@@ -131,7 +128,7 @@ func (k *Kernel) runError(c *CPU, call *emu.CallError) *RunError {
 	return e
 }
 
-// where is Format, with the names of gates.
+// where is Symbols.Format with the names of gates too.
 func (k *Kernel) where(pc uint64) string {
 	if name, ok := k.Gates.Name(pc); ok {
 		return name
@@ -179,9 +176,17 @@ func (k *Kernel) unwind(c *CPU, regs *emu.Regs) []uint64 {
 	return trace
 }
 
+// nameOf names a branch's target in a listing; "" when it has no name.
 func (k *Kernel) nameOf(addr uint64) string {
-	if s := k.where(addr); s != fmt.Sprintf("%#x", addr) {
-		return s
+	if name, ok := k.Gates.Name(addr); ok {
+		return name
 	}
-	return ""
+	sym, off, ok := k.Symbols.At(addr)
+	switch {
+	case !ok:
+		return ""
+	case off == 0:
+		return sym.Name
+	}
+	return fmt.Sprintf("%s+%#x", sym.Name, off)
 }

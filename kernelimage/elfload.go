@@ -15,7 +15,7 @@ import (
 // kernelBase is where an image that may lie anywhere goes, and where the
 // built-in kernel is: the start of arm64's kernel image area with 48-bit
 // addresses, KIMAGE_VADDR of Linux 6.12.
-const kernelBase = 0xffff_8000_8000_0000
+const kernelBase uint64 = 0xffff_8000_8000_0000
 
 // elfLoad is an ELF file on its way to an Image.
 type elfLoad struct {
@@ -182,12 +182,16 @@ func defined(s elf.Sym64) bool {
 
 // symbolRank orders symbols at one address as scripts/kallsyms.c does, so that
 // the first is the name that the kernel would print: not weak, not made by the
-// linker script, few underscores in front.
+// linker script, few underscores in front. Names with a dot are gcc's copies
+// and aliases (fib.localalias), which no kernel has beside the function itself.
 func symbolRank(name string, bind elf.SymBind) int {
 	rank := len(name) - len(strings.TrimLeft(name, "_"))
 	if strings.HasPrefix(name, "__") && (strings.HasPrefix(name, "__start_") || strings.HasPrefix(name, "__stop_") ||
 		strings.HasPrefix(name, "__end_") || strings.HasSuffix(name, "_start") || strings.HasSuffix(name, "_end")) {
 		rank += 1 << 10
+	}
+	if strings.Contains(name, ".") {
+		rank += 1 << 9
 	}
 	if bind == elf.STB_WEAK {
 		rank += 1 << 11

@@ -113,8 +113,11 @@ func (img *Image) read(addr, n uint64) ([]byte, bool) {
 	return s.Data[off : off+n], true
 }
 
-// symbolize names addr as symbol+0xoff; "" before the first symbol.
+// symbolize names addr as symbol+0xoff; "" outside the image.
 func (img *Image) symbolize(addr uint64) string {
+	if !img.Bounds().Contains(addr) {
+		return ""
+	}
 	i := sort.Search(len(img.Symbols), func(i int) bool { return img.Symbols[i].Addr > addr }) - 1
 	if i < 0 {
 		return ""

@@ -80,10 +80,12 @@ func poison(reg int) uint64 { return 0xbad0_0000_0000_0000 | uint64(reg)<<8 | 0x
 //	dump       stores x0..x8, x18..x30 and sp in dump_area, returns 1
 //	dump_bti   the same, with BTI C
 //	other      returns 2, has no site
+//	landing    where a changed return address leads: dumps x0, returns 3
 //	direct     a direct trampoline: goes on at the site
 const (
-	dumpSP   = 31
-	dumpSize = 32 * 8
+	dumpResult = 9
+	dumpSP     = 31
+	dumpSize   = 32 * 8
 )
 
 func tracees() *asm.Builder {
@@ -115,6 +117,10 @@ func tracees() *asm.Builder {
 	}
 	b.Func("other")
 	b.Emit(asm.Movz(asm.X0, 2, 0), asm.Ret())
+	b.Func("landing")
+	b.Emit(asm.LdrLit(asm.X16, area), asm.Str(asm.X0, asm.Off(asm.X16, 8*dumpResult)))
+	b.Emit(asm.MovImm(asm.LR, emu.ReturnGate)...)
+	b.Emit(asm.Movz(asm.X0, 3, 0), asm.Ret())
 	b.Func("direct")
 	b.Emit(asm.Bti(asm.BTIC), asm.Mov(asm.X10, asm.LR), asm.Mov(asm.LR, asm.X9), asm.RetReg(asm.X10))
 	b.EndFunc()

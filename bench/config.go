@@ -1,0 +1,191 @@
+package bench
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"callops/emu"
+	"callops/ftrace"
+	"callops/kernelimage"
+)
+
+// The sample module's two functions, and its number of calls.
+const (
+	DefaultTracee     = "tracee_relevant"
+	DefaultIrrelevant = "tracee_irrelevant"
+	DefaultCalls      = 100000
+)
+
+// Tracers, which are the sample module's.
+const (
+	TracerNop   = "nop"   // ops_func_nop returns at once
+	TracerCount = "count" // ops_func_count counts its calls in memory
+)
+
+// Engine is one to measure with.
+type Engine struct {
+	Name string
+	New  emu.NewEngine
+}
+
+// Config says what to measure; only Engines has to be set.
+type Config struct {
+	Image   *kernelimage.Image // nil: the built-in kernel, made anew for each mode
+	Engines []Engine
+
+	// CallOps are the modes to run. nil: off, then on where the image has
+	// literals.
+	CallOps []bool
+
+	// Tracee is the function called, "" for DefaultTracee. Irrelevant is the
+	// one that irrelevant ops are on; "" for DefaultIrrelevant where the image
+	// has it, else the first site that a call of the tracee does not reach.
+	Tracee     string
+	Irrelevant string
+
+	// Relevant and IrrelevantCounts are combined, each with each; the row with
+	// none of either always comes first. nil stands for 0 where the other is
+	// given, and both nil for the rows that are published for Linux.
+	Relevant         []int
+	IrrelevantCounts []int
+
+	// Calls is how many calls a row makes, 0 for DefaultCalls. per_call is
+	// exact for any number; only ns_per_call gets steadier with more.
+	Calls int
+
+	Tracer   string         // TracerNop when ""
+	OpsFlags ftrace.OpsFlag // of every ops, see ParseOpsFlags
+	Args     []uint64       // what each call passes; the rest of x0..x7 is not set
+
+	// Registration adds what it costs to register one ops over many sites.
+	Registration bool
+
+	// Progress is told how many of the rows are done, by one goroutine at a
+	// time.
+	Progress func(done, total int)
+}
+
+// scenario is one row to measure.
+type scenario struct{ relevant, irrelevant int }
+
+// published are the rows of the comparison published with CALL_OPS.
+var published = []scenario{
+	{0, 0}, {0, 1}, {0, 2}, {0, 10}, {0, 100},
+	{1, 0}, {1, 1}, {1, 2}, {1, 10}, {1, 100},
+	{2, 0}, {10, 0}, {100, 0},
+}
+
+// scenarios returns the rows in order, each once, 0|0 first.
+func (c *Config) scenarios() ([]scenario, error) {
+	if c.Relevant == nil && c.IrrelevantCounts == nil {
+		return slices.Clone(published), nil
+	}
+	rows := []scenario{{}}
+	seen := map[scenario]bool{{}: true}
+	for _, r := range orZero(c.Relevant) {
+		for _, i := range orZero(c.IrrelevantCounts) {
+			if r < 0 || i < 0 {
+				return nil, fmt.Errorf("%d relevant and %d irrelevant ops: counts are not negative: %w", r, i, unix.EINVAL)
+			}
+			if s := (scenario{r, i}); !seen[s] {
+				seen[s] = true
+				rows = append(rows, s)
+			}
+		}
+	}
+	return rows, nil
+}
+
+func orZero(counts []int) []int {
+	if counts == nil {
+		return []int{0}
+	}
+	return counts
+}
+
+// withDefaults returns a copy in which nothing is left out but the image and
+// the irrelevant function, or says what is wrong.
+func (c *Config) withDefaults() (*Config, error) {
+	if c == nil {
+		c = &Config{}
+	}
+	d := *c
+	if d.Tracee == "" {
+		d.Tracee = DefaultTracee
+	}
+	if d.Calls == 0 {
+		d.Calls = DefaultCalls
+	}
+	if d.Tracer == "" {
+		d.Tracer = TracerNop
+	}
+	if d.CallOps == nil {
+		d.CallOps = []bool{false, true}
+		if d.Image != nil && !hasCallOps(d.Image) {
+			d.CallOps = []bool{false}
+		}
+	}
+	return &d, d.check()
+}
+
+func (c *Config) check() error {
+	switch {
+	case len(c.Engines) == 0:
+		return fmt.Errorf("no engine to measure with: %w", unix.EINVAL)
+	case len(c.CallOps) == 0:
+		return fmt.Errorf("neither CALL_OPS on nor off is asked for: %w", unix.EINVAL)
+	// The tracer counts in 32 bits.
+	case c.Calls < 0 || c.Calls > math.MaxUint32:
+		return fmt.Errorf("%d calls, from 1 to %d are made: %w", c.Calls, uint32(math.MaxUint32), unix.EINVAL)
+	case c.Tracer != TracerNop && c.Tracer != TracerCount:
+		return fmt.Errorf("tracer %q, there are %s and %s: %w", c.Tracer, TracerNop, TracerCount, unix.EINVAL)
+	case len(c.Args) > emu.MaxArgs:
+		return fmt.Errorf("%d arguments, at most %d are passed: %w", len(c.Args), emu.MaxArgs, unix.E2BIG)
+	case slices.Contains(c.CallOps, true) && c.Image != nil && !hasCallOps(c.Image):
+		return fmt.Errorf("CALL_OPS on: %s was built without room for literals in front of its functions: %w", c.Image.Name, unix.EINVAL)
+	}
+	return nil
+}
+
+// hasCallOps says whether ftrace can run with CALL_OPS on the image.
+func hasCallOps(img *kernelimage.Image) bool {
+	return img.CallOps && img.Profile != kernelimage.Profile61
+}
+
+// opsFlagNames are the sample module's assist_recursion, assist_rcu and
+// save_regs.
+var opsFlagNames = []struct {
+	name string
+	flag ftrace.OpsFlag
+}{
+	{"recursion", ftrace.OpsRecursion},
+	{"rcu", ftrace.OpsRCU},
+	{"regs", ftrace.OpsSaveRegsIfSupported},
+}
+
+// ParseOpsFlags reads a list of flags, separated by commas: recursion and rcu
+// ask for that protection around the tracer; regs asks for all registers where
+// the architecture can save them. arm64 can't: Linux refuses SAVE_REGS there,
+// and the sample drops its save_regs. SAVE_REGS_IF_SUPPORTED, which regs
+// stands for, is accepted and changes nothing.
+func ParseOpsFlags(list string) (ftrace.OpsFlag, error) {
+	var flags ftrace.OpsFlag
+	if list == "" {
+		return 0, nil
+	}
+next:
+	for _, name := range strings.Split(list, ",") {
+		for _, f := range opsFlagNames {
+			if strings.TrimSpace(name) == f.name {
+				flags |= f.flag
+				continue next
+			}
+		}
+		return 0, fmt.Errorf("ops flag %q, there are recursion, rcu and regs: %w", name, unix.EINVAL)
+	}
+	return flags, nil
+}

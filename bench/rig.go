@@ -1,0 +1,219 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"callops/emu"
+	"callops/ftrace"
+	"callops/kernelimage"
+)
+
+// counterSize is the sample tracer's counter, which lies behind its ops.
+const counterSize = 4
+
+// rig is a kernel with ftrace and the call loop, for one engine and mode.
+type rig struct {
+	k      *kernelimage.Kernel
+	ftrace *ftrace.Registry
+	loop   *callLoop
+	tracee kernelimage.Site
+	calls  int
+
+	irrelevant kernelimage.Site
+	tracer     uint64
+	flags      ftrace.OpsFlag
+	counts     bool // the tracer does
+}
+
+// measured is what one scenario took.
+type measured struct {
+	insns      uint64 // of all iterations
+	elapsed    time.Duration
+	trampoline int
+	callbacks  uint64
+}
+
+func newRig(cfg *Config, engine Engine, callOps bool) (*rig, error) {
+	img, err := imageFor(cfg, callOps)
+	if err != nil {
+		return nil, err
+	}
+	k, err := kernelimage.Boot(img, engine.New, nil)
+	if err != nil {
+		return nil, err
+	}
+	r := &rig{k: k, calls: cfg.Calls, flags: cfg.OpsFlags, counts: cfg.Tracer == TracerCount}
+	if err := r.setUp(cfg, callOps); err != nil {
+		return nil, errors.Join(err, r.close())
+	}
+	return r, nil
+}
+
+// imageFor returns the configured image, or the built-in kernel as a compiler
+// would build it for the mode.
+func imageFor(cfg *Config, callOps bool) (*kernelimage.Image, error) {
+	if cfg.Image != nil {
+		return cfg.Image, nil
+	}
+	return kernelimage.Builtin(&kernelimage.BuiltinOptions{NoCallOps: !callOps})
+}
+
+func (r *rig) setUp(cfg *Config, callOps bool) error {
+	var err error
+	if r.ftrace, err = ftrace.New(r.k, &ftrace.Options{NoCallOps: !callOps}); err != nil {
+		return err
+	}
+	if r.loop, err = loadLoop(r.k, cfg.Args); err != nil {
+		return err
+	}
+	if r.tracee, err = r.site("tracee", cfg.Tracee); err != nil {
+		return err
+	}
+	code := r.ftrace.Code()
+	r.tracer = code.OpsFuncNop
+	if r.counts {
+		r.tracer = code.OpsFuncCount
+	}
+	return nil
+}
+
+func (r *rig) close() error { return r.k.Close() }
+
+// site returns the call site of a function.
+func (r *rig) site(what, name string) (kernelimage.Site, error) {
+	addr, err := r.k.Func(name)
+	if err != nil {
+		return kernelimage.Site{}, fmt.Errorf("%s: %w", what, err)
+	}
+	site, ok := r.k.Image.Site(addr)
+	if !ok {
+		return kernelimage.Site{}, fmt.Errorf("%s: %s has no call site: %w", what, name, unix.EINVAL)
+	}
+	return site, nil
+}
+
+// measure registers the scenario's ops, makes the calls, and unregisters them.
+func (r *rig) measure(ctx context.Context, s scenario) (m measured, err error) {
+	relevant, err := r.register("relevant", r.tracee, s.relevant, r.tracer)
+	defer func() { err = errors.Join(err, r.release(relevant)) }()
+	if err != nil {
+		return m, err
+	}
+	irrelevant, err := r.register("irrelevant", r.irrelevant, s.irrelevant, r.tracer)
+	defer func() { err = errors.Join(err, r.release(irrelevant)) }()
+	if err != nil {
+		return m, err
+	}
+	return r.run(ctx, append(relevant, irrelevant...))
+}
+
+func (r *rig) run(ctx context.Context, ops []*ftrace.Ops) (m measured, err error) {
+	// One call before the clock starts has an engine translate what it will
+	// run; it is not counted.
+	if _, err := r.call(ctx, nil, 1); err != nil {
+		return m, err
+	}
+	around, err := r.call(ctx, nil, 0)
+	if err != nil {
+		return m, err
+	}
+	before, err := r.callbacks(ops)
+	if err != nil {
+		return m, err
+	}
+	start := time.Now()
+	all, err := r.call(ctx, nil, r.calls)
+	m.elapsed = time.Since(start)
+	if err != nil {
+		return m, err
+	}
+	after, err := r.callbacks(ops)
+	if err != nil {
+		return m, err
+	}
+	m.insns = all.Count - around.Count
+	for i := range after {
+		m.callbacks += uint64(after[i] - before[i]) // the counters wrap
+	}
+	m.trampoline, err = r.trampoline(ctx)
+	return m, err
+}
+
+// call has the loop call the tracee n times.
+func (r *rig) call(ctx context.Context, opts *emu.CallOptions, n int) (emu.Result, error) {
+	return r.k.Call(ctx, 0, opts, r.loop.addr, r.tracee.Func(), uint64(n), r.loop.args)
+}
+
+// register makes n ops with a filter of one site each, and registers them.
+// The ops it returns are those to release, on an error too.
+func (r *rig) register(name string, site kernelimage.Site, n int, tracer uint64) ([]*ftrace.Ops, error) {
+	var made []*ftrace.Ops
+	for i := range n {
+		o, err := r.ftrace.NewOps(fmt.Sprintf("%s%d", name, i), tracer, r.flags, counterSize)
+		if err != nil {
+			return made, err
+		}
+		made = append(made, o)
+		if err := r.ftrace.SetFilterIP(o, site.IP, false, false); err != nil {
+			return made, err
+		}
+		if err := r.ftrace.Register(o); err != nil {
+			return made, err
+		}
+	}
+	return made, nil
+}
+
+// release unregisters and frees ops, the first ones first, as the sample does.
+func (r *rig) release(ops []*ftrace.Ops) error {
+	for _, o := range ops {
+		if o.Flags()&ftrace.OpsEnabled != 0 {
+			if err := r.ftrace.Unregister(o); err != nil {
+				return err
+			}
+		}
+		if err := errors.Join(r.ftrace.FreeFilter(o), r.ftrace.FreeOps(o)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// callbacks reads the ops' counters.
+func (r *rig) callbacks(ops []*ftrace.Ops) ([]uint32, error) {
+	if !r.counts {
+		return nil, nil
+	}
+	counts := make([]uint32, len(ops))
+	for i, o := range ops {
+		var err error
+		if counts[i], err = r.k.Mem.Load32(o.Addr() + uint64(r.k.Layout.Ops.Size)); err != nil {
+			return nil, err
+		}
+	}
+	return counts, nil
+}
+
+// trampoline counts the instructions of ftrace_caller in one call of the
+// tracee, one by one.
+func (r *rig) trampoline(ctx context.Context) (int, error) {
+	n := 0
+	code := r.ftrace.Code()
+	_, err := r.call(ctx, &emu.CallOptions{OnStep: func(cpu emu.CPU, before *emu.Regs) {
+		if before.PC >= code.Caller && before.PC < code.CallerEnd {
+			n++
+		}
+		// The traced call is over where the tracee's own code begins. Nothing
+		// of the caller's has been saved there, so returning at once is safe,
+		// and a long function need not be stepped through.
+		if regs := cpu.Regs(); regs.PC == r.tracee.IP+4 {
+			regs.PC = regs.X[30]
+		}
+	}}, 1)
+	return n, err
+}

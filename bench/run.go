@@ -1,0 +1,152 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Run measures every row. An unknown tracee is ENOENT; one without a call
+// site, and a configuration that makes no sense, are EINVAL.
+func Run(ctx context.Context, cfg *Config) (*Result, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, fmt.Errorf("bench: %w", err)
+	}
+	rows, err := cfg.scenarios()
+	if err != nil {
+		return nil, fmt.Errorf("bench: %w", err)
+	}
+	res, err := run(ctx, cfg, rows)
+	if err != nil {
+		return nil, fmt.Errorf("bench: %w", err)
+	}
+	return res, nil
+}
+
+// job is all rows of one engine and mode, on one kernel.
+type job struct {
+	engine     Engine
+	callOps    bool
+	rows       []Row
+	irrelevant string
+}
+
+func run(ctx context.Context, cfg *Config, scenarios []scenario) (*Result, error) {
+	var jobs []*job
+	for _, e := range cfg.Engines {
+		for _, on := range cfg.CallOps {
+			jobs = append(jobs, &job{engine: e, callOps: on})
+		}
+	}
+	p := newProgress(cfg, len(jobs)*len(scenarios))
+	// Jobs share nothing. Of several that fail, the first to do so cancels the
+	// others, and its error is the one returned.
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for _, j := range jobs {
+		g.Go(func() error { return j.run(gctx, cfg, scenarios, p) })
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	res := &Result{
+		Tracee: cfg.Tracee, Calls: cfg.Calls, Tracer: cfg.Tracer,
+		Irrelevant: jobs[0].irrelevant, asSample: cfg.asSample(),
+	}
+	for _, j := range jobs {
+		res.Rows = append(res.Rows, j.rows...)
+	}
+	if !cfg.Registration {
+		return res, nil
+	}
+	// Alone, because it looks at the process's memory.
+	for _, j := range jobs {
+		reg, err := register(ctx, j.engine, j.callOps, registrationSites)
+		if err != nil {
+			return nil, fmt.Errorf("registration, %s: %w", j.name(), err)
+		}
+		res.Registration = append(res.Registration, *reg)
+	}
+	return res, nil
+}
+
+// asSample says whether the figures of real kernels are comparable: the
+// sample module's tracee and tracer, and nothing asked for.
+func (c *Config) asSample() bool {
+	return c.Image == nil && c.Tracee == DefaultTracee && c.Tracer == TracerNop && c.OpsFlags == 0 && len(c.Args) <= 2
+}
+
+func (j *job) name() string {
+	if j.callOps {
+		return j.engine.Name + ", CALL_OPS on"
+	}
+	return j.engine.Name + ", CALL_OPS off"
+}
+
+func (j *job) run(ctx context.Context, cfg *Config, scenarios []scenario, p *progress) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("%s: %w", j.name(), err)
+		}
+	}()
+	r, err := newRig(cfg, j.engine, j.callOps)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.close()) }()
+	if err := r.chooseIrrelevant(ctx, cfg.Irrelevant); err != nil {
+		return err
+	}
+	j.irrelevant = r.irrelevantName()
+	var base measured
+	for i, s := range scenarios {
+		m, err := r.measure(ctx, s)
+		if err != nil {
+			return fmt.Errorf("%d relevant and %d irrelevant ops: %w", s.relevant, s.irrelevant, err)
+		}
+		if i == 0 {
+			base = m
+		}
+		j.rows = append(j.rows, j.row(s, m, base, cfg.Calls))
+		p.done()
+	}
+	return nil
+}
+
+func (j *job) row(s scenario, m, base measured, calls int) Row {
+	n := float64(calls)
+	return Row{
+		Engine: j.engine.Name, CallOps: j.callOps, Relevant: s.relevant, Irrelevant: s.irrelevant,
+		PerCall: float64(m.insns) / n,
+		// Subtracted as integers, so that no rounding shows.
+		Overhead:   float64(int64(m.insns-base.insns)) / n,
+		Trampoline: m.trampoline,
+		NsPerCall:  float64(m.elapsed.Nanoseconds()) / n,
+		Callbacks:  m.callbacks,
+	}
+}
+
+// progress counts rows and tells Config.Progress.
+type progress struct {
+	mu       sync.Mutex // guards n, and orders calls of report
+	n, total int
+	report   func(done, total int)
+}
+
+func newProgress(cfg *Config, total int) *progress {
+	return &progress{total: total, report: cfg.Progress}
+}
+
+func (p *progress) done() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.n++
+	if p.report != nil {
+		p.report(p.n, p.total)
+	}
+}

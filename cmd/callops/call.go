@@ -1,0 +1,56 @@
+package main
+
+import (
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"callops/emu"
+)
+
+// newCall builds `callops call`.
+func newCall() *cobra.Command {
+	m := newMachine()
+	var budget uint64
+	cmd := &cobra.Command{
+		Use:   "call [flags] FUNC [ARG]...",
+		Short: "Run one function and print its result",
+		Long: `call runs one function of an image, with ftrace switched off, and prints what it
+returns, how many instructions that took, and what it left in its buffers.
+
+` + argsHelp,
+		Example: `  callops call gcd 12 18
+  callops call strlen 'hello, world'
+  callops call --image kernel.elf sha256 @data 1024 buf:32`,
+		Args: argCount(1, -1, "FUNC"),
+		RunE: func(cmd *cobra.Command, words []string) (err error) {
+			inv, err := parseInvocation(words, cmd.InOrStdin())
+			if err != nil {
+				return err
+			}
+			k, err := m.boot(m.engine.open, inv.size())
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, k.Close()) }()
+			fn, values, err := inv.place(k)
+			if err != nil {
+				return err
+			}
+			res, err := k.Call(cmd.Context(), 0, &emu.CallOptions{Budget: budget}, fn, values...)
+			if err != nil {
+				return err
+			}
+			return inv.printResult(cmd.OutOrStdout(), k, res)
+		},
+	}
+	m.addImage(cmd)
+	m.addEngine(cmd)
+	addBudget(cmd, &budget)
+	flagsFirst(cmd)
+	return cmd
+}
+
+func addBudget(cmd *cobra.Command, budget *uint64) {
+	cmd.Flags().Uint64Var(budget, "budget", 0, "fail after `N` instructions (default: after very many)")
+}

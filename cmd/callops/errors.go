@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"callops/kernelimage"
+)
+
+// usageError is a command line that can't be carried out whatever the machine
+// and the files are like.
+type usageError struct{ error }
+
+func (e *usageError) Unwrap() error { return e.error }
+
+func usagef(format string, args ...any) error {
+	return &usageError{fmt.Errorf(format, args...)}
+}
+
+// argCount refuses any other number of arguments. At most max, unless it is
+// negative.
+func argCount(min, max int, what string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) < min {
+			return usagef("%s is missing", what)
+		}
+		if max >= 0 && len(args) > max {
+			return usagef("too many arguments: %q", args[max:])
+		}
+		return nil
+	}
+}
+
+// report prints what went wrong, as one line, and below it what is known about
+// guest code that ended badly. It returns the exit code.
+func report(errw io.Writer, cmd *cobra.Command, err error) int {
+	if err == nil {
+		return exitDone
+	}
+	if errors.Is(err, context.Canceled) {
+		err = errors.New("interrupted")
+	}
+	fmt.Fprintln(errw, "callops: "+oneLine(err))
+	var run *kernelimage.RunError
+	if errors.As(err, &run) {
+		printStop(errw, run)
+	}
+	var usage *usageError
+	if errors.As(err, &usage) {
+		fmt.Fprintf(errw, "Try '%s --help'.\n", cmd.CommandPath())
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// oneLine puts joined errors side by side.
+func oneLine(err error) string {
+	return strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")
+}
+
+// printStop shows where guest code stopped.
+func printStop(w io.Writer, e *kernelimage.RunError) {
+	if len(e.Backtrace) > 0 {
+		fmt.Fprintf(w, "  pc %#x %s\n", e.Backtrace[0], e.PC)
+	}
+	if len(e.Recent) > 0 {
+		fmt.Fprintln(w, "  last instructions:")
+	}
+	for _, line := range e.Recent {
+		fmt.Fprintln(w, "    "+line)
+	}
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"callops/emu"
+	"callops/ftrace"
+	"callops/kernelimage"
+)
+
+// machine is the flags that say what to run, and on which engine.
+type machine struct {
+	image   string
+	profile choice
+	bti     bool
+	callOps onOff
+	engine  engineFlag
+}
+
+func newMachine() *machine {
+	return &machine{
+		profile: newChoice(string(kernelimage.Profile612), string(kernelimage.ProfileV3), string(kernelimage.Profile61)),
+		callOps: newOnOff(),
+		engine:  newEngineFlag(),
+	}
+}
+
+// addImage adds the flags that choose an image.
+func (m *machine) addImage(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&m.image, "image", "", "ELF `FILE` to run in the place of the built-in kernel")
+	m.addVariant(cmd)
+}
+
+// addVariant adds the flags that choose how an image is taken.
+func (m *machine) addVariant(cmd *cobra.Command) {
+	cmd.Flags().Var(&m.profile, "profile", "kernel whose ftrace the image follows")
+	cmd.Flags().BoolVar(&m.bti, "bti", false, "build the built-in kernel with BTI")
+}
+
+func (m *machine) addCallOps(cmd *cobra.Command) {
+	cmd.Flags().Var(&m.callOps, "call-ops", "with or without CALL_OPS (default: as the image is built)")
+}
+
+func (m *machine) addEngine(cmd *cobra.Command) {
+	cmd.Flags().Var(&m.engine, "engine", "engine that executes the code")
+}
+
+// open reads or assembles the image.
+func (m *machine) open() (*kernelimage.Image, error) {
+	profile := kernelimage.Profile(m.profile.value)
+	if m.image == "" {
+		if m.callOps.value == on && profile == kernelimage.Profile61 {
+			return nil, usagef("--call-ops on: profile %s has no CALL_OPS", profile)
+		}
+		return kernelimage.Builtin(&kernelimage.BuiltinOptions{Profile: profile, NoCallOps: m.callOps.value == off, BTI: m.bti})
+	}
+	if m.bti {
+		return nil, usagef("--bti chooses a variant of the built-in kernel, and does not go with --image")
+	}
+	img, err := kernelimage.Open(m.image, &kernelimage.OpenOptions{Profile: profile})
+	if err == nil && m.callOps.value == on && !img.CallOps {
+		err = fmt.Errorf("%s: --call-ops on: its call sites have no literals: %w", img.Name, unix.EINVAL)
+	}
+	return img, err
+}
+
+// boot makes a running kernel with one CPU and room for data on its heap.
+func (m *machine) boot(newEngine emu.NewEngine, data uint64) (*kernelimage.Kernel, error) {
+	img, err := m.open()
+	if err != nil {
+		return nil, err
+	}
+	return kernelimage.Boot(img, newEngine, &kernelimage.BootOptions{HeapSize: heapSize + data})
+}
+
+// heapSize is room for ops and hashes.
+const heapSize = 64 << 20
+
+// ftrace starts ftrace on a kernel. The kernel's log goes to errw; text stands
+// in for the kernel's memory unless it is nil.
+func (m *machine) ftrace(k *kernelimage.Kernel, text ftrace.Text, errw io.Writer) (*ftrace.Registry, error) {
+	return ftrace.New(k, &ftrace.Options{
+		NoCallOps: m.callOps.value == off,
+		Text:      text,
+		Printk:    func(line string) { fmt.Fprintln(errw, line) },
+	})
+}

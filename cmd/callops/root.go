@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// newRoot builds the command line.
+func newRoot(in io.Reader, out, errw io.Writer) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "callops COMMAND",
+		Short: "arm64 ftrace in user space: what a traced call costs, and how it works",
+		Long: `callops runs arm64 ftrace in user space. It executes real arm64 code, patches
+its call sites as Linux's DYNAMIC_FTRACE_WITH_CALL_OPS does, says what a traced
+call costs in instructions, and shows every step.
+
+Without --image, commands use a small kernel that is built in.`,
+		Example: `  callops bench                        what a traced call costs
+  callops trace fib 4                  which functions fib(4) calls
+  callops trace --tracer insn gcd 6 4  every instruction of gcd(6, 4)`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return cmd.Help()
+			}
+			return unknownCommand(cmd, args[0])
+		},
+	}
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errw)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SuggestionsMinimumDistance = 2
+	root.AddCommand(newBench(), newCall(), newTrace(), newImage(), newSites())
+	root.SetHelpCommand(newHelp(root))
+	return root
+}
+
+// newHelp is cobra's help command, for which a name that it does not know is
+// an error like any other.
+func newHelp(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Help about a command",
+		RunE: func(_ *cobra.Command, args []string) error {
+			cmd, rest, err := root.Find(args)
+			if err != nil {
+				return &usageError{err}
+			}
+			if cmd == root && len(rest) > 0 {
+				return unknownCommand(root, rest[0])
+			}
+			cmd.InitDefaultHelpFlag()
+			return cmd.Help()
+		},
+	}
+}
+
+func unknownCommand(root *cobra.Command, name string) error {
+	msg := fmt.Sprintf("unknown command %q", name)
+	if near := root.SuggestionsFor(name); len(near) > 0 {
+		msg += "; is one of these meant: " + strings.Join(near, ", ") + "?"
+	}
+	return usagef("%s", msg)
+}

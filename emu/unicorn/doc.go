@@ -1,0 +1,2 @@
+// Package unicorn is the engine over libunicorn, QEMU's translator as a library.
+package unicorn

@@ -1,0 +1,102 @@
+package ftrace
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"callops/kernelimage"
+)
+
+func (k *testKernel) direct(name, filter string) *Ops {
+	k.t.Helper()
+	o, err := k.NewDirectOps(name)
+	require.NoError(k.t, err)
+	if filter != "" {
+		require.NoError(k.t, k.SetFilter(o, filter, false))
+	}
+	return o
+}
+
+func TestRegisterDirect_AloneTheSiteCallsTheTarget(t *testing.T) {
+	k := bootIdle(t, nil, nil)
+	d := k.direct("d", "tracee_relevant")
+	target := k.code.StubDirectTramp
+	require.NoError(t, k.RegisterDirect(d, target))
+	require.NoError(t, k.Validate())
+	assert.Equal(t, "1 ftrace_stub_direct_tramp d", k.site("tracee_relevant"))
+	assert.Regexp(t, `^tracee_relevant \(1\)     D O M \ttramp: ftrace_caller\+0x0/0x[0-9a-f]+ \(call_direct_funcs\+0x0/0x[0-9a-f]+\)`+
+		`\tops: 0x[0-9a-f]+ \(call_direct_funcs\+0x0/0x[0-9a-f]+\)\n\tdirect-->ftrace_stub_direct_tramp\+0x0/0x[0-9a-f]+\n$`, k.enabledLines())
+
+	o := k.ops("o", k.code.OpsFuncNop, 0, "tracee_relevant")
+	k.register(o)
+	assert.Equal(t, "2 ftrace_caller list", k.site("tracee_relevant"))
+	assert.Regexp(t, `^tracee_relevant \(2\)     D   M \n\tdirect-->ftrace_stub_direct_tramp\+0x0/0x[0-9a-f]+\n$`, k.enabledLines())
+
+	k.unregister(o)
+	assert.Equal(t, "1 ftrace_stub_direct_tramp d", k.site("tracee_relevant"))
+	require.NoError(t, k.UnregisterDirect(d, target))
+	require.NoError(t, k.Validate())
+	assert.Equal(t, "0 nop nop", k.site("tracee_relevant"))
+	assert.Zero(t, k.directOf(k.Location(k.fn("tracee_relevant"))))
+}
+
+func TestRegisterDirect_OutOfRangeGoesThroughFtraceCaller(t *testing.T) {
+	k := bootIdle(t, nil, nil)
+	d := k.direct("d", "tracee_relevant")
+	require.NoError(t, k.RegisterDirect(d, 0xffffa0000000f000))
+	require.NoError(t, k.Validate())
+	assert.Equal(t, "1 ftrace_caller d", k.site("tracee_relevant"))
+	require.NoError(t, k.UnregisterDirect(d, 0xffffa0000000f000))
+	require.NoError(t, k.Validate())
+}
+
+func TestModifyDirect_ChangesTheTarget(t *testing.T) {
+	k := bootIdle(t, nil, nil)
+	d := k.direct("d", "tracee_*")
+	require.NoError(t, k.RegisterDirect(d, k.code.StubDirectTramp))
+	require.NoError(t, k.ModifyDirect(d, k.code.Stub))
+	require.NoError(t, k.Validate())
+	assert.Equal(t, "1 ftrace_stub d", k.site("tracee_relevant"))
+	assert.Equal(t, "1 ftrace_stub d", k.site("tracee_irrelevant"))
+	require.NoError(t, k.ModifyDirect(d, k.code.StubDirectTramp), "again, with the same temporary ops")
+	assert.Equal(t, []*Ops{d}, k.Registered())
+	require.NoError(t, k.UnregisterDirect(d, k.code.StubDirectTramp))
+}
+
+func TestRegisterDirect_Refusals(t *testing.T) {
+	k := bootIdle(t, nil, nil)
+	target := k.code.StubDirectTramp
+	assert.ErrorIs(t, k.RegisterDirect(k.direct("d", ""), target), unix.EINVAL)
+	plain := k.ops("plain", k.code.OpsFuncNop, 0, "tracee_relevant")
+	assert.ErrorIs(t, k.RegisterDirect(plain, target), unix.EINVAL)
+	d := k.direct("d", "tracee_relevant")
+	require.NoError(t, k.RegisterDirect(d, target))
+	assert.ErrorIs(t, k.RegisterDirect(d, target), unix.EINVAL)
+	assert.ErrorIs(t, k.RegisterDirect(k.direct("d2", "tracee_*"), target), unix.EBUSY)
+	ip := k.ops("ip", k.code.OpsFuncNop, OpsIPModify, "tracee_relevant")
+	assert.ErrorIs(t, k.Register(ip), unix.EBUSY)
+	assert.ErrorIs(t, k.ModifyDirect(plain, target), unix.EINVAL)
+	assert.ErrorIs(t, k.UnregisterDirect(plain, target), unix.EINVAL)
+	require.NoError(t, k.Validate())
+
+	var asked []ShareCommand
+	d.Share = func(_ *Ops, cmd ShareCommand) error { asked = append(asked, cmd); return nil }
+	k.register(ip)
+	k.unregister(ip)
+	assert.Equal(t, []ShareCommand{EnableSharePeer, DisableSharePeer}, asked)
+
+	before := bootIdle(t, &kernelimage.BuiltinOptions{Profile: kernelimage.ProfileV3}, nil)
+	assert.ErrorIs(t, before.RegisterDirect(before.direct("d", "tracee_relevant"), target), unix.EOPNOTSUPP)
+}
+
+// An address that is not the one registered leaves the sites busy, as in Linux.
+func TestUnregisterDirect_WrongAddressLeavesStaleEntries(t *testing.T) {
+	k := bootIdle(t, nil, nil)
+	d := k.direct("d", "tracee_relevant")
+	require.NoError(t, k.RegisterDirect(d, k.code.StubDirectTramp))
+	require.NoError(t, k.UnregisterDirect(d, k.code.Stub))
+	assert.ErrorIs(t, k.RegisterDirect(k.direct("d2", "tracee_relevant"), k.code.Stub), unix.EBUSY)
+}

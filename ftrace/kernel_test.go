@@ -1,0 +1,136 @@
+package ftrace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"callops/emu"
+	"callops/kernelimage"
+)
+
+// idle is an engine whose CPUs never run: enough for what only patches.
+type idle struct{}
+
+type idleCPU struct {
+	id   int
+	regs emu.Regs
+}
+
+var errIdle = errors.New("this CPU does not run")
+
+func newIdle(*emu.Memory) (emu.Engine, error)                    { return idle{}, nil }
+func (idle) Name() string                                        { return "idle" }
+func (idle) NewCPU(id int) (emu.CPU, error)                      { return &idleCPU{id: id}, nil }
+func (idle) Close() error                                        { return nil }
+func (c *idleCPU) ID() int                                       { return c.id }
+func (c *idleCPU) Regs() *emu.Regs                               { return &c.regs }
+func (c *idleCPU) Run(context.Context, uint64) (emu.Exit, error) { return emu.Exit{}, errIdle }
+func (c *idleCPU) Step() (emu.Exit, error)                       { return emu.Exit{}, errIdle }
+func (c *idleCPU) Count() uint64                                 { return 0 }
+func (c *idleCPU) Recent(int) []uint64                           { return nil }
+
+// bench is one kernel under test.
+type testKernel struct {
+	*Registry
+	t *testing.T
+	k *kernelimage.Kernel
+}
+
+func bootIdle(t *testing.T, img *kernelimage.BuiltinOptions, opts *Options) *testKernel {
+	t.Helper()
+	return bootOn(t, newIdle, img, opts)
+}
+
+func bootOn(t *testing.T, engine emu.NewEngine, img *kernelimage.BuiltinOptions, opts *Options) *testKernel {
+	t.Helper()
+	image, err := kernelimage.Builtin(img)
+	require.NoError(t, err)
+	k, err := kernelimage.Boot(image, engine, nil)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, k.Close()) })
+	r, err := New(k, opts)
+	require.NoError(t, err)
+	return &testKernel{r, t, k}
+}
+
+// ops makes an ops of the given func and flags, filtered to the functions.
+func (k *testKernel) ops(name string, fn uint64, flags OpsFlag, filter ...string) *Ops {
+	k.t.Helper()
+	o, err := k.NewOps(name, fn, flags, 8)
+	require.NoError(k.t, err)
+	for _, f := range filter {
+		require.NoError(k.t, k.SetFilter(o, f, false))
+	}
+	return o
+}
+
+func (k *testKernel) register(ops ...*Ops) {
+	k.t.Helper()
+	for _, o := range ops {
+		require.NoError(k.t, k.Register(o))
+		require.NoError(k.t, k.Validate())
+	}
+}
+
+func (k *testKernel) unregister(ops ...*Ops) {
+	k.t.Helper()
+	for _, o := range ops {
+		require.NoError(k.t, k.Unregister(o))
+		require.NoError(k.t, k.Validate())
+	}
+}
+
+func (k *testKernel) fn(name string) uint64 {
+	k.t.Helper()
+	addr, err := k.k.Func(name)
+	require.NoError(k.t, err)
+	return addr
+}
+
+// site describes a function's site: its count and flags, its word and what its
+// literal names.
+func (k *testKernel) site(name string) string {
+	k.t.Helper()
+	rec, err := k.Record(k.fn(name))
+	require.NoError(k.t, err)
+	word, err := k.k.Mem.Load32(rec.IP)
+	require.NoError(k.t, err)
+	_, text, _ := strings.Cut(k.disasm(rec.IP, word), "<")
+	text, _, _ = strings.Cut(text, "+")
+	if text == "" {
+		text = k.disasm(rec.IP, word)
+	}
+	s := fmt.Sprintf("%d %s", k.Count(rec), text)
+	if k.CallOps() {
+		s += " " + k.literal(rec)
+	}
+	return s
+}
+
+func (k *testKernel) literal(rec Record) string {
+	k.t.Helper()
+	lit, err := k.Literal(rec)
+	require.NoError(k.t, err)
+	switch {
+	case lit == k.code.NopOps:
+		return "nop"
+	case lit == k.code.ListOps:
+		return "list"
+	case k.OpsAt(lit) != nil:
+		return k.OpsAt(lit).Name
+	}
+	return fmt.Sprintf("%#x", lit)
+}
+
+// enabled returns the lines of enabled_functions.
+func (k *testKernel) enabledLines() string {
+	k.t.Helper()
+	var b strings.Builder
+	require.NoError(k.t, k.WriteEnabled(&b))
+	return b.String()
+}

@@ -1,0 +1,171 @@
+package kernelimage
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"callops/emu"
+)
+
+// still is an engine whose CPUs do not run: enough for what Boot sets up.
+type still struct{ closed int }
+
+func (s *still) Name() string                    { return "still" }
+func (s *still) NewCPU(id int) (emu.CPU, error)  { return &stillCPU{id: id}, nil }
+func (s *still) Close() error                    { s.closed++; return nil }
+func newStill(_ *emu.Memory) (emu.Engine, error) { return &still{}, nil }
+
+type stillCPU struct {
+	id   int
+	regs emu.Regs
+}
+
+func (c *stillCPU) ID() int             { return c.id }
+func (c *stillCPU) Regs() *emu.Regs     { return &c.regs }
+func (c *stillCPU) Count() uint64       { return 0 }
+func (c *stillCPU) Recent(int) []uint64 { return nil }
+func (c *stillCPU) Step() (emu.Exit, error) {
+	return emu.Exit{}, errors.New("still engine runs nothing")
+}
+func (c *stillCPU) Run(context.Context, uint64) (emu.Exit, error) { return c.Step() }
+
+func bootStill(t *testing.T, img *Image, opts *BootOptions) *Kernel {
+	t.Helper()
+	k, err := Boot(img, newStill, opts)
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, k.Close()) })
+	return k
+}
+
+func load64(t *testing.T, k *Kernel, addr uint64) uint64 {
+	t.Helper()
+	v, err := k.Mem.Load64(addr)
+	require.NoError(t, err)
+	return v
+}
+
+func load32(t *testing.T, k *Kernel, addr uint64) uint32 {
+	t.Helper()
+	v, err := k.Mem.Load32(addr)
+	require.NoError(t, err)
+	return v
+}
+
+func TestBoot_EachCPUHasATaskAStackAndAPerCPUArea(t *testing.T) {
+	k := bootStill(t, builtinImage(t, nil), &BootOptions{CPUs: 3})
+	require.Len(t, k.CPUs, 3)
+	for id, c := range k.CPUs {
+		l := k.Layout.Task
+		assert.Equal(t, c.Task, c.Regs().SPEL0, "sp_el0 is current")
+		assert.Equal(t, c.PerCPU, c.Regs().TPIDREL1)
+		assert.Equal(t, c.StackTop, c.Regs().SP)
+		assert.EqualValues(t, 1<<32, load64(t, k, c.Task+uint64(l.PreemptCount)), "PREEMPT_ENABLED")
+		assert.EqualValues(t, id, load32(t, k, c.Task+uint64(l.CPU)))
+		assert.EqualValues(t, 100+id, load32(t, k, c.Task+uint64(l.Pid)))
+		assert.Equal(t, c.Stack.Start, load64(t, k, c.Task+uint64(l.Stack)))
+		assert.NotZero(t, load64(t, k, c.Task+uint64(l.StackCanary)))
+		assert.Zero(t, load64(t, k, c.Task+uint64(l.TraceRecursion)))
+		comm, err := k.Mem.ReadString(c.Task+uint64(l.Comm), 16)
+		require.NoError(t, err)
+		assert.Equal(t, []string{"callops/0", "callops/1", "callops/2"}[id], comm)
+		assert.NotZero(t, load32(t, k, c.PerCPU+uint64(k.Layout.PerCPU.ContextState))&^3, "RCU watches")
+	}
+	assert.Len(t, map[uint64]bool{k.CPUs[0].Task: true, k.CPUs[1].Task: true, k.CPUs[2].Task: true}, 3)
+}
+
+func TestBoot_StacksHaveGuardPages(t *testing.T) {
+	k := bootStill(t, builtinImage(t, nil), &BootOptions{CPUs: 2})
+	for _, c := range k.CPUs {
+		assert.EqualValues(t, StackSize, c.Stack.End-c.Stack.Start)
+		assert.Equal(t, c.Stack.End, c.StackTop)
+		for _, addr := range []uint64{c.Stack.Start - 8, c.Stack.Start - emu.PageSize, c.Stack.End, c.Stack.End + emu.PageSize - 8} {
+			_, err := k.Mem.Load64(addr)
+			assert.ErrorIs(t, err, unix.EFAULT, "guard at %#x", addr)
+		}
+		load64(t, k, c.Stack.Start)
+		load64(t, k, c.Stack.End-8)
+	}
+}
+
+func TestBoot_LoadsSegmentsWithTheirPermissions(t *testing.T) {
+	for _, w := range workloads {
+		img := workload(t, w.file)
+		k := bootStill(t, img, nil)
+		for _, s := range img.Segments {
+			got := make([]byte, len(s.Data))
+			require.NoError(t, k.Mem.Read(s.Addr, got))
+			assert.Equal(t, s.Data, got, w.file)
+			assert.Equal(t, s.Perm, k.Mem.Region(s.Addr).Perm, "%s %s", w.file, s.Name)
+			if s.MemSize > uint64(len(s.Data)) {
+				var last [1]byte
+				require.NoError(t, k.Mem.Read(s.End()-1, last[:]))
+				assert.Zero(t, last[0], "bss")
+			}
+		}
+	}
+}
+
+func TestPagesOf_ASharedPageGetsBothPermissions(t *testing.T) {
+	const rx, rw = emu.Read | emu.Exec, emu.Read | emu.Write
+	seg := func(name string, addr, size uint64, perm emu.Perm) Segment {
+		return Segment{Name: name, Addr: addr, MemSize: size, Perm: perm}
+	}
+	for name, test := range map[string]struct {
+		segments []Segment
+		want     []pages
+	}{
+		"apart": {
+			[]Segment{seg("text", 0x1000, 0x800, rx), seg("data", 0x2010, 0x10, rw)},
+			[]pages{{Range{0x1000, 0x2000}, "text", rx}, {Range{0x2000, 0x3000}, "data", rw}},
+		},
+		"in_the_middle": {
+			[]Segment{seg("text", 0x1000, 0x1800, rx), seg("data", 0x2900, 0x1000, rw)},
+			[]pages{{Range{0x1000, 0x2000}, "text", rx}, {Range{0x2000, 0x3000}, "text+data", rx | rw}, {Range{0x3000, 0x4000}, "data", rw}},
+		},
+		"all_in_one": {
+			[]Segment{seg("text", 0x1000, 0x10, rx), seg("data", 0x1900, 0x10, rw)},
+			[]pages{{Range{0x1000, 0x2000}, "text+data", rx | rw}},
+		},
+		"same_permissions": {
+			[]Segment{seg("a", 0x1000, 0x10, rw), seg("b", 0x1900, 0x1000, rw)},
+			[]pages{{Range{0x1000, 0x2000}, "a", rw}, {Range{0x2000, 0x3000}, "b", rw}},
+		},
+	} {
+		assert.Equal(t, test.want, pagesOf(test.segments), name)
+	}
+}
+
+func TestBoot_RefusesImpossibleMachines(t *testing.T) {
+	img := builtinImage(t, nil)
+	for name, opts := range map[string]*BootOptions{
+		"negative_cpus": {CPUs: -1}, "too_many_cpus": {CPUs: maxCPUs + 1}, "too_much_heap": {HeapSize: 1 << 40},
+	} {
+		_, err := Boot(img, newStill, opts)
+		assert.ErrorIs(t, err, unix.EINVAL, name)
+	}
+	top := &Image{Name: "top", Layout: img.Layout, Segments: []Segment{{Addr: 1<<64 - 0x2000, MemSize: 0x1000}}}
+	_, err := Boot(top, newStill, nil)
+	assert.ErrorIs(t, err, unix.ENOMEM)
+	_, err = Boot(&Image{Name: "void", Layout: img.Layout}, newStill, nil)
+	assert.ErrorIs(t, err, unix.ENOMEM)
+}
+
+func TestBoot_ReportsAnEngineThatDoesNotOpen(t *testing.T) {
+	_, err := Boot(builtinImage(t, nil), func(*emu.Memory) (emu.Engine, error) { return nil, errors.ErrUnsupported }, nil)
+	assert.ErrorIs(t, err, errors.ErrUnsupported)
+	assert.ErrorContains(t, err, "boot builtin")
+}
+
+func TestClose_TwiceClosesTheEngineOnce(t *testing.T) {
+	k, err := Boot(builtinImage(t, nil), newStill, nil)
+	require.NoError(t, err)
+	engine := k.Engine.(*still)
+	require.NoError(t, k.Close())
+	require.NoError(t, k.Close())
+	assert.Equal(t, 1, engine.closed)
+}

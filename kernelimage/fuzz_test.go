@@ -1,0 +1,48 @@
+package kernelimage
+
+import (
+	"bytes"
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// FuzzParse: any bytes give an image that holds together, or an error.
+func FuzzParse(f *testing.F) {
+	f.Add([]byte("\x7fELF"))
+	for _, file := range []string{"cold-callops.elf", "unresolved.so", "workload-args.elf", "workload-callops.so", "workload-callops-bti.elf"} {
+		b, err := os.ReadFile(workloadPath(file))
+		require.NoError(f, err)
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		img, err := Parse(bytes.NewReader(b), int64(len(b)), "fuzz", nil)
+		if err != nil {
+			assert.Nil(t, img)
+			assert.NotContains(t, err.Error(), "\n")
+			return
+		}
+		data, end := 0, uint64(0)
+		for _, s := range img.Segments {
+			require.GreaterOrEqual(t, s.Addr, end)
+			require.LessOrEqual(t, uint64(len(s.Data)), s.MemSize)
+			data, end = data+len(s.Data), s.End()
+		}
+		require.LessOrEqual(t, data, readFactor*len(b))
+		last := uint64(0)
+		for _, s := range img.Sites {
+			require.Greater(t, s.IP, last)
+			require.True(t, img.inText(s.IP))
+			require.Equal(t, img.CallOps, s.Literal != 0)
+			last = s.IP
+		}
+		_, _ = img.TextCost()
+		k, err := Boot(img, newStill, nil)
+		if err == nil {
+			k.Symbols.Format(last)
+			require.NoError(t, k.Close())
+		}
+	})
+}

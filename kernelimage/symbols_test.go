@@ -1,0 +1,96 @@
+package kernelimage
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+func kernelSymbols() *Symbols {
+	s := NewSymbols(
+		Symbol{Name: "gic_handle_irq", Addr: 0x1008, Size: 0x10, Func: true},
+		Symbol{Name: "alias_of_gic", Addr: 0x1008, Func: true},
+		Symbol{Name: "ftrace_caller", Addr: 0x1020, Size: 0x9c, Func: true},
+		Symbol{Name: "last", Addr: 0x1100, Func: true},
+	)
+	s.AddRange("", 0x1000, 0x1180)
+	s.Add(Symbol{Name: "cb", Addr: 0x9000, Size: 0x20, Func: true, Module: "exp"},
+		Symbol{Name: "my_tramp", Addr: 0x9028, Func: true, Module: "exp"})
+	s.AddRange("exp", 0x9000, 0x9038)
+	return s
+}
+
+func TestSymbols_FormatIsPercentPS(t *testing.T) {
+	s := kernelSymbols()
+	for addr, want := range map[uint64]string{
+		0x1008:             "gic_handle_irq+0x0/0x18", // up to the next symbol, not its own size
+		0x101f:             "gic_handle_irq+0x17/0x18",
+		0x1024:             "ftrace_caller+0x4/0xe0",
+		0x1110:             "last+0x10/0x80", // up to the end of the kernel
+		0x9000:             "cb+0x0/0x28 [exp]",
+		0x9030:             "my_tramp+0x8/0x10 [exp]",
+		0x1180:             "0x1180",
+		0x9038:             "0x9038",
+		0xffff000012345678: "0xffff000012345678",
+		0:                  "0x0",
+	} {
+		assert.Equal(t, want, s.Format(addr))
+	}
+}
+
+func TestSymbols_SizeWithoutRangeIsTheSymbolsOwn(t *testing.T) {
+	s := NewSymbols(Symbol{Name: "a", Addr: 0x100, Size: 8}, Symbol{Name: "b", Addr: 0x200}, Symbol{Name: "c", Addr: 0x300})
+	assert.Equal(t, "a+0x7/0x8", s.Format(0x107))
+	assert.Equal(t, "0x108", s.Format(0x108))
+	assert.Equal(t, "b+0x10/0x100", s.Format(0x210))
+	assert.Equal(t, "0x300", s.Format(0x300), "nothing says where c ends")
+}
+
+func TestSymbols_FormatNameLeavesTheOffsetOut(t *testing.T) {
+	s := kernelSymbols()
+	name, module, ok := s.FormatName(0x9004)
+	assert.Equal(t, []any{"cb", "exp", true}, []any{name, module, ok})
+	name, module, ok = s.FormatName(0x100c)
+	assert.Equal(t, []any{"gic_handle_irq", "", true}, []any{name, module, ok})
+	_, _, ok = s.FormatName(0x500)
+	assert.False(t, ok)
+}
+
+func TestSymbols_Lookup(t *testing.T) {
+	s := kernelSymbols()
+	s.Add(Symbol{Name: "cb", Addr: 0x1150, Func: true})
+	s.Add(Symbol{Name: "last", Addr: 0x1100, Func: true})
+
+	t.Run("adding_a_symbol_twice_does_not_make_it_ambiguous", func(t *testing.T) {
+		sym, err := s.Lookup("last")
+		require.NoError(t, err)
+		assert.EqualValues(t, 0x1100, sym.Addr)
+	})
+	t.Run("unknown_name_is_ENOENT", func(t *testing.T) {
+		_, err := s.Lookup("nobody")
+		assert.ErrorIs(t, err, unix.ENOENT)
+		assert.ErrorContains(t, err, `"nobody"`)
+	})
+	t.Run("ambiguous_name_is_an_error_with_all_addresses", func(t *testing.T) {
+		_, err := s.Lookup("cb")
+		assert.ErrorIs(t, err, unix.EINVAL)
+		assert.ErrorContains(t, err, `symbol "cb" is ambiguous: at 0x9000 [exp], 0x1150`)
+	})
+	t.Run("module_and_name_say_which", func(t *testing.T) {
+		sym, err := s.Lookup("exp:cb")
+		require.NoError(t, err)
+		assert.EqualValues(t, 0x9000, sym.Addr)
+	})
+}
+
+func TestSymbols_RemoveForgetsAModule(t *testing.T) {
+	s := kernelSymbols()
+	s.Remove("exp")
+	_, err := s.Lookup("my_tramp")
+	assert.ErrorIs(t, err, unix.ENOENT)
+	assert.Equal(t, "0x9000", s.Format(0x9000))
+	assert.Equal(t, "last+0x0/0x80", s.Format(0x1100))
+	assert.Len(t, s.All(), 4)
+}

@@ -1,0 +1,169 @@
+package trampolines
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"callops/emu"
+)
+
+// A tracer that calls a traced function gets in once more, on the transition
+// bit, and no further.
+func TestRecursion_EndsAfterTheTransition(t *testing.T) {
+	forEngines(t, func(t *testing.T, newEngine emu.NewEngine) {
+		for _, v := range []struct {
+			name string
+			call func(m *machine) (fn uint64)
+		}{
+			{"list", func(m *machine) uint64 { return m.c.ListFunc }},
+			{"assist", func(m *machine) uint64 { return m.c.AssistFunc }},
+		} {
+			t.Run(v.name, func(t *testing.T) {
+				m := bootCallOps(t, newEngine)
+				var recursion, preempt []uint64
+				var op uint64
+				nested := func() {
+					_, err := m.k.Call(context.Background(), 0, nil, v.call(m), 1, 2, op, 4)
+					require.NoError(t, err)
+				}
+				op = m.newOps(opsSpec{fn: m.goTracer(func(emu.CPU, uint64, uint64, uint64, uint64) {
+					p, r := m.task()
+					preempt, recursion = append(preempt, p), append(recursion, r)
+					if len(recursion) > 10 {
+						t.Fatal("recursion without end")
+					}
+					nested()
+				})})
+				m.register(op)
+				nested()
+				assert.Equal(t, []uint64{1 << 8, 1<<8 | 1<<9}, recursion)
+				assert.Equal(t, []uint64{preemptEnabled + 1, preemptEnabled + 2}, preempt)
+				m.requireIdle()
+			})
+		}
+	})
+}
+
+func TestRecursion_BitOfEachContext(t *testing.T) {
+	const nmi, hardirq, softirq, bhOff = 0x100000, 0x10000, 0x100, 0x200
+	forEngines(t, func(t *testing.T, newEngine emu.NewEngine) {
+		m := bootCallOps(t, newEngine)
+		var recursion uint64
+		m.register(m.newOps(opsSpec{fn: m.goTracer(func(emu.CPU, uint64, uint64, uint64, uint64) { _, recursion = m.task() })}))
+		for _, v := range []struct {
+			name  string
+			count uint32
+			bit   int
+		}{
+			{"normal", 0, 3},
+			{"preemption off", 1, 3},
+			{"softirqs off", bhOff, 3},
+			{"softirq", softirq, 2},
+			{"softirq with softirqs off", softirq | bhOff, 2},
+			{"hardirq", hardirq, 1},
+			{"hardirq in softirq", hardirq | softirq, 1},
+			{"nested hardirqs", 15 * hardirq, 1},
+			{"nmi", nmi, 0},
+			{"nmi in all else", 3*nmi | hardirq | softirq | 7, 0},
+		} {
+			t.Run(v.name, func(t *testing.T) {
+				for _, start := range []int{traceListStart} {
+					m.setPreemptCount(v.count)
+					recursion = 0
+					m.callList(1)
+					assert.Equal(t, uint64(1)<<(start+v.bit), recursion)
+					preempt, after := m.task()
+					assert.EqualValues(t, preemptEnabled|uint64(v.count), preempt)
+					assert.Zero(t, after)
+				}
+				m.setPreemptCount(0)
+			})
+		}
+	})
+}
+
+// Bits of other kinds and contexts do not stand in the way, and stay.
+func TestRecursion_OtherBitsStay(t *testing.T) {
+	forEngines(t, func(t *testing.T, newEngine emu.NewEngine) {
+		m := bootCallOps(t, newEngine)
+		r := m.recorder()
+		m.register(m.newOps(opsSpec{fn: r.fn}))
+		word := m.k.CPUs[0].Task + uint64(m.l.Task.TraceRecursion)
+		for _, v := range []struct {
+			before, after uint64
+			called        int
+		}{
+			{1 << 3, 1 << 3, 1},             // a callback's
+			{7 << 5, 7 << 5, 1},             // NMI, IRQ, softirq
+			{1 << 8, 1 << 8, 1},             // normal: goes in on the transition bit
+			{1 << 9, 1 << 9, 1},             // the transition bit alone
+			{3 << 8, 3 << 8, 0},             // both
+			{1<<40 | 1<<16, 1 << 16, 1},     // an unsigned int is written back
+			{3<<8 | 1<<40, 3<<8 | 1<<40, 0}, // nothing is
+			{0xffff_fcff, 0xffff_fcff, 1},   // all others
+			{0xffff_feff, 0xffff_feff, 1},   // all but normal
+			{0xffff_ffff, 0xffff_ffff, 0},   // all
+		} {
+			m.put64(word, v.before)
+			m.callList(1)
+			assert.Len(t, r.take(), v.called, "%#x", v.before)
+			assert.Equal(t, hex(v.after), hex(m.get64(word)), "%#x", v.before)
+		}
+		m.put64(word, 0)
+		m.requireIdle()
+	})
+}
+
+func TestRecursion_ReschedulesOnce(t *testing.T) {
+	forEngines(t, func(t *testing.T, newEngine emu.NewEngine) {
+		var scheduled []uint64
+		var m *machine
+		schedule := func(cpu emu.CPU, _ [8]uint64) (uint64, error) {
+			preempt, recursion := m.task()
+			scheduled = append(scheduled, recursion)
+			assert.Zero(t, preempt, "preemption is enabled and a reschedule is due")
+			for i := range 18 {
+				cpu.Regs().X[i] = poison(i)
+			}
+			return 0, m.k.Mem.Store32(cpu.Regs().SPEL0+uint64(m.l.Task.PreemptCount)+4, 1)
+		}
+		m = boot(t, newEngine, bootOptions{Options: Options{CallOps: true, PreemptSchedule: schedule}})
+		resched := func() { m.put32(m.k.CPUs[0].Task+uint64(m.l.Task.PreemptCount)+4, 0) }
+
+		r := m.recorder()
+		op := m.newOps(opsSpec{fn: r.fn})
+		m.register(op)
+		m.enable("dump", m.c.ListOps)
+		m.requireUntouched(m.mustCall("dump"))
+		assert.Empty(t, scheduled)
+
+		resched()
+		m.requireUntouched(m.mustCall("dump"))
+		assert.Equal(t, []uint64{1 << 8}, scheduled, "once, with the bit still held")
+		m.requireIdle()
+
+		// Not while the caller has preemption disabled.
+		resched()
+		m.setPreemptCount(1)
+		m.mustCall("dump")
+		assert.Len(t, scheduled, 1)
+		m.setPreemptCount(0)
+
+		_, err := m.k.Call(context.Background(), 0, nil, m.c.AssistFunc, 1, 2, op, 4)
+		require.NoError(t, err)
+		assert.Len(t, scheduled, 2)
+		m.requireIdle()
+	})
+}
+
+func TestPreemptSchedule_DefaultClearsNeedResched(t *testing.T) {
+	forEngines(t, func(t *testing.T, newEngine emu.NewEngine) {
+		m := bootCallOps(t, newEngine)
+		m.put64(m.k.CPUs[0].Task+uint64(m.l.Task.PreemptCount), 0)
+		m.callList(1)
+		m.requireIdle()
+	})
+}
