@@ -148,7 +148,8 @@ func TestLiteral_IsPooledAndAligned(t *testing.T) {
 func TestAssemble_AgainAtAnotherBase(t *testing.T) {
 	b := NewBuilder()
 	b.Func("f")
-	b.Emit(LdrLit(X0, b.Literal(9)), QuadAddr(b.Here("data")))
+	b.Emit(LdrLit(X0, b.Literal(9)))
+	b.Emit(QuadAddr(b.Here("data")))
 	p, err := b.Assemble(0x1000)
 	require.NoError(t, err)
 	q, err := b.Assemble(0x2000)

@@ -144,12 +144,12 @@ func encodeBitmask(v uint64, is64 bool) (n, immr, imms uint32, ok bool) {
 // fields.
 func decodeBitmask(n, immr, imms uint32, is64 bool) (v uint64, ok bool) {
 	size := 64
-	if n == 0 {
-		size = 1 << (bits.Len32(^imms&0x3f) - 1) &^ 1
-	} else if !is64 {
-		return 0, false
-	}
-	if ^imms&0x3f < 2 && n == 0 {
+	switch {
+	case n == 0 && imms > 0x3d:
+		return 0, false // no zero bit that could tell the element's size
+	case n == 0:
+		size = 1 << (bits.Len32(^imms&0x3f) - 1)
+	case !is64:
 		return 0, false
 	}
 	ones, rot := int(imms)&(size-1)+1, int(immr)&(size-1)

@@ -65,6 +65,6 @@ func ExampleMovImm() {
 	}
 	fmt.Print(p.Listing())
 	// Output:
-	// 0:	b2514fe0	mov x0, #0xffff800000000000
+	// 0:	b25143e0	mov x0, #0xffff800000000000
 	// 4:	f2b00000	movk x0, #0x8000, lsl #16
 }

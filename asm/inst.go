@@ -92,7 +92,8 @@ func (e *encoding) or(bits uint32) *encoding {
 
 // sf sets bit 31 for 64-bit registers and refuses a mix of widths.
 func (e *encoding) sf(regs ...Reg) *encoding {
-	for _, r := range regs[1:] {
+	for _, r := range regs {
+		e.exists(r)
 		if r.Is64() != regs[0].Is64() {
 			e.fail(ErrRegister, "%v and %v differ in width", regs[0], r)
 		}
@@ -107,6 +108,7 @@ func (e *encoding) sf(regs ...Reg) *encoding {
 // mnemonic fixes.
 func (e *encoding) need(is64 bool, regs ...Reg) *encoding {
 	for _, r := range regs {
+		e.exists(r)
 		if r.Is64() != is64 {
 			e.fail(ErrRegister, "%v has to be a %d-bit register", r, bitsOf(is64))
 		}
@@ -114,11 +116,15 @@ func (e *encoding) need(is64 bool, regs ...Reg) *encoding {
 	return e
 }
 
-// gp places a register where number 31 means the zero register.
-func (e *encoding) gp(r Reg, at uint) *encoding {
+func (e *encoding) exists(r Reg) {
 	if !r.valid() {
 		e.fail(ErrRegister, "%v does not exist", r)
-	} else if r.isSP() {
+	}
+}
+
+// gp places a register where number 31 means the zero register.
+func (e *encoding) gp(r Reg, at uint) *encoding {
+	if e.exists(r); r.isSP() {
 		e.fail(ErrRegister, "%v where number 31 is the zero register", r)
 	}
 	e.word |= r.Num() << at
@@ -127,9 +133,7 @@ func (e *encoding) gp(r Reg, at uint) *encoding {
 
 // sp places a register where number 31 means the stack pointer.
 func (e *encoding) sp(r Reg, at uint) *encoding {
-	if !r.valid() {
-		e.fail(ErrRegister, "%v does not exist", r)
-	} else if r.isZR() {
+	if e.exists(r); r.isZR() {
 		e.fail(ErrRegister, "%v where number 31 is the stack pointer", r)
 	}
 	e.word |= r.Num() << at

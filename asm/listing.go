@@ -81,7 +81,7 @@ func listBytes(out *strings.Builder, addr uint64, raw []byte) {
 // symbolize names a label at addr, or else the symbol that addr lies in.
 func (p *Program) symbolize(addr uint64) string {
 	for _, l := range p.labels {
-		if l.bound && !l.isPool && p.addr(l) == addr {
+		if l.bound && !l.isPool && l.name != "" && p.addr(l) == addr {
 			return l.name
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 
+	"golang.org/x/sys/unix"
+
 	"callops/asm"
 	"callops/emu"
 	"callops/kernelimage"
@@ -103,10 +105,8 @@ func install(k *kernelimage.Kernel, opts *Options) (*Code, error) {
 	}
 	c := &Code{}
 	module := ""
-	for _, s := range k.Symbols.All() {
-		if s.Name == "ftrace_caller" {
-			module = "callops"
-		}
+	if _, err := k.Symbols.Lookup("ftrace_caller"); !errors.Is(err, unix.ENOENT) {
+		module = "callops"
 	}
 	if err := c.allocObjects(k, module); err != nil {
 		return nil, err

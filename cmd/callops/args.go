@@ -65,8 +65,13 @@ func parseArg(word string, in io.Reader, max int) (argument, error) {
 	if v, ok, err := parseNumber(word); ok || err != nil {
 		return argument{text: word, value: v}, err
 	}
-	kind, rest := word[:min(1, len(word))], word[min(1, len(word)):]
+	kind, rest := "", ""
+	if word != "" {
+		kind, rest = word[:1], word[1:]
+	}
 	switch {
+	case rest == "" && (kind == "@" || kind == "&"):
+		return argument{}, usagef("%s: a name must follow; for a string write '%q'", word, word)
 	case kind == "@":
 		data, err := readData(rest, in, max)
 		return argument{text: word, data: data}, err

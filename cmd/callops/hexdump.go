@@ -24,16 +24,18 @@ func hexDump(w io.Writer, b []byte) {
 			continue
 		}
 		starred = false
-		fmt.Fprintf(w, "%06x  %-*x  |%s|\n", off, 2*dumpWidth, line, bytes.Map(printable, line))
+		fmt.Fprintf(w, "%06x  %-*x  |%s|\n", off, 2*dumpWidth, line, printable(line))
 		last = line
 	}
 }
 
-// printable is c, or a dot for what is no ASCII character. bytes.Map decodes
-// UTF-8, so line is given byte by byte.
-func printable(c rune) rune {
-	if c < ' ' || c > '~' {
-		return '.'
+// printable is b with a dot for whatever is no ASCII character.
+func printable(b []byte) []byte {
+	p := bytes.Clone(b)
+	for i, c := range p {
+		if c < ' ' || c > '~' {
+			p[i] = '.'
+		}
 	}
-	return c
+	return p
 }

@@ -32,18 +32,17 @@ var accessForms = []struct {
 	mask, value uint32
 	access      func(word uint32, r *emu.Regs) access
 }{
-	{0x3f208000, 0x08200000 ^ 0x08200000 | 0x08000000, exclusive}, // LDXR, STXR, LDAR, STLR
-	{0x3f000000, 0x08000000, exclusive},                           // the same in pairs, CAS, CASP
-	{0x3b000000, 0x18000000, literal},                             // LDR (literal)
-	{0x3a000000, 0x28000000, pair},                                // LDP, STP and the like
-	{0x3f200c00, 0x38200000, atomic},                              // LDADD, SWP, LDAPR, ...
-	{0x3b200c00, 0x38200800, indexed},                             // LDR, STR (register)
-	{0x3b200400, 0x38200400, authenticated},                       // LDRAA, LDRAB
-	{0x3b200000, 0x38000000, unscaled},                            // LDUR, LDTR, LDR pre- and post-indexed
-	{0x3b000000, 0x39000000, scaled},                              // LDR, STR (unsigned offset)
-	{0x3f200c00, 0x19000000, ordered},                             // LDAPUR, STLUR
-	{0xbe000000, 0x0c000000, structures},                          // LD1, ST4, ...
-	{0xffffffe0, 0xd50b7420, zeroBlock},                           // DC ZVA
+	{0x3f000000, 0x08000000, exclusive},     // LDXR, STXR, LDAR, STLR, pairs, CAS, CASP
+	{0x3b000000, 0x18000000, literal},       // LDR (literal)
+	{0x3a000000, 0x28000000, pair},          // LDP, STP and the like
+	{0x3f200c00, 0x38200000, atomic},        // LDADD, SWP, LDAPR, ...
+	{0x3b200c00, 0x38200800, indexed},       // LDR, STR (register)
+	{0x3b200400, 0x38200400, authenticated}, // LDRAA, LDRAB
+	{0x3b200000, 0x38000000, unscaled},      // LDUR, LDTR, LDR pre- and post-indexed
+	{0x3b000000, 0x39000000, scaled},        // LDR, STR (unsigned offset)
+	{0x3f200c00, 0x19000000, ordered},       // LDAPUR, STLUR
+	{0xbe000000, 0x0c000000, structures},    // LD1, ST4, ...
+	{0xffffffe0, 0xd50b7420, zeroBlock},     // DC ZVA
 }
 
 // xsp is register n with 31 meaning SP, as in a base; xzr is it with 31
@@ -160,7 +159,7 @@ func exclusive(w uint32, r *emu.Regs) access {
 
 func atomic(w uint32, r *emu.Regs) access {
 	a := access{addr: base(w, r), size: 1 << (w >> 30), n: 1, kind: emu.Store, aligned: true}
-	if w&0xbff000 == 0xbfc000 { // LDAPR
+	if w&0xfff000 == 0xbfc000 { // LDAPR
 		a.kind = emu.Load
 	}
 	return a

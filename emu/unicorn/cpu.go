@@ -250,4 +250,3 @@ func asError(code C.uc_err) error {
 	}
 	return nil
 }
-

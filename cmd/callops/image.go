@@ -1,0 +1,208 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"callops/kernelimage"
+)
+
+const (
+	formatTable = "table"
+	formatJSON  = "json"
+)
+
+// newImage builds `callops image`.
+func newImage() *cobra.Command {
+	m := newMachine()
+	format := newChoice(formatTable, formatJSON)
+	cmd := &cobra.Command{
+		Use:   "image [flags] [FILE]...",
+		Short: "Print what images hold, and what CALL_OPS costs in their text",
+		Long: `image prints what each image holds: version, layout of its call sites, symbols,
+segments, and how much of its text the call sites take up. Several images stand
+side by side. Without FILE it is the built-in kernel.
+
+What CALL_OPS costs in text is the literals in front of functions and the fill
+that aligns functions to 8 bytes. The slots, two words at the start of each
+function, are there without it too.`,
+		Example: `  callops image
+  callops image --format json kernel.elf
+  callops image without-call-ops.elf with-call-ops.elf`,
+		RunE: func(cmd *cobra.Command, files []string) error {
+			list, err := imageInfos(m, files)
+			if err != nil {
+				return err
+			}
+			if format.value == formatJSON {
+				return printJSON(cmd.OutOrStdout(), map[string]any{"images": list})
+			}
+			return printImages(cmd.OutOrStdout(), list)
+		},
+	}
+	m.addVariant(cmd)
+	m.addCallOps(cmd)
+	cmd.Flags().Var(&format, "format", "form of the output")
+	return cmd
+}
+
+// imageInfo is what is printed of one image. Addresses are hexadecimal strings
+// in JSON, where numbers of 64 bits are not safe.
+type imageInfo struct {
+	Name     string        `json:"name"`
+	Profile  string        `json:"profile"`
+	Banner   string        `json:"banner,omitempty"`
+	CallOps  bool          `json:"call_ops"`
+	BTI      bool          `json:"bti"`
+	Sites    int           `json:"sites"`
+	Symbols  int           `json:"symbols"`
+	Funcs    int           `json:"functions"`
+	Segments []segmentInfo `json:"segments"`
+	Text     textInfo      `json:"text"`
+}
+
+type segmentInfo struct {
+	Name  string `json:"name"`
+	Start string `json:"start"`
+	End   string `json:"end"`
+	Perm  string `json:"perm"`
+}
+
+// textInfo is in bytes.
+type textInfo struct {
+	Size     uint64  `json:"size"`
+	Slots    uint64  `json:"slots"`
+	Literals uint64  `json:"literals"`
+	Padding  uint64  `json:"padding"`
+	Percent  float64 `json:"call_ops_percent"`
+}
+
+func imageInfos(m *machine, files []string) ([]imageInfo, error) {
+	if len(files) == 0 {
+		files = []string{""}
+	}
+	var list []imageInfo
+	for _, file := range files {
+		m.image = file
+		img, err := m.open()
+		if err != nil {
+			return nil, err
+		}
+		info, err := newImageInfo(img)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, info)
+	}
+	return list, nil
+}
+
+func newImageInfo(img *kernelimage.Image) (imageInfo, error) {
+	cost, err := img.TextCost()
+	if err != nil {
+		return imageInfo{}, fmt.Errorf("%s: %w", img.Name, err)
+	}
+	info := imageInfo{
+		Name: img.Name, Profile: string(img.Profile), Banner: banner(img),
+		CallOps: img.CallOps, BTI: img.BTI, Sites: len(img.Sites), Symbols: len(img.Symbols),
+		Text: textInfo{Size: cost.Text, Slots: cost.Slots, Literals: cost.Literals, Padding: cost.Padding},
+	}
+	if cost.Text > 0 {
+		info.Text.Percent = 100 * float64(cost.Literals+cost.Padding) / float64(cost.Text)
+	}
+	for _, s := range img.Symbols {
+		if s.Func {
+			info.Funcs++
+		}
+	}
+	for _, s := range img.Segments {
+		info.Segments = append(info.Segments, segmentInfo{
+			Name: s.Name, Start: fmt.Sprintf("%#x", s.Addr), End: fmt.Sprintf("%#x", s.End()), Perm: s.Perm.String(),
+		})
+	}
+	return info, nil
+}
+
+// banner is the version that the image says it is: linux_banner.
+func banner(img *kernelimage.Image) string {
+	i := slices.IndexFunc(img.Symbols, func(s kernelimage.Symbol) bool { return s.Name == "linux_banner" })
+	if i < 0 {
+		return ""
+	}
+	addr := img.Symbols[i].Addr
+	for _, s := range img.Segments {
+		if addr < s.Addr || addr >= s.Addr+uint64(len(s.Data)) {
+			continue
+		}
+		text, _, _ := bytes.Cut(s.Data[addr-s.Addr:], []byte{0})
+		return strings.TrimSpace(string(text[:min(len(text), 256)]))
+	}
+	return ""
+}
+
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// printImages prints a column for each image.
+func printImages(w io.Writer, list []imageInfo) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	row := func(label string, cell func(i *imageInfo) string) {
+		cells := []string{label}
+		for i := range list {
+			cells = append(cells, cell(&list[i]))
+		}
+		fmt.Fprintln(t, strings.Join(cells, "\t"))
+	}
+	number := func(label string, value func(i *imageInfo) uint64) {
+		row(label, func(i *imageInfo) string { return fmt.Sprint(value(i)) })
+	}
+	row("image", func(i *imageInfo) string { return i.Name })
+	row("version", func(i *imageInfo) string { return cmp.Or(i.Banner, "-") })
+	row("profile", func(i *imageInfo) string { return i.Profile })
+	row("call sites", func(i *imageInfo) string { return i.layout() })
+	number("sites", func(i *imageInfo) uint64 { return uint64(i.Sites) })
+	number("symbols", func(i *imageInfo) uint64 { return uint64(i.Symbols) })
+	number("functions", func(i *imageInfo) uint64 { return uint64(i.Funcs) })
+	segments := 0
+	for _, i := range list {
+		segments = max(segments, len(i.Segments))
+	}
+	for n := range segments {
+		row("segment", func(i *imageInfo) string {
+			if n >= len(i.Segments) {
+				return ""
+			}
+			s := i.Segments[n]
+			return fmt.Sprintf("%s-%s %s %s", s.Start, s.End, s.Perm, s.Name)
+		})
+	}
+	number("text, bytes", func(i *imageInfo) uint64 { return i.Text.Size })
+	number("  slots", func(i *imageInfo) uint64 { return i.Text.Slots })
+	number("  literals", func(i *imageInfo) uint64 { return i.Text.Literals })
+	number("  padding", func(i *imageInfo) uint64 { return i.Text.Padding })
+	row("CALL_OPS takes", func(i *imageInfo) string { return fmt.Sprintf("%.2f %% of text", i.Text.Percent) })
+	return t.Flush()
+}
+
+// layout says what stands at a call site.
+func (i *imageInfo) layout() string {
+	s := "mov x9, x30; nop"
+	if i.BTI {
+		s = "bti c; " + s
+	}
+	if i.CallOps {
+		s = "literal; " + s
+	}
+	return s
+}

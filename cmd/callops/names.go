@@ -1,0 +1,88 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"callops/asm"
+	"callops/ftrace"
+	"callops/kernelimage"
+)
+
+// names says what lies at the addresses of a kernel.
+type names struct{ k *kernelimage.Kernel }
+
+// short is symbol+offset, or nothing where there is no symbol.
+func (n names) short(addr uint64) string {
+	if name, ok := n.k.Gates.Name(addr); ok {
+		return name
+	}
+	sym, off, ok := n.k.Symbols.At(addr)
+	switch {
+	case !ok:
+		return ""
+	case off == 0:
+		return sym.Name
+	}
+	return fmt.Sprintf("%s+%#x", sym.Name, off)
+}
+
+// function is the name that a list of functions has for addr.
+func (n names) function(addr uint64) string {
+	if name, ok := n.k.Gates.Name(addr); ok {
+		return name
+	}
+	name, module, ok := n.k.Symbols.FormatName(addr)
+	switch {
+	case !ok:
+		return fmt.Sprintf("%#x", addr)
+	case module != "":
+		return name + " [" + module + "]"
+	}
+	return name
+}
+
+// pointer is %pS, with the name of the object that lies on the heap there.
+func (n names) pointer(addr uint64) string {
+	s := n.k.Symbols.Format(addr)
+	if o, ok := n.k.Heap.Lookup(addr); ok {
+		s += " (" + o.Name + ")"
+	}
+	return s
+}
+
+func (n names) disassemble(word uint32, pc uint64) string {
+	return asm.Disassemble(word, pc, n.short)
+}
+
+// recordFlags are the flags of a record that are shown, with Linux's names
+// less FTRACE_FL_.
+var recordFlags = []struct {
+	flag ftrace.RecFlags
+	name string
+}{
+	{ftrace.RecEnabled, "ENABLED"},
+	{ftrace.RecRegs, "REGS"},
+	{ftrace.RecRegsEn, "REGS_EN"},
+	{ftrace.RecTramp, "TRAMP"},
+	{ftrace.RecTrampEn, "TRAMP_EN"},
+	{ftrace.RecIPModify, "IPMODIFY"},
+	{ftrace.RecDisabled, "DISABLED"},
+	{ftrace.RecDirect, "DIRECT"},
+	{ftrace.RecDirectEn, "DIRECT_EN"},
+	{ftrace.RecCallOps, "CALL_OPS"},
+	{ftrace.RecCallOpsEn, "CALL_OPS_EN"},
+	{ftrace.RecTouched, "TOUCHED"},
+	{ftrace.RecModified, "MODIFIED"},
+}
+
+// flagNames names the flags of a record above its count.
+func flagNames(f ftrace.RecFlags) string {
+	var set []string
+	for _, r := range recordFlags {
+		if f&r.flag != 0 {
+			set = append(set, r.name)
+		}
+	}
+	return strings.Join(set, "|")
+}

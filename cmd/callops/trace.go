@@ -1,0 +1,203 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"callops/emu"
+	"callops/ftrace"
+	"callops/kernelimage"
+)
+
+// tracing is the flags of `callops trace`, and what runs under them.
+type tracing struct {
+	*machine
+	tracer  choice
+	opsFunc choice
+	filter  []string
+	notrace []string
+	flags   opsFlags
+	budget  uint64
+}
+
+const (
+	tracerFunction = "function"
+	tracerInsn     = "insn"
+)
+
+// newTrace builds `callops trace`.
+func newTrace() *cobra.Command {
+	t := &tracing{
+		machine: newMachine(),
+		tracer:  newChoice(tracerFunction, tracerInsn),
+		opsFunc: newChoice("nop", "count", tracerFunction),
+	}
+	cmd := &cobra.Command{
+		Use:   "trace [flags] FUNC [ARG]...",
+		Short: "Run one function and print what it calls, or every instruction",
+		Long: `trace runs one function of an image with an ops registered.
+
+The function tracer prints a line for each call of a traced function: CPU,
+instructions executed so far, function and caller. It is machine code that
+writes to a ring, so what it costs is part of the count.
+
+The insn tracer prints a line for each instruction: CPU, number, address, where
+that is, word, text, and the registers that it changed. Each store to the
+kernel's text, when call sites are patched, is a line of its own. With --filter
+or --notrace an ops is registered, whose tracer --ops-func chooses.
+
+GLOB is what set_ftrace_filter takes: a name, abc*, *abc, *abc*, a pattern with
+? and [a-z], a number from available_filter_functions; ! before it takes
+functions out again.
+
+` + argsHelp,
+		Example: `  callops trace fib 4
+  callops trace --filter 'crc32*' checksum_buffer hello 5
+  callops trace --tracer insn --filter gcd gcd 12 18`,
+		Args: argCount(1, -1, "FUNC"),
+		RunE: func(cmd *cobra.Command, words []string) error {
+			if cmd.Flags().Changed("ops-func") && t.tracer.value != tracerInsn {
+				return usagef("--ops-func goes with --tracer insn")
+			}
+			return t.run(cmd, words)
+		},
+	}
+	t.addImage(cmd)
+	t.addCallOps(cmd)
+	t.addEngine(cmd)
+	f := cmd.Flags()
+	f.Var(&t.tracer, "tracer", "what to print")
+	f.Var(&t.opsFunc, "ops-func", "tracer of the ops that --tracer insn registers")
+	f.StringArrayVar(&t.filter, "filter", nil, "trace functions that match `GLOB` only (repeatable)")
+	f.StringArrayVar(&t.notrace, "notrace", nil, "leave out functions that match `GLOB` (repeatable)")
+	f.Var(&t.flags, "ops-flags", "flags of the ops: "+opsFlagsHelp)
+	addBudget(cmd, &t.budget)
+	flagsFirst(cmd)
+	return cmd
+}
+
+func (t *tracing) run(cmd *cobra.Command, words []string) (err error) {
+	inv, err := parseInvocation(words, cmd.InOrStdin())
+	if err != nil {
+		return err
+	}
+	k, err := t.boot(t.engine.open, inv.size())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, k.Close()) }()
+	fn, values, err := inv.place(k)
+	if err != nil {
+		return err
+	}
+	out := bufio.NewWriter(cmd.OutOrStdout())
+	defer func() { err = errors.Join(err, out.Flush()) }()
+	call := func(onStep func(emu.CPU, *emu.Regs)) (emu.Result, error) {
+		return k.Call(cmd.Context(), 0, &emu.CallOptions{Budget: t.budget, OnStep: onStep}, fn, values...)
+	}
+	trace := t.traceFunctions
+	if t.tracer.value == tracerInsn {
+		trace = t.traceInsns
+	}
+	res, err := trace(out, cmd.ErrOrStderr(), k, call)
+	if err != nil {
+		return err
+	}
+	return inv.printResult(out, k, res)
+}
+
+// newOps makes an ops with the filters that were asked for.
+func (t *tracing) newOps(r *ftrace.Registry, name string, fn uint64, extra int) (*ftrace.Ops, error) {
+	o, err := r.NewOps(name, fn, t.flags.value, extra)
+	if err != nil {
+		return nil, err
+	}
+	for _, pat := range t.filter {
+		if err := r.SetFilter(o, pat, false); err != nil {
+			return nil, err
+		}
+	}
+	for _, pat := range t.notrace {
+		if err := r.SetNotrace(o, pat, false); err != nil {
+			return nil, err
+		}
+	}
+	return o, nil
+}
+
+// callFunc runs the function that is traced.
+type callFunc func(onStep func(emu.CPU, *emu.Regs)) (emu.Result, error)
+
+// registered runs the call with the ops registered.
+func registered(r *ftrace.Registry, o *ftrace.Ops, call func() (emu.Result, error)) (emu.Result, error) {
+	if err := r.Register(o); err != nil {
+		return emu.Result{}, err
+	}
+	res, err := call()
+	if gone := r.Unregister(o); err == nil {
+		err = gone
+	}
+	return res, err
+}
+
+// traceInsns prints each instruction that is executed and each word that is
+// patched.
+func (t *tracing) traceInsns(out, errw io.Writer, k *kernelimage.Kernel, call callFunc) (emu.Result, error) {
+	p := newInsnPrinter(out, k)
+	r, err := t.ftrace(k, p, errw)
+	if err != nil {
+		return emu.Result{}, err
+	}
+	p.start()
+	step := func() (emu.Result, error) { return call(p.step) }
+	if len(t.filter)+len(t.notrace) == 0 {
+		return step()
+	}
+	fn, extra := tracerOf(r, t.opsFunc.value)
+	if fn == r.Code().FunctionTracer {
+		if _, err := newRing(k); err != nil {
+			return emu.Result{}, err
+		}
+	}
+	o, err := t.newOps(r, "trace", fn, extra)
+	if err != nil {
+		return emu.Result{}, err
+	}
+	return registered(r, o, step)
+}
+
+// tracerOf returns the address of a tracer and what it wants behind its ops.
+func tracerOf(r *ftrace.Registry, name string) (fn uint64, extra int) {
+	switch name {
+	case "count":
+		return r.Code().OpsFuncCount, 8
+	case tracerFunction:
+		return r.Code().FunctionTracer, 0
+	}
+	return r.Code().OpsFuncNop, 0
+}
+
+// traceFunctions prints the calls that the function tracer saw, those of a
+// call that failed as well.
+func (t *tracing) traceFunctions(out, errw io.Writer, k *kernelimage.Kernel, call callFunc) (emu.Result, error) {
+	r, err := t.ftrace(k, nil, errw)
+	if err != nil {
+		return emu.Result{}, err
+	}
+	ring, err := newRing(k)
+	if err != nil {
+		return emu.Result{}, err
+	}
+	o, err := t.newOps(r, "trace", r.Code().FunctionTracer, 0)
+	if err != nil {
+		return emu.Result{}, err
+	}
+	res, err := registered(r, o, func() (emu.Result, error) { return call(nil) })
+	printCalls(out, names{k}, ring.Read(), ring.Overrun())
+	fmt.Fprintln(out)
+	return res, err
+}

@@ -1,0 +1,114 @@
+//go:build cgo
+
+package ftrace_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+
+	"callops/emu/unicorn"
+	"callops/ftrace"
+	"callops/kernelimage"
+)
+
+// A tracer written in Go looks at the arguments of each call of a function.
+func Example() {
+	image, err := kernelimage.Builtin(nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	kernel, err := kernelimage.Boot(image, unicorn.New, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer kernel.Close()
+	ft, err := ftrace.New(kernel, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	tracer, err := ft.GoTracer("print_args", func(ip, parent uint64, op *ftrace.Ops, regs *ftrace.Regs) {
+		name, _, _ := kernel.Symbols.FormatName(ip)
+		fmt.Printf("%s: %s(%d, %d)\n", op, name, regs.Arg(0), regs.Arg(1))
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ops, err := ft.NewOps("my_ops", tracer, 0, 0)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := ft.SetFilter(ops, "gcd", false); err != nil {
+		log.Fatal(err)
+	}
+	if err := ft.Register(ops); err != nil {
+		log.Fatal(err)
+	}
+	res, err := kernel.CallName(context.Background(), 0, nil, "gcd", 84, 36)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("returned", res.X0)
+	// Output:
+	// my_ops: gcd(84, 36)
+	// returned 12
+}
+
+// The plain ops leaves the function, the one that asked to be called only while
+// RCU watches stays. RCU does not watch, as in the idle loop. Linux calls it all
+// the same.
+func Example_protectionLost() {
+	for _, fix := range []bool{false, true} {
+		image, err := kernelimage.Builtin(nil)
+		if err != nil {
+			log.Fatal(err)
+		}
+		kernel, err := kernelimage.Boot(image, unicorn.New, nil)
+		if err != nil {
+			log.Fatal(err)
+		}
+		defer kernel.Close()
+		ft, err := ftrace.New(kernel, &ftrace.Options{FixCallOps: fix})
+		if err != nil {
+			log.Fatal(err)
+		}
+
+		calls := 0
+		tracer, err := ft.GoTracer("needs_rcu", func(_, _ uint64, _ *ftrace.Ops, _ *ftrace.Regs) { calls++ })
+		if err != nil {
+			log.Fatal(err)
+		}
+		var ops []*ftrace.Ops
+		for name, flags := range map[string]ftrace.OpsFlag{"plain": 0, "protected": ftrace.OpsRCU} {
+			o, err := ft.NewOps(name, tracer, flags, 0)
+			if err == nil {
+				err = ft.SetFilter(o, "tracee_relevant", false)
+			}
+			if err == nil {
+				err = ft.Register(o)
+			}
+			if err != nil {
+				log.Fatal(err)
+			}
+			if name == "plain" {
+				ops = append(ops, o)
+			}
+		}
+		if err := ft.Unregister(ops[0]); err != nil {
+			log.Fatal(err)
+		}
+
+		watching := kernel.CPUs[0].PerCPU + uint64(kernel.Layout.PerCPU.ContextState)
+		if err := kernel.Mem.Store32(watching, 0); err != nil {
+			log.Fatal(err)
+		}
+		if _, err := kernel.CallName(context.Background(), 0, nil, "tracee_relevant"); err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("fixed %v: the protected tracer ran %d times while RCU did not watch\n", fix, calls)
+	}
+	// Output:
+	// fixed false: the protected tracer ran 1 times while RCU did not watch
+	// fixed true: the protected tracer ran 0 times while RCU did not watch
+}

@@ -1,0 +1,25 @@
+package ftrace
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// Match returns the records whose functions the pattern matches, in ip order;
+// EINVAL when there are none. Patterns are those of SetFilter, without "!".
+func (r *Registry) Match(pat string) ([]Record, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p, h := parsePattern(pat), newHash(hashDefaultBits)
+	if p.remove || !r.matchRecords(h, p) {
+		return nil, fmt.Errorf("%q matches no function: %w", pat, unix.EINVAL)
+	}
+	var found []Record
+	for _, rec := range r.records {
+		if h.has(rec.IP) {
+			found = append(found, rec)
+		}
+	}
+	return found, nil
+}
