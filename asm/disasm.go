@@ -19,7 +19,7 @@ func Disassemble(word uint32, pc uint64, sym func(addr uint64) string) string {
 	if s, ok := disasmOwn(word); ok {
 		return s
 	}
-	if s, ok := disasmArch(word); ok {
+	if s, ok := disasmArch(word); ok && !reserved(word) {
 		return s
 	}
 	return fmt.Sprintf(".inst 0x%08x", word)
@@ -46,11 +46,26 @@ func disasmArch(word uint32) (s string, ok bool) {
 		return "", false
 	}
 	s = tidy(arm64asm.GNUSyntax(inst))
-	if word&0x1fe00000 == 0x1a800000 && word>>12&15 == uint32(NV) || word&0x1fe00410 == 0x1a400000 && word>>12&15 == uint32(NV) {
+	isSelect, isCompare := word&0x1fe00000 == 0x1a800000, word&0x1fe00410 == 0x1a400000
+	if (isSelect || isCompare) && Cond(word>>12&15) == NV {
 		// x/arch has one name for the two encodings of always.
 		s = strings.TrimSuffix(s, "al") + "nv"
 	}
 	return s, true
+}
+
+// reserved reports whether the word is unallocated although x/arch decodes it:
+// an extended register shifted by more than 4, and bitmask immediates of all
+// ones.
+func reserved(w uint32) bool {
+	switch {
+	case w&0x1fe00000 == 0x0b200000:
+		return w>>10&7 > 4
+	case w&0x1f800000 == 0x12000000:
+		_, ok := decodeBitmask(w>>22&1, w>>16&63, w>>10&63, w>>31 != 0)
+		return !ok
+	}
+	return false
 }
 
 // tidy sets a space after each comma, as GNU does and x/arch does not inside

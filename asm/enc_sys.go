@@ -85,18 +85,19 @@ func Brk(imm16 uint16) Inst { return exception("brk", 0xd4200000, imm16) }
 // Hlt halts into the debugger, or is undefined.
 func Hlt(imm16 uint16) Inst { return exception("hlt", 0xd4400000, imm16) }
 
-// SysReg is a system register's op0:op1:CRn:CRm:op2, 2+3+4+4+3 bits.
+// SysReg is a system register: op0:op1:CRn:CRm:op2, of 2, 3, 4, 4 and 3 bits; an
+// op2 of zero is left out below.
 type SysReg uint16
 
 const (
-	MIDR_EL1   SysReg = 3<<14 | 0<<11 | 0<<7 | 0<<3 | 0
+	MIDR_EL1   SysReg = 3<<14 | 0<<11 | 0<<7 | 0<<3
 	MPIDR_EL1  SysReg = 3<<14 | 0<<11 | 0<<7 | 0<<3 | 5
-	SP_EL0     SysReg = 3<<14 | 0<<11 | 4<<7 | 1<<3 | 0
+	SP_EL0     SysReg = 3<<14 | 0<<11 | 4<<7 | 1<<3
 	CurrentEL  SysReg = 3<<14 | 0<<11 | 4<<7 | 2<<3 | 2
 	TPIDR_EL1  SysReg = 3<<14 | 0<<11 | 13<<7 | 0<<3 | 4
 	CTR_EL0    SysReg = 3<<14 | 3<<11 | 0<<7 | 0<<3 | 1
 	DCZID_EL0  SysReg = 3<<14 | 3<<11 | 0<<7 | 0<<3 | 7
-	NZCV       SysReg = 3<<14 | 3<<11 | 4<<7 | 2<<3 | 0
+	NZCV       SysReg = 3<<14 | 3<<11 | 4<<7 | 2<<3
 	DAIF       SysReg = 3<<14 | 3<<11 | 4<<7 | 2<<3 | 1
 	TPIDR_EL0  SysReg = 3<<14 | 3<<11 | 13<<7 | 0<<3 | 2
 	CNTVCT_EL0 SysReg = 3<<14 | 3<<11 | 14<<7 | 0<<3 | 2

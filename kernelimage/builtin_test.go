@@ -103,3 +103,8 @@ func TestBuiltin_TraceesHaveTheShapeOfLinuxSamples(t *testing.T) {
 		assert.EqualValues(t, 12, sym.Size)
 	}
 }
+
+func TestBanner_IsTheImagesOwn(t *testing.T) {
+	assert.Equal(t, "callops built-in kernel", builtinImage(t, nil).Banner())
+	assert.Empty(t, workload(t, "workload-callops.elf").Banner())
+}

@@ -216,7 +216,7 @@ func (f *elfFile) str(table string, off uint64, what string) (string, error) {
 	return s[:n], nil
 }
 
-// table reads a section of entries of a fixed size into dst's element type.
+// table reads a section that is an array of T, entry bytes each.
 func table[T any](f *elfFile, s *elfSection, entry uint64) ([]T, error) {
 	if s.Entsize != entry || s.Size%entry != 0 {
 		return nil, f.fail(s.Name, s.Off, nil, "%#x bytes in entries of %d, expected entries of %d", s.Size, s.Entsize, entry)

@@ -24,6 +24,7 @@ var workloads = []struct {
 	{"workload-callops.so", true, false},
 	{"workload-callops-bti.elf", true, true},
 	{"workload-args-bti.elf", false, true},
+	{"workload-vmlinux.elf", true, false},
 }
 
 func workloadPath(file string) string { return filepath.Join("testdata", "workload", file) }
@@ -83,6 +84,19 @@ func TestOpen_PutsASharedObjectIntoKernelSpace(t *testing.T) {
 	b, ok := img.read(ops.Addr, 8)
 	require.True(t, ok)
 	assert.Equal(t, add.Addr, binary.LittleEndian.Uint64(b), "R_AARCH64_RELATIVE in a table of pointers")
+}
+
+func TestOpen_LeavesAVmlinuxWhereItIsLinked(t *testing.T) {
+	img := workload(t, "workload-vmlinux.elf")
+	assert.EqualValues(t, kernelBase, img.Bounds().Start)
+	// Its sites are between __start_mcount_loc and __stop_mcount_loc, and only
+	// relocations say where they are.
+	require.NotEmpty(t, img.Sites)
+	start, ok := img.symbol("__start_mcount_loc")
+	require.True(t, ok)
+	stop, ok := img.symbol("__stop_mcount_loc")
+	require.True(t, ok)
+	assert.EqualValues(t, 8*len(img.Sites), stop.Addr-start.Addr)
 }
 
 func TestOpen_LeavesAnExecutableWhereItIsLinked(t *testing.T) {
@@ -182,6 +196,20 @@ func (e *elfBytes) addrOf(name string) uint64 {
 	panic("no symbol " + name)
 }
 
+// swapValues exchanges the addresses of two symbols.
+func (e *elfBytes) swapValues(a, b string) {
+	x, y := e.addrOf(a), e.addrOf(b)
+	table := e.f.Section(".symtab")
+	for off := int(table.Offset); off < int(table.Offset+table.Size); off += 24 {
+		switch binary.LittleEndian.Uint64(e.b[off+8:]) {
+		case x:
+			e.put64(off+8, y)
+		case y:
+			e.put64(off+8, x)
+		}
+	}
+}
+
 func TestParse_RefusesBadInput(t *testing.T) {
 	const callops, shared = "workload-callops.elf", "workload-callops.so"
 	for _, test := range []struct {
@@ -243,6 +271,9 @@ func TestParse_RefusesBadInput(t *testing.T) {
 			"(fib+0x0): unexpected insn in patch site: at 0x"},
 		{"call_where_nop_should_be", callops, func(e *elfBytes) { e.put32(e.at(e.addrOf("fib")+4), 0x94000000) },
 			"expected nop, which a compiler leaves"},
+		{"list_of_sites_backwards", "workload-vmlinux.elf", func(e *elfBytes) {
+			e.swapValues("__start_mcount_loc", "__stop_mcount_loc")
+		}, "does not lie before __stop_mcount_loc"},
 		{"relocations_of_odd_size", shared, func(e *elfBytes) { e.put64(e.section(".rela.dyn")+56, 8) }, "x: .rela.dyn at 0x"},
 		{"relocation_outside", shared, func(e *elfBytes) { e.put64(int(e.f.Section(".rela.dyn").Offset), 1<<40) },
 			"relocates what is not in the file, address: 0x10000000000"},

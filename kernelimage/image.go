@@ -1,8 +1,11 @@
 package kernelimage
 
 import (
+	"bytes"
 	"fmt"
+	"slices"
 	"sort"
+	"strings"
 
 	"callops/emu"
 )
@@ -83,6 +86,19 @@ func (img *Image) Site(ip uint64) (Site, bool) {
 	return Site{}, false
 }
 
+// Banner returns the version that the image states in linux_banner; "" if it
+// does not.
+func (img *Image) Banner() string {
+	i := slices.IndexFunc(img.Symbols, func(s Symbol) bool { return s.Name == "linux_banner" })
+	if i < 0 {
+		return ""
+	}
+	const most = 512
+	text := img.tail(img.Symbols[i].Addr)
+	text, _, _ = bytes.Cut(text[:min(most, len(text))], []byte{0})
+	return strings.TrimSpace(string(text))
+}
+
 // Bounds returns the addresses from the first segment to the end of the last.
 func (img *Image) Bounds() Range {
 	if len(img.Segments) == 0 {
@@ -101,16 +117,25 @@ func (img *Image) textBounds() Range {
 
 // read returns n bytes of the image at addr, which lie in one segment's Data.
 func (img *Image) read(addr, n uint64) ([]byte, bool) {
+	b := img.tail(addr)
+	if b == nil || n > uint64(len(b)) {
+		return nil, false
+	}
+	return b[:n:n], true
+}
+
+// tail returns the Data of the segment that holds addr, from there on; nil
+// when none does.
+func (img *Image) tail(addr uint64) []byte {
 	i := sort.Search(len(img.Segments), func(i int) bool { return img.Segments[i].End() > addr })
 	if i == len(img.Segments) {
-		return nil, false
+		return nil
 	}
 	s := &img.Segments[i]
-	off := addr - s.Addr
-	if addr < s.Addr || off > uint64(len(s.Data)) || n > uint64(len(s.Data))-off {
-		return nil, false
+	if addr < s.Addr || addr-s.Addr > uint64(len(s.Data)) {
+		return nil
 	}
-	return s.Data[off : off+n], true
+	return s.Data[addr-s.Addr:]
 }
 
 // symbolize names addr as symbol+0xoff; "" outside the image.

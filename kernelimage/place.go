@@ -90,8 +90,11 @@ func (k *Kernel) moduleBase(size uint64, far bool) (uint64, error) {
 		return 0, fmt.Errorf("no room for %#x bytes in the far module area: %w", size, unix.ENOMEM)
 	}
 	text, img := k.Image.textBounds(), k.Image.Bounds()
-	lo := emu.PageSize + text.End - min(text.End, blReach)
-	for _, r := range []Range{{lo, img.Start}, {img.End, text.Start + blReach}} {
+	below := Range{text.End - blReach, img.Start}
+	if text.End < blReach {
+		below = Range{} // and nothing is put where a null pointer with an offset points
+	}
+	for _, r := range []Range{below, {img.End, text.Start + blReach}} {
 		if r.Start >= r.End {
 			continue
 		}

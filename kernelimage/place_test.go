@@ -61,6 +61,21 @@ func TestLoadModule_FarIsBeyondReachBothWays(t *testing.T) {
 	assert.False(t, reaches(p.Base, text.End-4))
 }
 
+func TestLoadModule_TextLargerThanBLReachesLeavesNoRoom(t *testing.T) {
+	img := &Image{Name: "large", Layout: &layout612, Segments: []Segment{{Name: "text", Addr: kernelBase, MemSize: 130 << 20, Perm: emu.Read | emu.Exec}}}
+	k := bootStill(t, img, nil)
+	_, err := k.LoadModule("m", ModuleOptions{}, nops("f", 64))
+	assert.ErrorIs(t, err, unix.ENOMEM)
+	assert.ErrorContains(t, err, "that BL reaches from all of 0xffff800080000000..")
+}
+
+func TestLoadModule_StaysAwayFromNull(t *testing.T) {
+	k := bootStill(t, workload(t, "workload-callops.elf"), nil)
+	p, err := k.LoadModule("m", ModuleOptions{}, nops("f", 64))
+	require.NoError(t, err)
+	assert.Greater(t, p.Base, k.Image.Bounds().Start)
+}
+
 func TestLoadModule_AddsSymbols(t *testing.T) {
 	k := bootStill(t, builtinImage(t, nil), nil)
 	p, err := k.LoadModule("exp", ModuleOptions{}, nops("t_a", 0x28))

@@ -118,7 +118,7 @@ func (img *Image) site(entry uint64, funcs map[uint64]bool) (Site, error) {
 		return site, img.expectNops(entry, entry, entry+4)
 	}
 	if entry%8 != 0 {
-		return Site{}, img.badSite(entry, "misaligned patch site: its literal has to be aligned to 8 bytes (cold functions lose -falign-functions with gcc before 14: use -fmin-function-alignment=8, or no cold attribute)")
+		return Site{}, img.badSite(entry, "misaligned patch site: its literal has to be aligned to 8 bytes (gcc does not apply -falign-functions to cold functions: use -fmin-function-alignment=8, which gcc 14 has, or no cold attribute)")
 	}
 	site := Site{Entry: entry, Literal: entry, IP: entry + 12}
 	w, ok := img.words(entry+8, 1)

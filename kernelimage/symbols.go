@@ -46,10 +46,21 @@ func (s *Symbols) Add(syms ...Symbol) {
 			continue
 		}
 		s.byName[sym.Name] = append(s.byName[sym.Name], sym)
-		s.syms = append(s.syms, sym)
+		if len(syms) > fewSymbols {
+			s.syms = append(s.syms, sym)
+			continue
+		}
+		at := sort.Search(len(s.syms), func(i int) bool { return s.syms[i].Addr > sym.Addr })
+		s.syms = slices.Insert(s.syms, at, sym)
 	}
-	slices.SortStableFunc(s.syms, func(a, b Symbol) int { return cmp.Compare(a.Addr, b.Addr) })
+	if len(syms) > fewSymbols {
+		slices.SortStableFunc(s.syms, func(a, b Symbol) int { return cmp.Compare(a.Addr, b.Addr) })
+	}
 }
+
+// fewSymbols are put into their place one by one: a kernel's table is long,
+// and sorting it for each object added would show.
+const fewSymbols = 16
 
 // AddRange says that [start, end) belongs to module ("": to the kernel): no
 // symbol's size reaches over it, and an address in no range has no symbol

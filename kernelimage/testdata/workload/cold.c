@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// gcc up to 13 does not align cold functions as -falign-functions asks, so
-// their literals cannot be stored in one piece. Linux defines __cold to
-// nothing with such a compiler (include/linux/compiler_types.h).
+// gcc does not apply -falign-functions to cold functions, so their literals
+// cannot be stored in one piece. Linux defines __cold to nothing unless the
+// compiler has -fmin-function-alignment (include/linux/compiler_types.h).
 
 #define cold __attribute__((__cold__, __noinline__))
 

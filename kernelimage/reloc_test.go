@@ -1,0 +1,84 @@
+package kernelimage
+
+import (
+	"bytes"
+	"debug/elf"
+	"encoding/binary"
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestRelocate_SymbolicTypesStoreTheSymbolsAddress(t *testing.T) {
+	for _, typ := range []elf.R_AARCH64{elf.R_AARCH64_JUMP_SLOT, elf.R_AARCH64_GLOB_DAT, elf.R_AARCH64_ABS64} {
+		b, err := os.ReadFile(workloadPath("workload-callops.so"))
+		require.NoError(t, err)
+		f, err := elf.NewFile(bytes.NewReader(bytes.Clone(b)))
+		require.NoError(t, err)
+		plt := f.Section(".rela.plt").Offset
+		slot := binary.LittleEndian.Uint64(b[plt:])
+		syms, err := f.DynamicSymbols()
+		require.NoError(t, err)
+		sym := syms[binary.LittleEndian.Uint32(b[plt+12:])-1]
+		binary.LittleEndian.PutUint32(b[plt+8:], uint32(typ))
+		binary.LittleEndian.PutUint64(b[plt+16:], 4)
+
+		img, err := Parse(bytes.NewReader(b), int64(len(b)), "x", nil)
+		require.NoError(t, err)
+		got, ok := img.read(kernelBase+slot, 8)
+		require.True(t, ok)
+		assert.Equal(t, kernelBase+sym.Value+4, binary.LittleEndian.Uint64(got), "%v of %s", typ, sym.Name)
+	}
+}
+
+func TestRelocate_AWeakSymbolThatNobodyDefinesIsZero(t *testing.T) {
+	b, err := os.ReadFile(workloadPath("unresolved.so"))
+	require.NoError(t, err)
+	f, err := elf.NewFile(bytes.NewReader(bytes.Clone(b)))
+	require.NoError(t, err)
+	table := f.Section(".dynsym")
+	for off := table.Offset; off < table.Offset+table.Size; off += elfSymSize {
+		if binary.LittleEndian.Uint16(b[off+6:]) == uint16(elf.SHN_UNDEF) {
+			b[off+4] = elf.ST_INFO(elf.STB_WEAK, elf.STT_NOTYPE)
+		}
+	}
+	img, err := Parse(bytes.NewReader(b), int64(len(b)), "x", nil)
+	require.NoError(t, err)
+	assert.Len(t, img.Sites, 1)
+}
+
+func TestRelocateRelr_AddsTheBiasToPackedAddresses(t *testing.T) {
+	const bias = 0x10000
+	// The doubleword at 0x1000; then, of those from 0x1008 on, the first and
+	// the third; then, of those 63 further on, the second.
+	packed := []uint64{0x1000, 1 | 1<<1 | 1<<3, 1 | 1<<2}
+	file := make([]byte, 8*len(packed))
+	for i, w := range packed {
+		binary.LittleEndian.PutUint64(file[8*i:], w)
+	}
+	data := make([]byte, 0x1000)
+	for i := 0; i < len(data); i += 8 {
+		binary.LittleEndian.PutUint64(data[i:], uint64(i))
+	}
+	l := &elfLoad{
+		elfFile: &elfFile{r: bytes.NewReader(file), size: uint64(len(file)), left: 1000, name: "x"},
+		img:     &Image{Segments: []Segment{{Addr: 0x1000 + bias, Data: data, MemSize: 0x1000}}},
+		bias:    bias,
+	}
+	s := &elfSection{Section64: elf.Section64{Size: uint64(len(file)), Entsize: 8}, Name: ".relr.dyn"}
+	require.NoError(t, l.relocateRelr(s))
+
+	want := map[int]bool{0: true, 8: true, 8 + 16: true, 8 + 63*8 + 8: true}
+	for i := 0; i < len(data); i += 8 {
+		v := uint64(i)
+		if want[i] {
+			v += bias
+		}
+		require.Equal(t, v, binary.LittleEndian.Uint64(data[i:]), "at %#x", i)
+	}
+
+	binary.LittleEndian.PutUint64(file, 0x5000)
+	assert.ErrorContains(t, l.relocateRelr(s), "x: .relr.dyn: relocates what is not in the file, address: 0x5000")
+}
