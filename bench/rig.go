@@ -99,17 +99,23 @@ func (r *rig) site(what, name string) (kernelimage.Site, error) {
 
 // measure registers the scenario's ops, makes the calls, and unregisters them.
 func (r *rig) measure(ctx context.Context, s scenario) (m measured, err error) {
-	relevant, err := r.register("relevant", r.tracee, s.relevant, r.tracer)
-	defer func() { err = errors.Join(err, r.release(relevant)) }()
+	ops, err := r.place(s)
+	defer func() { err = errors.Join(err, r.release(ops)) }()
 	if err != nil {
 		return m, err
+	}
+	return r.run(ctx, ops)
+}
+
+// place registers the scenario's ops. Those it returns are to be released, on
+// an error too.
+func (r *rig) place(s scenario) ([]*ftrace.Ops, error) {
+	ops, err := r.register("relevant", r.tracee, s.relevant, r.tracer)
+	if err != nil {
+		return ops, err
 	}
 	irrelevant, err := r.register("irrelevant", r.irrelevant, s.irrelevant, r.tracer)
-	defer func() { err = errors.Join(err, r.release(irrelevant)) }()
-	if err != nil {
-		return m, err
-	}
-	return r.run(ctx, append(relevant, irrelevant...))
+	return append(ops, irrelevant...), err
 }
 
 func (r *rig) run(ctx context.Context, ops []*ftrace.Ops) (m measured, err error) {
@@ -150,7 +156,7 @@ func (r *rig) call(ctx context.Context, opts *emu.CallOptions, n int) (emu.Resul
 }
 
 // register makes n ops with a filter of one site each, and registers them.
-// The ops it returns are those to release, on an error too.
+// Those it returns are to be released, on an error too.
 func (r *rig) register(name string, site kernelimage.Site, n int, tracer uint64) ([]*ftrace.Ops, error) {
 	var made []*ftrace.Ops
 	for i := range n {

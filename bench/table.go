@@ -67,7 +67,7 @@ func (r *Result) writeBlock(b *bytes.Buffer, rows []Row) {
 	}
 	switch {
 	case r.asSample && rows[0].CallOps:
-		head = append(head, "Linux 6.12", "overhead")
+		head = append(head, "Linux 6.12 per call", "Linux 6.12 overhead")
 	case r.asSample:
 		head = append(head, "Linux 6.1 overhead")
 	}
@@ -112,9 +112,9 @@ func (r *Result) source(rows []Row) string {
 	case !r.asSample:
 		return ""
 	case rows[0].CallOps:
-		return "Linux 6.12: " + linux612 + "."
+		return "Reference: " + linux612 + "."
 	}
-	return "Linux 6.1: " + linux61 + "."
+	return "Reference: " + linux61 + "."
 }
 
 func (r *Result) writeRegistration(b *bytes.Buffer) {

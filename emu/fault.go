@@ -67,4 +67,3 @@ func (f *Fault) Error() string {
 
 // Is reports EFAULT, what the kernel's caller would see.
 func (f *Fault) Is(target error) bool { return target == unix.EFAULT }
-

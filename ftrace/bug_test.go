@@ -10,7 +10,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"callops/asm"
 	"callops/kernelimage"
+	"callops/trampolines"
 )
 
 func TestBug_ForeignWordAtASiteEndsFtrace(t *testing.T) {
@@ -104,11 +106,24 @@ func TestNew_RefusesASiteThatIsNotAsCompiled(t *testing.T) {
 	assert.ErrorContains(t, err, "found ret")
 }
 
-func TestRegister_TrampolineOutOfBranchRange(t *testing.T) {
-	k := bootIdle(t, nil, &Options{Far: true})
-	err := k.Register(k.ops("o", k.code.OpsFuncNop, 0, "tracee_relevant"))
+func TestNew_RefusesATrampolineOutOfBranchRange(t *testing.T) {
+	image, err := kernelimage.Builtin(nil)
+	require.NoError(t, err)
+	k, err := kernelimage.Boot(image, newIdle, nil)
+	require.NoError(t, err)
+	defer k.Close()
+	code, err := trampolines.Install(k, &trampolines.Options{CallOps: true, Far: true})
+	require.NoError(t, err)
+	before, err := k.Mem.Load64(image.Sites[0].Literal)
+	require.NoError(t, err)
+
+	_, err = New(k, &Options{Code: code})
 	require.ErrorIs(t, err, unix.EINVAL)
-	assert.True(t, k.Dead())
+	require.ErrorIs(t, err, asm.ErrRange)
+	assert.ErrorContains(t, err, "tracee_relevant+0x4/0x18 can't call ftrace_caller")
+	after, err := k.Mem.Load64(image.Sites[0].Literal)
+	require.NoError(t, err)
+	assert.Equal(t, before, after, "no site has been touched")
 }
 
 func TestKill_EnabledSitesGoOnCalling(t *testing.T) {

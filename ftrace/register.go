@@ -11,7 +11,8 @@ import (
 // Register is register_ftrace_function: from its return on, every call of a
 // site that the ops matches calls its func. EBUSY when the ops is registered
 // already, or PERMANENT while ftrace is switched off, or an IPMODIFY ops meets
-// another; EINVAL for flags that arm64 can't serve; ENODEV once ftrace is dead.
+// another; EINVAL for a func of 0 and flags that arm64 can't serve; ENODEV once
+// ftrace is dead.
 func (r *Registry) Register(o *Ops) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -22,6 +23,9 @@ func (r *Registry) Register(o *Ops) error {
 }
 
 func (r *Registry) registerLocked(o *Ops) error {
+	if o.fn == 0 {
+		return fmt.Errorf("func is 0: %w", unix.EINVAL)
+	}
 	if err := r.askDirectPeers(o); err != nil {
 		return err
 	}

@@ -155,6 +155,9 @@ func TestRegister_Refusals(t *testing.T) {
 			_, err := k.NewOps("o", 0, 0, 0)
 			return err
 		}, unix.EINVAL, "ops o: func is 0: invalid argument"},
+		{"registering one without a func", func(t *testing.T, k *testKernel) error {
+			return k.Register(k.direct("o", "tracee_relevant"))
+		}, unix.EINVAL, "register o: func is 0: invalid argument"},
 		{"a flag of the core's", func(t *testing.T, k *testKernel) error {
 			_, err := k.NewOps("o", k.code.OpsFuncNop, OpsEnabled, 0)
 			return err

@@ -26,9 +26,6 @@ type Options struct {
 	// that ops, and not, as Linux does, from the one that left.
 	FixCallOps bool
 
-	// Far places the trampolines beyond the branch range of the image's text.
-	Far bool
-
 	// Code is what to use in the place of callops' own trampolines.
 	Code *trampolines.Code
 
@@ -73,9 +70,9 @@ type Registry struct {
 }
 
 // New builds ftrace on a booted kernel: it places the trampolines and prepares
-// every call site (MOV X9, X30 and, with CALL_OPS, the literal). EINVAL where
-// CALL_OPS is asked of a profile or an image that has none, or a site's words
-// are not what a compiler puts there; a *BugError names the site.
+// every call site (MOV X9, X30 and, with CALL_OPS, the literal). EINVAL where the
+// trampolines are out of a site's reach, or its words are not what a compiler
+// puts there; a *BugError then names the site.
 func New(k *kernelimage.Kernel, opts *Options) (*Registry, error) {
 	if opts == nil {
 		opts = &Options{}
@@ -106,7 +103,7 @@ func New(k *kernelimage.Kernel, opts *Options) (*Registry, error) {
 		r.printk = func(string) {}
 	}
 	if r.code == nil {
-		code, err := trampolines.Install(k, &trampolines.Options{CallOps: r.callOps, Far: opts.Far})
+		code, err := trampolines.Install(k, &trampolines.Options{CallOps: r.callOps, Warn: r.noFunc})
 		if err != nil {
 			return nil, fmt.Errorf("ftrace: %w", err)
 		}
@@ -116,29 +113,50 @@ func New(k *kernelimage.Kernel, opts *Options) (*Registry, error) {
 	r.emptyHash.addr = r.code.EmptyHash
 	r.traceFunc, r.savedFunc, r.calledFunc = r.code.Stub, r.code.Stub, r.code.Stub
 	r.setTraceOp = r.code.ListEnd
-	return r, r.initRecords()
+	r.records = make([]Record, len(k.Image.Sites))
+	for i, s := range k.Image.Sites {
+		r.records[i].IP = s.IP
+	}
+	if err := r.checkReach(); err != nil {
+		return nil, fmt.Errorf("ftrace: %w", err)
+	}
+	if err := r.initSites(); err != nil {
+		return nil, fmt.Errorf("ftrace: %w", err)
+	}
+	return r, nil
 }
 
-// initRecords is ftrace_process_locs: a record for each site, each made ready.
-func (r *Registry) initRecords() error {
-	r.records = make([]Record, 0, len(r.k.Image.Sites))
-	for _, s := range r.k.Image.Sites {
-		r.records = append(r.records, Record{IP: s.IP})
+// checkReach refuses trampolines that some site's BL can't reach: patching that
+// site would be the end of ftrace. Sites ascend, so the outermost speak for all.
+func (r *Registry) checkReach() error {
+	if len(r.records) == 0 {
+		return nil
 	}
-	slices.SortFunc(r.records, func(a, b Record) int {
-		if a.IP < b.IP {
-			return -1
+	for _, rec := range []Record{r.records[0], r.records[len(r.records)-1]} {
+		if _, err := r.branchTo(rec.IP, r.code.Caller); err != nil {
+			return fmt.Errorf("%s can't call ftrace_caller: %w", r.sym(rec.IP), err)
 		}
-		return 1
-	})
+	}
+	return nil
+}
+
+// initSites makes each site ready (ftrace_update_code).
+func (r *Registry) initSites() error {
 	for i := range r.records {
 		rec := &r.records[i]
 		if err := r.initNop(rec); err != nil {
 			r.reportBug(bugInit, err, rec)
-			return fmt.Errorf("ftrace: %w", r.bug)
+			return r.bug
 		}
 	}
 	return nil
+}
+
+// noFunc is what the list function finds when an ops lost its func.
+func (r *Registry) noFunc(op uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.warn("op=%#x %s has no func", op, r.sym(op))
 }
 
 // CallOps says whether sites call through their own ops.

@@ -210,3 +210,17 @@ func TestRun_DirectCallTakesThePlaceOfTheFunction(t *testing.T) {
 	require.NoError(t, k.ModifyDirect(d, k.code.StubDirectTramp))
 	assert.EqualValues(t, 5, k.call("gcd", 10, 15))
 }
+
+// The list function meets an ops that lost its func: ftrace ends, the call goes on.
+func TestRun_ListFunctionReportsANullFunc(t *testing.T) {
+	var log []string
+	k := bootRunning(t, nil, &Options{Printk: func(s string) { log = append(log, s) }})
+	a := k.ops("a", k.code.OpsFuncCount, 0, "gcd")
+	b := k.ops("b", k.code.OpsFuncCount, 0, "gcd")
+	k.register(a, b)
+	require.NoError(t, k.k.Mem.Store64(b.addr+uint64(k.layout.Ops.Func), 0))
+	assert.EqualValues(t, 5, k.call("gcd", 10, 15))
+	assert.Zero(t, k.counter(a), "the walk ends there")
+	assert.True(t, k.Dead())
+	assert.Equal(t, []string{fmt.Sprintf("WARNING: op=%#x %#x has no func", b.addr, b.addr)}, log)
+}

@@ -35,8 +35,9 @@ func (s *Symbols) nearFuncs(name string, n int) []string {
 	limit := len(name)/3 + 1
 	var found []candidate
 	s.mu.RLock()
-	for have, syms := range s.byName {
-		if !slices.ContainsFunc(syms, func(s Symbol) bool { return s.Func }) {
+	for _, sym := range s.syms {
+		have := sym.Name
+		if !sym.Func {
 			continue
 		}
 		d := limit
@@ -53,6 +54,7 @@ func (s *Symbols) nearFuncs(name string, n int) []string {
 	slices.SortFunc(found, func(a, b candidate) int {
 		return cmp.Or(cmp.Compare(a.distance, b.distance), strings.Compare(a.name, b.name))
 	})
+	found = slices.Compact(found)
 	var names []string
 	for _, c := range found[:min(n, len(found))] {
 		names = append(names, c.name)

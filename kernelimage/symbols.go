@@ -15,8 +15,8 @@ import (
 // modules'. Methods may be called from any goroutine.
 type Symbols struct {
 	mu     sync.RWMutex
-	syms   []Symbol // by address; at the same address in the order they were added
-	byName map[string][]Symbol
+	syms   []Symbol      // by address; at the same address in the order they were added
+	names  []int32       // indexes into syms, by name; nil: to be made anew
 	ranges []moduleRange // by address
 }
 
@@ -29,7 +29,7 @@ type moduleRange struct {
 
 // NewSymbols returns a table of syms.
 func NewSymbols(syms ...Symbol) *Symbols {
-	s := &Symbols{byName: make(map[string][]Symbol)}
+	s := &Symbols{}
 	s.Add(syms...)
 	return s
 }
@@ -38,29 +38,69 @@ func NewSymbols(syms ...Symbol) *Symbols {
 func (s *Symbols) Add(syms ...Symbol) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.byName == nil {
-		s.byName = make(map[string][]Symbol)
+	s.names = nil
+	if len(syms) > fewSymbols {
+		s.syms = append(s.syms, syms...)
+		slices.SortStableFunc(s.syms, func(a, b Symbol) int { return cmp.Compare(a.Addr, b.Addr) })
+		s.syms = dropRepeated(s.syms)
+		return
 	}
 	for _, sym := range syms {
-		if slices.Contains(s.byName[sym.Name], sym) {
-			continue
+		at := s.after(sym.Addr)
+		if !slices.Contains(s.syms[s.firstAt(sym.Addr, at):at], sym) {
+			s.syms = slices.Insert(s.syms, at, sym)
 		}
-		s.byName[sym.Name] = append(s.byName[sym.Name], sym)
-		if len(syms) > fewSymbols {
-			s.syms = append(s.syms, sym)
-			continue
-		}
-		at := sort.Search(len(s.syms), func(i int) bool { return s.syms[i].Addr > sym.Addr })
-		s.syms = slices.Insert(s.syms, at, sym)
-	}
-	if len(syms) > fewSymbols {
-		slices.SortStableFunc(s.syms, func(a, b Symbol) int { return cmp.Compare(a.Addr, b.Addr) })
 	}
 }
 
 // fewSymbols are put into their place one by one: a kernel's table is long,
 // and sorting it for each object added would show.
 const fewSymbols = 16
+
+// dropRepeated removes what is there twice from symbols in address order.
+func dropRepeated(syms []Symbol) []Symbol {
+	kept := syms[:0]
+	run := 0 // where the symbols at the last address begin
+	for _, sym := range syms {
+		if len(kept) == 0 || kept[len(kept)-1].Addr != sym.Addr {
+			run = len(kept)
+		}
+		if !slices.Contains(kept[run:], sym) {
+			kept = append(kept, sym)
+		}
+	}
+	return kept
+}
+
+// after returns the index of the first symbol behind addr.
+func (s *Symbols) after(addr uint64) int {
+	return sort.Search(len(s.syms), func(i int) bool { return s.syms[i].Addr > addr })
+}
+
+// firstAt returns the index of the first symbol at addr, given after(addr).
+func (s *Symbols) firstAt(addr uint64, after int) int {
+	for after > 0 && s.syms[after-1].Addr == addr {
+		after--
+	}
+	return after
+}
+
+// called returns the symbols of that name, in address order.
+func (s *Symbols) called(name string) []Symbol {
+	if s.names == nil {
+		s.names = make([]int32, len(s.syms))
+		for i := range s.names {
+			s.names[i] = int32(i)
+		}
+		slices.SortStableFunc(s.names, func(a, b int32) int { return strings.Compare(s.syms[a].Name, s.syms[b].Name) })
+	}
+	var found []Symbol
+	i, _ := slices.BinarySearchFunc(s.names, name, func(n int32, name string) int { return strings.Compare(s.syms[n].Name, name) })
+	for ; i < len(s.names) && s.syms[s.names[i]].Name == name; i++ {
+		found = append(found, s.syms[s.names[i]])
+	}
+	return found
+}
 
 // AddRange says that [start, end) belongs to module ("": to the kernel): no
 // symbol's size reaches over it, and an address in no range has no symbol
@@ -77,15 +117,9 @@ func (s *Symbols) Remove(module string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	gone := func(sym Symbol) bool { return sym.Module == module }
+	s.names = nil
 	s.syms = slices.DeleteFunc(s.syms, gone)
 	s.ranges = slices.DeleteFunc(s.ranges, func(r moduleRange) bool { return r.module == module })
-	for name, syms := range s.byName {
-		if syms = slices.DeleteFunc(syms, gone); len(syms) == 0 {
-			delete(s.byName, name)
-		} else {
-			s.byName[name] = syms
-		}
-	}
 }
 
 // All returns the symbols in address order.
@@ -100,15 +134,11 @@ func (s *Symbols) All() []Symbol {
 // ENOENT. A name that several symbols have is EINVAL, with all their
 // addresses: which one is meant cannot be guessed.
 func (s *Symbols) Lookup(name string) (Symbol, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	found := s.byName[name]
+	s.mu.Lock() // called may make the index
+	defer s.mu.Unlock()
+	found := s.called(name)
 	if module, rest, ok := strings.Cut(name, ":"); ok && len(found) == 0 {
-		for _, sym := range s.byName[rest] {
-			if sym.Module == module {
-				found = append(found, sym)
-			}
-		}
+		found = slices.DeleteFunc(s.called(rest), func(sym Symbol) bool { return sym.Module != module })
 	}
 	switch len(found) {
 	case 0:
@@ -133,15 +163,11 @@ func (s *Symbols) Lookup(name string) (Symbol, error) {
 func (s *Symbols) At(addr uint64) (sym Symbol, off uint64, ok bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	next := sort.Search(len(s.syms), func(i int) bool { return s.syms[i].Addr > addr })
+	next := s.after(addr)
 	if next == 0 {
 		return Symbol{}, 0, false
 	}
-	first := next - 1
-	for first > 0 && s.syms[first-1].Addr == s.syms[next-1].Addr {
-		first--
-	}
-	sym = s.syms[first]
+	sym = s.syms[s.firstAt(s.syms[next-1].Addr, next)]
 	end, ok := s.end(sym, next)
 	if !ok || addr >= end {
 		return Symbol{}, 0, false

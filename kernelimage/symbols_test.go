@@ -76,7 +76,7 @@ func TestSymbols_Lookup(t *testing.T) {
 	t.Run("ambiguous_name_is_an_error_with_all_addresses", func(t *testing.T) {
 		_, err := s.Lookup("cb")
 		assert.ErrorIs(t, err, unix.EINVAL)
-		assert.ErrorContains(t, err, `symbol "cb" is ambiguous: at 0x9000 [exp], 0x1150`)
+		assert.ErrorContains(t, err, `symbol "cb" is ambiguous: at 0x1150, 0x9000 [exp]`)
 	})
 	t.Run("module_and_name_say_which", func(t *testing.T) {
 		sym, err := s.Lookup("exp:cb")

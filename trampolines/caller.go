@@ -12,7 +12,10 @@ import (
 const (
 	literalAlign = 8
 	literalBack  = 16
-	insnSize     = 4 // AARCH64_INSN_SIZE
+
+	insnSize   = 4 // AARCH64_INSN_SIZE
+	wordSize   = 8
+	recordSize = 2 * wordSize // a frame record: the caller's x29, and a return address
 )
 
 // caller is ftrace_caller, which every patched site calls
@@ -42,16 +45,11 @@ const (
 // makes room for the frame and the last load gives it back; record 1 is stored
 // through x10, which is left pointing at it.
 func (c *code) caller() {
-	regs := &c.l.Regs
 	var (
-		frame   = regs.Size + 32 // two frame records above the regs
-		record2 = regs.Size
-		direct  = c.callOps && c.l.Ops.DirectCall != kernelimage.Absent
-
+		direct      = c.callOps && c.l.Ops.DirectCall != kernelimage.Absent
 		directEarly = c.Label("ftrace_caller_direct")
 		directLate  = c.Label("ftrace_caller_direct_late")
 	)
-
 	c.Func("ftrace_caller")
 	c.Emit(Bti(BTIC))
 	if direct {
@@ -63,27 +61,57 @@ func (c *code) caller() {
 			Cbnz(X17, directEarly),
 		)
 	}
+	c.saveRegs(direct)
+	c.callTracer(direct)
+	c.restoreRegs(direct)
+	if direct {
+		c.Emit(Cbnz(X17, directLate))
+	}
+	c.Emit(RetReg(X9))
 
+	if direct {
+		// A tracer asked for a direct call (call_direct_funcs): its target
+		// wants x9 and x30 as the site's BL left them, that is, swapped.
+		c.Bind(directLate)
+		c.Emit(
+			Mov(X10, X9),
+			Mov(X9, LR),
+			Mov(LR, X10),
+		)
+		// BR through x17 may land on BTI C.
+		c.Bind(directEarly)
+		c.Emit(Br(X17))
+	}
+	c.EndFunc()
+}
+
+// saveRegs makes the frame and points x29 at record 2.
+func (c *code) saveRegs(direct bool) {
+	regs := &c.l.Regs
 	c.Emit(
 		Mov(X10, SP), // regs->sp
-		Stp(X0, X1, Pre(SP, int64(-frame))),
-		Stp(X2, X3, at(SP, regs.X0+2*8)),
-		Stp(X4, X5, at(SP, regs.X0+4*8)),
-		Stp(X6, X7, at(SP, regs.X0+6*8)),
+		Stp(X0, X1, Pre(SP, int64(-c.callerFrame()))),
+		Stp(X2, X3, at(SP, regs.X0+2*wordSize)),
+		Stp(X4, X5, at(SP, regs.X0+4*wordSize)),
+		Stp(X6, X7, at(SP, regs.X0+6*wordSize)),
 	)
 	if direct {
-		c.Emit(Stp(X8, XZR, at(SP, regs.X0+8*8))) // and direct_tramp
+		c.Emit(Stp(X8, XZR, at(SP, regs.X0+8*wordSize))) // and direct_tramp
 	} else {
-		c.Emit(Str(X8, at(SP, regs.X0+8*8)))
+		c.Emit(Str(X8, at(SP, regs.X0+8*wordSize)))
 	}
+	record2 := regs.Size
 	c.Emit(
 		Stp(FP, X9, at(SP, regs.FP)),
 		Stp(X10, LR, at(SP, regs.SP)),
-		Stp(FP, X9, Pre(X10, -16)), // record 1, right below the entry's sp
+		Stp(FP, X9, Pre(X10, -recordSize)), // record 1, right below the entry's sp
 		Stp(X10, LR, at(SP, record2)),
 		AddImm(FP, SP, uint64(record2)),
 	)
+}
 
+// callTracer sets the arguments and calls func.
+func (c *code) callTracer(direct bool) {
 	c.Emit(
 		SubImm(X0, LR, insnSize), // ip
 		Mov(X1, X9),              // parent_ip
@@ -109,42 +137,32 @@ func (c *code) caller() {
 		c.Bind(c.slot)
 		c.Emit(BL(c.stub)) // ftrace_update_ftrace_func patches this
 	}
+}
 
+// restoreRegs gives the frame back. x9 is then regs->pc, and x17
+// regs->direct_tramp.
+func (c *code) restoreRegs(direct bool) {
+	regs := &c.l.Regs
 	c.Emit(
-		Ldp(X2, X3, at(SP, regs.X0+2*8)),
-		Ldp(X4, X5, at(SP, regs.X0+4*8)),
-		Ldp(X6, X7, at(SP, regs.X0+6*8)),
+		Ldp(X2, X3, at(SP, regs.X0+2*wordSize)),
+		Ldp(X4, X5, at(SP, regs.X0+4*wordSize)),
+		Ldp(X6, X7, at(SP, regs.X0+6*wordSize)),
 	)
 	if direct {
-		c.Emit(Ldp(X8, X17, at(SP, regs.X0+8*8)))
+		c.Emit(Ldp(X8, X17, at(SP, regs.X0+8*wordSize)))
 	} else {
-		c.Emit(Ldr(X8, at(SP, regs.X0+8*8)))
+		c.Emit(Ldr(X8, at(SP, regs.X0+8*wordSize)))
 	}
 	c.Emit(
 		Ldp(FP, LR, at(SP, regs.FP)),
 		Ldr(X9, at(SP, regs.PC)),
-		Ldp(X0, X1, Post(SP, int64(frame))),
+		Ldp(X0, X1, Post(SP, int64(c.callerFrame()))),
 	)
-	if direct {
-		c.Emit(Cbnz(X17, directLate))
-	}
-	c.Emit(RetReg(X9))
-
-	if direct {
-		// A tracer asked for a direct call (call_direct_funcs): its target
-		// wants x9 and x30 as the site's BL left them, that is, swapped.
-		c.Bind(directLate)
-		c.Emit(
-			Mov(X10, X9),
-			Mov(X9, LR),
-			Mov(LR, X10),
-		)
-		// BR through x17 may land on BTI C.
-		c.Bind(directEarly)
-		c.Emit(Br(X17))
-	}
-	c.EndFunc()
 }
+
+// callerFrame is the size of ftrace_caller's frame: the regs, and above them
+// two frame records.
+func (c *code) callerFrame() int { return c.l.Regs.Size + 2*recordSize }
 
 // loadOps loads the site's ops from its literal.
 func (c *code) loadOps(rd Reg) {

@@ -29,11 +29,13 @@ func forEngines(t *testing.T, f func(t *testing.T, newEngine emu.NewEngine)) {
 // machine is a kernel with trampolines and hand-placed sites: what package
 // ftrace does is done here by plain stores.
 type machine struct {
-	t *testing.T
+	t testing.TB
 	k *kernelimage.Kernel
 	c *Code
 	l *kernelimage.Layout
 	p *asm.Program // the tracees
+
+	arena, arenaEnd uint64 // memory that alloc takes before the heap's
 }
 
 type bootOptions struct {
@@ -42,10 +44,15 @@ type bootOptions struct {
 	cpus    int
 }
 
-func boot(t *testing.T, newEngine emu.NewEngine, opts bootOptions) *machine {
+func boot(t testing.TB, newEngine emu.NewEngine, opts bootOptions) *machine {
 	t.Helper()
 	img, err := kernelimage.Builtin(&kernelimage.BuiltinOptions{Profile: opts.profile, NoCallOps: !opts.CallOps})
 	require.NoError(t, err)
+	return bootImage(t, newEngine, img, opts)
+}
+
+func bootImage(t testing.TB, newEngine emu.NewEngine, img *kernelimage.Image, opts bootOptions) *machine {
+	t.Helper()
 	k, err := kernelimage.Boot(img, newEngine, &kernelimage.BootOptions{CPUs: opts.cpus, HeapSize: 16 << 20})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, k.Close()) })
@@ -67,7 +74,7 @@ func boot(t *testing.T, newEngine emu.NewEngine, opts bootOptions) *machine {
 	return m
 }
 
-func bootCallOps(t *testing.T, newEngine emu.NewEngine) *machine {
+func bootCallOps(t testing.TB, newEngine emu.NewEngine) *machine {
 	t.Helper()
 	return boot(t, newEngine, bootOptions{Options: Options{CallOps: true}})
 }
@@ -178,6 +185,11 @@ func (m *machine) get64(addr uint64) uint64 {
 
 func (m *machine) alloc(name string, size int) uint64 {
 	m.t.Helper()
+	if room := uint64(size+15) &^ 15; m.arenaEnd-m.arena >= room {
+		m.arena += room
+		require.NoError(m.t, m.k.Mem.Write(m.arena-room, make([]byte, room)))
+		return m.arena - room
+	}
 	addr, err := m.k.Heap.Alloc(name, uint64(size))
 	require.NoError(m.t, err)
 	return addr
@@ -187,6 +199,10 @@ func (m *machine) alloc(name string, size int) uint64 {
 // did.
 func (m *machine) call(tracee string, opts *emu.CallOptions) (dump []uint64, res emu.Result, err error) {
 	m.t.Helper()
+	if opts == nil {
+		opts = &emu.CallOptions{}
+	}
+	opts.Budget = 100_000 // a wrong return address makes an endless loop
 	area := m.alloc("dump", dumpSize)
 	m.put64(m.addr("dump_area_pointer"), area)
 	res, err = m.k.Call(context.Background(), 0, opts, m.addr(tracee), 100, 101, 102, 103, 104, 105, 106, 107)
@@ -273,7 +289,7 @@ func bucketOf(ip uint64, bits int) uint64 {
 	if bits == 0 {
 		return 0
 	}
-	golden := uint64(goldenRatio64)
+	const golden = 0x61C8864680B583EB // GOLDEN_RATIO_64
 	return ip * golden >> (64 - bits)
 }
 

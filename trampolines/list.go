@@ -36,7 +36,7 @@ const (
 // Differs: the walk loads with acquire. Linux has plain loads there and relies
 // on the address dependency, which orders them just as well.
 func (c *code) listFunc() {
-	const (
+	const ( // the picture's
 		frame   = 80
 		saved19 = 16
 		saved21 = 32

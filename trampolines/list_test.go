@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"callops/emu"
 	"callops/kernelimage"
@@ -247,13 +248,13 @@ func TestList_OtherProfiles(t *testing.T) {
 
 func TestAssist_TestsNeitherHashesNorStub(t *testing.T) {
 	forEngines(t, func(t *testing.T, newEngine emu.NewEngine) {
-		m := bootCallOps(t, newEngine)
+		m := boot(t, newEngine, bootOptions{})
 		r := m.recorder()
 		op := m.newOps(opsSpec{fn: r.fn, flags: stub, filter: m.newHash(0, mod)})
+		m.attachOps("dump", op, m.c.AssistFunc)
 		call := func() {
 			t.Helper()
-			_, err := m.k.Call(context.Background(), 0, nil, m.c.AssistFunc, 1, 2, op, 4)
-			require.NoError(t, err)
+			m.requireUntouched(m.mustCall("dump"))
 		}
 		call()
 		assert.Equal(t, []uint64{op}, r.take())
@@ -267,5 +268,29 @@ func TestAssist_TestsNeitherHashesNorStub(t *testing.T) {
 		call()
 		assert.Empty(t, r.take(), "RCU does not watch")
 		m.requireIdle()
+	})
+}
+
+// Distributions' kernels have per-CPU variables further off than a load's
+// immediate reaches, and no ring.
+func TestList_OtherPerCPULayout(t *testing.T) {
+	forEngines(t, func(t *testing.T, newEngine emu.NewEngine) {
+		builtin, err := kernelimage.Builtin(nil)
+		require.NoError(t, err)
+		img, l := *builtin, *builtin.Layout
+		l.PerCPU = kernelimage.PerCPULayout{Size: 0x8000, ContextState: 0x6004, RingBuffer: kernelimage.Absent}
+		img.Layout = &l
+		m := bootImage(t, newEngine, &img, bootOptions{Options: Options{CallOps: true}})
+		r := m.recorder()
+		m.register(m.newOps(opsSpec{fn: r.fn, flags: rcu}))
+		m.callList(1)
+		assert.Len(t, r.take(), 1)
+		m.put32(m.k.CPUs[0].PerCPU+0x6004, 0)
+		m.callList(1)
+		assert.Empty(t, r.take())
+
+		assert.Zero(t, m.c.FunctionTracer)
+		_, err = NewRing(m.k, 0, 16)
+		assert.True(t, errors.Is(err, unix.EOPNOTSUPP), "%v", err)
 	})
 }

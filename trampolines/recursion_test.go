@@ -47,12 +47,49 @@ func TestRecursion_EndsAfterTheTransition(t *testing.T) {
 	})
 }
 
+// An interrupt at any instruction of a traced call traces as well: on its own
+// context's bit, or, before preempt_count tells, on the transition bit. The
+// call that it interrupted notices nothing.
+func TestRecursion_InterruptAtEveryInstruction(t *testing.T) {
+	const hardirq = 0x10000
+	forEngines(t, func(t *testing.T, newEngine emu.NewEngine) {
+		for name, count := range map[string]uint64{"hardirq": hardirq, "transition": 0} {
+			t.Run(name, func(t *testing.T) {
+				m := bootCallOps(t, newEngine)
+				op := m.newOps(opsSpec{fn: m.c.OpsFuncCount})
+				m.register(op)
+				m.enable("dump", m.c.ListOps)
+				preempt := m.k.CPUs[0].Task + uint64(m.l.Task.PreemptCount)
+				for at := 0; ; at++ {
+					m.put64(op+uint64(m.l.Ops.Size), 0)
+					steps := 0
+					dump, _, err := m.call("dump", &emu.CallOptions{OnStep: func(emu.CPU, *emu.Regs) {
+						if steps++; steps-1 == at {
+							before := m.get64(preempt)
+							m.put64(preempt, before+count)
+							m.callList(1)
+							m.put64(preempt, before)
+						}
+					}})
+					require.NoError(t, err)
+					m.requireUntouched(dump)
+					m.requireIdle()
+					if steps <= at {
+						return
+					}
+					// A count between load and store is lost: it is not atomic.
+					counted := m.get64(op + uint64(m.l.Ops.Size))
+					assert.True(t, counted == 2 || counted == 1, "%d calls counted, after instruction %d", counted, at)
+				}
+			})
+		}
+	})
+}
+
 func TestRecursion_BitOfEachContext(t *testing.T) {
 	const nmi, hardirq, softirq, bhOff = 0x100000, 0x10000, 0x100, 0x200
 	forEngines(t, func(t *testing.T, newEngine emu.NewEngine) {
 		m := bootCallOps(t, newEngine)
-		var recursion uint64
-		m.register(m.newOps(opsSpec{fn: m.goTracer(func(emu.CPU, uint64, uint64, uint64, uint64) { _, recursion = m.task() })}))
 		for _, v := range []struct {
 			name  string
 			count uint32
@@ -70,11 +107,18 @@ func TestRecursion_BitOfEachContext(t *testing.T) {
 			{"nmi in all else", 3*nmi | hardirq | softirq | 7, 0},
 		} {
 			t.Run(v.name, func(t *testing.T) {
-				for _, start := range []int{traceListStart} {
-					m.setPreemptCount(v.count)
-					recursion = 0
-					m.callList(1)
-					assert.Equal(t, uint64(1)<<(start+v.bit), recursion)
+				m.setPreemptCount(v.count)
+				for fn, start := range map[uint64]int{
+					m.c.ListFunc: traceListStart, m.c.AssistFunc: traceListStart, m.c.FunctionTracer: traceFtraceStart,
+				} {
+					var seen uint64
+					opts := &emu.CallOptions{OnStep: func(emu.CPU, *emu.Regs) {
+						_, recursion := m.task()
+						seen |= recursion
+					}}
+					_, err := m.k.Call(context.Background(), 0, opts, fn, 1, 2, m.c.NopOps, 4)
+					require.NoError(t, err)
+					assert.Equal(t, uint64(1)<<(start+v.bit), seen)
 					preempt, after := m.task()
 					assert.EqualValues(t, preemptEnabled|uint64(v.count), preempt)
 					assert.Zero(t, after)
@@ -156,6 +200,47 @@ func TestRecursion_ReschedulesOnce(t *testing.T) {
 		require.NoError(t, err)
 		assert.Len(t, scheduled, 2)
 		m.requireIdle()
+	})
+}
+
+// An interrupt can ask for a reschedule at any instruction. While preemption is
+// disabled it cannot act on it, so whoever enables preemption has to.
+func TestRecursion_LosesNoReschedule(t *testing.T) {
+	forEngines(t, func(t *testing.T, newEngine emu.NewEngine) {
+		scheduled := 0
+		var m *machine
+		schedule := func(cpu emu.CPU, _ [8]uint64) (uint64, error) {
+			scheduled++
+			return 0, m.k.Mem.Store32(cpu.Regs().SPEL0+uint64(m.l.Task.PreemptCount)+4, 1)
+		}
+		m = boot(t, newEngine, bootOptions{Options: Options{CallOps: true, PreemptSchedule: schedule}})
+		op := m.newOps(opsSpec{fn: m.c.OpsFuncNop})
+		m.register(op)
+		word := m.k.CPUs[0].Task + uint64(m.l.Task.PreemptCount)
+		for _, fn := range []uint64{m.c.ListFunc, m.c.AssistFunc, m.c.FunctionTracer} {
+			late := 0
+			for at := 0; ; at++ {
+				scheduled = 0
+				steps, want := 0, 0
+				_, err := m.k.Call(context.Background(), 0, &emu.CallOptions{OnStep: func(emu.CPU, *emu.Regs) {
+					if steps++; steps-1 != at {
+						return
+					}
+					if uint32(m.get64(word)) != 0 {
+						m.put32(word+4, 0)
+						want = 1
+					}
+				}}, fn, 1, 2, op, 4)
+				require.NoError(t, err)
+				if steps <= at {
+					break
+				}
+				assert.Equal(t, want, scheduled, "%s, after instruction %d", m.k.Symbols.Format(fn), at)
+				late += want
+				m.requireIdle()
+			}
+			assert.Greater(t, late, 5)
+		}
 	})
 }
 

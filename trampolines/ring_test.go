@@ -200,6 +200,45 @@ func TestRing_InterruptStorm(t *testing.T) {
 	})
 }
 
+func TestRing_HammerReadWhileWritten(t *testing.T) {
+	const calls = 20_000
+	forEngines(t, func(t *testing.T, newEngine emu.NewEngine) {
+		m := bootCallOps(t, newEngine)
+		r, err := NewRing(m.k, 0, 64)
+		require.NoError(t, err)
+		done := make(chan error)
+		go func() {
+			for i := range uint64(calls) {
+				if _, err := m.k.Call(context.Background(), 0, nil, m.c.FunctionTracer, i, i+1000, 0, 0); err != nil {
+					done <- err
+					return
+				}
+			}
+			done <- nil
+		}()
+		read, next := uint64(0), uint64(0)
+		check := func() { // asserts only: the writer has to end before the kernel is closed
+			for _, e := range r.Read() {
+				assert.Equal(t, e.IP+1000, e.ParentIP, "a whole entry")
+				assert.GreaterOrEqual(t, e.IP, next, "in order")
+				next = e.IP + 1
+				read++
+			}
+			assert.Equal(t, r.next, read+r.Overrun(), "none is lost unnoticed")
+		}
+		for running := true; running; {
+			select {
+			case err := <-done:
+				assert.NoError(t, err)
+				running = false
+			default:
+			}
+			check()
+		}
+		assert.EqualValues(t, calls, r.next)
+	})
+}
+
 func TestRing_OneForEachCPU(t *testing.T) {
 	forEngines(t, func(t *testing.T, newEngine emu.NewEngine) {
 		m := boot(t, newEngine, bootOptions{Options: Options{CallOps: true}, cpus: 2})

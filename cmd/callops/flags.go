@@ -50,3 +50,31 @@ func oneOf(words []string) string {
 // flagsFirst makes a command take what follows its first argument as arguments,
 // so that -5 can be one.
 func flagsFirst(cmd *cobra.Command) { cmd.Flags().SetInterspersed(false) }
+
+// numbers is a flag that takes a list of numbers.
+type numbers struct {
+	max    uint64 // what each may be
+	list   string
+	values []uint64
+}
+
+func (n *numbers) String() string { return n.list }
+func (n *numbers) Type() string   { return "N,.." }
+
+func (n *numbers) Set(s string) error {
+	n.list, n.values = s, nil
+	for word := range strings.SplitSeq(s, ",") {
+		v, ok, err := parseNumber(word)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return fmt.Errorf("%q is no number", word)
+		}
+		if v > n.max {
+			return fmt.Errorf("%s is not from 0 to %d", word, n.max)
+		}
+		n.values = append(n.values, v)
+	}
+	return nil
+}

@@ -195,9 +195,9 @@ func printImages(w io.Writer, list []imageInfo) error {
 	return t.Flush()
 }
 
-// layout says what stands at a call site.
+// layout says what the compiler left at a call site.
 func (i *imageInfo) layout() string {
-	s := "mov x9, x30; nop"
+	s := "nop; nop"
 	if i.BTI {
 		s = "bti c; " + s
 	}

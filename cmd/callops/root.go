@@ -11,7 +11,7 @@ import (
 // newRoot builds the command line.
 func newRoot(in io.Reader, out, errw io.Writer) *cobra.Command {
 	root := &cobra.Command{
-		Use:   "callops COMMAND",
+		Use:   "callops",
 		Short: "arm64 ftrace in user space: what a traced call costs, and how it works",
 		Long: `callops runs arm64 ftrace in user space. It executes real arm64 code, patches
 its call sites as Linux's DYNAMIC_FTRACE_WITH_CALL_OPS does, says what a traced
@@ -23,7 +23,9 @@ Without --image, commands use a small kernel that is built in.`,
   callops trace --tracer insn gcd 6 4  every instruction of gcd(6, 4)`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.ArbitraryArgs,
+
+		DisableFlagsInUseLine: true,
+		Args:                  cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return cmd.Help()

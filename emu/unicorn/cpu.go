@@ -124,7 +124,15 @@ func (c *CPU) Recent(n int) []uint64 {
 }
 
 // Step implements [emu.CPU].
-func (c *CPU) Step() (emu.Exit, error) { return c.Run(context.Background(), 1) }
+func (c *CPU) Step() (emu.Exit, error) {
+	before := c.Count()
+	exit, err := c.Run(context.Background(), 1)
+	// Run names the gate it arrived at; for Step, that it executed comes first.
+	if exit.Reason == emu.ExitGate && c.Count() != before {
+		exit.Reason = emu.ExitBudget
+	}
+	return exit, err
+}
 
 // Run implements [emu.CPU].
 func (c *CPU) Run(ctx context.Context, budget uint64) (emu.Exit, error) {
@@ -163,12 +171,16 @@ func (c *CPU) Run(ctx context.Context, budget uint64) (emu.Exit, error) {
 func (c *CPU) run(left uint64) (exit emu.Exit, done bool, err error) {
 	v := c.state.v
 	before := v.count
-	v.limit = v.count + C.uint64_t(min(left, slice))
-	stop, err := c.enter(0)
-	if err == nil && stop == C.STOP_LIMIT && v.count == before && left < slice {
-		// A single block is longer than the budget. It is straight code, so
-		// that its first instructions end where the budget does.
-		stop, err = c.enter(c.regs.PC + 4*left)
+	v.limit = before + C.uint64_t(min(left, slice))
+	// A block is entered whole or not at all. Where it is longer than the
+	// budget, it is made to end where the budget would; that costs translating
+	// it, so a budget of more than one instruction is tried without first.
+	stop, err := C.enum_vcpu_stop(C.STOP_LIMIT), error(nil)
+	if left > 1 {
+		stop, err = c.enter(0)
+	}
+	if err == nil && stop == C.STOP_LIMIT && v.count == before {
+		stop, err = c.enter(c.regs.PC + 4*min(left, slice))
 	}
 	if err != nil {
 		return emu.Exit{PC: c.regs.PC}, true, err

@@ -1,0 +1,58 @@
+# Each target installs what it needs and does not find (.ci/need).
+
+SHELL := /bin/bash
+.SHELLFLAGS := -e -o pipefail -c
+.DEFAULT_GOAL := help
+
+# The unicorn binding is a module of its own.
+BINDING := bindings/unicorn
+
+# The packages whose goldens -update makes again.
+GOLDEN := ./asm ./trampolines ./bench ./cmd/callops
+
+# Packages with goroutines of their own, or for use by several.
+RACE := ./emu/... ./ftrace ./kernelimage
+
+# Every file of the tree with its checksum.
+TREE = find . \( -name .git -o -path ./bin \) -prune -o -type f -print0 | sort -z | xargs -0 sha256sum
+
+help: ## print this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+bench: build ## what a traced call costs [IMAGE=file [TRACEE=func]]
+	@bin/callops bench $(if $(IMAGE),--image '$(IMAGE)') $(if $(TRACEE),--tracee '$(TRACEE)')
+
+build: unicorn ## bin/callops
+	@go build -buildvcs=false -o bin/callops ./cmd/callops
+
+test: unicorn ## everything that has to pass
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not formatted:" $$unformatted >&2; exit 1; fi
+	go vet ./...
+	go tool staticcheck ./...
+	cd $(BINDING) && go vet ./... && go test ./...
+	CGO_ENABLED=0 go build -buildvcs=false ./...
+	CGO_ENABLED=0 go vet ./...
+	go test -timeout 8m ./...
+	CGO_ENABLED=0 go test -timeout 5m ./...
+	go test -race -timeout 8m $(RACE)
+
+check: unicorn cross ## make again what is generated, and fail where it differs
+	@before=$$($(TREE)); \
+	gofmt -w . && go mod tidy && (cd $(BINDING) && go mod tidy) && \
+	$(MAKE) --no-print-directory workload && \
+	go test $(GOLDEN) -update >/dev/null && \
+	diff <(echo "$$before") <($(TREE)) && echo "nothing differs"
+
+workload: cross ## build the test images again
+	$(MAKE) -B -C kernelimage/testdata/workload
+
+clean: ## remove what was built
+	rm -rf bin
+
+unicorn:
+	@.ci/need 'pkg-config --exists unicorn' libunicorn-dev pkg-config
+
+cross:
+	@.ci/need 'command -v aarch64-linux-gnu-gcc && command -v aarch64-linux-gnu-as' gcc-aarch64-linux-gnu binutils-aarch64-linux-gnu
+
+.PHONY: help bench build test check workload clean unicorn cross

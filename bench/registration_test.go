@@ -1,0 +1,78 @@
+package bench
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"callops/ftrace"
+	"callops/kernelimage"
+)
+
+func TestRegister(t *testing.T) {
+	eachEngine(t, func(t *testing.T, e Engine) {
+		for _, on := range []bool{false, true} {
+			const sites = 3000
+			reg, err := register(t.Context(), e, on, sites)
+			require.NoError(t, err)
+			assert.Equal(t, e.Name, reg.Engine)
+			assert.Equal(t, on, reg.CallOps)
+			assert.Equal(t, sites, reg.Sites)
+			assert.Positive(t, reg.RegisterNs)
+			assert.Positive(t, reg.UnregisterNs)
+			// A struct ftrace_func_entry each, and buckets and the hash among all.
+			assert.InDelta(t, 32, reg.GuestBytes, 8)
+			assert.Positive(t, reg.HostBytes)
+		}
+	})
+}
+
+func TestRegister_Cancelled(t *testing.T) {
+	requireEngine(t, engines[0])
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := register(ctx, engines[0], true, 10)
+	assert.ErrorIs(t, err, context.Canceled)
+}
+
+func TestRun_Registration(t *testing.T) {
+	requireEngine(t, engines[0])
+	res := measure(t, &Config{Engines: engines[:1], Calls: 1, Relevant: []int{1}, Registration: true})
+	require.Len(t, res.Registration, 2)
+	assert.False(t, res.Registration[0].CallOps)
+	assert.True(t, res.Registration[1].CallOps)
+	assert.Equal(t, registrationSites, res.Registration[0].Sites)
+}
+
+// Every function of the synthetic kernel is one that ftrace can trace.
+func TestSyntheticImage(t *testing.T) {
+	eachEngine(t, func(t *testing.T, e Engine) {
+		for _, on := range []bool{false, true} {
+			img, err := syntheticImage(100, on)
+			require.NoError(t, err)
+			assert.Len(t, img.Sites, 100)
+			k, err := kernelimage.Boot(img, e.New, nil)
+			require.NoError(t, err)
+			defer k.Close()
+			r, err := ftrace.New(k, nil)
+			require.NoError(t, err)
+			assert.Equal(t, on, r.CallOps())
+			require.NoError(t, r.Validate())
+
+			o, err := r.NewOps("all", r.Code().OpsFuncCount, 0, counterSize)
+			require.NoError(t, err)
+			require.NoError(t, filterAll(r, o))
+			require.NoError(t, r.Register(o))
+			require.NoError(t, r.Validate())
+			for _, s := range img.Symbols {
+				_, err := k.CallName(t.Context(), 0, nil, s.Name)
+				require.NoError(t, err)
+			}
+			n, err := k.Mem.Load32(o.Addr() + uint64(k.Layout.Ops.Size))
+			require.NoError(t, err)
+			assert.EqualValues(t, 100, n)
+		}
+	})
+}

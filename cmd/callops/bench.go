@@ -1,0 +1,135 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"callops/bench"
+	"callops/kernelimage"
+)
+
+const both = "both"
+
+// benchFlags is the flags of `callops bench`.
+type benchFlags struct {
+	image        string
+	engine       engineFlag
+	callOps      choice
+	tracee       string
+	args         numbers
+	relevant     numbers
+	irrelevant   numbers
+	calls        uint32
+	tracer       choice
+	flags        opsFlags
+	registration bool
+	format       choice
+}
+
+// newBench builds `callops bench`.
+func newBench() *cobra.Command {
+	b := &benchFlags{
+		engine:     newEngineFlag(),
+		callOps:    newChoice(both, on, off),
+		args:       numbers{max: math.MaxUint64},
+		relevant:   numbers{max: math.MaxInt32},
+		irrelevant: numbers{max: math.MaxInt32},
+		tracer:     newChoice(bench.TracerNop, bench.TracerCount),
+		format:     newChoice(formatTable, formatJSON, "csv", "svg"),
+	}
+	cmd := &cobra.Command{
+		Use:   "bench [flags]",
+		Short: "Count what a traced call costs, with CALL_OPS and without",
+		Long: `bench calls a function in a loop while relevant ops are registered on it and
+irrelevant ones elsewhere, as Linux's samples/ftrace/ftrace-ops.c does, and
+counts every instruction that is executed.
+
+Each relevant count is combined with each irrelevant one; the row with 0 of both
+always comes first, as the baseline of the overhead. Counts are exact. The time
+is that of the emulation, and not of any hardware.`,
+		Example: `  callops bench
+  callops bench --call-ops on --relevant 0,1,2 --irrelevant 0,10 --format csv
+  callops bench --image kernel.elf --tracee gcd --args 12,18`,
+		Args: argCount(0, 0, ""),
+		RunE: func(cmd *cobra.Command, _ []string) error { return b.run(cmd) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&b.image, "image", "", "ELF `FILE` to run in the place of the built-in kernel")
+	f.Var(&b.engine, "engine", "engine that executes the code")
+	f.Var(&b.callOps, "call-ops", "with CALL_OPS, without, or both as far as the image allows")
+	f.StringVar(&b.tracee, "tracee", bench.DefaultTracee, "`FUNC` to call")
+	f.Var(&b.args, "args", "what to pass to it")
+	f.Var(&b.relevant, "relevant", "how many ops are on the tracee, a list")
+	f.Var(&b.irrelevant, "irrelevant", "how many ops are elsewhere, a list (default, without either: rows published for Linux)")
+	f.Uint32Var(&b.calls, "calls", bench.DefaultCalls, "how many calls a row makes: `N`")
+	f.Var(&b.tracer, "tracer", "tracer of the ops: returns at once, or counts its calls in memory")
+	f.Var(&b.flags, "ops-flags", "flags of the ops: "+opsFlagsHelp)
+	f.BoolVar(&b.registration, "registration", false, "measure too what it costs to register an ops over many sites")
+	f.Var(&b.format, "format", "form of the output")
+	return cmd
+}
+
+func (b *benchFlags) run(cmd *cobra.Command) error {
+	cfg, err := b.config(cmd)
+	if err != nil {
+		return err
+	}
+	report, finish := progress(cmd.ErrOrStderr(), "bench")
+	cfg.Progress = report
+	res, err := bench.Run(cmd.Context(), cfg)
+	finish()
+	if err != nil {
+		return err
+	}
+	return map[string]func(io.Writer) error{
+		formatTable: res.WriteTable,
+		formatJSON:  res.WriteJSON,
+		"csv":       res.WriteCSV,
+		"svg":       res.WriteSVG,
+	}[b.format.value](cmd.OutOrStdout())
+}
+
+func (b *benchFlags) config(cmd *cobra.Command) (*bench.Config, error) {
+	if b.calls == 0 {
+		return nil, usagef("--calls: must be at least 1")
+	}
+	cfg := &bench.Config{
+		Engines:          []bench.Engine{{Name: b.engine.name, New: b.engine.open}},
+		Tracee:           b.tracee,
+		Relevant:         counts(b.relevant),
+		IrrelevantCounts: counts(b.irrelevant),
+		Calls:            int(b.calls),
+		Tracer:           b.tracer.value,
+		OpsFlags:         b.flags.value,
+		Args:             b.args.values,
+		Registration:     b.registration,
+	}
+	if cmd.Flags().Changed("call-ops") {
+		cfg.CallOps = map[string][]bool{on: {true}, off: {false}, both: {false, true}}[b.callOps.value]
+	}
+	if b.image == "" {
+		return cfg, nil
+	}
+	var err error
+	if cfg.Image, err = kernelimage.Open(b.image, nil); err != nil {
+		return nil, err
+	}
+	isTracee := func(s kernelimage.Symbol) bool { return s.Name == b.tracee }
+	if !cmd.Flags().Changed("tracee") && !slices.ContainsFunc(cfg.Image.Symbols, isTracee) {
+		return nil, fmt.Errorf("%s has no function %s; name another with --tracee", cfg.Image.Name, b.tracee)
+	}
+	return cfg, nil
+}
+
+// counts is nil where no list was given.
+func counts(n numbers) []int {
+	var c []int
+	for _, v := range n.values {
+		c = append(c, int(v))
+	}
+	return c
+}
