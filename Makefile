@@ -20,7 +20,7 @@ help: ## print this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 bench: build ## what a traced call costs [IMAGE=file [TRACEE=func]]
-	@bin/callops bench $(if $(IMAGE),--image '$(IMAGE)') $(if $(TRACEE),--tracee '$(TRACEE)')
+	@bin/callops bench --registration $(if $(IMAGE),--image '$(IMAGE)') $(if $(TRACEE),--tracee '$(TRACEE)')
 
 build: unicorn ## bin/callops
 	@go build -buildvcs=false -o bin/callops ./cmd/callops

@@ -49,7 +49,8 @@ type Config struct {
 
 	// Relevant and IrrelevantCounts are combined, each with each; the row with
 	// none of either always comes first. nil stands for 0 where the other is
-	// given, and both nil for the rows that are published for Linux.
+	// given, and both nil for the rows that are published for Linux, and one
+	// with 1000 irrelevant ops where CALL_OPS is on.
 	Relevant         []int
 	IrrelevantCounts []int
 
@@ -79,10 +80,18 @@ var published = []scenario{
 	{2, 0}, {10, 0}, {100, 0},
 }
 
+// many shows that the overhead stays flat far beyond the published rows. Without
+// CALL_OPS it would take longer than all other rows together.
+var many = scenario{1, 1000}
+
 // scenarios returns the rows in order, each once, 0|0 first.
-func (c *Config) scenarios() ([]scenario, error) {
+func (c *Config) scenarios(callOps bool) ([]scenario, error) {
 	if c.Relevant == nil && c.IrrelevantCounts == nil {
-		return slices.Clone(published), nil
+		rows := slices.Clone(published)
+		if callOps {
+			rows = slices.Insert(rows, slices.Index(rows, scenario{2, 0}), many)
+		}
+		return rows, nil
 	}
 	rows := []scenario{{}}
 	seen := map[scenario]bool{{}: true}

@@ -41,7 +41,7 @@ func TestScenarios(t *testing.T) {
 		"none at all":                        {[]int{}, []int{}, []scenario{{0, 0}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := (&Config{Relevant: test.relevant, IrrelevantCounts: test.irrelevant}).scenarios()
+			got, err := (&Config{Relevant: test.relevant, IrrelevantCounts: test.irrelevant}).scenarios(false)
 			assert.NoError(t, err)
 			assert.Equal(t, test.want, got)
 		})

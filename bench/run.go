@@ -17,11 +17,7 @@ func Run(ctx context.Context, cfg *Config) (*Result, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
 	}
-	rows, err := cfg.scenarios()
-	if err != nil {
-		return nil, fmt.Errorf("bench: %w", err)
-	}
-	res, err := run(ctx, cfg, rows)
+	res, err := run(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
 	}
@@ -32,24 +28,31 @@ func Run(ctx context.Context, cfg *Config) (*Result, error) {
 type job struct {
 	engine     Engine
 	callOps    bool
+	scenarios  []scenario
 	rows       []Row
 	irrelevant string
 }
 
-func run(ctx context.Context, cfg *Config, scenarios []scenario) (*Result, error) {
+func run(ctx context.Context, cfg *Config) (*Result, error) {
 	var jobs []*job
+	total := 0
 	for _, e := range cfg.Engines {
 		for _, on := range cfg.CallOps {
-			jobs = append(jobs, &job{engine: e, callOps: on})
+			rows, err := cfg.scenarios(on)
+			if err != nil {
+				return nil, err
+			}
+			jobs = append(jobs, &job{engine: e, callOps: on, scenarios: rows})
+			total += len(rows)
 		}
 	}
-	p := newProgress(cfg, len(jobs)*len(scenarios))
+	p := newProgress(cfg, total)
 	// Jobs share nothing. Of several that fail, the first to do so cancels the
 	// others, and its error is the one returned.
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for _, j := range jobs {
-		g.Go(func() error { return j.run(gctx, cfg, scenarios, p) })
+		g.Go(func() error { return j.run(gctx, cfg, p) })
 	}
 	if err := g.Wait(); err != nil {
 		return nil, err
@@ -88,7 +91,7 @@ func (j *job) name() string {
 	return j.engine.Name + ", CALL_OPS off"
 }
 
-func (j *job) run(ctx context.Context, cfg *Config, scenarios []scenario, p *progress) (err error) {
+func (j *job) run(ctx context.Context, cfg *Config, p *progress) (err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("%s: %w", j.name(), err)
@@ -104,7 +107,7 @@ func (j *job) run(ctx context.Context, cfg *Config, scenarios []scenario, p *pro
 	}
 	j.irrelevant = r.irrelevantName()
 	var base measured
-	for i, s := range scenarios {
+	for i, s := range j.scenarios {
 		m, err := r.measure(ctx, s)
 		if err != nil {
 			return fmt.Errorf("%d relevant and %d irrelevant ops: %w", s.relevant, s.irrelevant, err)

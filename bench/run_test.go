@@ -168,9 +168,10 @@ func TestRun_CompiledImage(t *testing.T) {
 				Image: openImage(t, name), Engines: []Engine{e}, Calls: 10,
 				Tracee: "fib", Args: []uint64{5}, Tracer: TracerCount,
 			})
-			assert.Len(t, res.Rows, 2*len(published))
+			assert.Len(t, res.Rows, 2*len(published)+1)
 			on := overheads(res, true)
 			assert.Equal(t, on[5], on[9], "100 irrelevant ops cost nothing")
+			assert.Equal(t, on[5], on[10], "nor do 1000")
 			off := overheads(res, false)
 			assert.Greater(t, off[9], off[5])
 			assert.NotEmpty(t, res.Irrelevant)
