@@ -41,7 +41,8 @@ check: unicorn cross ## make again what is generated, and fail where it differs
 	gofmt -w . && go mod tidy && (cd $(BINDING) && go mod tidy) && \
 	$(MAKE) --no-print-directory workload && \
 	go test $(GOLDEN) -update >/dev/null && \
-	diff <(echo "$$before") <($(TREE)) && echo "nothing differs"
+	differ=$$(diff <(echo "$$before") <($(TREE)) | sed -n 's/^[<>] [0-9a-f]*  //p' | sort -u || true); \
+	if [ -n "$$differ" ]; then echo "made again, these differ:" $$differ >&2; exit 1; fi
 
 workload: cross ## build the test images again
 	$(MAKE) -B -C kernelimage/testdata/workload

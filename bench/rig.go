@@ -150,8 +150,11 @@ func (r *rig) run(ctx context.Context, ops []*ftrace.Ops) (m measured, err error
 	return m, err
 }
 
-// call has the loop call the tracee n times.
+// call has the loop call the tracee n times, each within the default budget.
 func (r *rig) call(ctx context.Context, opts *emu.CallOptions, n int) (emu.Result, error) {
+	if opts == nil {
+		opts = &emu.CallOptions{Budget: emu.DefaultBudget * uint64(max(n, 1))}
+	}
 	return r.k.Call(ctx, 0, opts, r.loop.addr, r.tracee.Func(), uint64(n), r.loop.args)
 }
 

@@ -10,7 +10,7 @@ import (
 
 // DefaultBudget bounds a call that names no budget of its own: a loop that
 // never ends is an error, not a hang.
-const DefaultBudget = 1 << 40
+const DefaultBudget = 1 << 32
 
 // MaxArgs is how many arguments a call passes, all in registers (AAPCS64
 // x0..x7).

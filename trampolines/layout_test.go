@@ -13,6 +13,8 @@ import (
 
 // Twins of Linux 6.12's structures, arm64, without lock debugging.
 
+//lint:file-ignore U1000 twins have all fields, of which only offsets matter
+
 type mutex struct {
 	owner   uint64
 	wait    uint32

@@ -23,7 +23,7 @@ type benchFlags struct {
 	args         numbers
 	relevant     numbers
 	irrelevant   numbers
-	calls        uint32
+	calls        number
 	tracer       choice
 	flags        opsFlags
 	registration bool
@@ -35,6 +35,7 @@ func newBench() *cobra.Command {
 	b := &benchFlags{
 		engine:     newEngineFlag(),
 		callOps:    newChoice(both, on, off),
+		calls:      number{value: bench.DefaultCalls, min: 1, max: math.MaxUint32},
 		args:       numbers{max: math.MaxUint64},
 		relevant:   numbers{max: math.MaxInt32},
 		irrelevant: numbers{max: math.MaxInt32},
@@ -65,7 +66,7 @@ is that of the emulation, and not of any hardware.`,
 	f.Var(&b.args, "args", "what to pass to it")
 	f.Var(&b.relevant, "relevant", "how many ops are on the tracee, a list")
 	f.Var(&b.irrelevant, "irrelevant", "how many ops are elsewhere, a list (default, without either: rows published for Linux)")
-	f.Uint32Var(&b.calls, "calls", bench.DefaultCalls, "how many calls a row makes: `N`")
+	f.Var(&b.calls, "calls", "how many calls a row makes")
 	f.Var(&b.tracer, "tracer", "tracer of the ops: returns at once, or counts its calls in memory")
 	f.Var(&b.flags, "ops-flags", "flags of the ops: "+opsFlagsHelp)
 	f.BoolVar(&b.registration, "registration", false, "measure too what it costs to register an ops over many sites")
@@ -94,15 +95,12 @@ func (b *benchFlags) run(cmd *cobra.Command) error {
 }
 
 func (b *benchFlags) config(cmd *cobra.Command) (*bench.Config, error) {
-	if b.calls == 0 {
-		return nil, usagef("--calls: must be at least 1")
-	}
 	cfg := &bench.Config{
 		Engines:          []bench.Engine{{Name: b.engine.name, New: b.engine.open}},
 		Tracee:           b.tracee,
 		Relevant:         counts(b.relevant),
 		IrrelevantCounts: counts(b.irrelevant),
-		Calls:            int(b.calls),
+		Calls:            int(b.calls.value),
 		Tracer:           b.tracer.value,
 		OpsFlags:         b.flags.value,
 		Args:             b.args.values,

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"math"
 
 	"github.com/spf13/cobra"
 
@@ -11,7 +12,7 @@ import (
 // newCall builds `callops call`.
 func newCall() *cobra.Command {
 	m := newMachine()
-	var budget uint64
+	budget := newBudget()
 	cmd := &cobra.Command{
 		Use:   "call [flags] FUNC [ARG]...",
 		Short: "Run one function and print its result",
@@ -37,7 +38,7 @@ returns, how many instructions that took, and what it left in its buffers.
 			if err != nil {
 				return err
 			}
-			res, err := k.Call(cmd.Context(), 0, &emu.CallOptions{Budget: budget}, fn, values...)
+			res, err := k.Call(cmd.Context(), 0, &emu.CallOptions{Budget: budget.value}, fn, values...)
 			if err != nil {
 				return err
 			}
@@ -46,11 +47,14 @@ returns, how many instructions that took, and what it left in its buffers.
 	}
 	m.addImage(cmd)
 	m.addEngine(cmd)
-	addBudget(cmd, &budget)
+	addBudget(cmd, budget)
 	flagsFirst(cmd)
 	return cmd
 }
 
-func addBudget(cmd *cobra.Command, budget *uint64) {
-	cmd.Flags().Uint64Var(budget, "budget", 0, "fail after `N` instructions (default: after very many)")
+// newBudget is the flag --budget; 0 stands for emu.DefaultBudget.
+func newBudget() *number { return &number{min: 1, max: math.MaxUint64} }
+
+func addBudget(cmd *cobra.Command, budget *number) {
+	cmd.Flags().Var(budget, "budget", "fail after so many instructions (default: after very many)")
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -51,6 +52,29 @@ func oneOf(words []string) string {
 // so that -5 can be one.
 func flagsFirst(cmd *cobra.Command) { cmd.Flags().SetInterspersed(false) }
 
+// number is a flag that takes a number, with C's prefixes.
+type number struct{ value, min, max uint64 }
+
+func (n *number) String() string { return strconv.FormatUint(n.value, 10) }
+func (n *number) Type() string   { return "N" }
+
+func (n *number) Set(s string) error {
+	v, err := parseBetween(s, n.min, n.max)
+	if err == nil {
+		n.value = v
+	}
+	return err
+}
+
+// parseBetween reads a number from min to max.
+func parseBetween(s string, min, max uint64) (uint64, error) {
+	v, ok, err := parseNumber(s)
+	if err == nil && (!ok || v < min || v > max) {
+		err = fmt.Errorf("%q is no number from %d to %d", s, min, max)
+	}
+	return v, err
+}
+
 // numbers is a flag that takes a list of numbers.
 type numbers struct {
 	max    uint64 // what each may be
@@ -64,15 +88,9 @@ func (n *numbers) Type() string   { return "N,.." }
 func (n *numbers) Set(s string) error {
 	n.list, n.values = s, nil
 	for word := range strings.SplitSeq(s, ",") {
-		v, ok, err := parseNumber(word)
+		v, err := parseBetween(word, 0, n.max)
 		if err != nil {
 			return err
-		}
-		if !ok {
-			return fmt.Errorf("%q is no number", word)
-		}
-		if v > n.max {
-			return fmt.Errorf("%s is not from 0 to %d", word, n.max)
 		}
 		n.values = append(n.values, v)
 	}

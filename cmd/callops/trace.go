@@ -21,7 +21,7 @@ type tracing struct {
 	filter  []string
 	notrace []string
 	flags   opsFlags
-	budget  uint64
+	budget  *number
 }
 
 const (
@@ -34,6 +34,7 @@ func newTrace() *cobra.Command {
 	t := &tracing{
 		machine: newMachine(),
 		tracer:  newChoice(tracerFunction, tracerInsn),
+		budget:  newBudget(),
 		opsFunc: newChoice("nop", "count", tracerFunction),
 	}
 	cmd := &cobra.Command{
@@ -75,7 +76,7 @@ functions out again.
 	f.StringArrayVar(&t.filter, "filter", nil, "trace functions that match `GLOB` only (repeatable)")
 	f.StringArrayVar(&t.notrace, "notrace", nil, "leave out functions that match `GLOB` (repeatable)")
 	f.Var(&t.flags, "ops-flags", "flags of the ops: "+opsFlagsHelp)
-	addBudget(cmd, &t.budget)
+	addBudget(cmd, t.budget)
 	flagsFirst(cmd)
 	return cmd
 }
@@ -97,7 +98,7 @@ func (t *tracing) run(cmd *cobra.Command, words []string) (err error) {
 	out := bufio.NewWriter(cmd.OutOrStdout())
 	defer func() { err = errors.Join(err, out.Flush()) }()
 	call := func(onStep func(emu.CPU, *emu.Regs)) (emu.Result, error) {
-		return k.Call(cmd.Context(), 0, &emu.CallOptions{Budget: t.budget, OnStep: onStep}, fn, values...)
+		return k.Call(cmd.Context(), 0, &emu.CallOptions{Budget: t.budget.value, OnStep: onStep}, fn, values...)
 	}
 	trace := t.traceFunctions
 	if t.tracer.value == tracerInsn {

@@ -94,4 +94,5 @@ var systemCases = []testCase{
 	}},
 }
 
+//lint:ignore SA4016 op0, op1, CRn, CRm and op2, whatever they are
 const spsel asm.SysReg = 3<<14 | 0<<11 | 4<<7 | 2<<3 | 0

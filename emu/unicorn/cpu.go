@@ -95,6 +95,7 @@ func (c *CPU) Regs() *emu.Regs { return &c.regs }
 
 // Count implements [emu.CPU].
 func (c *CPU) Count() uint64 {
+	defer runtime.KeepAlive(c)
 	if c.state.v == nil {
 		return 0
 	}
@@ -106,6 +107,7 @@ func (c *CPU) TextChanged(addr, size uint64) { c.changes.add(addr, size) }
 
 // Recent implements [emu.CPU].
 func (c *CPU) Recent(n int) []uint64 {
+	defer runtime.KeepAlive(c)
 	v := c.state.v
 	if v == nil || n <= 0 {
 		return nil
@@ -140,9 +142,6 @@ func (c *CPU) Run(ctx context.Context, budget uint64) (emu.Exit, error) {
 	if v == nil {
 		return emu.Exit{PC: c.regs.PC}, errors.New("unicorn: cpu is closed")
 	}
-	if err := c.sync(); err != nil {
-		return emu.Exit{PC: c.regs.PC}, fmt.Errorf("unicorn: cpu %d: %w", c.id, err)
-	}
 	end := uint64(v.count) + min(budget, 1<<63)
 	for {
 		pc := c.regs.PC
@@ -158,6 +157,9 @@ func (c *CPU) Run(ctx context.Context, budget uint64) (emu.Exit, error) {
 		}
 		if pc%4 != 0 {
 			return fetchFault(pc, emu.Misaligned), nil
+		}
+		if err := c.sync(); err != nil {
+			return emu.Exit{PC: pc}, fmt.Errorf("unicorn: cpu %d: %w", c.id, err)
 		}
 		exit, done, err := c.run(left)
 		if done || err != nil {

@@ -1,2 +1,67 @@
-// Package unicorn is the engine over libunicorn, QEMU's translator as a library.
+// Package unicorn is the engine over libunicorn, QEMU's translator as a
+// library. All cgo of callops is here and in the binding; without cgo, [New]
+// says errors.ErrUnsupported. Start at [New].
+//
+// # What it is made of
+//
+// Each CPU is a libunicorn instance at EL1 of the CPU model "max", with host
+// memory of the regions mapped into it. Instructions are counted in C, a
+// translated block at a time, and corrected when a block ends early; no Go
+// code runs between the instructions of a Run. A budget that ends inside a
+// block ends the block there: it is translated anew, up to that instruction.
+// The context is looked at every 2^18 instructions.
+//
+// # The MMU
+//
+// Package emu says that addresses are used as they are. Here that is done with
+// the MMU on, over page tables that the engine makes of the regions. With the
+// MMU off, libunicorn finds out about an unmapped page or a missing permission
+// by itself and gives up with PC at the start of the block, whereas an abort
+// from the MMU is exact. So guest code sees SCTLR_EL1.M set, and a
+// region has to lie in the 48-bit halves of the address space. As for any page
+// at EL1, what can be written or executed can also be read. The library gives
+// no fault address; it is worked out from the instruction and its registers.
+//
+// # What it leaves out
+//
+// Interrupts and timers: WFI and WFE go on at once, CNTVCT_EL0 and CNTPCT_EL0
+// count instructions. Pointer authentication is off; FP and SIMD are on, as
+// they are from reset, but are not part of emu.Regs, and only the CPU's own
+// earlier code sets them. The alignment of LDAR and STLR is not checked in
+// 2.0.1, that of exclusives and LSE atomics is. IC IVAU does nothing: text
+// that guest code writes is seen by the CPU that wrote it, and by others after
+// emu.Memory.SyncText.
+//
+// # Concurrency
+//
+// CPUs may run on threads of their own, but their atomics are not atomic
+// against one another: take turns where that matters. Against the host an
+// aligned access is single-copy atomic. A change of text is seen at the next
+// Run, or within one when it next looks at its context.
+//
+// # libunicorn 2.0.1
+//
+// Measured on a 2-core amd64 machine with other work beside it: compute at
+// 1500 MIPS, a load 2 to 3 ns, a store 65 to 100 ns (each takes the slow path,
+// which looks for translated code in its page), an MRS 12 to 20 ns (each asks
+// the hook), a Run of one instruction to a gate 0.8 to 1.5 µs, a single step 5
+// µs, a fault 25 to 45 µs, a new CPU 1.2 ms. Telling of 50,000 changed sites in
+// 32 MiB of text, and dropping it all, takes 3 to 5 ms.
+//
+// A single step, or a budget that ends inside a block, leaves 360 bytes of
+// translated code behind. They are reused when the library's buffer is full:
+// up to 1.2 GB a CPU after three million steps.
+//
+// What it does otherwise than one would think:
+//   - Its instruction count (the last argument of uc_emu_start) adds a hook to
+//     code translated from then on, and not to what is translated already.
+//   - SCR_EL3 and HCR_EL2 say that EL1 is AArch32, which its page walk believes.
+//   - It checks virtual addresses against its list of mapped memory even with
+//     the MMU on, so each region is mapped twice.
+//   - Flushing all translated code writes to the whole of that buffer: 0.1 s,
+//     and 4 s the first time. Dropping a range does not.
+//   - It executes at addresses that are no multiple of four.
+//   - The register that an MRS hook is told is wrong for x29 and x30.
+//   - HVC and HLT are undefined instructions to it, SVC and SMC exceptions with
+//     PC after them, BRK one with PC on it.
 package unicorn

@@ -5,6 +5,7 @@ package unicorn
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"unsafe"
 
@@ -15,7 +16,8 @@ import (
 
 // Engine is the Unicorn engine over one Memory.
 type Engine struct {
-	mem *emu.Memory
+	mem     *emu.Memory
+	cleanup runtime.Cleanup
 
 	mu     sync.Mutex // guards what follows
 	tables *pageTable
@@ -30,7 +32,9 @@ func New(mem *emu.Memory) (emu.Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("unicorn: %w", err)
 	}
-	return &Engine{mem: mem, tables: tables, frames: map[*emu.Region]uint64{}}, nil
+	e := &Engine{mem: mem, tables: tables, frames: map[*emu.Region]uint64{}}
+	e.cleanup = runtime.AddCleanup(e, func(p *pageTable) { _ = p.close() }, tables)
+	return e, nil
 }
 
 // Name implements [emu.Engine].
@@ -64,6 +68,7 @@ func (e *Engine) Close() error {
 		e.mem.IgnoreText(c)
 		errs = append(errs, c.close())
 	}
+	e.cleanup.Stop()
 	errs = append(errs, e.tables.close())
 	e.cpus, e.tables = nil, nil
 	return errors.Join(errs...)

@@ -9,8 +9,8 @@ import (
 )
 
 // maxSpans is how many changed ranges are dropped one by one; beyond it, all
-// executable regions are. Dropping a range costs some 200 ns and 100 ns a page,
-// whereas flushing the translator in 2.0.1 takes a tenth of a second.
+// executable regions are. Dropping a range costs some 200 ns and 100 ns a page;
+// flushing the translator in 2.0.1, a tenth of a second.
 const maxSpans = 64
 
 type span struct{ addr, size uint64 }

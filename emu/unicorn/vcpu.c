@@ -123,8 +123,9 @@ static void drop_standins(struct vcpu *v)
 		uc_mem_unmap(v->uc, v->standins[--v->nstandins], PAGE);
 }
 
-// on_mrs gives CNTVCT_EL0 as the instructions executed before this one. The
-// library has synchronized PC for it.
+// on_mrs gives CNTVCT_EL0, and CNTPCT_EL0, as the instructions executed before
+// this one: the library's own counter is the host's clock. PC has been
+// synchronized for it.
 static uint32_t on_mrs(uc_engine *uc, uc_arm64_reg reg, const uc_arm64_cp_reg *r, void *user)
 {
 	struct vcpu *v = user;
@@ -132,7 +133,7 @@ static uint32_t on_mrs(uc_engine *uc, uc_arm64_reg reg, const uc_arm64_cp_reg *r
 	uint64_t pc = 0, ticks;
 	int n;
 
-	if (r->op0 != 3 || r->op1 != 3 || r->crn != 14 || r->crm != 0 || r->op2 != 2)
+	if (r->op0 != 3 || r->op1 != 3 || r->crn != 14 || r->crm != 0 || (r->op2 != 1 && r->op2 != 2))
 		return 0;
 	uc_reg_read(uc, UC_ARM64_REG_PC, &pc);
 	ticks = v->count - b->words + (pc - b->start) / 4;

@@ -23,7 +23,7 @@ var floors = [][]string{
 	{"asm", "emu"},
 	{"emu/enginetest"},
 	{"emu/unicorn", "emu/interp"},
-	{"emu/lockstep"},
+	{"emu/lockstep", "emu/difftest"},
 	{"kernelimage"},
 	{"trampolines"},
 	{"ftrace"},
@@ -105,8 +105,8 @@ func TestImports_GoDownOnly(t *testing.T) {
 	}
 }
 
-// Tests of a package may use an engine, whatever floor that is on: it takes one
-// to run code.
+// Tests of a package may use the assembler and an engine, whatever floor these
+// are on: it takes both to run code.
 func TestImports_OfTests(t *testing.T) {
 	for _, p := range listPackages(t) {
 		name, ok := within(p.ImportPath)
@@ -115,7 +115,7 @@ func TestImports_OfTests(t *testing.T) {
 		}
 		for _, path := range append(p.TestImports, p.XTestImports...) {
 			to, ok := within(path)
-			if !ok || to == name || strings.HasPrefix(to, "emu/") {
+			if !ok || to == name || to == "asm" || strings.HasPrefix(to, "emu/") {
 				continue
 			}
 			assert.True(t, allowed(name, to), "a test of %s imports %s", name, to)

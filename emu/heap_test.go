@@ -1,0 +1,115 @@
+package emu_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"callops/emu"
+)
+
+func newHeap(t *testing.T) (*emu.Memory, *emu.Heap) {
+	t.Helper()
+	m := newMemory(t)
+	r, err := m.Map("heap", base, emu.PageSize, emu.Read|emu.Write)
+	require.NoError(t, err)
+	return m, emu.NewHeap(m, r)
+}
+
+func alloc(t *testing.T, h *emu.Heap, name string, size uint64) uint64 {
+	t.Helper()
+	addr, err := h.Alloc(name, size)
+	require.NoError(t, err)
+	return addr
+}
+
+func TestAlloc_IsAlignedAndApart(t *testing.T) {
+	_, h := newHeap(t)
+	var last uint64 = base
+	for i, size := range []uint64{1, 16, 17, 0, 8} {
+		addr := alloc(t, h, "o", size)
+		assert.Zero(t, addr%16)
+		if i > 0 {
+			assert.GreaterOrEqual(t, addr, last)
+		}
+		last = addr + size
+	}
+}
+
+func TestAlloc_FullHeapIsENOMEM(t *testing.T) {
+	_, h := newHeap(t)
+	for _, size := range []uint64{emu.PageSize + 1, ^uint64(0), 1 << 63} {
+		_, err := h.Alloc("huge", size)
+		require.ErrorIs(t, err, unix.ENOMEM, "%#x", size)
+	}
+	alloc(t, h, "all", emu.PageSize)
+	_, err := h.Alloc("more", 1)
+	require.ErrorIs(t, err, unix.ENOMEM)
+	assert.ErrorContains(t, err, "more")
+}
+
+func TestFree_PoisonNamesTheObject(t *testing.T) {
+	m, h := newHeap(t)
+	alloc(t, h, "first", 32)
+	ops := alloc(t, h, "ops", 40)
+	require.NoError(t, h.Free(ops))
+	for off := uint64(0); off < 40; off += 8 {
+		v, err := m.Load64(ops + off)
+		require.NoError(t, err)
+		for _, small := range []uint64{0, 8, 0x1f8} {
+			o, ok := h.Poisoned(v + small)
+			require.True(t, ok, "%#x", v)
+			assert.Equal(t, emu.Object{Name: "ops", Addr: ops, Size: 40, Freed: true}, o)
+		}
+	}
+	_, ok := h.Poisoned(ops)
+	assert.False(t, ok, "an ordinary address")
+}
+
+func TestFree_OfWhatIsNoLiveObject(t *testing.T) {
+	_, h := newHeap(t)
+	addr := alloc(t, h, "o", 32)
+	require.ErrorIs(t, h.Free(addr+16), unix.EINVAL)
+	require.ErrorIs(t, h.Free(0), unix.EINVAL)
+	require.NoError(t, h.Free(addr))
+	require.ErrorIs(t, h.Free(addr), unix.EINVAL, "twice")
+}
+
+func TestAlloc_ReusesOldestFreedAndZeroes(t *testing.T) {
+	m, h := newHeap(t)
+	var objects []uint64
+	for range emu.PageSize / 256 {
+		objects = append(objects, alloc(t, h, "o", 256))
+	}
+	require.NoError(t, h.Free(objects[5]))
+	require.NoError(t, h.Free(objects[2]))
+	assert.Equal(t, objects[5], alloc(t, h, "again", 100), "freed first")
+	w, err := m.ReadWords(objects[5], 32)
+	require.NoError(t, err)
+	assert.Equal(t, make([]uint64, 32), w)
+	assert.Equal(t, objects[2], alloc(t, h, "again", 256))
+	o, ok := h.Lookup(objects[5] + 99)
+	require.True(t, ok)
+	assert.Equal(t, emu.Object{Name: "again", Addr: objects[5], Size: 100}, o)
+}
+
+func TestAlloc_FreshMemoryBeforeFreed(t *testing.T) {
+	_, h := newHeap(t)
+	a := alloc(t, h, "a", 16)
+	require.NoError(t, h.Free(a))
+	assert.NotEqual(t, a, alloc(t, h, "b", 16), "so that a stale pointer meets poison")
+}
+
+func TestLookup_BetweenObjects(t *testing.T) {
+	_, h := newHeap(t)
+	a := alloc(t, h, "a", 20)
+	_, ok := h.Lookup(a + 20)
+	assert.False(t, ok)
+	_, ok = h.Lookup(a - 1)
+	assert.False(t, ok)
+	o, ok := h.Lookup(a + 19)
+	require.True(t, ok)
+	assert.Equal(t, "a", o.Name)
+}
