@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -47,15 +48,20 @@ func run(ctx context.Context, cfg *Config) (*Result, error) {
 		}
 	}
 	p := newProgress(cfg, total)
-	// Jobs share nothing. Of several that fail, the first to do so cancels the
-	// others, and its error is the one returned.
-	g, gctx := errgroup.WithContext(ctx)
+	// Jobs share nothing, and all run to their end, so that of several that fail
+	// it is always the same one's error that is returned.
+	errs := make([]error, len(jobs))
+	var g errgroup.Group
 	g.SetLimit(runtime.GOMAXPROCS(0))
-	for _, j := range jobs {
-		g.Go(func() error { return j.run(gctx, cfg, p) })
+	for i, j := range jobs {
+		g.Go(func() error {
+			errs[i] = j.run(ctx, cfg, p)
+			return nil
+		})
 	}
-	if err := g.Wait(); err != nil {
-		return nil, err
+	_ = g.Wait()
+	if i := slices.IndexFunc(errs, func(err error) bool { return err != nil }); i >= 0 {
+		return nil, errs[i]
 	}
 	res := &Result{
 		Tracee: cfg.Tracee, Calls: cfg.Calls, Tracer: cfg.Tracer,

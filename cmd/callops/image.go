@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -14,6 +12,9 @@ import (
 
 	"callops/kernelimage"
 )
+
+// builtin names the built-in kernel among files.
+const builtin = "builtin"
 
 const (
 	formatTable = "table"
@@ -29,14 +30,14 @@ func newImage() *cobra.Command {
 		Short: "Print what images hold, and what CALL_OPS costs in their text",
 		Long: `image prints what each image holds: version, layout of its call sites, symbols,
 segments, and how much of its text the call sites take up. Several images stand
-side by side. Without FILE it is the built-in kernel.
+side by side. "builtin" stands for the built-in kernel, as does no FILE at all.
 
 What CALL_OPS costs in text is the literals in front of functions and the fill
 that aligns functions to 8 bytes. The slots, two words at the start of each
 function, are there without it too.`,
 		Example: `  callops image
   callops image --format json kernel.elf
-  callops image without-call-ops.elf with-call-ops.elf`,
+  callops image builtin without-call-ops.elf with-call-ops.elf`,
 		RunE: func(cmd *cobra.Command, files []string) error {
 			list, err := imageInfos(m, files)
 			if err != nil {
@@ -87,11 +88,13 @@ type textInfo struct {
 
 func imageInfos(m *machine, files []string) ([]imageInfo, error) {
 	if len(files) == 0 {
-		files = []string{""}
+		files = []string{builtin}
 	}
 	var list []imageInfo
 	for _, file := range files {
-		m.image = file
+		if m.image = file; file == builtin {
+			m.image = ""
+		}
 		img, err := m.open()
 		if err != nil {
 			return nil, err
@@ -111,7 +114,7 @@ func newImageInfo(img *kernelimage.Image) (imageInfo, error) {
 		return imageInfo{}, fmt.Errorf("%s: %w", img.Name, err)
 	}
 	info := imageInfo{
-		Name: img.Name, Profile: string(img.Profile), Banner: banner(img),
+		Name: img.Name, Profile: string(img.Profile), Banner: img.Banner(),
 		CallOps: img.CallOps, BTI: img.BTI, Sites: len(img.Sites), Symbols: len(img.Symbols),
 		Text: textInfo{Size: cost.Text, Slots: cost.Slots, Literals: cost.Literals, Padding: cost.Padding},
 	}
@@ -129,23 +132,6 @@ func newImageInfo(img *kernelimage.Image) (imageInfo, error) {
 		})
 	}
 	return info, nil
-}
-
-// banner is the version that the image says it is: linux_banner.
-func banner(img *kernelimage.Image) string {
-	i := slices.IndexFunc(img.Symbols, func(s kernelimage.Symbol) bool { return s.Name == "linux_banner" })
-	if i < 0 {
-		return ""
-	}
-	addr := img.Symbols[i].Addr
-	for _, s := range img.Segments {
-		if addr < s.Addr || addr >= s.Addr+uint64(len(s.Data)) {
-			continue
-		}
-		text, _, _ := bytes.Cut(s.Data[addr-s.Addr:], []byte{0})
-		return strings.TrimSpace(string(text[:min(len(text), 256)]))
-	}
-	return ""
 }
 
 func printJSON(w io.Writer, v any) error {

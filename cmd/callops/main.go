@@ -28,8 +28,27 @@ const (
 func run(args []string, in io.Reader, out, errw io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	root := newRoot(in, out, errw)
+	results := &resultWriter{w: out}
+	root := newRoot(in, results, errw)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		err = results.err
+	}
 	return report(errw, cmd, err)
+}
+
+// resultWriter keeps the first error, so that a result that could not be
+// written is not taken for one that was.
+type resultWriter struct {
+	w   io.Writer
+	err error
+}
+
+func (r *resultWriter) Write(p []byte) (int, error) {
+	n, err := r.w.Write(p)
+	if r.err == nil {
+		r.err = err
+	}
+	return n, err
 }

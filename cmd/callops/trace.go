@@ -4,13 +4,11 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/spf13/cobra"
 
 	"callops/emu"
 	"callops/ftrace"
-	"callops/kernelimage"
 )
 
 // tracing is the flags of `callops trace`, and what runs under them.
@@ -91,6 +89,9 @@ func (t *tracing) run(cmd *cobra.Command, words []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, k.Close()) }()
+	if len(k.Image.Sites) == 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "callops: %s has no call sites: it was not built with -fpatchable-function-entry\n", k.Image.Name)
+	}
 	fn, values, err := inv.place(k)
 	if err != nil {
 		return err
@@ -142,63 +143,5 @@ func registered(r *ftrace.Registry, o *ftrace.Ops, call func() (emu.Result, erro
 	if gone := r.Unregister(o); err == nil {
 		err = gone
 	}
-	return res, err
-}
-
-// traceInsns prints each instruction that is executed and each word that is
-// patched.
-func (t *tracing) traceInsns(out, errw io.Writer, k *kernelimage.Kernel, call callFunc) (emu.Result, error) {
-	p := newInsnPrinter(out, k)
-	r, err := t.ftrace(k, p, errw)
-	if err != nil {
-		return emu.Result{}, err
-	}
-	p.start()
-	step := func() (emu.Result, error) { return call(p.step) }
-	if len(t.filter)+len(t.notrace) == 0 {
-		return step()
-	}
-	fn, extra := tracerOf(r, t.opsFunc.value)
-	if fn == r.Code().FunctionTracer {
-		if _, err := newRing(k); err != nil {
-			return emu.Result{}, err
-		}
-	}
-	o, err := t.newOps(r, "trace", fn, extra)
-	if err != nil {
-		return emu.Result{}, err
-	}
-	return registered(r, o, step)
-}
-
-// tracerOf returns the address of a tracer and what it wants behind its ops.
-func tracerOf(r *ftrace.Registry, name string) (fn uint64, extra int) {
-	switch name {
-	case "count":
-		return r.Code().OpsFuncCount, 8
-	case tracerFunction:
-		return r.Code().FunctionTracer, 0
-	}
-	return r.Code().OpsFuncNop, 0
-}
-
-// traceFunctions prints the calls that the function tracer saw, those of a
-// call that failed as well.
-func (t *tracing) traceFunctions(out, errw io.Writer, k *kernelimage.Kernel, call callFunc) (emu.Result, error) {
-	r, err := t.ftrace(k, nil, errw)
-	if err != nil {
-		return emu.Result{}, err
-	}
-	ring, err := newRing(k)
-	if err != nil {
-		return emu.Result{}, err
-	}
-	o, err := t.newOps(r, "trace", r.Code().FunctionTracer, 0)
-	if err != nil {
-		return emu.Result{}, err
-	}
-	res, err := registered(r, o, func() (emu.Result, error) { return call(nil) })
-	printCalls(out, names{k}, ring.Read(), ring.Overrun())
-	fmt.Fprintln(out)
 	return res, err
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 
+	"callops/emu"
 	"callops/kernelimage"
 	"callops/trampolines"
 )
@@ -15,6 +16,27 @@ const ringEntries = 1 << 20
 
 func newRing(k *kernelimage.Kernel) (*trampolines.Ring, error) {
 	return trampolines.NewRing(k, 0, ringEntries)
+}
+
+// traceFunctions prints the calls that the function tracer saw, those of a
+// call that failed as well.
+func (t *tracing) traceFunctions(out, errw io.Writer, k *kernelimage.Kernel, call callFunc) (emu.Result, error) {
+	r, err := t.ftrace(k, nil, errw)
+	if err != nil {
+		return emu.Result{}, err
+	}
+	ring, err := newRing(k)
+	if err != nil {
+		return emu.Result{}, err
+	}
+	o, err := t.newOps(r, "trace", r.Code().FunctionTracer, 0)
+	if err != nil {
+		return emu.Result{}, err
+	}
+	res, err := registered(r, o, func() (emu.Result, error) { return call(nil) })
+	printCalls(out, names{k}, ring.Read(), ring.Overrun())
+	fmt.Fprintln(out)
+	return res, err
 }
 
 // printCalls prints a trace, with a head and function names as Linux's trace

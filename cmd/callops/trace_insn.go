@@ -6,8 +6,46 @@ import (
 	"strings"
 
 	"callops/emu"
+	"callops/ftrace"
 	"callops/kernelimage"
 )
+
+// traceInsns prints each instruction that is executed and each word that is
+// patched.
+func (t *tracing) traceInsns(out, errw io.Writer, k *kernelimage.Kernel, call callFunc) (emu.Result, error) {
+	p := newInsnPrinter(out, k)
+	r, err := t.ftrace(k, p, errw)
+	if err != nil {
+		return emu.Result{}, err
+	}
+	p.start()
+	step := func() (emu.Result, error) { return call(p.step) }
+	if len(t.filter)+len(t.notrace) == 0 {
+		return step()
+	}
+	fn, extra := tracerOf(r, t.opsFunc.value)
+	if fn == r.Code().FunctionTracer {
+		if _, err := newRing(k); err != nil {
+			return emu.Result{}, err
+		}
+	}
+	o, err := t.newOps(r, "trace", fn, extra)
+	if err != nil {
+		return emu.Result{}, err
+	}
+	return registered(r, o, step)
+}
+
+// tracerOf returns the address of a tracer and what it wants behind its ops.
+func tracerOf(r *ftrace.Registry, name string) (fn uint64, extra int) {
+	switch name {
+	case "count":
+		return r.Code().OpsFuncCount, 8
+	case tracerFunction:
+		return r.Code().FunctionTracer, 0
+	}
+	return r.Code().OpsFuncNop, 0
+}
 
 // insnPrinter prints instructions as they are executed and text as it is
 // patched. It is the ftrace.Text of the kernel it prints: its live memory, with

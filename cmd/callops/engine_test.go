@@ -1,0 +1,117 @@
+//go:build cgo
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const workload = "../../kernelimage/testdata/workload/workload-callops.elf"
+
+// Scripts that execute guest code.
+func TestScripts_Engine(t *testing.T) { runScripts(t, "testdata/engine") }
+
+func TestCall_SHA256IsGosSHA256(t *testing.T) {
+	random := rand.NewChaCha8([32]byte{1})
+	// Around the block size and its padding.
+	for _, n := range []int{0, 1, 55, 56, 63, 64, 65, 5000} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			data := make([]byte, n)
+			_, err := random.Read(data)
+			require.NoError(t, err)
+			path := filepath.Join(t.TempDir(), "data")
+			require.NoError(t, os.WriteFile(path, data, 0o600))
+			want := fmt.Sprintf("%x", sha256.Sum256(data))
+
+			code, out, errs := runIn(nil, "call", "--image", workload, "sha256", "@"+path, fmt.Sprint(n), "buf:32")
+			assert.Equal(t, exitDone, code, errs)
+			assert.Contains(t, out, "000000  "+want)
+
+			code, out, errs = runIn(bytes.NewReader(data), "call", "--image", workload, "sha256", "@-", fmt.Sprint(n), "buf:32")
+			assert.Equal(t, exitDone, code, errs)
+			assert.Contains(t, out, "000000  "+want, "from standard input")
+		})
+	}
+}
+
+// The same command line prints the same bytes, whatever it is.
+func TestOutput_IsTheSameTwice(t *testing.T) {
+	for _, line := range []string{
+		"call --image " + workload + " self_test",
+		"trace --image " + workload + " self_test",
+		"trace --image " + workload + " --call-ops off --filter sort* self_test",
+		"trace fib 10",
+		"trace --tracer insn --filter * checksum_buffer hello 5",
+		"sites --filter * --image " + workload,
+		"image --format json " + workload,
+	} {
+		t.Run(line, func(t *testing.T) {
+			args := strings.Fields(line)
+			code, out, errs := runIn(nil, args...)
+			require.Equal(t, exitDone, code, errs)
+			require.NotEmpty(t, out)
+			for range 2 {
+				code, again, _ := runIn(nil, args...)
+				assert.Equal(t, exitDone, code)
+				assert.Equal(t, out, again)
+			}
+		})
+	}
+}
+
+// What is traced does not change what the function returns.
+func TestTrace_KeepsResult(t *testing.T) {
+	_, plain, _ := runIn(nil, "call", "--image", workload, "self_test")
+	want, _, _ := strings.Cut(plain, "\n")
+	for _, flags := range []string{
+		"", "--call-ops off", "--ops-flags recursion", "--ops-flags rcu", "--ops-flags recursion,rcu,regs",
+		"--call-ops off --ops-flags recursion,rcu", "--filter *sort* --notrace heap*",
+	} {
+		t.Run(flags, func(t *testing.T) {
+			args := append([]string{"trace", "--image", workload}, strings.Fields(flags)...)
+			code, out, errs := runIn(nil, append(args, "self_test")...)
+			assert.Equal(t, exitDone, code, errs)
+			assert.Contains(t, out, "\n"+want+"\n")
+		})
+	}
+}
+
+// A line for each instruction, neither more nor less.
+func TestTraceInsn_PrintsEveryInstruction(t *testing.T) {
+	code, out, errs := runIn(nil, "trace", "--tracer", "insn", "--filter", "*", "fib", "8")
+	require.Equal(t, exitDone, code, errs)
+	lines := 0
+	for line := range strings.Lines(out) {
+		if strings.HasPrefix(line, "[000]") {
+			lines++
+		}
+	}
+	assert.Contains(t, out, fmt.Sprintf("\n%d instructions\n", lines))
+}
+
+func TestCancel_EndsEndlessLoop(t *testing.T) {
+	for _, line := range []string{"call spin_forever", "trace spin_forever", "bench --calls 4294967295"} {
+		t.Run(line, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer time.AfterFunc(100*time.Millisecond, cancel).Stop()
+			var out, errs strings.Builder
+			root := newRoot(nil, &out, &errs)
+			root.SetArgs(strings.Fields(line))
+			cmd, err := root.ExecuteContextC(ctx)
+			assert.Equal(t, exitFailed, report(&errs, cmd, err))
+			assert.Equal(t, "callops: interrupted\n", errs.String())
+		})
+	}
+}
