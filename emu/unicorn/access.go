@@ -11,7 +11,8 @@ type access struct {
 	size    uint64
 	n       uint64
 	kind    emu.Access
-	aligned bool // the architecture wants addr aligned, whatever SCTLR.A says
+	aligned bool // the library wants addr aligned
+	user    bool // made as EL0, which has no access to anything here
 }
 
 // dataAccess works out the access of the instruction word from the registers
@@ -99,7 +100,9 @@ func unscaled(w uint32, r *emu.Regs) access {
 	if w>>10&3 == 1 { // post-indexed
 		return single(w, base(w, r))
 	}
-	return single(w, base(w, r)+signed(w, 12, 9))
+	a := single(w, base(w, r)+signed(w, 12, 9))
+	a.user = w>>10&3 == 2 // LDTR, STTR
+	return a
 }
 
 func indexed(w uint32, r *emu.Regs) access {
@@ -142,12 +145,15 @@ func literal(w uint32, r *emu.Regs) access {
 }
 
 // exclusive are exclusives, ordered accesses and compare-and-swap. A
-// compare-and-swap counts as a store, as the architecture reports it.
+// compare-and-swap counts as a store, as the architecture reports it. 2.0.1
+// does not ask ordered accesses to be aligned.
 func exclusive(w uint32, r *emu.Regs) access {
 	a := access{addr: base(w, r), size: 1 << (w >> 30), n: 1, kind: direction(w>>22&1 == 1), aligned: true}
 	o2, o1 := w>>23&1, w>>21&1
 	switch {
-	case o2 == 1 && o1 == 1: // CAS
+	case o2 == 1 && o1 == 0: // LDAR, STLR
+		a.aligned = false
+	case o2 == 1: // CAS
 		a.kind = emu.Store
 	case o1 == 1 && w>>31 == 0: // CASP
 		a.size, a.n, a.kind = 4<<(w>>30&1), 2, emu.Store
@@ -160,7 +166,7 @@ func exclusive(w uint32, r *emu.Regs) access {
 func atomic(w uint32, r *emu.Regs) access {
 	a := access{addr: base(w, r), size: 1 << (w >> 30), n: 1, kind: emu.Store, aligned: true}
 	if w&0xfff000 == 0xbfc000 { // LDAPR
-		a.kind = emu.Load
+		a.kind, a.aligned = emu.Load, false
 	}
 	return a
 }

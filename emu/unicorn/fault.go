@@ -40,8 +40,11 @@ func (c *CPU) dataFault() (emu.Exit, bool, error) {
 
 // refused returns the first address of the access that is at fault.
 func (c *CPU) refused(a access) (uint64, emu.FaultKind) {
-	if a.aligned && a.addr%(a.size*a.n) != 0 {
+	switch {
+	case a.aligned && a.addr%(a.size*a.n) != 0:
 		return a.addr, emu.Misaligned
+	case a.user:
+		return a.addr, c.refusal(a.addr)
 	}
 	need := emu.Read
 	if a.kind == emu.Store {
