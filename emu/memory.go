@@ -81,7 +81,8 @@ func NewMemory() *Memory {
 }
 
 // Map adds a zeroed region. base and size are multiples of [PageSize]; a
-// region that overlaps another, is empty or wraps is refused with EINVAL.
+// region that overlaps another or the gates, is empty or wraps is refused with
+// EINVAL.
 func (m *Memory) Map(name string, base, size uint64, perm Perm) (*Region, error) {
 	host, err := m.hostPages(name, base, size)
 	if err != nil {
@@ -97,6 +98,9 @@ func (m *Memory) Map(name string, base, size uint64, perm Perm) (*Region, error)
 func (m *Memory) hostPages(name string, base, size uint64) ([]byte, error) {
 	if base%PageSize != 0 || size%PageSize != 0 || size == 0 || base+size-1 < base || size > 1<<40 {
 		return nil, fmt.Errorf("map %s at %#x, %#x bytes: %w", name, base, size, unix.EINVAL)
+	}
+	if base < GateBase+GateSize && base+size-1 >= GateBase {
+		return nil, fmt.Errorf("map %s at %#x, %#x bytes: overlaps the gates: %w", name, base, size, unix.EINVAL)
 	}
 	host, err := unix.Mmap(-1, 0, int(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
 	if err != nil {

@@ -44,11 +44,21 @@ func TestMap_RefusesWhatIsNoRegion(t *testing.T) {
 		"overlaps a start":  {base - emu.PageSize, 2 * emu.PageSize},
 		"overlaps an end":   {base + emu.PageSize, 2 * emu.PageSize},
 		"covers everything": {base - emu.PageSize, 8 * emu.PageSize},
+		"reaches the gates": {emu.GateBase - emu.PageSize, 2 * emu.PageSize},
+		"among the gates":   {emu.GateBase + emu.GateSize - emu.PageSize, emu.PageSize},
 	} {
 		_, err := m.Map(name, r.base, r.size, emu.Read)
 		assert.ErrorIs(t, err, unix.EINVAL, name)
 	}
 	assert.Len(t, m.Regions(), 2)
+}
+
+func TestMap_NextToTheGates(t *testing.T) {
+	m := newMemory(t)
+	for _, addr := range []uint64{emu.GateBase - emu.PageSize, emu.GateBase + emu.GateSize} {
+		_, err := m.Map("neighbour", addr, emu.PageSize, emu.Read)
+		assert.NoError(t, err)
+	}
 }
 
 func TestMap_LastPageOfTheAddressSpace(t *testing.T) {

@@ -58,7 +58,7 @@ func (r *Registry) reportBug(typ bugType, err error, rec *Record) {
 	b.WriteString(bugTypes[typ])
 	fmt.Fprintf(&b, "ftrace record flags: %x\n", uint32(rec.Flags))
 	fmt.Fprintf(&b, " (%d)%s%s%s", r.prof.count(rec.Flags),
-		letter(rec.is(RecRegs), " R"), letter(r.prof.ifCallOps(rec.Flags)&RecCallOps != 0, " O"), r.trampolines(rec))
+		letter(rec.is(RecRegs), " R"), r.callOpsLetter(rec), r.trampolines(rec))
 	fmt.Fprintf(&b, "\n expected tramp: %x\n", r.currentAddr(rec))
 
 	r.bug = &BugError{IP: rec.IP, Report: b.String(), Err: err}

@@ -138,3 +138,99 @@ func TestBugError_Unwraps(t *testing.T) {
 	err := fmt.Errorf("ftrace: %w", &BugError{Err: unix.EPERM})
 	assert.True(t, errors.Is(err, unix.EPERM))
 }
+
+// Each profile's report has the columns that its kernel prints.
+func TestBug_ReportColumnsFollowTheProfile(t *testing.T) {
+	for profile, want := range map[kernelimage.Profile]string{
+		kernelimage.Profile612: " (1)   O\n",
+		kernelimage.ProfileV3:  " (1)   O\n",
+		kernelimage.Profile61:  " (1)  \n",
+	} {
+		k := bootIdle(t, &kernelimage.BuiltinOptions{Profile: profile}, nil)
+		require.NoError(t, k.k.Mem.Store32(k.Location(k.fn("fib")), 0xd4210000))
+		err := k.Register(k.ops("o", k.code.OpsFuncNop, 0, "fib"))
+		var bug *BugError
+		require.ErrorAs(t, err, &bug)
+		assert.Contains(t, bug.Report, want, profile)
+	}
+}
+
+// Whatever meets a site that can't be patched says so.
+func TestBug_IsReportedByTheOperationThatMeetsIt(t *testing.T) {
+	tests := map[string]func(k *testKernel, o *Ops) error{
+		"filter":     func(k *testKernel, o *Ops) error { return k.SetFilter(o, "gcd", true) },
+		"notrace":    func(k *testKernel, o *Ops) error { return k.SetNotrace(o, "fib", true) },
+		"off":        func(k *testKernel, _ *Ops) error { return k.SetEnabled(0) },
+		"unregister": func(k *testKernel, o *Ops) error { return k.Unregister(o) },
+	}
+	for name, do := range tests {
+		t.Run(name, func(t *testing.T) {
+			k := bootIdle(t, nil, nil)
+			o := k.ops("o", k.code.OpsFuncNop, 0, "fib")
+			k.register(o)
+			require.NoError(t, k.k.Mem.Store32(k.Location(k.fn("fib")), 0xd4210000))
+			err := do(k, o)
+			assert.True(t, k.Dead())
+			for _, err := range []error{err, k.Register(o)} {
+				var bug *BugError
+				require.ErrorIs(t, err, unix.ENODEV)
+				require.ErrorAs(t, err, &bug)
+				assert.Contains(t, bug.Report, "ftrace failed to modify")
+			}
+		})
+	}
+}
+
+// The site of one of three functions can't be made a NOP, so the other two stay.
+func TestBug_LastUnregisterListsTheFlagsThatAreLeft(t *testing.T) {
+	var log []string
+	k := bootIdle(t, nil, &Options{Printk: func(s string) { log = append(log, s) }})
+	o := k.ops("o", k.code.OpsFuncNop, 0, "1")
+	for _, index := range []string{"2", "3"} {
+		require.NoError(t, k.SetFilter(o, index, false))
+	}
+	k.register(o)
+	recs := k.Records()
+	require.NoError(t, k.k.Mem.Store32(recs[0].IP, 0xd4210000))
+	require.ErrorIs(t, k.Unregister(o), unix.ENODEV)
+	assert.Equal(t, []string{
+		"WARNING: ftrace is disabled",
+		"WARNING: no ops is registered, but there are flags left",
+		fmt.Sprintf("  %s flags:80300000", k.sym(recs[1].IP)),
+		fmt.Sprintf("  %s flags:80300000", k.sym(recs[2].IP)),
+	}, log[len(log)-4:])
+}
+
+// Linux leaves it to the patching of a site to clear its REGS, and while ftrace
+// is switched off nothing is patched. The check at the end then fails.
+func TestBug_RegsLeftWhileSwitchedOff(t *testing.T) {
+	for _, fix := range []bool{false, true} {
+		k := bootIdle(t, nil, &Options{FixRegs: fix})
+		regs := k.ops("regs", k.code.OpsFuncNop, OpsSaveRegsIfSupported, "fib")
+		require.NoError(t, k.SetEnabled(0))
+		k.register(regs)
+		k.unregister(regs)
+		require.NoError(t, k.SetEnabled(1))
+		last := k.ops("last", k.code.OpsFuncNop, 0, "gcd")
+		k.register(last)
+		err := k.Unregister(last)
+		assert.Equal(t, !fix, errors.Is(err, unix.ENODEV))
+		assert.Equal(t, !fix, k.Dead())
+	}
+}
+
+func TestNew_RefusesTrampolinesOfTheOtherScheme(t *testing.T) {
+	for _, callOps := range []bool{false, true} {
+		image, err := kernelimage.Builtin(nil)
+		require.NoError(t, err)
+		k, err := kernelimage.Boot(image, newIdle, nil)
+		require.NoError(t, err)
+		defer k.Close()
+		code, err := trampolines.Install(k, &trampolines.Options{CallOps: callOps})
+		require.NoError(t, err)
+		_, err = New(k, &Options{NoCallOps: callOps, Code: code})
+		assert.ErrorIs(t, err, unix.EINVAL)
+		_, err = New(k, &Options{NoCallOps: !callOps, Code: code})
+		assert.NoError(t, err)
+	}
+}

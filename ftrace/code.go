@@ -108,19 +108,31 @@ func (r *Registry) newAddr(rec *Record) uint64 {
 
 // currentAddr is ftrace_get_addr_curr: what the site calls now.
 func (r *Registry) currentAddr(rec *Record) uint64 {
+	if rec.is(RecDirectEn) && r.directOf(rec.IP) == 0 {
+		r.printk("WARNING: no direct call for " + r.sym(rec.IP))
+	}
+	addr, ok := r.calledAddr(rec)
+	if !ok {
+		r.warn("Bad trampoline accounting at: %#x (%s)", rec.IP, r.sym(rec.IP))
+	}
+	return addr
+}
+
+// calledAddr is currentAddr without its warnings; ok is false where the site
+// has a trampoline that no ops owns up to.
+func (r *Registry) calledAddr(rec *Record) (addr uint64, ok bool) {
 	if rec.is(RecDirectEn) {
 		if addr := r.directOf(rec.IP); addr != 0 {
-			return addr
+			return addr, true
 		}
-		r.printk("WARNING: no direct call for " + r.sym(rec.IP))
 	}
 	if rec.is(RecTrampEn) {
 		if o := r.currentTrampolineOps(rec.IP); o != nil {
-			return o.trampoline
+			return o.trampoline, true
 		}
-		r.warn("Bad trampoline accounting at: %#x (%s)", rec.IP, r.sym(rec.IP))
+		return r.code.Caller, false
 	}
-	return r.code.Caller
+	return r.code.Caller, true
 }
 
 func (r *Registry) directOf(ip uint64) uint64 {

@@ -46,7 +46,7 @@ func (r *Registry) callable(rec *Record, o *Ops, inc bool) bool {
 	if !inc && r.fixCallOps {
 		o = r.uniqueOps(rec.IP, o)
 	}
-	return o != nil && r.opsFunc(o) == o.fn
+	return o != nil && r.opsFunc(o) == o.Func()
 }
 
 // opsFunc is ftrace_ops_get_func: what calls the ops' func with the protection
@@ -55,7 +55,7 @@ func (r *Registry) opsFunc(o *Ops) uint64 {
 	if o.is(OpsRecursion | OpsRCU) {
 		return r.code.AssistFunc
 	}
-	return o.fn
+	return o.Func()
 }
 
 func (r *Registry) countIn(rec *Record, o *Ops) bool {
@@ -85,7 +85,7 @@ func (r *Registry) countOut(rec *Record, o *Ops) bool {
 	if o.is(OpsDirect) {
 		rec.Flags &^= RecDirect
 	}
-	if n > 0 && rec.is(RecRegs) && o.is(OpsSaveRegs) && !r.wantsRegs(rec.IP) {
+	if (n > 0 || r.fixRegs) && rec.is(RecRegs) && o.is(OpsSaveRegs) && !r.wantsRegs(rec.IP) {
 		rec.Flags &^= RecRegs
 	}
 	rec.set(RecTramp, n == 1 && r.trampolineOps(rec.IP, o) != nil)

@@ -41,7 +41,7 @@ func (r *Registry) registerDirectLocked(o *Ops, addr uint64) error {
 	switch {
 	case !r.callOps || r.layout.Ops.DirectCall == Absent:
 		return fmt.Errorf("direct calls need CALL_OPS and ops with direct_call: %w", unix.EOPNOTSUPP)
-	case o.fn != 0 || o.trampoline != 0:
+	case o.Func() != 0 || o.trampoline != 0:
 		return fmt.Errorf("it has a func or a trampoline: %w", unix.EINVAL)
 	case !o.is(OpsInitialized) || o.is(OpsEnabled):
 		return fmt.Errorf("it has no filter or is registered: %w", unix.EINVAL)
@@ -123,10 +123,13 @@ func (r *Registry) ModifyDirect(o *Ops, addr uint64) error {
 }
 
 func (r *Registry) modifyDirectLocked(o *Ops, addr uint64) error {
-	tmp, err := r.coreOps("tmp_ops", r.code.Stub, OpsStub)
-	if err != nil {
-		return err
+	if r.tmpOps == nil {
+		var err error
+		if r.tmpOps, err = r.coreOps("tmp_ops", r.code.Stub, OpsStub); err != nil {
+			return err
+		}
 	}
+	tmp := r.tmpOps
 	r.initOps(tmp)
 	tmp.hash = o.hash
 	r.mem.set64(tmp.addr+uint64(r.layout.Ops.FuncHash), o.addr+uint64(r.layout.Ops.LocalHash))
@@ -134,7 +137,7 @@ func (r *Registry) modifyDirectLocked(o *Ops, addr uint64) error {
 	if err := r.registerLocked(tmp); err != nil {
 		return err
 	}
-	err = r.ipModifyUpdate(o, o.hash.filter, o.hash.filter, true)
+	err := r.ipModifyUpdate(o, o.hash.filter, o.hash.filter, true)
 	if err == nil {
 		o.hash.filter.each(func(e entry) {
 			if d := r.direct.lookup(e.ip); d != nil {
@@ -149,20 +152,14 @@ func (r *Registry) modifyDirectLocked(o *Ops, addr uint64) error {
 	return err
 }
 
-// coreOps makes, or makes anew, an ops that lies in the kernel's own data.
+// coreOps makes an ops that lies in the kernel's own data.
 func (r *Registry) coreOps(name string, fn uint64, flags OpsFlag) (*Ops, error) {
-	for _, o := range r.all {
-		if o.core && o.Name == name {
-			r.setFlags(o, flags)
-			return o, nil
-		}
-	}
 	addr, err := r.k.Heap.Alloc(name, uint64(r.layout.Ops.Size))
 	if err != nil {
 		return nil, err
 	}
 	o := &Ops{Name: name, addr: addr, core: true}
-	r.all[addr] = o
+	r.all.Store(addr, o)
 	r.setFunc(o, fn)
 	r.setFlags(o, flags)
 	return o, nil

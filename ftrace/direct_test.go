@@ -100,3 +100,15 @@ func TestUnregisterDirect_WrongAddressLeavesStaleEntries(t *testing.T) {
 	require.NoError(t, k.UnregisterDirect(d, k.code.Stub))
 	assert.ErrorIs(t, k.RegisterDirect(k.direct("d2", "tracee_relevant"), k.code.Stub), unix.EBUSY)
 }
+
+// Unregistering tells the peers even when it fails.
+func TestUnregister_ReleasesDirectPeersWhateverComesOfIt(t *testing.T) {
+	k := bootIdle(t, nil, nil)
+	d := k.direct("d", "tracee_relevant")
+	var asked []ShareCommand
+	d.Share = func(_ *Ops, cmd ShareCommand) error { asked = append(asked, cmd); return nil }
+	require.NoError(t, k.RegisterDirect(d, k.code.StubDirectTramp))
+	ip := k.ops("ip", k.code.OpsFuncNop, OpsIPModify, "tracee_relevant")
+	require.ErrorIs(t, k.Unregister(ip), unix.EBUSY)
+	assert.Equal(t, []ShareCommand{DisableSharePeer}, asked)
+}

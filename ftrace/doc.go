@@ -6,8 +6,8 @@
 // It follows kernel/trace/ftrace.c, include/linux/ftrace.h and
 // arch/arm64/kernel/ftrace.c of Linux 6.12, and through [kernelimage.Profile]
 // the patch that brought CALL_OPS as it was posted, and Linux 6.1 before it.
-// Where Linux has a defect, so has this package; [Options.FixCallOps] is the
-// exception. Left out: subops (the function graph managers), trampolines that
+// Where Linux has a defect, so has this package; [Options.FixCallOps] and
+// [Options.FixRegs] are the exceptions. Left out: subops (the function graph managers), trampolines that
 // an architecture allocates, and modules.
 //
 // ops, hashes and the ops list exist in emulated memory, for the list function
@@ -20,6 +20,11 @@
 // A Registry may be used from any goroutine; one lock (ftrace_lock) serialises
 // its operations. A tracer written in Go runs on the CPU's goroutine and may
 // use the Registry too.
+//
+// A site that can't be patched is the end of ftrace. The operation that met it
+// says so, with ENODEV and the [*BugError], and so does every later one. In
+// Linux, of the operations that patch, only those that register an ops do; the
+// others return 0, and their callers learn from the next.
 //
 // Start at [New], [Registry.NewOps], [Registry.SetFilter] and
 // [Registry.Register].

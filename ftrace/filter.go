@@ -206,9 +206,6 @@ func (r *Registry) moveHash(o *Ops, kind filterKind, work *hash) error {
 		gone = old.notrace
 	}
 	r.grace.CallRCU(func() { r.discard(gone) })
-	if r.disabled {
-		return r.dead()
-	}
 	return nil
 }
 
@@ -224,7 +221,7 @@ func (r *Registry) commit(name string, work *hash) (*hash, error) {
 	}
 	h.addr = addr
 	if err := r.mem.Write(addr, h.image(r.layout, addr)); err != nil {
-		return nil, err
+		return nil, errors.Join(err, r.discard(h))
 	}
 	return h, nil
 }

@@ -173,3 +173,23 @@ func TestFilter_OldHashesArePoisoned(t *testing.T) {
 	require.True(t, ok)
 	assert.Equal(t, "filter hash of o", gone.Name)
 }
+
+func TestSetFilter_WithoutMemoryNothingChanges(t *testing.T) {
+	k := bootIdle(t, nil, nil)
+	o := k.ops("o", k.code.OpsFuncNop, 0, "fib")
+	k.register(o)
+	for size := uint64(1 << 40); size > 0; size /= 2 {
+		for err := error(nil); err == nil; {
+			_, err = k.k.Heap.Alloc("ballast", size)
+		}
+	}
+	before := k.Records()
+	require.ErrorIs(t, k.SetFilter(o, "gcd", true), unix.ENOMEM)
+	_, err := k.NewOps("other", k.code.OpsFuncNop, 0, 0)
+	require.ErrorIs(t, err, unix.ENOMEM)
+	assert.Equal(t, before, k.Records())
+	assert.Equal(t, "fib", k.filtered(o))
+	require.NoError(t, k.Validate())
+	require.NoError(t, k.ResetFilter(o), "EMPTY_HASH takes no memory")
+	require.NoError(t, k.SetFilter(o, "gcd", true), "and the old hash gave some back")
+}

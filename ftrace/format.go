@@ -1,7 +1,6 @@
 package ftrace
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"strings"
@@ -13,58 +12,67 @@ import (
 // WriteAvailable writes available_filter_functions; with addrs,
 // available_filter_functions_addrs, each name after its site's address.
 func (r *Registry) WriteAvailable(w io.Writer, addrs bool) error {
+	text, err := r.available(addrs)
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(w, text)
+	return err
+}
+
+func (r *Registry) available(addrs bool) (string, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.disabled {
-		return r.dead()
+		return "", r.dead()
 	}
-	b := bufio.NewWriter(w)
+	var b strings.Builder
 	for i := range r.records {
 		if addrs {
-			fmt.Fprintf(b, "%x ", r.records[i].IP)
+			fmt.Fprintf(&b, "%x ", r.records[i].IP)
 		}
 		b.WriteString(r.siteName(r.records[i].IP))
 		b.WriteByte('\n')
 	}
-	return b.Flush()
+	return b.String(), nil
 }
 
 // WriteEnabled writes enabled_functions. It is empty once ftrace is dead.
-func (r *Registry) WriteEnabled(w io.Writer) error { return r.writeRecords(w, RecEnabled) }
+func (r *Registry) WriteEnabled(w io.Writer) error {
+	_, err := io.WriteString(w, r.formatRecords(RecEnabled))
+	return err
+}
 
 // WriteTouched writes touched_functions: the sites that were ever enabled.
 // Profiles before 6.12 have no such file, and print nothing.
 func (r *Registry) WriteTouched(w io.Writer) error {
-	return r.writeRecords(w, r.prof.history&RecTouched)
+	_, err := io.WriteString(w, r.formatRecords(r.prof.history&RecTouched))
+	return err
 }
 
-func (r *Registry) writeRecords(w io.Writer, with RecFlags) error {
+func (r *Registry) formatRecords(with RecFlags) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	b := bufio.NewWriter(w)
+	var b strings.Builder
 	for i := range r.records {
 		if rec := &r.records[i]; rec.is(with) && !r.disabled {
 			b.WriteString(r.formatRecord(rec))
 		}
 	}
-	return b.Flush()
+	return b.String()
 }
 
 func (r *Registry) formatRecord(rec *Record) string {
 	var b strings.Builder
-	callOps := r.prof.ifCallOps(rec.Flags)
-	fmt.Fprintf(&b, "%s (%d)%s%s%s", r.siteName(rec.IP), r.prof.count(rec.Flags),
-		letter(rec.is(RecRegs), " R"), letter(rec.is(RecIPModify), " I"), letter(rec.is(RecDirect), " D"))
-	if r.prof.callOps {
-		b.WriteString(letter(callOps&RecCallOps != 0, " O"))
-	}
+	fmt.Fprintf(&b, "%s (%d)%s%s%s%s", r.siteName(rec.IP), r.prof.count(rec.Flags),
+		letter(rec.is(RecRegs), " R"), letter(rec.is(RecIPModify), " I"), letter(rec.is(RecDirect), " D"), r.callOpsLetter(rec))
 	if r.prof.history != 0 {
 		b.WriteString(letter(rec.is(RecModified), " M") + " ")
 	}
 	b.WriteString(r.trampolines(rec))
-	if callOps&RecCallOpsEn != 0 {
+	if r.prof.ifCallOps(rec.Flags)&RecCallOpsEn != 0 {
 		if o := r.uniqueOps(rec.IP, nil); o != nil {
-			fmt.Fprintf(&b, "\tops: %s (%s)", r.sym(o.addr), r.sym(o.fn))
+			fmt.Fprintf(&b, "\tops: %s (%s)", r.sym(o.addr), r.sym(o.Func()))
 		} else {
 			b.WriteString("\tops: ERROR!")
 		}
@@ -86,7 +94,7 @@ func (r *Registry) trampolines(rec *Record) string {
 	var b strings.Builder
 	for _, o := range r.list {
 		if o.trampoline != 0 && o.hash.match(rec.IP) {
-			fmt.Fprintf(&b, "\ttramp: %s (%s)", r.sym(o.trampoline), r.sym(o.fn))
+			fmt.Fprintf(&b, "\ttramp: %s (%s)", r.sym(o.trampoline), r.sym(o.Func()))
 		}
 	}
 	if b.Len() == 0 {
@@ -95,16 +103,25 @@ func (r *Registry) trampolines(rec *Record) string {
 	return b.String()
 }
 
-// siteName is print_rec: the function's name and, in brackets, its module.
+// siteName is print_rec, which on arm64 is %ps: the function's name and, in
+// brackets, its module; the address where it belongs to no symbol.
 func (r *Registry) siteName(ip uint64) string {
 	name, module, ok := r.k.Symbols.FormatName(ip)
 	if !ok {
-		return "__ftrace_invalid_address___0" // FTRACE_INVALID_FUNCTION
+		return fmt.Sprintf("%#x", ip)
 	}
 	if module != "" {
 		name += " [" + module + "]"
 	}
 	return name
+}
+
+// callOpsLetter is the column that came with CALL_OPS.
+func (r *Registry) callOpsLetter(rec *Record) string {
+	if !r.prof.callOps {
+		return ""
+	}
+	return letter(rec.is(RecCallOps), " O")
 }
 
 // letter is s, or as many spaces.

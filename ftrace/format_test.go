@@ -2,6 +2,7 @@ package ftrace
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 
@@ -74,5 +75,43 @@ func TestWriteAvailable_ListsSitesInOrder(t *testing.T) {
 		rec := k.Records()[i]
 		assert.Equal(t, fmt.Sprintf("%x %s", rec.IP, name), lines[i])
 		assert.EqualValues(t, k.fn(name)+4, rec.IP)
+	}
+}
+
+func TestWriteAvailable_SiteWithoutSymbolIsItsAddress(t *testing.T) {
+	image, err := kernelimage.Builtin(nil)
+	require.NoError(t, err)
+	image.Symbols = nil
+	k, err := kernelimage.Boot(image, newIdle, nil)
+	require.NoError(t, err)
+	defer k.Close()
+	r, err := New(k, nil)
+	require.NoError(t, err)
+	var b strings.Builder
+	require.NoError(t, r.WriteAvailable(&b, false))
+	first, _, _ := strings.Cut(b.String(), "\n")
+	assert.Equal(t, fmt.Sprintf("%#x", image.Sites[0].IP), first)
+}
+
+type writerFunc func(p []byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+func TestWrite_TheWriterMayUseTheRegistry(t *testing.T) {
+	k := bootIdle(t, nil, nil)
+	k.register(k.ops("o", k.code.OpsFuncNop, 0))
+	for name, write := range map[string]func(io.Writer) error{
+		"available": func(w io.Writer) error { return k.WriteAvailable(w, false) },
+		"enabled":   k.WriteEnabled,
+		"touched":   k.WriteTouched,
+	} {
+		free := false
+		require.NoError(t, write(writerFunc(func(p []byte) (int, error) {
+			if free = k.mu.TryLock(); free {
+				k.mu.Unlock()
+			}
+			return len(p), nil
+		})))
+		assert.True(t, free, name)
 	}
 }

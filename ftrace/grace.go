@@ -19,7 +19,8 @@ type GracePeriods interface {
 	// preempted has left its CPU of its own will once.
 	SynchronizeRCUTasks() error
 
-	// CallRCU and CallRCUTasks call free after such a grace period.
+	// CallRCU and CallRCUTasks call free after such a grace period, during an
+	// operation of the Registry or between two, never beside one.
 	CallRCU(free func())
 	CallRCUTasks(free func())
 }

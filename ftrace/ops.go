@@ -1,7 +1,9 @@
 package ftrace
 
 import (
+	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -31,13 +33,13 @@ type Ops struct {
 	Name string
 
 	// Share answers whether a DIRECT ops can share its sites with an IPMODIFY
-	// ops (ops_func). nil refuses.
+	// ops (ops_func). nil refuses. It must not use the Registry, which is locked.
 	Share func(op *Ops, cmd ShareCommand) error
 
 	addr       uint64
-	fn         uint64
+	fn         atomic.Uint64 // atomic, as is flags, for those who only look
+	flags      atomic.Uint64
 	savedFunc  uint64
-	flags      OpsFlag
 	hash       hashes // local_hash
 	oldHash    hashes
 	trampoline uint64
@@ -50,10 +52,10 @@ type Ops struct {
 func (o *Ops) Addr() uint64 { return o.addr }
 
 // Func is the tracer's address.
-func (o *Ops) Func() uint64 { return o.fn }
+func (o *Ops) Func() uint64 { return o.fn.Load() }
 
 // Flags are the ops' flags as they stand.
-func (o *Ops) Flags() OpsFlag { return o.flags }
+func (o *Ops) Flags() OpsFlag { return OpsFlag(o.flags.Load()) }
 
 func (o *Ops) String() string { return o.Name }
 
@@ -77,11 +79,14 @@ func (r *Registry) NewOps(name string, fn uint64, flags OpsFlag, extra int) (*Op
 	if err != nil {
 		return nil, err
 	}
-	o := &Ops{Name: name, addr: addr, flags: flags}
+	o := &Ops{Name: name, addr: addr}
 	r.setFunc(o, fn)
 	r.setFlags(o, flags)
-	r.all[addr] = o
-	return o, r.mem.take()
+	if err := r.mem.take(); err != nil {
+		return nil, errors.Join(err, r.k.Heap.Free(addr))
+	}
+	r.all.Store(addr, o)
+	return o, nil
 }
 
 // FreeOps gives the ops' memory back (kfree). Like kfree it does not ask
@@ -100,7 +105,7 @@ func (r *Registry) FreeOps(o *Ops) error {
 		return err
 	}
 	o.freed = true
-	delete(r.all, o.addr)
+	r.all.Delete(o.addr)
 	return nil
 }
 
@@ -111,24 +116,24 @@ func (r *Registry) usable(o *Ops) error {
 		return fmt.Errorf("no ops: %w", unix.EINVAL)
 	case o.freed:
 		return fmt.Errorf("ops %s was freed: %w", o.Name, unix.EINVAL)
-	case r.all[o.addr] != o:
+	case r.OpsAt(o.addr) != o:
 		return fmt.Errorf("ops %s belongs to another registry: %w", o.Name, unix.EINVAL)
 	}
 	return nil
 }
 
-func (o *Ops) is(f OpsFlag) bool { return o.flags&f != 0 }
+func (o *Ops) is(f OpsFlag) bool { return o.Flags()&f != 0 }
 
 func (r *Registry) setFlags(o *Ops, f OpsFlag) {
-	o.flags = f
+	o.flags.Store(uint64(f))
 	r.mem.set64(o.addr+uint64(r.layout.Ops.Flags), uint64(f))
 }
 
-func (r *Registry) addFlags(o *Ops, f OpsFlag)  { r.setFlags(o, o.flags|f) }
-func (r *Registry) dropFlags(o *Ops, f OpsFlag) { r.setFlags(o, o.flags&^f) }
+func (r *Registry) addFlags(o *Ops, f OpsFlag)  { r.setFlags(o, o.Flags()|f) }
+func (r *Registry) dropFlags(o *Ops, f OpsFlag) { r.setFlags(o, o.Flags()&^f) }
 
 func (r *Registry) setFunc(o *Ops, fn uint64) {
-	o.fn = fn
+	o.fn.Store(fn)
 	r.mem.set64(o.addr+uint64(r.layout.Ops.Func), fn)
 }
 
@@ -183,6 +188,7 @@ func (r *Registry) initOps(o *Ops) {
 		r.mem.set64(o.addr+uint64(l.SubopList)+8, o.addr+uint64(l.SubopList))
 	}
 	r.mem.set64(o.addr+uint64(l.FuncHash), o.addr+uint64(l.LocalHash))
-	o.flags |= OpsInitialized
-	r.mem.publish(o.addr+uint64(l.Flags), uint64(o.flags))
+	flags := o.Flags() | OpsInitialized
+	o.flags.Store(uint64(flags))
+	r.mem.publish(o.addr+uint64(l.Flags), uint64(flags))
 }

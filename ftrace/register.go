@@ -23,7 +23,7 @@ func (r *Registry) Register(o *Ops) error {
 }
 
 func (r *Registry) registerLocked(o *Ops) error {
-	if o.fn == 0 {
+	if o.Func() == 0 {
 		return fmt.Errorf("func is 0: %w", unix.EINVAL)
 	}
 	if err := r.askDirectPeers(o); err != nil {
@@ -46,16 +46,20 @@ func (r *Registry) Unregister(o *Ops) error {
 	return r.done("unregister "+o.Name, r.unregisterLocked(o))
 }
 
+// unregisterLocked tells the DIRECT ops of o's sites even where o could not be
+// unregistered, as in Linux.
 func (r *Registry) unregisterLocked(o *Ops) error {
-	if err := r.shutdown(o); err != nil {
-		return err
-	}
+	err := r.shutdown(o)
 	r.releaseDirectPeers(o)
-	return nil
+	return err
 }
 
-// done ends an operation: it names it, and adds a store that failed on the way.
+// done ends an operation: it names it, adds a store that failed on the way, and
+// tells when the operation was the end of ftrace.
 func (r *Registry) done(what string, err error) error {
+	if err == nil && r.disabled {
+		err = r.dead()
+	}
 	if err = errors.Join(err, r.mem.take()); err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
@@ -145,17 +149,29 @@ func (r *Registry) removeFromText(o *Ops, cmd command) {
 	r.setOldHash(o, o.hash)
 	r.runUpdate(cmd)
 	if len(r.list) == 0 {
-		for i := range r.records {
-			rec := &r.records[i]
-			if left := rec.Flags &^ r.prof.noClear(); left != 0 {
-				r.warn("  %s flags:%x", r.sym(rec.IP), rec.Flags)
-				break
-			}
-		}
+		r.checkFlagsCleared()
 	}
 	r.setOldHash(o, hashes{})
 	r.removed = nil
 	r.dropFlags(o, OpsRemoving)
+}
+
+// checkFlagsCleared is ftrace_shutdown's look at the records when the last ops
+// has left. Linux fails it where an ops with SAVE_REGS came and left while
+// ftrace was switched off: what clears REGS is the patching of an enabled site.
+func (r *Registry) checkFlagsCleared() {
+	warned := false
+	for i := range r.records {
+		rec := &r.records[i]
+		if rec.Flags&^r.prof.noClear() == 0 {
+			continue
+		}
+		if !warned {
+			warned = true
+			r.warn("no ops is registered, but there are flags left")
+		}
+		r.printk(fmt.Sprintf("  %s flags:%x", r.sym(rec.IP), uint32(rec.Flags)))
+	}
 }
 
 // listOps is __register_ftrace_function.
@@ -181,7 +197,7 @@ func (r *Registry) listOps(o *Ops) error {
 	r.mem.publish(o.addr+uint64(r.layout.Ops.Next), r.listHead())
 	r.mem.publish(r.code.OpsList, o.addr)
 	r.list = slices.Insert(r.list, 0, o)
-	r.setSavedFunc(o, o.fn)
+	r.setSavedFunc(o, o.Func())
 	if r.enabled != 0 {
 		r.selectFunc()
 	}
@@ -231,12 +247,15 @@ func (r *Registry) Enabled() (int, error) {
 
 // SetEnabled writes sysctl kernel.ftrace_enabled: 0 makes every site a NOP and
 // leaves ops registered, anything else switches them on again. EBUSY while a
-// PERMANENT ops is registered.
+// PERMANENT ops is registered, EINVAL for what is no C int.
 func (r *Registry) SetEnabled(v int) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.disabled {
 		return r.dead()
+	}
+	if v != int(int32(v)) {
+		return fmt.Errorf("ftrace_enabled: %d: %w", v, unix.EINVAL)
 	}
 	was := r.enabled
 	r.enabled = v
@@ -259,9 +278,6 @@ func (r *Registry) SetEnabled(v int) error {
 		if r.startUp > 0 {
 			r.runUpdate(disableCalls)
 		}
-	}
-	if r.disabled {
-		return r.done("ftrace_enabled", r.dead())
 	}
 	return r.done("ftrace_enabled", nil)
 }

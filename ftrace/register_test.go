@@ -188,6 +188,8 @@ func TestRegister_Refusals(t *testing.T) {
 			k.register(k.ops("o", k.code.OpsFuncNop, OpsPermanent))
 			return k.SetEnabled(0)
 		}, unix.EBUSY, "switch ftrace off: o is PERMANENT: device or resource busy"},
+		{"an ftrace_enabled that is no int", func(t *testing.T, k *testKernel) error { return k.SetEnabled(1 << 32) },
+			unix.EINVAL, "ftrace_enabled: 4294967296: invalid argument"},
 		{"a second IPMODIFY ops", func(t *testing.T, k *testKernel) error {
 			k.register(k.ops("first", k.code.OpsFuncNop, OpsIPModify, "tracee_irrelevant"))
 			return k.Register(k.ops("second", k.code.OpsFuncNop, OpsIPModify, "tracee_*"))
@@ -427,7 +429,7 @@ func TestRegistry_InvariantsHoldThroughRandomUse(t *testing.T) {
 			t.Parallel()
 			for seed := range uint64(6) {
 				rnd := rand.New(rand.NewPCG(seed, 1))
-				k := bootIdle(t, img, &Options{FixCallOps: seed%2 == 0})
+				k := bootIdle(t, img, &Options{FixCallOps: seed%2 == 0, FixRegs: true})
 				var all []*Ops
 				for i := range 8 {
 					all = append(all, k.ops(fmt.Sprint("o", i), k.code.OpsFuncNop, flags[rnd.IntN(len(flags))]))

@@ -26,14 +26,23 @@ type Options struct {
 	// that ops, and not, as Linux does, from the one that left.
 	FixCallOps bool
 
-	// Code is what to use in the place of callops' own trampolines.
+	// FixRegs clears a record's REGS when its last ops leaves. Linux leaves
+	// that to the patching of the site, which does not happen while ftrace is
+	// switched off.
+	FixRegs bool
+
+	// Code is what to use in the place of callops' own trampolines; it must be
+	// for CALL_OPS exactly where the sites are.
 	Code *trampolines.Code
 
-	// Text and Grace stand in for the live machine, under a checker.
+	// Text and Grace stand in for the live machine, under a checker. Without
+	// Grace, grace periods end at once: no CPU may then run on a goroutine
+	// beside the one that unregisters an ops or changes a filter.
 	Text  Text
 	Grace GracePeriods
 
-	// Printk gets each line of the kernel's log; nil drops them.
+	// Printk gets each line of the kernel's log; nil drops them. It must not use
+	// the Registry.
 	Printk func(line string)
 }
 
@@ -46,22 +55,27 @@ type Registry struct {
 	prof       profile
 	callOps    bool
 	fixCallOps bool
+	fixRegs    bool
 	grace      GracePeriods
 	readers    *oneTask // grace, where it is our own
 	printk     func(string)
 	emptyHash  *hash // EMPTY_HASH
 
+	// all holds every live *Ops by address. It is not under mu: a Go tracer is
+	// told its ops while an operation that holds mu waits for the tracer.
+	all sync.Map
+
 	mu       sync.Mutex // ftrace_lock: guards what follows
 	mem      kmem
-	records  []Record        // ascending ip
-	all      map[uint64]*Ops // every live ops, by address
-	list     []*Ops          // ftrace_ops_list, newest first
-	direct   *hash           // direct_functions
-	removed  *Ops            // removed_ops: whose sites are being patched after it left
-	enabled  int             // ftrace_enabled
-	disabled bool            // ftrace_disabled: dead
-	startUp  int             // ftrace_start_up
-	bug      *BugError       // what killed it
+	records  []Record  // ascending ip
+	list     []*Ops    // ftrace_ops_list, newest first
+	direct   *hash     // direct_functions
+	tmpOps   *Ops      // tmp_ops of modify_ftrace_direct; nil before its first use
+	removed  *Ops      // removed_ops: whose sites are being patched after it left
+	enabled  int       // ftrace_enabled
+	disabled bool      // ftrace_disabled: dead
+	startUp  int       // ftrace_start_up
+	bug      *BugError // what killed it
 
 	traceFunc  uint64 // ftrace_trace_function: what the shared trampoline ought to call
 	setTraceOp uint64 // set_function_trace_op: and with which ops
@@ -85,11 +99,11 @@ func New(k *kernelimage.Kernel, opts *Options) (*Registry, error) {
 		k: k, layout: k.Layout, prof: prof,
 		callOps:    k.Image.CallOps && prof.callOps && !opts.NoCallOps,
 		fixCallOps: opts.FixCallOps,
+		fixRegs:    opts.FixRegs,
 		code:       opts.Code,
 		grace:      opts.Grace,
 		printk:     opts.Printk,
 		mem:        kmem{Text: opts.Text},
-		all:        make(map[uint64]*Ops),
 		enabled:    1,
 	}
 	if r.mem.Text == nil {
@@ -108,6 +122,9 @@ func New(k *kernelimage.Kernel, opts *Options) (*Registry, error) {
 			return nil, fmt.Errorf("ftrace: %w", err)
 		}
 		r.code = code
+	}
+	if callOps := r.code.CallSlot == 0; callOps != r.callOps {
+		return nil, fmt.Errorf("ftrace: sites with CALL_OPS %v, trampolines with CALL_OPS %v: %w", r.callOps, callOps, unix.EINVAL)
 	}
 	r.emptyHash = newHash(0)
 	r.emptyHash.addr = r.code.EmptyHash
@@ -235,9 +252,11 @@ func (r *Registry) Literal(rec Record) (uint64, error) {
 
 // OpsAt returns the live ops that lies at addr, or nil.
 func (r *Registry) OpsAt(addr uint64) *Ops {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.all[addr]
+	o, ok := r.all.Load(addr)
+	if !ok {
+		return nil
+	}
+	return o.(*Ops)
 }
 
 // Close unregisters every ops. The kernel stays with the trampolines in it.

@@ -23,7 +23,7 @@ func (r *Registry) GoTracer(name string, fn TracerFunc) (uint64, error) {
 	addr, err := r.k.Gates.Add(name, func(_ emu.CPU, args [8]uint64) (uint64, error) {
 		if r.readers != nil {
 			r.readers.enter()
-			defer r.readers.leave()
+			defer r.leaveReader()
 		}
 		op := r.OpsAt(args[2])
 		if op == nil {
@@ -38,6 +38,14 @@ func (r *Registry) GoTracer(name string, fn TracerFunc) (uint64, error) {
 	}
 	r.k.Symbols.Add(kernelimage.Symbol{Name: name, Addr: addr, Size: 1, Func: true})
 	return addr, nil
+}
+
+// leaveReader ends a Go tracer's part in our own grace periods. What waited for
+// it is freed under mu, as everything else is.
+func (r *Registry) leaveReader() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.readers.leave()
 }
 
 // Regs is struct ftrace_regs: the traced function's registers at its entry.

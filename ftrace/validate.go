@@ -9,7 +9,7 @@ import (
 
 // Validate compares the Registry with the emulated memory and with itself, and
 // returns every broken invariant: counts, list links, flags, hashes, site words
-// and literals. What a dead ftrace left half done is reported too.
+// and literals. What a dead ftrace left half done is reported too. Nothing changes.
 func (r *Registry) Validate() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -45,8 +45,8 @@ func (r *Registry) validateList() error {
 func (r *Registry) validateOps(o *Ops) error {
 	l := &r.layout.Ops
 	errs := []error{
-		r.expect(o.Name+" func", o.addr+uint64(l.Func), o.fn),
-		r.expect(o.Name+" flags", o.addr+uint64(l.Flags), uint64(o.flags)),
+		r.expect(o.Name+" func", o.addr+uint64(l.Func), o.Func()),
+		r.expect(o.Name+" flags", o.addr+uint64(l.Flags), uint64(o.Flags())),
 		r.expect(o.Name+" trampoline", o.addr+uint64(l.Trampoline), o.trampoline),
 	}
 	for _, kind := range []filterKind{filterHash, notraceHash} {
@@ -78,7 +78,11 @@ func (r *Registry) validateRecord(rec *Record) error {
 	}
 	word := uint32(asm.NOP)
 	if rec.is(RecEnabled) {
-		bl, err := r.branchTo(rec.IP, r.currentAddr(rec))
+		addr, ok := r.calledAddr(rec)
+		if !ok {
+			errs = append(errs, fmt.Errorf("%s: its trampoline is no ops'", r.sym(rec.IP)))
+		}
+		bl, err := r.branchTo(rec.IP, addr)
 		errs = append(errs, err)
 		word = bl
 	}

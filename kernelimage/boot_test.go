@@ -3,6 +3,7 @@ package kernelimage
 import (
 	"context"
 	"errors"
+	"os"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -153,6 +154,10 @@ func TestBoot_RefusesImpossibleMachines(t *testing.T) {
 	assert.ErrorIs(t, err, unix.ENOMEM)
 	_, err = Boot(&Image{Name: "void", Layout: img.Layout}, newStill, nil)
 	assert.ErrorIs(t, err, unix.ENOMEM)
+	gates := &Image{Name: "gates", Layout: img.Layout, Segments: []Segment{{Name: "text", Addr: emu.GateBase, MemSize: 0x1000}}}
+	_, err = Boot(gates, newStill, nil)
+	assert.ErrorIs(t, err, unix.EINVAL)
+	assert.ErrorContains(t, err, "boot gates: map text at 0xffffa00000000000, 0x1000 bytes: overlaps the gates")
 }
 
 func TestBoot_ReportsAnEngineThatDoesNotOpen(t *testing.T) {
@@ -168,4 +173,13 @@ func TestClose_TwiceClosesTheEngineOnce(t *testing.T) {
 	require.NoError(t, k.Close())
 	require.NoError(t, k.Close())
 	assert.Equal(t, 1, engine.closed)
+}
+
+func TestCall_OfAClosedKernelSaysSo(t *testing.T) {
+	k, err := Boot(builtinImage(t, nil), newStill, nil)
+	require.NoError(t, err)
+	require.NoError(t, k.Close())
+	_, err = k.CallName(t.Context(), 0, nil, "gcd", 12, 18)
+	assert.ErrorIs(t, err, os.ErrClosed)
+	assert.Nil(t, k.Backtrace(0))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -47,10 +48,11 @@ func (e *RunError) Unwrap() error { return e.Err }
 // Call runs the function at addr on a CPU, in that CPU's task and on its
 // stack, with up to emu.MaxArgs arguments. When it fails the error is a
 // *RunError, and the CPU stays usable: its registers, the task's preemption
-// count and recursion bits are put back as they were.
+// count and recursion bits are put back as they were. They are too where a gate
+// panics or ends its goroutine.
 //
 // A gate may Call on the CPU that reached it.
-func (k *Kernel) Call(ctx context.Context, cpu int, opts *emu.CallOptions, addr uint64, args ...uint64) (emu.Result, error) {
+func (k *Kernel) Call(ctx context.Context, cpu int, opts *emu.CallOptions, addr uint64, args ...uint64) (res emu.Result, err error) {
 	c, err := k.cpu(cpu)
 	if err != nil {
 		return emu.Result{}, err
@@ -59,19 +61,23 @@ func (k *Kernel) Call(ctx context.Context, cpu int, opts *emu.CallOptions, addr 
 	if err != nil {
 		return emu.Result{}, err
 	}
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		for _, w := range before {
+			if failed := k.Mem.Store64(w.addr, w.value); failed != nil {
+				err = errors.Join(err, failed)
+			}
+		}
+	}()
 	caller := emu.Caller{Gates: k.Gates}
-	res, err := caller.Call(ctx, c.CPU, opts, addr, args...)
-	if err == nil {
-		return res, nil
-	}
+	res, err = caller.Call(ctx, c.CPU, opts, addr, args...)
+	returned = err == nil
 	var call *emu.CallError
 	if errors.As(err, &call) {
 		err = k.runError(c, call)
-	}
-	for _, w := range before {
-		if failed := k.Mem.Store64(w.addr, w.value); failed != nil {
-			err = errors.Join(err, failed)
-		}
 	}
 	return res, err
 }
@@ -86,6 +92,9 @@ func (k *Kernel) CallName(ctx context.Context, cpu int, opts *emu.CallOptions, n
 }
 
 func (k *Kernel) cpu(id int) (*CPU, error) {
+	if k.Engine == nil {
+		return nil, fmt.Errorf("the kernel: %w", os.ErrClosed)
+	}
 	if id < 0 || id >= len(k.CPUs) {
 		return nil, fmt.Errorf("no CPU %d, there are %d: %w", id, len(k.CPUs), unix.EINVAL)
 	}

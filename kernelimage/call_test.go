@@ -3,6 +3,7 @@ package kernelimage
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -88,6 +89,31 @@ func TestCall_FailurePutsTheTaskBack(t *testing.T) {
 	c := m.CPUs[0]
 	assert.EqualValues(t, 1<<32, load64(t, m.Kernel, c.Task+uint64(task.PreemptCount)))
 	assert.Zero(t, load64(t, m.Kernel, c.Task+uint64(task.TraceRecursion)))
+}
+
+func TestCall_APanicInAGatePutsTheTaskBack(t *testing.T) {
+	m := boot(t, builtinImage(t, nil))
+	c, task := m.CPUs[0], m.Layout.Task
+	for name, leave := range map[string]func(){"panic": func() { panic("tracer") }, "goexit": runtime.Goexit} {
+		gate, err := m.Gates.Add(name, func(emu.CPU, [8]uint64) (uint64, error) {
+			assert.NoError(t, m.Mem.Store64(c.Task+uint64(task.PreemptCount), 7))
+			assert.NoError(t, m.Mem.Store64(c.Task+uint64(task.TraceRecursion), 7))
+			leave()
+			return 0, nil
+		})
+		require.NoError(t, err)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			defer func() { _ = recover() }()
+			_, _ = m.try("apply", gate, 1)
+		}()
+		<-done
+		assert.EqualValues(t, 1<<32, load64(t, m.Kernel, c.Task+uint64(task.PreemptCount)), name)
+		assert.Zero(t, load64(t, m.Kernel, c.Task+uint64(task.TraceRecursion)), name)
+		assert.Equal(t, c.StackTop, c.Regs().SP, name)
+		assert.EqualValues(t, 55, m.call("fib", 10), name)
+	}
 }
 
 func TestCall_RefusesWhatItCannotPass(t *testing.T) {

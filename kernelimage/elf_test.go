@@ -137,6 +137,14 @@ func TestOpen_RefusesFiles(t *testing.T) {
 	}
 }
 
+func TestOpen_DoesNotWaitForAFIFO(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "fifo")
+	require.NoError(t, unix.Mkfifo(path, 0o600))
+	_, err := Open(path, nil)
+	assert.ErrorIs(t, err, unix.ENOEXEC)
+	assert.ErrorContains(t, err, "is not a regular file")
+}
+
 func TestParse_ProfileIsCheckedAgainstTheImage(t *testing.T) {
 	b, err := os.ReadFile(workloadPath("workload-callops.elf"))
 	require.NoError(t, err)
@@ -239,6 +247,15 @@ func TestParse_RefusesBadInput(t *testing.T) {
 		{"names_in_text", callops, func(e *elfBytes) { e.put16(0x3e, 1) }, "section 1 is SHT_PROGBITS, not SHT_STRTAB"},
 		{"name_outside", callops, func(e *elfBytes) { e.put32(e.section(".text"), 1<<31) }, "x: section names: name reaches past the string table"},
 		{"nothing_to_load", callops, func(e *elfBytes) { e.put16(0x38, 0) }, "nothing to load: no PT_LOAD"},
+		{"too_many_segments", callops, func(e *elfBytes) {
+			e.put64(0x20, uint64(len(e.b)))
+			e.put16(0x38, maxSegments+1)
+			for i := range maxSegments + 1 {
+				p := bytes.Clone(e.b[e.prog(0) : e.prog(0)+56])
+				binary.LittleEndian.PutUint64(p[16:], uint64(0x400000+i*0x2000))
+				e.b = append(e.b, p...)
+			}
+		}, "257 segments, at most 256 are loaded"},
 		{"segment_outside", callops, func(e *elfBytes) { e.put64(e.prog(0)+8, 1<<40) }, "x: segment at 0x10000000000: reaches past the end of the file"},
 		{"segment_offset_overflows", callops, func(e *elfBytes) { e.put64(e.prog(0)+8, 1<<64-16) }, "x: segment at 0xfffffffffffffff0: reaches past the end of the file"},
 		{"segment_larger_in_the_file", callops, func(e *elfBytes) { e.put64(e.prog(0)+40, 1) }, "x: segment at 0x400000: 0x1 bytes in memory"},

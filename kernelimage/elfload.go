@@ -17,6 +17,9 @@ import (
 // addresses, KIMAGE_VADDR of Linux 6.12.
 const kernelBase uint64 = 0xffff_8000_8000_0000
 
+// maxSegments bounds how many regions an image becomes. Linkers make a handful.
+const maxSegments = 256
+
 // elfLoad is an ELF file on its way to an Image.
 type elfLoad struct {
 	*elfFile
@@ -49,6 +52,9 @@ func (l *elfLoad) segments() error {
 	if len(loads) == 0 {
 		return l.fail("program headers", l.header.Phoff, nil, "nothing to load: no PT_LOAD")
 	}
+	if len(loads) > maxSegments {
+		return l.fail("program headers", l.header.Phoff, nil, "%d segments, at most %d are loaded", len(loads), maxSegments)
+	}
 	slices.SortStableFunc(loads, func(a, b elf.Prog64) int { return cmp.Compare(a.Vaddr, b.Vaddr) })
 	first := loads[0].Vaddr
 	if elf.Type(l.header.Type) == elf.ET_DYN && first>>63 == 0 {
@@ -67,9 +73,12 @@ func (l *elfLoad) segments() error {
 			return l.fail("segment", p.Vaddr, nil, "overlaps the one before it, which ends at %#x", end)
 		}
 		end = p.Vaddr + p.Memsz
-		data, err := l.read("segment", p.Off, p.Filesz)
-		if err != nil {
-			return err
+		var data []byte
+		if p.Filesz > 0 { // else ld leaves any offset, one behind the file's end too
+			var err error
+			if data, err = l.read("segment", p.Off, p.Filesz); err != nil {
+				return err
+			}
 		}
 		perm := permOf(elf.ProgFlag(p.Flags))
 		l.img.Segments = append(l.img.Segments, Segment{

@@ -19,7 +19,8 @@ type OpenOptions struct {
 
 // Open reads an image from a file. See [Parse].
 func Open(path string, opts *OpenOptions) (*Image, error) {
-	f, err := os.Open(path)
+	// Not to wait at a FIFO for somebody who writes to it.
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}

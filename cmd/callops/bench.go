@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"callops/bench"
+	"callops/emu"
 	"callops/kernelimage"
 )
 
@@ -59,7 +60,7 @@ is that of the emulation, and not of any hardware.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return b.run(cmd) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&b.image, "image", "", "ELF `FILE` to run in the place of the built-in kernel")
+	f.Var((*fileName)(&b.image), "image", "ELF `FILE` to run in the place of the built-in kernel")
 	f.Var(&b.engine, "engine", "engine that executes the code")
 	f.Var(&b.callOps, "call-ops", "with CALL_OPS, without, or both as far as the image allows")
 	f.StringVar(&b.tracee, "tracee", bench.DefaultTracee, "`FUNC` to call")
@@ -95,6 +96,9 @@ func (b *benchFlags) run(cmd *cobra.Command) error {
 }
 
 func (b *benchFlags) config(cmd *cobra.Command) (*bench.Config, error) {
+	if n := len(b.args.values); n > emu.MaxArgs {
+		return nil, usagef("--args: %d arguments, and %d are passed in registers", n, emu.MaxArgs)
+	}
 	cfg := &bench.Config{
 		Engines:          []bench.Engine{{Name: b.engine.name, New: b.engine.open}},
 		Tracee:           b.tracee,

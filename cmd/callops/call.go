@@ -56,5 +56,5 @@ returns, how many instructions that took, and what it left in its buffers.
 func newBudget() *number { return &number{min: 1, max: math.MaxUint64} }
 
 func addBudget(cmd *cobra.Command, budget *number) {
-	cmd.Flags().Var(budget, "budget", "fail after so many instructions (default: after very many)")
+	cmd.Flags().Var(budget, "budget", "fail after so many instructions (default 2^32)")
 }

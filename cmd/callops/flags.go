@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -59,11 +60,29 @@ func (n *number) String() string { return strconv.FormatUint(n.value, 10) }
 func (n *number) Type() string   { return "N" }
 
 func (n *number) Set(s string) error {
+	if strings.HasPrefix(s, "-") { // would wrap around
+		return fmt.Errorf("%q is no number from %d to %d", s, n.min, n.max)
+	}
 	v, err := parseBetween(s, n.min, n.max)
 	if err == nil {
 		n.value = v
 	}
 	return err
+}
+
+// fileName is a flag that takes a file's name. An empty one is a mistake, as of
+// a variable that is not set.
+type fileName string
+
+func (f *fileName) String() string { return string(*f) }
+func (f *fileName) Type() string   { return "FILE" }
+
+func (f *fileName) Set(s string) error {
+	if s == "" {
+		return errors.New("a name must follow")
+	}
+	*f = fileName(s)
+	return nil
 }
 
 // parseBetween reads a number from min to max.

@@ -32,9 +32,9 @@ func newImage() *cobra.Command {
 segments, and how much of its text the call sites take up. Several images stand
 side by side. "builtin" stands for the built-in kernel, as does no FILE at all.
 
-What CALL_OPS costs in text is the literals in front of functions and the fill
-that aligns functions to 8 bytes. The slots, two words at the start of each
-function, are there without it too.`,
+What CALL_OPS costs in text is the literals in front of functions and the
+padding that aligns functions to 8 bytes. The slots, two words at the start of
+each function, are there without it too.`,
 		Example: `  callops image
   callops image --format json kernel.elf
   callops image builtin without-call-ops.elf with-call-ops.elf`,
@@ -118,8 +118,8 @@ func newImageInfo(img *kernelimage.Image) (imageInfo, error) {
 		CallOps: img.CallOps, BTI: img.BTI, Sites: len(img.Sites), Symbols: len(img.Symbols),
 		Text: textInfo{Size: cost.Text, Slots: cost.Slots, Literals: cost.Literals, Padding: cost.Padding},
 	}
-	if cost.Text > 0 {
-		info.Text.Percent = 100 * float64(cost.Literals+cost.Padding) / float64(cost.Text)
+	if img.CallOps {
+		info.Text.Percent = cost.Percent()
 	}
 	for _, s := range img.Symbols {
 		if s.Func {
@@ -177,7 +177,7 @@ func printImages(w io.Writer, list []imageInfo) error {
 	number("  slots", func(i *imageInfo) uint64 { return i.Text.Slots })
 	number("  literals", func(i *imageInfo) uint64 { return i.Text.Literals })
 	number("  padding", func(i *imageInfo) uint64 { return i.Text.Padding })
-	row("CALL_OPS takes", func(i *imageInfo) string { return fmt.Sprintf("%.2f %% of text", i.Text.Percent) })
+	row("CALL_OPS adds", func(i *imageInfo) string { return fmt.Sprintf("%.2f %% to text", i.Text.Percent) })
 	return t.Flush()
 }
 

@@ -31,13 +31,13 @@ func newMachine() *machine {
 
 // addImage adds the flags that choose an image.
 func (m *machine) addImage(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&m.image, "image", "", "ELF `FILE` to run in the place of the built-in kernel")
+	cmd.Flags().Var((*fileName)(&m.image), "image", "ELF `FILE` to run in the place of the built-in kernel")
 	m.addVariant(cmd)
 }
 
 // addVariant adds the flags that choose how an image is taken.
 func (m *machine) addVariant(cmd *cobra.Command) {
-	cmd.Flags().Var(&m.profile, "profile", "kernel whose ftrace the image follows")
+	cmd.Flags().Var(&m.profile, "profile", "Linux whose ftrace the image follows; v3 is the patch of January 2023")
 	cmd.Flags().BoolVar(&m.bti, "bti", false, "build the built-in kernel with BTI")
 }
 

@@ -28,8 +28,9 @@ const (
 func run(args []string, in io.Reader, out, errw io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends what does not heed the first
 	results := &resultWriter{w: out}
-	root := newRoot(in, results, errw)
+	root := newRoot(&interruptible{ctx, in}, results, errw)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
@@ -51,4 +52,27 @@ func (r *resultWriter) Write(p []byte) (int, error) {
 		r.err = err
 	}
 	return n, err
+}
+
+// interruptible is a reader that a terminal or pipe without input does not hold
+// up once ctx has ended. It is of no use afterwards.
+type interruptible struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (i *interruptible) Read(p []byte) (int, error) {
+	// A read that is left behind keeps its buffer.
+	buf, n, err := make([]byte, min(len(p), 64<<10)), 0, error(nil)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		n, err = i.r.Read(buf)
+	}()
+	select {
+	case <-i.ctx.Done():
+		return 0, i.ctx.Err()
+	case <-done:
+		return copy(p, buf[:n]), err
+	}
 }

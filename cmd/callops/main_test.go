@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 )
@@ -20,3 +23,19 @@ func TestRun_ReportsResultThatCannotBeWritten(t *testing.T) {
 type fullDisk struct{}
 
 func (fullDisk) Write([]byte) (int, error) { return 0, errors.New("disk full") }
+
+func TestInterruptible_LeavesAReaderWithoutInputBehind(t *testing.T) {
+	in, out := io.Pipe()
+	defer out.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer time.AfterFunc(20*time.Millisecond, cancel).Stop()
+	_, err := io.ReadAll(&interruptible{ctx, in})
+	assert.ErrorIs(t, err, context.Canceled)
+}
+
+func TestInterruptible_ReadsEverything(t *testing.T) {
+	text := strings.Repeat("0123456789", 50_000)
+	got, err := io.ReadAll(&interruptible{t.Context(), strings.NewReader(text)})
+	assert.NoError(t, err)
+	assert.Equal(t, text, string(got))
+}

@@ -26,8 +26,9 @@ functions that match GLOB: address, function, instructions from the function's
 entry on, how many ops are counted and the record's flags, and what the literal
 names.
 
-Each --filter registers an ops of its own first, so that enabled sites, and
-those that two ops share, can be seen.`,
+Each --filter registers an ops of its own first (with trace, all are of one), so
+that enabled sites, and those that two ops share, can be seen. Its name is what
+the filter says.`,
 		Example: `  callops sites
   callops sites --filter 'crc32*' --filter crc32_byte 'crc32*'
   callops sites --filter 'crc32*' --enabled`,

@@ -50,8 +50,8 @@ kernel's text, when call sites are patched, is a line of its own. With --filter
 or --notrace an ops is registered, whose tracer --ops-func chooses.
 
 GLOB is what set_ftrace_filter takes: a name, abc*, *abc, *abc*, a pattern with
-? and [a-z], a number from available_filter_functions; ! before it takes
-functions out again.
+? and [a-z], or N for the Nth function that 'callops sites' lists; ! before it
+takes functions out again. All --filter and --notrace are of one ops.
 
 ` + argsHelp,
 		Example: `  callops trace fib 4

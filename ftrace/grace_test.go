@@ -1,0 +1,70 @@
+package ftrace
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"callops/emu/interp"
+)
+
+// otherTask is GracePeriods under which another task calls a traced function
+// and leaves its CPU afterwards.
+type otherTask struct{ run func() }
+
+func (o *otherTask) SynchronizeRCUTasksRude() error { return nil }
+func (o *otherTask) SynchronizeRCUTasks() error     { o.run(); return nil }
+func (o *otherTask) CallRCU(free func())            { free() }
+func (o *otherTask) CallRCUTasks(free func())       { free() }
+
+func TestGracePeriod_GoTracersRunWhileOneIsAwaited(t *testing.T) {
+	grace := &otherTask{}
+	k := bootOn(t, interp.New, nil, &Options{Grace: grace})
+	calls := 0
+	fn, err := k.GoTracer("tracer", func(uint64, uint64, *Ops, *Regs) { calls++ })
+	require.NoError(t, err)
+	stays, leaves := k.ops("stays", fn, 0, "fib"), k.ops("leaves", k.code.OpsFuncNop, 0, "fib")
+	k.register(stays, leaves)
+	grace.run = func() {
+		_, err := k.k.CallName(context.Background(), 0, nil, "fib", 1)
+		assert.NoError(t, err)
+	}
+	require.NoError(t, k.Unregister(leaves))
+	assert.Equal(t, 1, calls)
+}
+
+// What a tracer's end frees, and looking at an ops, don't disturb others.
+func TestRegistry_HammerFromSeveralGoroutines(t *testing.T) {
+	k := bootIdle(t, nil, nil)
+	o := k.ops("o", k.code.OpsFuncNop, 0, "fib")
+	k.register(o)
+	work := []func(){
+		func() { k.readers.enter(); k.leaveReader() },
+		func() { assert.NoError(t, k.SetFilter(o, "gcd", true)) },
+		func() { assert.True(t, o.is(OpsEnabled)); assert.NotZero(t, o.Func()) },
+		func() {
+			other, err := k.NewOps("other", k.code.OpsFuncNop, 0, 0)
+			if assert.NoError(t, err) {
+				assert.NoError(t, k.FreeOps(other))
+			}
+		},
+	}
+	start := make(chan struct{})
+	var wg sync.WaitGroup
+	for _, do := range work {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			<-start
+			for range 200 {
+				do()
+			}
+		}()
+	}
+	close(start)
+	wg.Wait()
+	require.NoError(t, k.Validate())
+}
