@@ -134,6 +134,9 @@ func (k *Kernel) load() error {
 		return fmt.Errorf("segments from %#x to %#x leave no room behind them: %w", b.Start, b.End, unix.ENOMEM)
 	}
 	k.areas = (b.End + areaAlign - 1) &^ (areaAlign - 1)
+	if half := b.Start >> 48; half != 0 && half != 0xffff || (k.areas+endOfAreas-1)>>48 != half {
+		return fmt.Errorf("segments from %#x to %#x, or what is put behind them, are not at 48-bit addresses: %w", b.Start, b.End, unix.EINVAL)
+	}
 	for _, p := range pagesOf(k.Image.Segments) {
 		if _, err := k.Mem.Map(p.name, p.Start, p.End-p.Start, p.perm); err != nil {
 			return err

@@ -154,6 +154,12 @@ func TestBoot_RefusesImpossibleMachines(t *testing.T) {
 	assert.ErrorIs(t, err, unix.ENOMEM)
 	_, err = Boot(&Image{Name: "void", Layout: img.Layout}, newStill, nil)
 	assert.ErrorIs(t, err, unix.ENOMEM)
+	for _, addr := range []uint64{1 << 48, 1<<63 - 0x1000, 1<<48 - 0x1000} {
+		odd := &Image{Name: "odd", Layout: img.Layout, Segments: []Segment{{Name: "text", Addr: addr, MemSize: 0x1000}}}
+		_, err = Boot(odd, newStill, nil)
+		assert.ErrorIs(t, err, unix.EINVAL)
+		assert.ErrorContains(t, err, "not at 48-bit addresses")
+	}
 	gates := &Image{Name: "gates", Layout: img.Layout, Segments: []Segment{{Name: "text", Addr: emu.GateBase, MemSize: 0x1000}}}
 	_, err = Boot(gates, newStill, nil)
 	assert.ErrorIs(t, err, unix.EINVAL)

@@ -246,6 +246,11 @@ func TestParse_RefusesBadInput(t *testing.T) {
 		{"names_in_no_section", callops, func(e *elfBytes) { e.put16(0x3e, 99) }, "x: section names: are in section 99 of"},
 		{"names_in_text", callops, func(e *elfBytes) { e.put16(0x3e, 1) }, "section 1 is SHT_PROGBITS, not SHT_STRTAB"},
 		{"name_outside", callops, func(e *elfBytes) { e.put32(e.section(".text"), 1<<31) }, "x: section names: name reaches past the string table"},
+		{"name_of_a_section_is_no_text", callops, func(e *elfBytes) {
+			text := e.f.Section(".shstrtab").Offset + uint64(binary.LittleEndian.Uint32(e.b[e.section(".text"):]))
+			copy(e.b[text:], "\n\x1b[m\xff")
+			e.put64(e.section(".text")+16, 0x7000)
+		}, `x: \n\x1b[m\xff at 0x7000: lies in no segment`},
 		{"nothing_to_load", callops, func(e *elfBytes) { e.put16(0x38, 0) }, "nothing to load: no PT_LOAD"},
 		{"too_many_segments", callops, func(e *elfBytes) {
 			e.put64(0x20, uint64(len(e.b)))

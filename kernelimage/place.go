@@ -91,7 +91,7 @@ func (k *Kernel) moduleBase(size uint64, far bool) (uint64, error) {
 	}
 	text, img := k.Image.textBounds(), k.Image.Bounds()
 	below := Range{text.End - blReach, img.Start}
-	if text.End < blReach {
+	if below.Start>>48 != img.Start>>48 {
 		below = Range{} // and nothing is put where a null pointer with an offset points
 	}
 	for _, r := range []Range{below, {img.End, text.Start + blReach}} {

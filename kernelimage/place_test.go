@@ -76,6 +76,15 @@ func TestLoadModule_StaysAwayFromNull(t *testing.T) {
 	assert.Greater(t, p.Base, k.Image.Bounds().Start)
 }
 
+func TestLoadModule_StaysWithinTheKernelsHalf(t *testing.T) {
+	const start = 0xffff << 48
+	img := &Image{Name: "lowest", Layout: &layout612, Segments: []Segment{{Name: "text", Addr: start, MemSize: 0x1000, Perm: emu.Read | emu.Exec}}}
+	k := bootStill(t, img, nil)
+	p, err := k.LoadModule("m", ModuleOptions{}, nops("f", 64))
+	require.NoError(t, err)
+	assert.Greater(t, p.Base, uint64(start))
+}
+
 func TestLoadModule_AddsSymbols(t *testing.T) {
 	k := bootStill(t, builtinImage(t, nil), nil)
 	p, err := k.LoadModule("exp", ModuleOptions{}, nops("t_a", 0x28))

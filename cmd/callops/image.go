@@ -92,7 +92,10 @@ func imageInfos(m *machine, files []string) ([]imageInfo, error) {
 	}
 	var list []imageInfo
 	for _, file := range files {
-		if m.image = file; file == builtin {
+		switch m.image = file; file {
+		case "":
+			return nil, usagef(`FILE is "", which names no file`)
+		case builtin:
 			m.image = ""
 		}
 		img, err := m.open()
@@ -111,7 +114,7 @@ func imageInfos(m *machine, files []string) ([]imageInfo, error) {
 func newImageInfo(img *kernelimage.Image) (imageInfo, error) {
 	cost, err := img.TextCost()
 	if err != nil {
-		return imageInfo{}, fmt.Errorf("%s: %w", img.Name, err)
+		return imageInfo{}, err
 	}
 	info := imageInfo{
 		Name: img.Name, Profile: string(img.Profile), Banner: img.Banner(),
