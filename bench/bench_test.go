@@ -28,7 +28,6 @@ func BenchmarkCall(b *testing.B) {
 }
 
 func benchmarkCall(b *testing.B, e Engine, callOps bool, s scenario) {
-	requireEngine(b, e)
 	r := newTestRig(b, &Config{Engines: []Engine{e}, Calls: batch}, callOps)
 	ops, err := r.place(s)
 	require.NoError(b, err)
@@ -66,7 +65,6 @@ func BenchmarkRegister(b *testing.B) {
 }
 
 func benchmarkRegister(b *testing.B, e Engine, callOps bool) {
-	requireEngine(b, e)
 	img, err := syntheticImage(registrationSites, callOps)
 	require.NoError(b, err)
 	k, err := kernelimage.Boot(img, e.New, nil)

@@ -30,7 +30,6 @@ func TestRegister(t *testing.T) {
 }
 
 func TestRegister_Cancelled(t *testing.T) {
-	requireEngine(t, engines[0])
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := register(ctx, engines[0], true, 10)
@@ -38,7 +37,6 @@ func TestRegister_Cancelled(t *testing.T) {
 }
 
 func TestRun_Registration(t *testing.T) {
-	requireEngine(t, engines[0])
 	res := measure(t, &Config{Engines: engines[:1], Calls: 1, Relevant: []int{1}, Registration: true})
 	require.Len(t, res.Registration, 2)
 	assert.False(t, res.Registration[0].CallOps)

@@ -183,7 +183,6 @@ func TestRun_ImageWithoutLiterals(t *testing.T) {
 	img := openImage(t, "workload-args.elf")
 	cfg := &Config{Image: img, Engines: engines[:1], Calls: 10, Tracee: "fib", Args: []uint64{5}, Relevant: []int{1}}
 	t.Run("runs the scheme before", func(t *testing.T) {
-		requireEngine(t, engines[0])
 		res := measure(t, cfg)
 		assert.Len(t, res.Rows, 2)
 		assert.Len(t, overheads(res, false), 2)
@@ -216,7 +215,6 @@ func TestRun_IrrelevantIsNotReached(t *testing.T) {
 }
 
 func TestRun_Errors(t *testing.T) {
-	requireEngine(t, engines[0])
 	for name, test := range map[string]struct {
 		cfg  Config
 		want error
@@ -251,7 +249,6 @@ func TestRun_Errors(t *testing.T) {
 }
 
 func TestRun_Cancelled(t *testing.T) {
-	requireEngine(t, engines[0])
 	ctx, cancel := context.WithCancel(t.Context())
 	// After the first row, while others run.
 	cfg := &Config{Engines: engines[:1], Calls: 100000, Progress: func(done, total int) { cancel() }}
@@ -260,7 +257,6 @@ func TestRun_Cancelled(t *testing.T) {
 }
 
 func TestRun_Progress(t *testing.T) {
-	requireEngine(t, engines[0])
 	var done []int
 	measure(t, &Config{
 		Engines: engines[:1], Calls: 1, Relevant: []int{0, 1}, IrrelevantCounts: []int{0, 2},

@@ -1,5 +1,3 @@
-//go:build cgo
-
 package emu_test
 
 import (
@@ -8,7 +6,7 @@ import (
 
 	"callops/asm"
 	"callops/emu"
-	"callops/emu/unicorn"
+	"callops/emu/interp"
 )
 
 // A guest function that calls a Go function twice.
@@ -28,7 +26,7 @@ func ExampleCaller() {
 	p, _ := b.Assemble(text.Base)
 	_ = mem.Write(p.Base, p.Code)
 
-	engine, _ := unicorn.New(mem)
+	engine, _ := interp.New(mem)
 	defer engine.Close()
 	cpu, _ := engine.NewCPU(0)
 	cpu.Regs().SP = stack.End()

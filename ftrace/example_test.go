@@ -1,5 +1,3 @@
-//go:build cgo
-
 package ftrace_test
 
 import (
@@ -7,7 +5,7 @@ import (
 	"fmt"
 	"log"
 
-	"callops/emu/unicorn"
+	"callops/emu/interp"
 	"callops/ftrace"
 	"callops/kernelimage"
 )
@@ -18,7 +16,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	kernel, err := kernelimage.Boot(image, unicorn.New, nil)
+	kernel, err := kernelimage.Boot(image, interp.New, nil)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -64,7 +62,7 @@ func Example_protectionLost() {
 		if err != nil {
 			log.Fatal(err)
 		}
-		kernel, err := kernelimage.Boot(image, unicorn.New, nil)
+		kernel, err := kernelimage.Boot(image, interp.New, nil)
 		if err != nil {
 			log.Fatal(err)
 		}

@@ -1,5 +1,3 @@
-//go:build cgo
-
 package ftrace
 
 import (
@@ -12,13 +10,22 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
-	"callops/emu/unicorn"
+	"callops/emu/engines"
 	"callops/kernelimage"
 )
 
-func bootRunning(t *testing.T, img *kernelimage.BuiltinOptions, opts *Options) *testKernel {
-	t.Helper()
-	return bootOn(t, unicorn.New, img, opts)
+type bootFunc func(t *testing.T, img *kernelimage.BuiltinOptions, opts *Options) *testKernel
+
+// eachEngine runs a test once on each engine of this build.
+func eachEngine(t *testing.T, test func(t *testing.T, boot bootFunc)) {
+	for _, e := range engines.All() {
+		t.Run(e.Name, func(t *testing.T) {
+			test(t, func(t *testing.T, img *kernelimage.BuiltinOptions, opts *Options) *testKernel {
+				t.Helper()
+				return bootOn(t, e.New, img, opts)
+			})
+		})
+	}
 }
 
 func (k *testKernel) call(name string, args ...uint64) uint64 {
@@ -37,190 +44,206 @@ func (k *testKernel) counter(o *Ops) uint32 {
 }
 
 func TestRun_EveryRegisteredOpsSeesEveryCall(t *testing.T) {
-	for name, img := range builds {
-		t.Run(name, func(t *testing.T) {
-			k := bootRunning(t, img, nil)
-			var all []*Ops
-			for i, flags := range []OpsFlag{0, OpsRCU, OpsRecursion, OpsRCU | OpsRecursion, 0} {
-				o := k.ops(fmt.Sprint("o", i), k.code.OpsFuncCount, flags, "fib")
-				k.register(o)
-				all = append(all, o)
-				assert.EqualValues(t, 5, k.call("fib", 5))
-			}
-			// fib(5) is 15 calls; ops i was there for the last len-i of the rounds.
-			for i, o := range all {
-				assert.EqualValues(t, 15*(len(all)-i), k.counter(o), o)
-			}
-			for i, o := range all {
-				before := k.counter(o)
-				k.unregister(o)
-				assert.EqualValues(t, 5, k.call("fib", 5))
-				assert.Equal(t, before, k.counter(o), "%s was unregistered in step %d", o, i)
-			}
-			word, err := k.k.Mem.Load64(k.k.CPUs[0].Task + uint64(k.layout.Task.TraceRecursion))
-			require.NoError(t, err)
-			assert.Zero(t, word, "no recursion bit is left")
-		})
-	}
+	eachEngine(t, func(t *testing.T, boot bootFunc) {
+		for name, img := range builds {
+			t.Run(name, func(t *testing.T) {
+				k := boot(t, img, nil)
+				var all []*Ops
+				for i, flags := range []OpsFlag{0, OpsRCU, OpsRecursion, OpsRCU | OpsRecursion, 0} {
+					o := k.ops(fmt.Sprint("o", i), k.code.OpsFuncCount, flags, "fib")
+					k.register(o)
+					all = append(all, o)
+					assert.EqualValues(t, 5, k.call("fib", 5))
+				}
+				// fib(5) is 15 calls; ops i was there for the last len-i of the rounds.
+				for i, o := range all {
+					assert.EqualValues(t, 15*(len(all)-i), k.counter(o), o)
+				}
+				for i, o := range all {
+					before := k.counter(o)
+					k.unregister(o)
+					assert.EqualValues(t, 5, k.call("fib", 5))
+					assert.Equal(t, before, k.counter(o), "%s was unregistered in step %d", o, i)
+				}
+				word, err := k.k.Mem.Load64(k.k.CPUs[0].Task + uint64(k.layout.Task.TraceRecursion))
+				require.NoError(t, err)
+				assert.Zero(t, word, "no recursion bit is left")
+			})
+		}
+	})
 }
 
 // Whatever callers do, each call is seen by exactly the ops that cover it.
 func TestRun_CountsAgreeThroughRandomUse(t *testing.T) {
-	patterns := []string{"tracee_relevant", "tracee_irrelevant", "tracee_*", "fib", "*", "!tracee_relevant", "!fib"}
-	flags := []OpsFlag{0, 0, OpsRCU, OpsRecursion}
-	for name, img := range builds {
-		t.Run(name, func(t *testing.T) {
-			rnd := rand.New(rand.NewPCG(7, 7))
-			k := bootRunning(t, img, nil)
-			want := map[*Ops]uint32{}
-			var all []*Ops
-			for i := range 5 {
-				o := k.ops(fmt.Sprint("o", i), k.code.OpsFuncCount, flags[rnd.IntN(len(flags))])
-				all = append(all, o)
-			}
-			for step := range 150 {
-				o := all[rnd.IntN(len(all))]
-				pat := patterns[rnd.IntN(len(patterns))]
-				switch rnd.IntN(5) {
-				case 0:
-					_ = k.Register(o)
-				case 1:
-					_ = k.Unregister(o)
-				case 2:
-					_ = k.SetFilter(o, pat, rnd.IntN(2) == 0)
-				case 3:
-					_ = k.SetNotrace(o, pat, rnd.IntN(2) == 0)
-				case 4:
-					_ = k.SetEnabled(rnd.IntN(4))
+	eachEngine(t, func(t *testing.T, boot bootFunc) {
+		patterns := []string{"tracee_relevant", "tracee_irrelevant", "tracee_*", "fib", "*", "!tracee_relevant", "!fib"}
+		flags := []OpsFlag{0, 0, OpsRCU, OpsRecursion}
+		for name, img := range builds {
+			t.Run(name, func(t *testing.T) {
+				rnd := rand.New(rand.NewPCG(7, 7))
+				k := boot(t, img, nil)
+				want := map[*Ops]uint32{}
+				var all []*Ops
+				for i := range 5 {
+					o := k.ops(fmt.Sprint("o", i), k.code.OpsFuncCount, flags[rnd.IntN(len(flags))])
+					all = append(all, o)
 				}
-				for fn, calls := range map[string]uint32{"tracee_relevant": 1, "tracee_irrelevant": 1, "fib": 5} {
-					k.call(fn, 3)
-					ip := k.Location(k.fn(fn))
-					for _, o := range k.Registered() {
-						if k.enabled != 0 && o.hash.match(ip) {
-							want[o] += calls
+				for step := range 150 {
+					o := all[rnd.IntN(len(all))]
+					pat := patterns[rnd.IntN(len(patterns))]
+					switch rnd.IntN(5) {
+					case 0:
+						_ = k.Register(o)
+					case 1:
+						_ = k.Unregister(o)
+					case 2:
+						_ = k.SetFilter(o, pat, rnd.IntN(2) == 0)
+					case 3:
+						_ = k.SetNotrace(o, pat, rnd.IntN(2) == 0)
+					case 4:
+						_ = k.SetEnabled(rnd.IntN(4))
+					}
+					for fn, calls := range map[string]uint32{"tracee_relevant": 1, "tracee_irrelevant": 1, "fib": 5} {
+						k.call(fn, 3)
+						ip := k.Location(k.fn(fn))
+						for _, o := range k.Registered() {
+							if k.enabled != 0 && o.hash.match(ip) {
+								want[o] += calls
+							}
 						}
 					}
+					for _, o := range all {
+						require.Equal(t, want[o], k.counter(o), "step %d, %s", step, o)
+					}
 				}
-				for _, o := range all {
-					require.Equal(t, want[o], k.counter(o), "step %d, %s", step, o)
-				}
-			}
-		})
-	}
+			})
+		}
+	})
 }
 
 func TestGoTracer_SeesAndChangesTheCall(t *testing.T) {
-	for name, img := range builds {
-		t.Run(name, func(t *testing.T) {
-			k := bootRunning(t, img, nil)
-			var seen []string
-			fn, err := k.GoTracer("watch", func(ip, parent uint64, op *Ops, regs *Regs) {
-				name, _, _ := k.k.Symbols.FormatName(ip)
-				from, _, _ := k.k.Symbols.FormatName(parent)
-				seen = append(seen, fmt.Sprintf("%s: %s(%d) from %s", op, name, regs.Arg(0), from))
-				assert.Equal(t, ip+4, regs.PC())
-				assert.Equal(t, parent, regs.LR())
-				if name == "untraced" || regs.Arg(0) == 3 {
-					regs.SetArg(0, 20)
-				}
-				if regs.Arg(0) == 7 {
-					regs.Return(77)
-				}
+	eachEngine(t, func(t *testing.T, boot bootFunc) {
+		for name, img := range builds {
+			t.Run(name, func(t *testing.T) {
+				k := boot(t, img, nil)
+				var seen []string
+				fn, err := k.GoTracer("watch", func(ip, parent uint64, op *Ops, regs *Regs) {
+					name, _, _ := k.k.Symbols.FormatName(ip)
+					from, _, _ := k.k.Symbols.FormatName(parent)
+					seen = append(seen, fmt.Sprintf("%s: %s(%d) from %s", op, name, regs.Arg(0), from))
+					assert.Equal(t, ip+4, regs.PC())
+					assert.Equal(t, parent, regs.LR())
+					if name == "untraced" || regs.Arg(0) == 3 {
+						regs.SetArg(0, 20)
+					}
+					if regs.Arg(0) == 7 {
+						regs.Return(77)
+					}
+				})
+				require.NoError(t, err)
+				o := k.ops("o", fn, 0, "gcd")
+				k.register(o)
+				assert.EqualValues(t, 5, k.call("gcd", 3, 15), "gcd(20, 15)")
+				assert.EqualValues(t, 77, k.call("gcd", 7, 14), "did not run")
+				assert.Equal(t, "o: gcd(3) from ", seen[0])
+				assert.Len(t, seen, 2)
 			})
-			require.NoError(t, err)
-			o := k.ops("o", fn, 0, "gcd")
-			k.register(o)
-			assert.EqualValues(t, 5, k.call("gcd", 3, 15), "gcd(20, 15)")
-			assert.EqualValues(t, 77, k.call("gcd", 7, 14), "did not run")
-			assert.Equal(t, "o: gcd(3) from ", seen[0])
-			assert.Len(t, seen, 2)
-		})
-	}
+		}
+	})
 }
 
 // A tracer that takes its own ops away and frees it before its readers are
 // done: the list function comes back to freed memory, and says whose it was.
 func TestRun_UseAfterFreeNamesTheOps(t *testing.T) {
-	for _, flags := range []OpsFlag{0, OpsRCU} {
-		k := bootRunning(t, nil, nil)
-		var self, other *Ops
-		fn, err := k.GoTracer("suicide", func(uint64, uint64, *Ops, *Regs) {
-			assert.ErrorIs(t, k.Unregister(self), unix.EDEADLK)
-			assert.NoError(t, k.FreeOps(self))
-		})
-		require.NoError(t, err)
-		self = k.ops("mine", fn, flags, "tracee_relevant")
-		other = k.ops("other", k.code.OpsFuncCount, 0, "tracee_relevant")
-		k.register(other, self)
-		_, err = k.k.CallName(context.Background(), 0, nil, "tracee_relevant")
-		require.ErrorIs(t, err, unix.EFAULT)
-		assert.ErrorContains(t, err, "ops mine")
-		assert.ErrorContains(t, err, "has been freed")
-		assert.ErrorContains(t, err, "arch_ftrace_ops_list_func")
+	eachEngine(t, func(t *testing.T, boot bootFunc) {
+		for _, flags := range []OpsFlag{0, OpsRCU} {
+			k := boot(t, nil, nil)
+			var self, other *Ops
+			fn, err := k.GoTracer("suicide", func(uint64, uint64, *Ops, *Regs) {
+				assert.ErrorIs(t, k.Unregister(self), unix.EDEADLK)
+				assert.NoError(t, k.FreeOps(self))
+			})
+			require.NoError(t, err)
+			self = k.ops("mine", fn, flags, "tracee_relevant")
+			other = k.ops("other", k.code.OpsFuncCount, 0, "tracee_relevant")
+			k.register(other, self)
+			_, err = k.k.CallName(context.Background(), 0, nil, "tracee_relevant")
+			require.ErrorIs(t, err, unix.EFAULT)
+			assert.ErrorContains(t, err, "ops mine")
+			assert.ErrorContains(t, err, "has been freed")
+			assert.ErrorContains(t, err, "arch_ftrace_ops_list_func")
 
-		// The CPU and ftrace are usable again.
-		k.call("tracee_relevant")
-		assert.EqualValues(t, 1, k.counter(other))
-	}
+			// The CPU and ftrace are usable again.
+			k.call("tracee_relevant")
+			assert.EqualValues(t, 1, k.counter(other))
+		}
+	})
 }
 
 // A tracer may change filters while the list function walks the old ones: the
 // old hashes are freed when it has returned.
 func TestRun_TracerChangesFiltersUnderTheListFunction(t *testing.T) {
-	k := bootRunning(t, nil, nil)
-	var second *Ops
-	fn, err := k.GoTracer("meddler", func(_, _ uint64, _ *Ops, regs *Regs) {
-		assert.NoError(t, k.SetFilter(second, "fib", regs.Arg(0)%2 == 0))
-		assert.NoError(t, k.SetFilter(second, "gcd", false))
+	eachEngine(t, func(t *testing.T, boot bootFunc) {
+		k := boot(t, nil, nil)
+		var second *Ops
+		fn, err := k.GoTracer("meddler", func(_, _ uint64, _ *Ops, regs *Regs) {
+			assert.NoError(t, k.SetFilter(second, "fib", regs.Arg(0)%2 == 0))
+			assert.NoError(t, k.SetFilter(second, "gcd", false))
+		})
+		require.NoError(t, err)
+		second = k.ops("second", k.code.OpsFuncCount, 0, "fib")
+		k.register(second, k.ops("first", fn, 0, "fib"))
+		assert.EqualValues(t, 8, k.call("fib", 6))
+		assert.EqualValues(t, 25, k.counter(second))
+		require.NoError(t, k.Validate())
 	})
-	require.NoError(t, err)
-	second = k.ops("second", k.code.OpsFuncCount, 0, "fib")
-	k.register(second, k.ops("first", fn, 0, "fib"))
-	assert.EqualValues(t, 8, k.call("fib", 6))
-	assert.EqualValues(t, 25, k.counter(second))
-	require.NoError(t, k.Validate())
 }
 
 func TestRun_RecursiveTracerIsBounded(t *testing.T) {
-	k := bootRunning(t, nil, nil)
-	depth := 0
-	fn, err := k.GoTracer("recursive", func(uint64, uint64, *Ops, *Regs) {
-		if depth++; depth > 10 {
-			t.Fatal("no bound")
-		}
+	eachEngine(t, func(t *testing.T, boot bootFunc) {
+		k := boot(t, nil, nil)
+		depth := 0
+		fn, err := k.GoTracer("recursive", func(uint64, uint64, *Ops, *Regs) {
+			if depth++; depth > 10 {
+				t.Fatal("no bound")
+			}
+			k.call("tracee_relevant")
+		})
+		require.NoError(t, err)
+		k.register(k.ops("o", fn, OpsRecursion, "tracee_relevant"))
 		k.call("tracee_relevant")
+		// Once in the task's own context and once in the transition.
+		assert.Equal(t, 2, depth)
 	})
-	require.NoError(t, err)
-	k.register(k.ops("o", fn, OpsRecursion, "tracee_relevant"))
-	k.call("tracee_relevant")
-	// Once in the task's own context and once in the transition.
-	assert.Equal(t, 2, depth)
 }
 
 func TestRun_DirectCallTakesThePlaceOfTheFunction(t *testing.T) {
-	k := bootRunning(t, nil, nil)
-	d := k.direct("d", "gcd")
-	require.NoError(t, k.RegisterDirect(d, k.code.StubDirectTramp))
-	assert.EqualValues(t, 5, k.call("gcd", 10, 15), "the stub goes on with the function")
-	o := k.ops("o", k.code.OpsFuncCount, 0, "gcd")
-	k.register(o)
-	assert.EqualValues(t, 5, k.call("gcd", 10, 15), "after the tracers")
-	assert.EqualValues(t, 1, k.counter(o))
-	require.NoError(t, k.ModifyDirect(d, k.code.StubDirectTramp))
-	assert.EqualValues(t, 5, k.call("gcd", 10, 15))
+	eachEngine(t, func(t *testing.T, boot bootFunc) {
+		k := boot(t, nil, nil)
+		d := k.direct("d", "gcd")
+		require.NoError(t, k.RegisterDirect(d, k.code.StubDirectTramp))
+		assert.EqualValues(t, 5, k.call("gcd", 10, 15), "the stub goes on with the function")
+		o := k.ops("o", k.code.OpsFuncCount, 0, "gcd")
+		k.register(o)
+		assert.EqualValues(t, 5, k.call("gcd", 10, 15), "after the tracers")
+		assert.EqualValues(t, 1, k.counter(o))
+		require.NoError(t, k.ModifyDirect(d, k.code.StubDirectTramp))
+		assert.EqualValues(t, 5, k.call("gcd", 10, 15))
+	})
 }
 
 // The list function meets an ops that lost its func: ftrace ends, the call goes on.
 func TestRun_ListFunctionReportsANullFunc(t *testing.T) {
-	var log []string
-	k := bootRunning(t, nil, &Options{Printk: func(s string) { log = append(log, s) }})
-	a := k.ops("a", k.code.OpsFuncCount, 0, "gcd")
-	b := k.ops("b", k.code.OpsFuncCount, 0, "gcd")
-	k.register(a, b)
-	require.NoError(t, k.k.Mem.Store64(b.addr+uint64(k.layout.Ops.Func), 0))
-	assert.EqualValues(t, 5, k.call("gcd", 10, 15))
-	assert.Zero(t, k.counter(a), "the walk ends there")
-	assert.True(t, k.Dead())
-	assert.Equal(t, []string{fmt.Sprintf("WARNING: op=%#x %#x has no func", b.addr, b.addr)}, log)
+	eachEngine(t, func(t *testing.T, boot bootFunc) {
+		var log []string
+		k := boot(t, nil, &Options{Printk: func(s string) { log = append(log, s) }})
+		a := k.ops("a", k.code.OpsFuncCount, 0, "gcd")
+		b := k.ops("b", k.code.OpsFuncCount, 0, "gcd")
+		k.register(a, b)
+		require.NoError(t, k.k.Mem.Store64(b.addr+uint64(k.layout.Ops.Func), 0))
+		assert.EqualValues(t, 5, k.call("gcd", 10, 15))
+		assert.Zero(t, k.counter(a), "the walk ends there")
+		assert.True(t, k.Dead())
+		assert.Equal(t, []string{fmt.Sprintf("WARNING: op=%#x %#x has no func", b.addr, b.addr)}, log)
+	})
 }

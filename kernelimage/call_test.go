@@ -26,94 +26,100 @@ func (m *machine) fails(name string, args ...uint64) *RunError {
 }
 
 func TestCall_FailureSaysWhere(t *testing.T) {
-	m := boot(t, builtinImage(t, nil))
+	eachEngine(t, func(t *testing.T, boot bootFunc) {
+		m := boot(t, builtinImage(t, nil))
 
-	t.Run("undefined_instruction", func(t *testing.T) {
-		err := m.fails("do_undefined")
-		assert.Equal(t, "do_undefined+0x8/0x18", err.PC)
-		assert.ErrorContains(t, err, "do_undefined+0x0/0x18: stopped in do_undefined+0x8/0x18: undefined instruction 0x00000000 at 0xffff8000800")
-		require.Len(t, err.Recent, 2)
-		assert.Equal(t, "do_undefined+0x4/0x18: nop", err.Recent[1])
-	})
-	t.Run("fault", func(t *testing.T) {
-		err := m.fails("do_fault", 0x10)
-		assert.ErrorIs(t, err, unix.EFAULT)
-		assert.ErrorContains(t, err, "do_fault+0x8/0x18: load at 0x10: unmapped")
-		assert.Empty(t, err.Freed.Name)
-	})
-	t.Run("pointer_from_freed_memory_names_the_object", func(t *testing.T) {
-		ops, err := m.Heap.Alloc("ops of my_tracer", 216)
-		require.NoError(t, err)
-		require.NoError(t, m.Heap.Free(ops))
-		run := m.fails("do_fault", load64(t, m.Kernel, ops)+16)
-		assert.Equal(t, "ops of my_tracer", run.Freed.Name)
-		assert.ErrorContains(t, run, "taken from ops of my_tracer (0x")
-		assert.ErrorContains(t, run, "216 bytes), which has been freed")
-	})
-	t.Run("stack_overflow_hits_the_guard_page", func(t *testing.T) {
-		run := m.fails("do_overflow", 0)
-		var fault *emu.Fault
-		require.ErrorAs(t, run, &fault)
-		assert.Equal(t, emu.Store, fault.Access)
-		assert.Less(t, m.CPUs[0].Stack.Start-fault.Addr, uint64(emu.PageSize))
-		assert.Greater(t, len(run.Backtrace), 1000)
-	})
-	t.Run("endless_loop_uses_up_its_budget", func(t *testing.T) {
-		_, err := m.CallName(context.Background(), 0, &emu.CallOptions{Budget: 1000}, "spin_forever")
-		assert.ErrorIs(t, err, emu.ErrBudget)
-		assert.ErrorContains(t, err, "spin_forever")
-	})
-	t.Run("the_cpu_stays_usable", func(t *testing.T) {
-		assert.EqualValues(t, 55, m.call("fib", 10))
-		assert.Equal(t, m.CPUs[0].StackTop, m.CPUs[0].Regs().SP)
+		t.Run("undefined_instruction", func(t *testing.T) {
+			err := m.fails("do_undefined")
+			assert.Equal(t, "do_undefined+0x8/0x18", err.PC)
+			assert.ErrorContains(t, err, "do_undefined+0x0/0x18: stopped in do_undefined+0x8/0x18: undefined instruction 0x00000000 at 0xffff8000800")
+			require.Len(t, err.Recent, 2)
+			assert.Equal(t, "do_undefined+0x4/0x18: nop", err.Recent[1])
+		})
+		t.Run("fault", func(t *testing.T) {
+			err := m.fails("do_fault", 0x10)
+			assert.ErrorIs(t, err, unix.EFAULT)
+			assert.ErrorContains(t, err, "do_fault+0x8/0x18: load at 0x10: unmapped")
+			assert.Empty(t, err.Freed.Name)
+		})
+		t.Run("pointer_from_freed_memory_names_the_object", func(t *testing.T) {
+			ops, err := m.Heap.Alloc("ops of my_tracer", 216)
+			require.NoError(t, err)
+			require.NoError(t, m.Heap.Free(ops))
+			run := m.fails("do_fault", load64(t, m.Kernel, ops)+16)
+			assert.Equal(t, "ops of my_tracer", run.Freed.Name)
+			assert.ErrorContains(t, run, "taken from ops of my_tracer (0x")
+			assert.ErrorContains(t, run, "216 bytes), which has been freed")
+		})
+		t.Run("stack_overflow_hits_the_guard_page", func(t *testing.T) {
+			run := m.fails("do_overflow", 0)
+			var fault *emu.Fault
+			require.ErrorAs(t, run, &fault)
+			assert.Equal(t, emu.Store, fault.Access)
+			assert.Less(t, m.CPUs[0].Stack.Start-fault.Addr, uint64(emu.PageSize))
+			assert.Greater(t, len(run.Backtrace), 1000)
+		})
+		t.Run("endless_loop_uses_up_its_budget", func(t *testing.T) {
+			_, err := m.CallName(context.Background(), 0, &emu.CallOptions{Budget: 1000}, "spin_forever")
+			assert.ErrorIs(t, err, emu.ErrBudget)
+			assert.ErrorContains(t, err, "spin_forever")
+		})
+		t.Run("the_cpu_stays_usable", func(t *testing.T) {
+			assert.EqualValues(t, 55, m.call("fib", 10))
+			assert.Equal(t, m.CPUs[0].StackTop, m.CPUs[0].Regs().SP)
+		})
 	})
 }
 
 func TestCall_FailurePutsTheTaskBack(t *testing.T) {
-	m := boot(t, builtinImage(t, nil))
-	task := m.Layout.Task
-	_, err := m.LoadModule("exp", ModuleOptions{}, func(base uint64) (*asm.Program, error) {
-		b := asm.NewBuilder()
-		b.Func("leave_a_mess")
-		b.Emit(
-			asm.Mrs(asm.X1, asm.SP_EL0),
-			asm.Movz(asm.X2, 7, 0),
-			asm.Str(asm.X2, asm.Off(asm.X1, int64(task.PreemptCount))),
-			asm.Str(asm.X2, asm.Off(asm.X1, int64(task.TraceRecursion))),
-			asm.Ldr(asm.X0, asm.Base(asm.X2)),
-		)
-		return b.Assemble(base)
+	eachEngine(t, func(t *testing.T, boot bootFunc) {
+		m := boot(t, builtinImage(t, nil))
+		task := m.Layout.Task
+		_, err := m.LoadModule("exp", ModuleOptions{}, func(base uint64) (*asm.Program, error) {
+			b := asm.NewBuilder()
+			b.Func("leave_a_mess")
+			b.Emit(
+				asm.Mrs(asm.X1, asm.SP_EL0),
+				asm.Movz(asm.X2, 7, 0),
+				asm.Str(asm.X2, asm.Off(asm.X1, int64(task.PreemptCount))),
+				asm.Str(asm.X2, asm.Off(asm.X1, int64(task.TraceRecursion))),
+				asm.Ldr(asm.X0, asm.Base(asm.X2)),
+			)
+			return b.Assemble(base)
+		})
+		require.NoError(t, err)
+		m.fails("leave_a_mess")
+		c := m.CPUs[0]
+		assert.EqualValues(t, 1<<32, load64(t, m.Kernel, c.Task+uint64(task.PreemptCount)))
+		assert.Zero(t, load64(t, m.Kernel, c.Task+uint64(task.TraceRecursion)))
 	})
-	require.NoError(t, err)
-	m.fails("leave_a_mess")
-	c := m.CPUs[0]
-	assert.EqualValues(t, 1<<32, load64(t, m.Kernel, c.Task+uint64(task.PreemptCount)))
-	assert.Zero(t, load64(t, m.Kernel, c.Task+uint64(task.TraceRecursion)))
 }
 
 func TestCall_APanicInAGatePutsTheTaskBack(t *testing.T) {
-	m := boot(t, builtinImage(t, nil))
-	c, task := m.CPUs[0], m.Layout.Task
-	for name, leave := range map[string]func(){"panic": func() { panic("tracer") }, "goexit": runtime.Goexit} {
-		gate, err := m.Gates.Add(name, func(emu.CPU, [8]uint64) (uint64, error) {
-			assert.NoError(t, m.Mem.Store64(c.Task+uint64(task.PreemptCount), 7))
-			assert.NoError(t, m.Mem.Store64(c.Task+uint64(task.TraceRecursion), 7))
-			leave()
-			return 0, nil
-		})
-		require.NoError(t, err)
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			defer func() { _ = recover() }()
-			_, _ = m.try("apply", gate, 1)
-		}()
-		<-done
-		assert.EqualValues(t, 1<<32, load64(t, m.Kernel, c.Task+uint64(task.PreemptCount)), name)
-		assert.Zero(t, load64(t, m.Kernel, c.Task+uint64(task.TraceRecursion)), name)
-		assert.Equal(t, c.StackTop, c.Regs().SP, name)
-		assert.EqualValues(t, 55, m.call("fib", 10), name)
-	}
+	eachEngine(t, func(t *testing.T, boot bootFunc) {
+		m := boot(t, builtinImage(t, nil))
+		c, task := m.CPUs[0], m.Layout.Task
+		for name, leave := range map[string]func(){"panic": func() { panic("tracer") }, "goexit": runtime.Goexit} {
+			gate, err := m.Gates.Add(name, func(emu.CPU, [8]uint64) (uint64, error) {
+				assert.NoError(t, m.Mem.Store64(c.Task+uint64(task.PreemptCount), 7))
+				assert.NoError(t, m.Mem.Store64(c.Task+uint64(task.TraceRecursion), 7))
+				leave()
+				return 0, nil
+			})
+			require.NoError(t, err)
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				defer func() { _ = recover() }()
+				_, _ = m.try("apply", gate, 1)
+			}()
+			<-done
+			assert.EqualValues(t, 1<<32, load64(t, m.Kernel, c.Task+uint64(task.PreemptCount)), name)
+			assert.Zero(t, load64(t, m.Kernel, c.Task+uint64(task.TraceRecursion)), name)
+			assert.Equal(t, c.StackTop, c.Regs().SP, name)
+			assert.EqualValues(t, 55, m.call("fib", 10), name)
+		}
+	})
 }
 
 func TestCall_RefusesWhatItCannotPass(t *testing.T) {
@@ -126,51 +132,55 @@ func TestCall_RefusesWhatItCannotPass(t *testing.T) {
 }
 
 func TestCall_AGateSeesTheBacktraceAndCallsBack(t *testing.T) {
-	m := boot(t, builtinImage(t, nil))
-	var trace []string
-	gate, err := m.Gates.Add("probe", func(_ emu.CPU, args [8]uint64) (uint64, error) {
-		for _, addr := range m.Backtrace(0) {
-			if name, ok := m.Gates.Name(addr); ok {
+	eachEngine(t, func(t *testing.T, boot bootFunc) {
+		m := boot(t, builtinImage(t, nil))
+		var trace []string
+		gate, err := m.Gates.Add("probe", func(_ emu.CPU, args [8]uint64) (uint64, error) {
+			for _, addr := range m.Backtrace(0) {
+				if name, ok := m.Gates.Name(addr); ok {
+					trace = append(trace, name)
+					continue
+				}
+				name, _, _ := m.Symbols.FormatName(addr)
 				trace = append(trace, name)
-				continue
 			}
-			name, _, _ := m.Symbols.FormatName(addr)
-			trace = append(trace, name)
-		}
-		res, err := m.CallName(context.Background(), 0, nil, "fib", args[0])
-		return res.X0, err
-	})
-	require.NoError(t, err)
+			res, err := m.CallName(context.Background(), 0, nil, "fib", args[0])
+			return res.X0, err
+		})
+		require.NoError(t, err)
 
-	// apply(probe) alone, then within another apply.
-	assert.EqualValues(t, 55, m.call("apply", gate, 10))
-	assert.Equal(t, []string{"probe", "apply", "return_to_host"}, trace)
+		// apply(probe) alone, then within another apply.
+		assert.EqualValues(t, 55, m.call("apply", gate, 10))
+		assert.Equal(t, []string{"probe", "apply", "return_to_host"}, trace)
 
-	trace = nil
-	apply, err := m.Func("apply")
-	require.NoError(t, err)
-	_, err = m.LoadModule("exp", ModuleOptions{}, func(base uint64) (*asm.Program, error) {
-		b := asm.NewBuilder()
-		b.Func("twice")
-		b.Emit(asm.Stp(asm.FP, asm.LR, asm.Pre(asm.SP, -16)), asm.Mov(asm.FP, asm.SP))
-		b.Emit(asm.MovImm(asm.X0, gate)...)
-		b.Emit(asm.Movz(asm.X1, 9, 0), asm.BL(b.Abs("apply", apply)))
-		b.Emit(asm.Ldp(asm.FP, asm.LR, asm.Post(asm.SP, 16)), asm.Ret())
-		return b.Assemble(base)
+		trace = nil
+		apply, err := m.Func("apply")
+		require.NoError(t, err)
+		_, err = m.LoadModule("exp", ModuleOptions{}, func(base uint64) (*asm.Program, error) {
+			b := asm.NewBuilder()
+			b.Func("twice")
+			b.Emit(asm.Stp(asm.FP, asm.LR, asm.Pre(asm.SP, -16)), asm.Mov(asm.FP, asm.SP))
+			b.Emit(asm.MovImm(asm.X0, gate)...)
+			b.Emit(asm.Movz(asm.X1, 9, 0), asm.BL(b.Abs("apply", apply)))
+			b.Emit(asm.Ldp(asm.FP, asm.LR, asm.Post(asm.SP, 16)), asm.Ret())
+			return b.Assemble(base)
+		})
+		require.NoError(t, err)
+		assert.EqualValues(t, 34, m.call("twice"))
+		assert.Equal(t, []string{"probe", "apply", "twice", "return_to_host"}, trace)
 	})
-	require.NoError(t, err)
-	assert.EqualValues(t, 34, m.call("twice"))
-	assert.Equal(t, []string{"probe", "apply", "twice", "return_to_host"}, trace)
 }
 
 func TestCall_AGatesErrorEndsIt(t *testing.T) {
-	m := boot(t, builtinImage(t, nil))
-	broken := errors.New("tracer is broken")
-	gate, err := m.Gates.Add("tracer", func(emu.CPU, [8]uint64) (uint64, error) { return 0, broken })
-	require.NoError(t, err)
-	run := m.fails("apply", gate, 1)
-	assert.ErrorIs(t, run, broken)
-	assert.Equal(t, "tracer", run.PC)
-	require.NotEmpty(t, run.Recent)
-	assert.True(t, strings.HasSuffix(run.Recent[len(run.Recent)-1], "blr x2"), run.Recent)
+	eachEngine(t, func(t *testing.T, boot bootFunc) {
+		m := boot(t, builtinImage(t, nil))
+		broken := errors.New("tracer is broken")
+		gate, err := m.Gates.Add("tracer", func(emu.CPU, [8]uint64) (uint64, error) { return 0, broken })
+		require.NoError(t, err)
+		run := m.fails("apply", gate, 1)
+		assert.ErrorIs(t, run, broken)
+		assert.Equal(t, "tracer", run.PC)
+		require.NotEmpty(t, run.Recent)
+		assert.True(t, strings.HasSuffix(run.Recent[len(run.Recent)-1], "blr x2"), run.Recent)
+	})
 }

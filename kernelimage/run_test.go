@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
-	"errors"
 	"hash/adler32"
 	"hash/crc32"
 	"hash/fnv"
@@ -20,7 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"callops/emu"
-	"callops/emu/unicorn"
+	"callops/emu/engines"
 )
 
 // machine is a kernel that runs, with helpers that fail the test.
@@ -29,15 +28,21 @@ type machine struct {
 	t *testing.T
 }
 
-func boot(t *testing.T, img *Image) *machine {
-	t.Helper()
-	k, err := Boot(img, unicorn.New, nil)
-	if errors.Is(err, errors.ErrUnsupported) {
-		t.Skip("no engine in this build: it is without cgo")
+type bootFunc func(t *testing.T, img *Image) *machine
+
+// eachEngine runs a test once on each engine of this build.
+func eachEngine(t *testing.T, test func(t *testing.T, boot bootFunc)) {
+	for _, e := range engines.All() {
+		t.Run(e.Name, func(t *testing.T) {
+			test(t, func(t *testing.T, img *Image) *machine {
+				t.Helper()
+				k, err := Boot(img, e.New, nil)
+				require.NoError(t, err)
+				t.Cleanup(func() { assert.NoError(t, k.Close()) })
+				return &machine{k, t}
+			})
+		})
 	}
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, k.Close()) })
-	return &machine{k, t}
 }
 
 // call runs a function, within a budget that only a wrong one needs.
@@ -104,66 +109,70 @@ func noiseWords(n int) []uint64 {
 }
 
 func TestBuiltin_FunctionsWork(t *testing.T) {
-	for _, o := range fourLayouts {
-		t.Run(layoutName(o), func(t *testing.T) {
-			m := boot(t, builtinImage(t, &o))
-			for _, n := range []int{0, 1, 2, 9, 300} {
-				b := noise(n)
-				assert.EqualValues(t, crc32.ChecksumIEEE(b), m.call("checksum_buffer", m.bytes(b), uint64(n)))
+	eachEngine(t, func(t *testing.T, boot bootFunc) {
+		for _, o := range fourLayouts {
+			t.Run(layoutName(o), func(t *testing.T) {
+				m := boot(t, builtinImage(t, &o))
+				for _, n := range []int{0, 1, 2, 9, 300} {
+					b := noise(n)
+					assert.EqualValues(t, crc32.ChecksumIEEE(b), m.call("checksum_buffer", m.bytes(b), uint64(n)))
 
-				v := noiseWords(n)
-				addr := m.words(v)
-				sum := uint64(0)
-				for _, w := range v {
-					sum += w
+					v := noiseWords(n)
+					addr := m.words(v)
+					sum := uint64(0)
+					for _, w := range v {
+						sum += w
+					}
+					assert.Equal(t, sum, m.call("sum_words", addr, uint64(n)))
+					if n <= 9 || o == (BuiltinOptions{}) {
+						m.call("sort_words", addr, uint64(n))
+						slices.Sort(v)
+						assert.Equal(t, v, m.readWords(addr, n))
+					}
 				}
-				assert.Equal(t, sum, m.call("sum_words", addr, uint64(n)))
-				if n <= 9 || o == (BuiltinOptions{}) {
-					m.call("sort_words", addr, uint64(n))
-					slices.Sort(v)
-					assert.Equal(t, v, m.readWords(addr, n))
+				assert.EqualValues(t, 610, m.call("fib", 15))
+				assert.EqualValues(t, 21, m.call("gcd", 1071, 462))
+				assert.EqualValues(t, 1, m.call("is_even", 10))
+				assert.EqualValues(t, 0, m.call("is_even", 7))
+				assert.EqualValues(t, 1, m.call("is_odd", 7))
+
+				src, dst := m.string("hello"), m.bytes(make([]byte, 16))
+				assert.Equal(t, dst, m.call("memcpy", dst, src, 6))
+				assert.Equal(t, "hello\x00\x00", string(m.read(dst, 7)))
+				m.call("memset", dst, 'x', 3)
+				assert.Equal(t, "xxxlo", string(m.read(dst, 5)))
+				assert.EqualValues(t, 5, m.call("strlen", src))
+
+				for s, want := range map[string]uint64{"0": 0, "7": 7, "123456789z": 123456789, "0xfFaB9": 0xffab9, "0x": 0, "": 0, "12f": 12} {
+					assert.Equal(t, want, m.call("parse_number", m.string(s)), s)
 				}
-			}
-			assert.EqualValues(t, 610, m.call("fib", 15))
-			assert.EqualValues(t, 21, m.call("gcd", 1071, 462))
-			assert.EqualValues(t, 1, m.call("is_even", 10))
-			assert.EqualValues(t, 0, m.call("is_even", 7))
-			assert.EqualValues(t, 1, m.call("is_odd", 7))
-
-			src, dst := m.string("hello"), m.bytes(make([]byte, 16))
-			assert.Equal(t, dst, m.call("memcpy", dst, src, 6))
-			assert.Equal(t, "hello\x00\x00", string(m.read(dst, 7)))
-			m.call("memset", dst, 'x', 3)
-			assert.Equal(t, "xxxlo", string(m.read(dst, 5)))
-			assert.EqualValues(t, 5, m.call("strlen", src))
-
-			for s, want := range map[string]uint64{"0": 0, "7": 7, "123456789z": 123456789, "0xfFaB9": 0xffab9, "0x": 0, "": 0, "12f": 12} {
-				assert.Equal(t, want, m.call("parse_number", m.string(s)), s)
-			}
-			double, err := m.Func("untraced")
-			require.NoError(t, err)
-			assert.EqualValues(t, 42, m.call("apply", double, 21))
-			assert.EqualValues(t, 204, m.call("sum8", 1, 2, 3, 4, 5, 6, 7, 8))
-			assert.EqualValues(t, 1, m.call("count_call"))
-			assert.EqualValues(t, 2, m.call("count_call"))
-			assert.EqualValues(t, 15, m.call("call_untraced", 7))
-			m.call("tracee_relevant")
-			m.call("tracee_irrelevant")
-		})
-	}
+				double, err := m.Func("untraced")
+				require.NoError(t, err)
+				assert.EqualValues(t, 42, m.call("apply", double, 21))
+				assert.EqualValues(t, 204, m.call("sum8", 1, 2, 3, 4, 5, 6, 7, 8))
+				assert.EqualValues(t, 1, m.call("count_call"))
+				assert.EqualValues(t, 2, m.call("count_call"))
+				assert.EqualValues(t, 15, m.call("call_untraced", 7))
+				m.call("tracee_relevant")
+				m.call("tracee_irrelevant")
+			})
+		}
+	})
 }
 
 func TestWorkload_FunctionsWork(t *testing.T) {
-	for _, w := range workloads {
-		t.Run(w.file, func(t *testing.T) {
-			m := boot(t, workload(t, w.file))
-			assert.Zero(t, m.call("self_test"))
-			checkSums(m)
-			checkSorting(m)
-			checkCodecs(m)
-			checkNumbers(m)
-		})
-	}
+	eachEngine(t, func(t *testing.T, boot bootFunc) {
+		for _, w := range workloads {
+			t.Run(w.file, func(t *testing.T) {
+				m := boot(t, workload(t, w.file))
+				assert.Zero(t, m.call("self_test"))
+				checkSums(m)
+				checkSorting(m)
+				checkCodecs(m)
+				checkNumbers(m)
+			})
+		}
+	})
 }
 
 func checkSums(m *machine) {

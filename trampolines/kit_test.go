@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"maps"
 	"slices"
 	"testing"
 
@@ -12,17 +11,15 @@ import (
 
 	"callops/asm"
 	"callops/emu"
+	"callops/emu/engines"
 	"callops/kernelimage"
 )
 
 // forEngines runs a test on every engine of this build.
 func forEngines(t *testing.T, f func(t *testing.T, newEngine emu.NewEngine)) {
 	t.Helper()
-	if len(engines) == 0 {
-		t.Skip("this build has no engine")
-	}
-	for _, name := range slices.Sorted(maps.Keys(engines)) {
-		t.Run(name, func(t *testing.T) { f(t, engines[name]) })
+	for _, e := range engines.All() {
+		t.Run(e.Name, func(t *testing.T) { f(t, e.New) })
 	}
 }
 

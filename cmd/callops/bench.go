@@ -61,7 +61,7 @@ is that of the emulation, and not of any hardware.`,
 	}
 	f := cmd.Flags()
 	f.Var((*fileName)(&b.image), "image", "ELF `FILE` to run in the place of the built-in kernel")
-	f.Var(&b.engine, "engine", "engine that executes the code")
+	addEngineFlag(cmd, &b.engine, "one after the other")
 	f.Var(&b.callOps, "call-ops", "with CALL_OPS, without, or both as far as the image allows")
 	f.StringVar(&b.tracee, "tracee", bench.DefaultTracee, "`FUNC` to call")
 	f.Var(&b.args, "args", "what to pass to it")
@@ -100,7 +100,6 @@ func (b *benchFlags) config(cmd *cobra.Command) (*bench.Config, error) {
 		return nil, usagef("--args: %d arguments, and %d are passed in registers", n, emu.MaxArgs)
 	}
 	cfg := &bench.Config{
-		Engines:          []bench.Engine{{Name: b.engine.name, New: b.engine.open}},
 		Tracee:           b.tracee,
 		Relevant:         counts(b.relevant),
 		IrrelevantCounts: counts(b.irrelevant),
@@ -109,6 +108,9 @@ func (b *benchFlags) config(cmd *cobra.Command) (*bench.Config, error) {
 		OpsFlags:         b.flags.value,
 		Args:             b.args.values,
 		Registration:     b.registration,
+	}
+	for _, e := range b.engine.each() {
+		cfg.Engines = append(cfg.Engines, bench.Engine(e))
 	}
 	if cmd.Flags().Changed("call-ops") {
 		cfg.CallOps = map[string][]bool{on: {true}, off: {false}, both: {false, true}}[b.callOps.value]

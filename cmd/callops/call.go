@@ -29,7 +29,7 @@ returns, how many instructions that took, and what it left in its buffers.
 			if err != nil {
 				return err
 			}
-			k, err := m.boot(m.engine.open, inv.size())
+			k, err := m.boot(m.engine.New, inv.size())
 			if err != nil {
 				return err
 			}

@@ -1,5 +1,3 @@
-//go:build cgo
-
 package main
 
 import (
@@ -16,6 +14,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"callops/emu/engines"
 )
 
 const workload = "../../kernelimage/testdata/workload/workload-callops.elf"
@@ -66,6 +66,42 @@ func TestOutput_IsTheSameTwice(t *testing.T) {
 				code, again, _ := runIn(nil, args...)
 				assert.Equal(t, exitDone, code)
 				assert.Equal(t, out, again)
+			}
+		})
+	}
+}
+
+// Every engine prints the same bytes, and so do two in lockstep.
+func TestOutput_IsTheSameOnEveryEngine(t *testing.T) {
+	names := []string{engines.Both}
+	for _, e := range engines.All() {
+		names = append(names, e.Name)
+	}
+	for _, line := range []string{
+		"call --image " + workload + " self_test",
+		"call --call-ops off fib 12",
+		"trace --image " + workload + " self_test",
+		"trace --call-ops off --ops-flags rcu fib 6",
+		"trace --tracer insn --filter * gcd 12 18",
+		"call --budget 1000 spin_forever",
+		"call do_undefined",
+		"call do_fault 0x1234",
+		"call do_overflow 100000",
+	} {
+		t.Run(line, func(t *testing.T) {
+			words := strings.Fields(line)
+			var first string
+			for _, name := range names {
+				if _, ok := engines.Lookup(name); !ok {
+					continue // lockstep takes two
+				}
+				args := append([]string{words[0], "--engine", name}, words[1:]...)
+				code, out, errs := runIn(nil, args...)
+				got := fmt.Sprintf("exit %d\n%s%s", code, out, errs)
+				if first == "" {
+					first = got
+				}
+				assert.Equal(t, first, got, name)
 			}
 		})
 	}

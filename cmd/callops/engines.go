@@ -2,52 +2,49 @@ package main
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
-	"callops/emu"
-	"callops/emu/unicorn"
+	"github.com/spf13/cobra"
+
+	"callops/emu/engines"
 )
 
-// engines are those that --engine names; the first is the default.
-var engines = []engine{
-	{"unicorn", unicorn.New},
-	{"interp", nil},
-	{"both", nil},
-}
-
-type engine struct {
-	name string
-	open emu.NewEngine // nil: not in this build
-}
-
 // engineFlag is the flag --engine.
-type engineFlag struct{ engine }
+type engineFlag struct{ engines.Engine }
 
-func newEngineFlag() engineFlag { return engineFlag{engines[0]} }
+func newEngineFlag() engineFlag { return engineFlag{engines.All()[0]} }
 
-func (f *engineFlag) String() string { return f.name }
-func (f *engineFlag) Type() string   { return strings.Join(builtIn(), "|") }
+func (f *engineFlag) String() string { return f.Name }
+func (f *engineFlag) Type() string   { return strings.Join(engineNames, "|") }
+
+// addEngineFlag adds --engine. Help is the same in every build.
+func addEngineFlag(cmd *cobra.Command, f *engineFlag, both string) {
+	cmd.Flags().Var(f, "engine", "engine that executes the code; both: "+both+" (default unicorn, where it is built in)")
+	cmd.Flags().Lookup("engine").DefValue = ""
+}
+
+// engineNames are all that --engine can name, built in or not.
+var engineNames = []string{engines.Unicorn, engines.Interp, engines.Both}
 
 func (f *engineFlag) Set(name string) error {
-	i := slices.IndexFunc(engines, func(e engine) bool { return e.name == name })
-	switch {
-	case i < 0:
-		return fmt.Errorf("must be %s", oneOf(builtIn()))
-	case engines[i].open == nil:
-		return fmt.Errorf("that engine is not built in; must be %s", oneOf(builtIn()))
+	e, ok := engines.Lookup(name)
+	if ok {
+		f.Engine = e
+		return nil
 	}
-	f.engine = engines[i]
-	return nil
-}
-
-// builtIn returns the names of the engines that are in this build.
-func builtIn() []string {
-	var names []string
-	for _, e := range engines {
-		if e.open != nil {
-			names = append(names, e.name)
+	for _, known := range engineNames {
+		if name == known {
+			return fmt.Errorf("that engine needs Unicorn, which is not built in; must be %s", engines.Interp)
 		}
 	}
-	return names
+	return fmt.Errorf("must be %s", oneOf(engineNames))
+}
+
+// each returns the engines to run one after the other, where "both" means
+// that, and not in lockstep.
+func (f *engineFlag) each() []engines.Engine {
+	if f.Name == engines.Both {
+		return engines.All()
+	}
+	return []engines.Engine{f.Engine}
 }

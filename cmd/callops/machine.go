@@ -46,7 +46,7 @@ func (m *machine) addCallOps(cmd *cobra.Command) {
 }
 
 func (m *machine) addEngine(cmd *cobra.Command) {
-	cmd.Flags().Var(&m.engine, "engine", "engine that executes the code")
+	addEngineFlag(cmd, &m.engine, "in lockstep, to the first difference")
 }
 
 // open reads or assembles the image.

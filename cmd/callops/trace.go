@@ -84,7 +84,7 @@ func (t *tracing) run(cmd *cobra.Command, words []string) (err error) {
 	if err != nil {
 		return err
 	}
-	k, err := t.boot(t.engine.open, inv.size())
+	k, err := t.boot(t.engine.New, inv.size())
 	if err != nil {
 		return err
 	}

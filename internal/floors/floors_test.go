@@ -24,6 +24,7 @@ var floors = [][]string{
 	{"emu/enginetest"},
 	{"emu/unicorn", "emu/interp"},
 	{"emu/lockstep", "emu/difftest"},
+	{"emu/engines"},
 	{"kernelimage"},
 	{"trampolines"},
 	{"ftrace"},

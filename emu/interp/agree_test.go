@@ -1,0 +1,276 @@
+package interp
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/binary"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"callops/asm"
+	"callops/emu"
+)
+
+const (
+	agreeText = 0xffff_8000_8000_0000
+	agreeData = 0xffff_8000_9000_0000
+	agreeSize = 4 * emu.PageSize
+)
+
+// testCPU is a CPU with two pages of text and four of data.
+type testCPU struct {
+	*CPU
+	mem  *emu.Memory
+	data []byte
+}
+
+func newTestCPU(tb testing.TB) *testCPU {
+	tb.Helper()
+	mem := emu.NewMemory()
+	_, err := mem.Map("text", agreeText, 2*emu.PageSize, emu.Read|emu.Exec)
+	require.NoError(tb, err)
+	data, err := mem.Map("data", agreeData, agreeSize, emu.Read|emu.Write)
+	require.NoError(tb, err)
+	e, err := New(mem)
+	require.NoError(tb, err)
+	cpu, err := e.NewCPU(0)
+	require.NoError(tb, err)
+	tb.Cleanup(func() {
+		require.NoError(tb, e.Close())
+		require.NoError(tb, mem.Close())
+	})
+	return &testCPU{cpu.(*CPU), mem, data.Host()}
+}
+
+// put places words in the text.
+func (c *testCPU) put(tb testing.TB, addr uint64, words ...uint32) {
+	tb.Helper()
+	var b []byte
+	for _, w := range words {
+		b = binary.LittleEndian.AppendUint32(b, w)
+	}
+	require.NoError(tb, c.mem.Write(addr, b))
+	c.mem.SyncText(addr, uint64(len(b)))
+}
+
+// shapes are words with the bits that may be anything. Registers come from a
+// few, so that one instruction uses what the other made.
+var shapes = []struct{ value, free uint32 }{
+	{0x52800000, 0xe07fffe0 &^ 0x60000000}, {0xd2800000, 0x007fffe0}, {0xf2800000, 0x007fffe0}, {0x72800000, 0x003fffe0}, {0x92800000, 0x007fffe0}, // mov
+	{0x10000000, 0xe0ffffe0},                                                     // adr, adrp
+	{0x11000000, 0xe07ffc00}, {0x11000000, 0xe0000400}, {0x11000000, 0x80000000}, // add, sub immediate
+	{0x12000000, 0xe07ffc00}, {0x13000000, 0xe07ffc00}, {0x13800000, 0x8040fc00}, // logic, bit fields, extr
+	{0x0a000000, 0xe0e0fc00}, {0x0a000000, 0xe0000000}, {0x2a0003e0, 0x80000000}, {0x4ac00000, 0x00007c00},
+	{0x0b000000, 0xe0c0fc00}, {0x0b000000, 0xe0000000}, {0x0b200000, 0xe000fc00},
+	{0x1a800000, 0xc000f400}, {0x3a400000, 0xc000f80f}, {0x1b000000, 0x80a08000}, {0x1ac00000, 0x80003c00}, {0x5ac00000, 0x80001c00},
+	{0x39000000, 0xc0c01c00}, {0x38000000, 0xc0ddfc00}, {0x38200800, 0xc0c0f000}, {0x18000000, 0xc00007e0},
+	{0x28000000, 0xc1c18000}, {0xa9000000, 0x00418000}, {0xa8800000, 0x01418000}, {0xa9000000, 0x00010000}, {0xa9400000, 0x00010000},
+	{0xf9400000, 0x00000400}, {0x92400000, 0x00007c00},
+	{0x14000000, 0x80000007}, {0x34000000, 0x81000060}, {0x36000000, 0x81f80060}, {0x54000000, 0x0000006f}, {0x5400000a, 0x00000061},
+	{0xd503201f, 0x00000fe0}, {0xd61f0000, 0x00600000}, {0xd5384100, 0}, {0xd5184100, 0}, {0xd53bd040, 0}, {0xd51bd040, 0}, {0xd53b4200, 0}, {0xd53be040, 0},
+	{0x13800000, 0x8000fc00}, {0x4ac00400, 0x00007800}, {0x53185c00, 0},
+}
+
+var agreeRegs = []uint32{0, 1, 2, 3, 30, 31}
+
+func randomWord(r *rand.Rand) uint32 {
+	s := shapes[r.IntN(len(shapes))]
+	w := s.value | r.Uint32()&s.free
+	pick := func() uint32 { return agreeRegs[r.IntN(len(agreeRegs))] }
+	if s.value>>26&31 == 5 || s.value == 0xd503201f {
+		return w
+	}
+	w = w&^31 | pick()
+	if s.value>>24 == 0x54 {
+		w = s.value | r.Uint32()&s.free
+	}
+	if s.free&0x3e0 == 0 && s.value>>20 != 0xd53 && s.value>>20 != 0xd51 && s.value&0x3e0 == 0 {
+		w |= pick() << 5
+	}
+	if s.value>>21&0x7f8 != 0x6b0 && s.free&0x7c00 == 0 && s.value>>25&5 == 4 {
+		w |= pick() << 10 // pairs
+	}
+	if s.free&0x1f0000 == 0 && (s.value>>25&7 == 5 || s.value&0x3b200c00 == 0x38200800 || s.value&0x1f800000 == 0x13800000) {
+		w |= pick() << 16
+	}
+	if s.value&0x1f000000 == 0x1b000000 {
+		w = w&^0x7c00 | pick()<<10
+	}
+	if s.value>>24 == 0xd6 { // br, blr, ret without operands
+		w = w&^31 | 0x1f0000
+	}
+	return w
+}
+
+// What the loop does, pairs of instructions included, is what the reference
+// does one instruction at a time.
+func TestLoop_AgreesWithReference(t *testing.T) {
+	c := newTestCPU(t)
+	r := rand.New(rand.NewPCG(11, 12))
+	seen := map[op]bool{}
+	first, second := make([]byte, agreeSize), make([]byte, agreeSize)
+	n := 100000
+	if testing.Short() || raceFactor > 1 {
+		n /= 10
+	}
+	for i := range n {
+		start := agreeText + 4*r.Uint64N(8)
+		if i%8 == 0 {
+			start = agreeText + emu.PageSize - 12
+		}
+		var words []uint32
+		for range 4 {
+			words = append(words, randomWord(r))
+		}
+		switch r.IntN(4) {
+		case 0:
+			words = append(randomPair(r), words[:2]...)
+		case 1: // two or three registers' pairs from one base
+			for j := range words {
+				words[j] = words[0]&^0x7c1f | words[j]&0x7c1f
+				if words[0]>>24 == 0xa9 {
+					words[j] += uint32(j) * 2 << 15
+				}
+			}
+		}
+		c.put(t, agreeText, make([]uint32, 16)...)
+		c.put(t, start, append(words, 0xd65f03c0)...)
+		before := randomRegs(r, start)
+		fill(r, first)
+		budget := 1 + r.Uint64N(40)
+
+		copy(c.data, first)
+		*c.Regs() = before
+		c.count, c.head = 0, 0
+		exit, err := c.Run(context.Background(), budget)
+		after, ran := *c.Regs(), c.Count()
+		recent := c.Recent(int(ran))
+		copy(second, c.data)
+		for _, p := range c.pages {
+			for k := range p.ops {
+				seen[p.ops[k].op] = true
+			}
+		}
+
+		copy(c.data, first)
+		*c.Regs() = before
+		c.count, c.head = 0, 0
+		var stepped emu.Exit
+		var stepErr error
+		var pcs []uint64
+		for c.Count() < budget {
+			pcs = append(pcs, c.Regs().PC)
+			if stepped, stepErr = c.Step(); stepErr != nil || stepped.Reason != emu.ExitBudget {
+				pcs = pcs[:len(pcs)-1]
+				break
+			}
+		}
+		if stepErr == nil && stepped.Reason == emu.ExitBudget && emu.InGates(c.Regs().PC) {
+			stepped.Reason = emu.ExitGate
+		}
+		ok := assert.Equal(t, stepErr, err) && assert.Equal(t, stepped.String(), exit.String()) &&
+			assert.Equal(t, c.Count(), ran) && assert.True(t, *c.Regs() == after, "%v\n%v", *c.Regs(), after) &&
+			assert.True(t, bytes.Equal(c.data, second), "memory")
+		if ok && ran > 0 {
+			ok = assert.Equal(t, pcs, recent)
+		}
+		for k := 0; !ok && k < len(words); k++ {
+			t.Log(asm.Disassemble(words[k], start+4*uint64(k), nil))
+		}
+		require.True(t, ok, "program %d", i)
+	}
+	for o := range numOps {
+		if n == 100000 {
+			assert.True(t, seen[o], "no program had %s", o)
+		}
+	}
+}
+
+// pairWords are words of operations that the loop joins to pairs, with register
+// fields to fill in.
+var pairWords = map[op]uint32{
+	opNop: 0xd503201f, opMov64: 0xaa0003e0, opBl: 0x94000002, opBlFar: 0x94000400, opStpW64: 0xa9bf0000, opLdpW64: 0xa8c10000,
+	opBr: 0xd61f0000, opAddImm64: 0x91000400, opLdr64: 0xf9400400, opBlr: 0xd63f0000, opAndImm: 0x927df000, opAdd64: 0x8b000000,
+	opRor32: 0x13800800, opEorRor32: 0x4ac00400, opAdd32: 0x0b000000,
+	opSubsImm64: 0xf1000000, opSubsImm32: 0x71000000, opSubs64: 0xeb000000, opSubs32: 0x6b000000, opBcond: 0x54000040,
+}
+
+// randomPair is two words that the loop joins.
+func randomPair(r *rand.Rand) []uint32 {
+	var kinds [][2]op
+	for k := range pairs {
+		kinds = append(kinds, k)
+	}
+	for k := range op(len(compareBranch)) {
+		if compareBranch[k].eq != opDecode {
+			kinds = append(kinds, [2]op{k, opBcond}, [2]op{k, opBcond}, [2]op{k, opBcond})
+		}
+	}
+	slices.SortFunc(kinds, func(a, b [2]op) int { return cmp.Or(int(a[0])-int(b[0]), int(a[1])-int(b[1])) })
+	var words []uint32
+	for _, o := range kinds[r.IntN(len(kinds))] {
+		w := pairWords[o]
+		d, n, m := agreeRegs[r.IntN(6)], agreeRegs[r.IntN(6)], agreeRegs[r.IntN(6)]
+		switch o {
+		case opNop, opBl, opBlFar:
+		case opBr, opBlr:
+			w |= n << 5
+		case opMov64:
+			w |= m<<16 | d
+		case opStpW64, opLdpW64:
+			w |= m<<10 | n<<5 | d
+		case opRor32:
+			w |= n<<16 | n<<5 | d
+		case opBcond:
+			w |= r.Uint32() & 15
+		case opAdd64, opAdd32, opEorRor32, opSubs64, opSubs32:
+			w |= m<<16 | n<<5 | d
+		default:
+			w |= n<<5 | d
+		}
+		words = append(words, w)
+	}
+	return words
+}
+
+func fill(r *rand.Rand, b []byte) {
+	for i := 0; i < len(b); i += 8 {
+		binary.LittleEndian.PutUint64(b[i:], r.Uint64())
+	}
+}
+
+// randomRegs has addresses in most registers, some at the ends of pages and of
+// the data, and corner values in the others.
+func randomRegs(r *rand.Rand, pc uint64) emu.Regs {
+	regs := emu.Regs{PC: pc, NZCV: r.Uint32() >> 28 << 28, SPEL0: r.Uint64(), TPIDREL0: r.Uint64()}
+	corners := []uint64{0, 1, 1 << 31, 1<<31 - 1, 1<<32 - 1, 1 << 63, 1<<63 - 1, ^uint64(0), r.Uint64(), uint64(r.Uint32()), r.Uint64N(64)}
+	addr := func() uint64 {
+		a := agreeData + r.Uint64N(agreeSize/8)*8
+		switch r.IntN(8) {
+		case 0:
+			a = agreeData + emu.PageSize*(1+r.Uint64N(4)) - r.Uint64N(32)
+		case 1:
+			a = agreeData + r.Uint64N(16)
+		case 2:
+			a += r.Uint64N(8)
+		}
+		return a
+	}
+	for i := range regs.X {
+		regs.X[i] = corners[r.IntN(len(corners))]
+		if r.IntN(3) != 0 {
+			regs.X[i] = addr()
+		}
+	}
+	regs.SP = addr()
+	regs.X[30] = emu.ReturnGate
+	if r.IntN(4) == 0 {
+		regs.X[r.IntN(4)] = agreeText + 4*r.Uint64N(8)
+	}
+	return regs
+}

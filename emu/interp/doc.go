@@ -1,0 +1,18 @@
+// Package interp is an engine that interprets arm64 code in Go: no JIT, no cgo.
+//
+// It models the integer side of A64 at EL1 as package emu's contract asks for
+// it: exact counts, precise faults, permissions of regions, text that changes
+// under execution, and several CPUs at once over one memory. FP, SIMD, SVE and
+// what else the architecture defines but this engine does not execute end a
+// Run with an [UnsupportedError]; a word that the architecture leaves
+// unallocated is an [emu.ExitUndefined].
+//
+// Left out on purpose: translation (addresses are looked up in the regions),
+// exception entry (an exception ends the Run), interrupts, timing.
+//
+// A CPU belongs to one goroutine at a time, and different CPUs of one engine
+// run in parallel. What guests see of each other's memory accesses is said in
+// docs/interpreter.md, together with how the loop works and what that gave.
+//
+// [New] opens an engine.
+package interp

@@ -1,0 +1,13 @@
+//go:build !cgo
+
+package interp_test
+
+import (
+	"callops/emu"
+	"callops/emu/interp"
+)
+
+var benchEngines = []struct {
+	name string
+	open emu.NewEngine
+}{{"interp", interp.New}}

@@ -1,0 +1,22 @@
+package interp
+
+import (
+	"errors"
+	"fmt"
+)
+
+// UnsupportedError is an instruction that the architecture defines and this
+// engine does not execute. PC stands on it, and nothing of it was done.
+// errors.Is(err, errors.ErrUnsupported) holds.
+type UnsupportedError struct {
+	PC   uint64
+	Word uint32
+	Text string // disassembled
+}
+
+func (e *UnsupportedError) Error() string {
+	return fmt.Sprintf("interp: %s (%#08x) at %#x is not supported by this engine", e.Text, e.Word, e.PC)
+}
+
+// Is reports that the error is one of a missing feature.
+func (e *UnsupportedError) Is(target error) bool { return target == errors.ErrUnsupported }
