@@ -55,7 +55,7 @@ func TestDiff_FindsFaults(t *testing.T) {
 					}
 				}}, err
 			}
-			sh := runShard(t, engineB, bad, newSource(1, 0), enoughCases)
+			sh := runShard(t, engineB, bad, newSource(1, 0), 4*enoughCases)
 			assert.Contains(t, sh.failures, f.class)
 			for class, text := range sh.failures {
 				if class != "block" {

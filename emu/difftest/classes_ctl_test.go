@@ -40,6 +40,8 @@ var controlClasses = concat([]class{
 	{name: "dc zva", mask: 0xffffffe0, value: 0xd50b7420, kind: zeroes},
 	{name: "dc cvac", mask: 0xffffffe0, value: 0xd50b7a20, kind: zeroes},
 	{name: "dc cvau", mask: 0xffffffe0, value: 0xd50b7b20, kind: zeroes},
+	{name: "dc cvap", mask: 0xffffffe0, value: 0xd50b7c20, kind: zeroes},
+	{name: "dc cvadp", mask: 0xffffffe0, value: 0xd50b7d20, kind: zeroes},
 	{name: "dc civac", mask: 0xffffffe0, value: 0xd50b7e20, kind: zeroes},
 	{name: "dc ivac", mask: 0xffffffe0, value: 0xd5087620, kind: zeroes},
 	{name: "dc isw", mask: 0xffffffe0, value: 0xd5087640},

@@ -28,7 +28,7 @@ func dataAccess(word uint32, r *emu.Regs) (access, bool) {
 }
 
 // accessForms are the encodings of the Arm ARM's section "Loads and Stores",
-// and DC ZVA. An earlier row wins.
+// and of DC those that look at permissions. An earlier row wins.
 var accessForms = []struct {
 	mask, value uint32
 	access      func(word uint32, r *emu.Regs) access
@@ -44,6 +44,7 @@ var accessForms = []struct {
 	{0x3f200c00, 0x19000000, ordered},       // LDAPUR, STLUR
 	{0xbe000000, 0x0c000000, structures},    // LD1, ST4, ...
 	{0xffffffe0, 0xd50b7420, zeroBlock},     // DC ZVA
+	{0xfffffee0, 0xd50b7c20, persist},       // DC CVAP, DC CVADP
 }
 
 // xsp is register n with 31 meaning SP, as in a base; xzr is it with 31
@@ -204,4 +205,9 @@ func structures(w uint32, r *emu.Regs) access {
 func zeroBlock(w uint32, r *emu.Regs) access {
 	const size = 64 // DCZID_EL0 of the CPU model
 	return access{addr: xzr(r, w&31) &^ (size - 1), size: size, n: 1, kind: emu.Store}
+}
+
+// persist is the one byte of a line that cleaning to persistence looks at.
+func persist(w uint32, r *emu.Regs) access {
+	return access{addr: xzr(r, w&31), size: 1, n: 1, kind: emu.Load}
 }

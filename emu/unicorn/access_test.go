@@ -58,6 +58,8 @@ func TestDataAccess_CoversEveryEncoding(t *testing.T) {
 		{0xf94007e1, "ldr x1, [sp, #8]", access{0x2008, 8, 1, load, false, false}},
 		{0xf824581f, "str xzr, [x0, w4, uxtw #3]", access{0x1010, 8, 1, store, false, false}},
 		{0x79c00c01, "ldrsh w1, [x0, #6]", access{0x1006, 2, 1, load, false, false}},
+		{0xd50b7c25, "dc cvap, x5", access{0x1234, 1, 1, load, false, false}},
+		{0xd50b7d25, "dc cvadp, x5", access{0x1234, 1, 1, load, false, false}},
 		{0xd50b7425, "dc zva, x5", access{0x1200, 64, 1, store, false, false}},
 	} {
 		got, ok := dataAccess(c.word, &r)

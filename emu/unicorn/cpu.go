@@ -44,21 +44,34 @@ type state struct {
 }
 
 func newCPU(e *Engine, id int) (*CPU, error) {
-	u, err := uc.NewUnicorn(uc.ARCH_ARM64, uc.MODE_ARM)
-	if err != nil {
-		return nil, err
-	}
-	s := &state{uc: u, v: (*C.struct_vcpu)(C.calloc(1, C.sizeof_struct_vcpu))}
-	c := &CPU{engine: e, id: id, state: s, mapped: map[*emu.Region]bool{}}
-	if err := c.setup(); err != nil {
-		return nil, errors.Join(err, s.free())
-	}
-	s.cleanup = runtime.AddCleanup(c, func(s *state) { _ = s.free() }, s)
-	return c, nil
+	c := &CPU{engine: e, id: id}
+	return c, c.renew()
 }
 
-func (c *CPU) setup() error {
-	u, v, tables := c.state.uc, c.state.v, c.engine.tables
+// renew gives the CPU an instance of the library as it is after reset. What was
+// counted goes on.
+func (c *CPU) renew() error {
+	u, err := uc.NewUnicorn(uc.ARCH_ARM64, uc.MODE_ARM)
+	if err != nil {
+		return err
+	}
+	s := &state{uc: u, v: (*C.struct_vcpu)(C.calloc(1, C.sizeof_struct_vcpu))}
+	if err := s.setup(c.engine.tables); err != nil {
+		return errors.Join(err, s.free())
+	}
+	if old := c.state; old != nil {
+		s.v.count, s.v.head, s.v.ring = old.v.count, old.v.head, old.v.ring
+		if err := old.free(); err != nil {
+			return errors.Join(err, s.free())
+		}
+	}
+	c.state, c.seen, c.mapped = s, nil, map[*emu.Region]bool{}
+	s.cleanup = runtime.AddCleanup(c, func(s *state) { _ = s.free() }, s)
+	return nil
+}
+
+func (s *state) setup(tables *pageTable) error {
+	u, v := s.uc, s.v
 	// The default model has no LSE atomics.
 	if err := u.SetCPUModel(uc.CPU_ARM64_MAX); err != nil {
 		return err
@@ -138,10 +151,21 @@ func (c *CPU) Step() (emu.Exit, error) {
 
 // Run implements [emu.CPU].
 func (c *CPU) Run(ctx context.Context, budget uint64) (emu.Exit, error) {
-	v := c.state.v
-	if v == nil {
+	if c.state.v == nil {
 		return emu.Exit{PC: c.regs.PC}, errors.New("unicorn: cpu is closed")
 	}
+	exit, err := c.runTo(ctx, budget)
+	// Code that went to another exception level, or changed how addresses are
+	// translated, must not spoil what the CPU runs next.
+	failed := err != nil || exit.Reason != emu.ExitGate && exit.Reason != emu.ExitBudget
+	if v := c.state.v; !bool(v.el1h) || failed && bool(C.vcpu_astray(v)) {
+		err = errors.Join(err, c.renew())
+	}
+	return exit, err
+}
+
+func (c *CPU) runTo(ctx context.Context, budget uint64) (emu.Exit, error) {
+	v := c.state.v
 	end := uint64(v.count) + min(budget, 1<<63)
 	for {
 		pc := c.regs.PC

@@ -32,6 +32,10 @@
 // that guest code writes is seen by the CPU that wrote it, and by others after
 // emu.Memory.SyncText.
 //
+// Code that leaves EL1, takes the other stack pointer or changes how addresses
+// are translated has the CPU begin anew, with its counts, after that Run. An
+// ERET to AArch32 is not noticed.
+//
 // # Concurrency
 //
 // CPUs may run on threads of their own, but their atomics are not atomic

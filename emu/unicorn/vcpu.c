@@ -180,6 +180,27 @@ static uc_err enable_mmu(uc_engine *uc, uint64_t ttbr0, uint64_t ttbr1)
 	return set_sysreg(uc, 3, 0, 1, 0, 0, sctlr.val | 1);
 }
 
+// translation reads SCTLR_EL1, TTBR0_EL1, TTBR1_EL1 and TCR_EL1.
+static void translation(uc_engine *uc, uint64_t *vals)
+{
+	static const struct { int crn, op2; } regs[] = {{1, 0}, {2, 0}, {2, 1}, {2, 2}};
+
+	for (int i = 0; i < 4; i++) {
+		uc_arm64_cp_reg r = {.crn = regs[i].crn, .crm = 0, .op0 = 3, .op1 = 0, .op2 = regs[i].op2};
+
+		uc_reg_read(uc, UC_ARM64_REG_CP_REG, &r);
+		vals[i] = r.val;
+	}
+}
+
+bool vcpu_astray(struct vcpu *v)
+{
+	uint64_t now[4];
+
+	translation(v->uc, now);
+	return !v->el1h || memcmp(now, v->translation, sizeof(now)) != 0;
+}
+
 uc_err vcpu_setup(struct vcpu *v, uint64_t ttbr0, uint64_t ttbr1)
 {
 	uc_engine *uc = v->uc;
@@ -191,6 +212,8 @@ uc_err vcpu_setup(struct vcpu *v, uint64_t ttbr0, uint64_t ttbr1)
 	    (err = uc_hook_add(uc, &v->hooks[2], UC_HOOK_MEM_UNMAPPED, (void *)on_unmapped, v, 1, 0)) ||
 	    (err = uc_hook_add(uc, &v->hooks[3], UC_HOOK_INSN, (void *)on_mrs, v, 1, 0, UC_ARM64_INS_MRS)))
 		return err;
+	translation(uc, v->translation);
+	v->el1h = true;
 	return UC_ERR_OK;
 }
 
@@ -217,6 +240,7 @@ uc_err vcpu_run(struct vcpu *v, uint64_t until)
 {
 	int ids[NREGS];
 	void *vals[NREGS];
+	uint32_t pstate = 0;
 	uc_err err;
 
 	point(v, ids, vals);
@@ -235,6 +259,8 @@ uc_err vcpu_run(struct vcpu *v, uint64_t until)
 	if (v->stop == STOP_NONE)
 		uc_reg_read(v->uc, UC_ARM64_REG_PC, &v->pc);
 	uc_reg_read_batch(v->uc, ids, vals, NREGS);
+	uc_reg_read(v->uc, UC_ARM64_REG_PSTATE, &pstate);
+	v->el1h = (pstate & 0x1f) == 5;
 	return err;
 }
 

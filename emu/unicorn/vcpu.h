@@ -36,6 +36,7 @@ struct vcpu {
 	uint64_t x[31];
 	uint64_t sp, pc, sp_el0, tpidr_el1, tpidr_el0;
 	uint32_t nzcv;
+	bool el1h; // after a run: still at EL1, on its own stack pointer
 
 	uint64_t count; // with all of the block being executed
 	uint64_t limit; // no block is begun that would take count past it
@@ -52,6 +53,8 @@ struct vcpu {
 	int nstandins;
 
 	uc_hook hooks[4];
+
+	uint64_t translation[4]; // system registers that addresses depend on, as set up
 };
 
 // vcpu_setup turns the MMU on over the page tables and adds the hooks.
@@ -61,6 +64,10 @@ uc_err vcpu_setup(struct vcpu *v, uint64_t ttbr0, uint64_t ttbr1);
 // the registers, with pc and count exact. With until not 0, only the one
 // straight run of instructions [pc, until) is executed.
 uc_err vcpu_run(struct vcpu *v, uint64_t until);
+
+// vcpu_astray says that guest code left the world it was put into: another
+// exception level or stack pointer, or another translation of addresses.
+bool vcpu_astray(struct vcpu *v);
 
 // vcpu_drop drops what was translated from [addr, addr+size).
 uc_err vcpu_drop(struct vcpu *v, uint64_t addr, uint64_t size);
