@@ -2,6 +2,7 @@ package interp
 
 import (
 	"math/bits"
+	"sync/atomic"
 	"unsafe"
 
 	"callops/emu"
@@ -774,6 +775,48 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			*(*uint64)(q) = c.x[in.rd]
 			*(*uint64)(unsafe.Add(q, 8)) = c.x[in.rm]
 			c.x[in.rn] += uint64(int64(in.imm) >> 32)
+			in = next(in, 1)
+			continue
+
+		// Acquire and release. Unaligned ones are for the reference.
+		case opLdar64:
+			addr := c.x[in.rn] + in.imm
+			tlb := &c.loads[slotOf(addr)]
+			if tlb.page != addr/emu.PageSize || addr%8 != 0 {
+				return p, in, count, false
+			}
+			q := unsafe.Add(tlb.host, addr%emu.PageSize)
+			c.x[in.rd] = atomic.LoadUint64((*uint64)(q))
+			in = next(in, 1)
+			continue
+		case opLdar32:
+			addr := c.x[in.rn] + in.imm
+			tlb := &c.loads[slotOf(addr)]
+			if tlb.page != addr/emu.PageSize || addr%4 != 0 {
+				return p, in, count, false
+			}
+			q := unsafe.Add(tlb.host, addr%emu.PageSize)
+			c.x[in.rd] = uint64(atomic.LoadUint32((*uint32)(q)))
+			in = next(in, 1)
+			continue
+		case opStlr64:
+			addr := c.x[in.rn] + in.imm
+			tlb := &c.stores[slotOf(addr)]
+			if tlb.page != addr/emu.PageSize || addr%8 != 0 {
+				return p, in, count, false
+			}
+			q := unsafe.Add(tlb.host, addr%emu.PageSize)
+			atomic.StoreUint64((*uint64)(q), c.x[in.rd])
+			in = next(in, 1)
+			continue
+		case opStlr32:
+			addr := c.x[in.rn] + in.imm
+			tlb := &c.stores[slotOf(addr)]
+			if tlb.page != addr/emu.PageSize || addr%4 != 0 {
+				return p, in, count, false
+			}
+			q := unsafe.Add(tlb.host, addr%emu.PageSize)
+			atomic.StoreUint32((*uint32)(q), uint32(c.x[in.rd]))
 			in = next(in, 1)
 			continue
 

@@ -141,6 +141,11 @@ const (
 	opLdpW64
 	opStpW64
 
+	opLdar64 // d = [n + I], aligned
+	opLdar32
+	opStlr64
+	opStlr32
+
 	// Branches. I is the distance to the target within the page, or for the
 	// ones called far its address.
 	opB

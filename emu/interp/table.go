@@ -38,14 +38,14 @@ var rows = []row{
 	{0xfe000000, 0xd6000000, "br, blr, ret", execBranchReg, true, fastBranchReg},
 
 	// Loads and stores.
-	{0x3f000000, 0x08000000, "exclusive, ordered, cas", execExclusive, false, nil},
+	{0x3f000000, 0x08000000, "exclusive, ordered, cas", execExclusive, false, fastExclusive},
 	{0x3f000000, 0x18000000, "ldr (literal)", execLiteral, false, fastLiteral},
 	{0x3e000000, 0x28000000, "ldp, stp", execPair, false, fastPair},
-	{0x3f200c00, 0x19000000, "ldapur, stlur", execOrderedUnscaled, false, nil},
+	{0x3f200c00, 0x19000000, "ldapur, stlur", execOrderedUnscaled, false, fastOrderedUnscaled},
 	{0x3f200c00, 0x38000000, "ldur, stur", execUnscaled, false, fastUnscaled},
 	{0x3f200400, 0x38000400, "ldr, str (pre-, post-indexed)", execIndexed, false, fastIndexed},
 	{0x3f200c00, 0x38000800, "ldtr, sttr", execUnprivileged, false, nil},
-	{0x3f200c00, 0x38200000, "ldadd, swp, ldapr", execAtomic, false, nil},
+	{0x3f200c00, 0x38200000, "ldadd, swp, ldapr", execAtomic, false, fastAtomic},
 	{0x3f200c00, 0x38200800, "ldr, str (register)", execRegOffset, false, fastRegOffset},
 	{0x3f200400, 0x38200400, "ldraa, ldrab", execLoadAuth, false, nil},
 	{0x3f000000, 0x39000000, "ldr, str (unsigned offset)", execScaled, false, fastScaled},
