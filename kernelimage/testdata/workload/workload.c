@@ -240,33 +240,36 @@ noinline void sha256_init(struct sha256_state *s)
 	s->len = 0;
 }
 
+/* The names turn instead of the values, which then stay in registers. */
+#define ROUND(a, b, c, d, e, f, g, h, i) do { \
+	u32 t1 = h + (ROR(e, 6) ^ ROR(e, 11) ^ ROR(e, 25)) + ((e & f) ^ (~e & g)) + sha256_k[i] + w[i]; \
+	u32 t2 = (ROR(a, 2) ^ ROR(a, 13) ^ ROR(a, 22)) + ((a & b) ^ (a & c) ^ (b & c)); \
+	d += t1; \
+	h = t1 + t2; \
+} while (0)
+
 noinline void sha256_block(u32 *h, const u8 *block)
 {
-	u32 w[64], v[8];
+	u32 w[64];
+	u32 s0 = h[0], s1 = h[1], s2 = h[2], s3 = h[3], s4 = h[4], s5 = h[5], s6 = h[6], s7 = h[7];
 
 	for (int i = 0; i < 16; i++)
 		w[i] = load_be32(block + 4 * i);
-	for (int i = 16; i < 64; i++) {
-		u32 s0 = ROR(w[i - 15], 7) ^ ROR(w[i - 15], 18) ^ w[i - 15] >> 3;
-		u32 s1 = ROR(w[i - 2], 17) ^ ROR(w[i - 2], 19) ^ w[i - 2] >> 10;
-
-		w[i] = w[i - 16] + s0 + w[i - 7] + s1;
+	for (int i = 16; i < 64; i++)
+		w[i] = w[i - 16] + (ROR(w[i - 15], 7) ^ ROR(w[i - 15], 18) ^ w[i - 15] >> 3)
+			+ w[i - 7] + (ROR(w[i - 2], 17) ^ ROR(w[i - 2], 19) ^ w[i - 2] >> 10);
+	for (int i = 0; i < 64; i += 8) {
+		ROUND(s0, s1, s2, s3, s4, s5, s6, s7, i);
+		ROUND(s7, s0, s1, s2, s3, s4, s5, s6, i + 1);
+		ROUND(s6, s7, s0, s1, s2, s3, s4, s5, i + 2);
+		ROUND(s5, s6, s7, s0, s1, s2, s3, s4, i + 3);
+		ROUND(s4, s5, s6, s7, s0, s1, s2, s3, i + 4);
+		ROUND(s3, s4, s5, s6, s7, s0, s1, s2, i + 5);
+		ROUND(s2, s3, s4, s5, s6, s7, s0, s1, i + 6);
+		ROUND(s1, s2, s3, s4, s5, s6, s7, s0, i + 7);
 	}
-	for (int i = 0; i < 8; i++)
-		v[i] = h[i];
-	for (int i = 0; i < 64; i++) {
-		u32 s1 = ROR(v[4], 6) ^ ROR(v[4], 11) ^ ROR(v[4], 25);
-		u32 t1 = v[7] + s1 + ((v[4] & v[5]) ^ (~v[4] & v[6])) + sha256_k[i] + w[i];
-		u32 s0 = ROR(v[0], 2) ^ ROR(v[0], 13) ^ ROR(v[0], 22);
-		u32 t2 = s0 + ((v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]));
-
-		for (int j = 7; j > 0; j--)
-			v[j] = v[j - 1];
-		v[4] += t1;
-		v[0] = t1 + t2;
-	}
-	for (int i = 0; i < 8; i++)
-		h[i] += v[i];
+	h[0] += s0, h[1] += s1, h[2] += s2, h[3] += s3;
+	h[4] += s4, h[5] += s5, h[6] += s6, h[7] += s7;
 }
 
 noinline void sha256_update(struct sha256_state *s, const u8 *buf, u64 len)
