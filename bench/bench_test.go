@@ -29,7 +29,7 @@ func BenchmarkCall(b *testing.B) {
 
 func benchmarkCall(b *testing.B, e Engine, callOps bool, s scenario) {
 	r := newTestRig(b, &Config{Engines: []Engine{e}, Calls: batch}, callOps)
-	ops, err := r.place(s)
+	ops, err := r.place(b.Context(), s)
 	require.NoError(b, err)
 	m, err := r.run(b.Context(), ops)
 	require.NoError(b, err)

@@ -49,7 +49,7 @@ func (r *rig) reaches(ctx context.Context, site kernelimage.Site) (reached bool,
 	if site.IP == r.tracee.IP {
 		return true, nil
 	}
-	probe, err := r.register("probe", site, 1, r.ftrace.Code().OpsFuncCount)
+	probe, err := r.register(ctx, "probe", site, 1, r.ftrace.Code().OpsFuncCount)
 	defer func() { err = errors.Join(err, r.release(probe)) }()
 	if err != nil {
 		return false, err

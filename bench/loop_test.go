@@ -19,7 +19,7 @@ const (
 // countSteps counts, one by one, what the iterations execute.
 func countSteps(t *testing.T, r *rig, s scenario, args int) uint64 {
 	t.Helper()
-	ops, err := r.place(s)
+	ops, err := r.place(t.Context(), s)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, r.release(ops)) }()
 	loads := max((args+1)/2, 1)
@@ -46,7 +46,7 @@ func TestLoop_PassesAllArguments(t *testing.T) {
 			}, on)
 			want := uint64(1 + 4 + 9 + 16 + 25 + 36 + 49 + 64)
 			for _, s := range []scenario{{}, {relevant: 1}, {relevant: 3, irrelevant: 2}} {
-				ops, err := r.place(s)
+				ops, err := r.place(t.Context(), s)
 				require.NoError(t, err)
 				res, err := r.call(t.Context(), nil, 4)
 				require.NoError(t, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -99,7 +100,7 @@ func (r *rig) site(what, name string) (kernelimage.Site, error) {
 
 // measure registers the scenario's ops, makes the calls, and unregisters them.
 func (r *rig) measure(ctx context.Context, s scenario) (m measured, err error) {
-	ops, err := r.place(s)
+	ops, err := r.place(ctx, s)
 	defer func() { err = errors.Join(err, r.release(ops)) }()
 	if err != nil {
 		return m, err
@@ -109,12 +110,12 @@ func (r *rig) measure(ctx context.Context, s scenario) (m measured, err error) {
 
 // place registers the scenario's ops. Those it returns are to be released, on
 // an error too.
-func (r *rig) place(s scenario) ([]*ftrace.Ops, error) {
-	ops, err := r.register("relevant", r.tracee, s.relevant, r.tracer)
+func (r *rig) place(ctx context.Context, s scenario) ([]*ftrace.Ops, error) {
+	ops, err := r.register(ctx, "relevant", r.tracee, s.relevant, r.tracer)
 	if err != nil {
 		return ops, err
 	}
-	irrelevant, err := r.register("irrelevant", r.irrelevant, s.irrelevant, r.tracer)
+	irrelevant, err := r.register(ctx, "irrelevant", r.irrelevant, s.irrelevant, r.tracer)
 	return append(ops, irrelevant...), err
 }
 
@@ -160,9 +161,12 @@ func (r *rig) call(ctx context.Context, opts *emu.CallOptions, n int) (emu.Resul
 
 // register makes n ops with a filter of one site each, and registers them.
 // Those it returns are to be released, on an error too.
-func (r *rig) register(name string, site kernelimage.Site, n int, tracer uint64) ([]*ftrace.Ops, error) {
+func (r *rig) register(ctx context.Context, name string, site kernelimage.Site, n int, tracer uint64) ([]*ftrace.Ops, error) {
 	var made []*ftrace.Ops
 	for i := range n {
+		if err := ctx.Err(); err != nil {
+			return made, err
+		}
 		o, err := r.ftrace.NewOps(fmt.Sprintf("%s%d", name, i), tracer, r.flags, counterSize)
 		if err != nil {
 			return made, err
@@ -180,7 +184,7 @@ func (r *rig) register(name string, site kernelimage.Site, n int, tracer uint64)
 
 // release unregisters and frees ops, the first ones first, as the sample does.
 func (r *rig) release(ops []*ftrace.Ops) error {
-	for _, o := range ops {
+	for _, o := range slices.Backward(ops) { // the newest is found first
 		if o.Flags()&ftrace.OpsEnabled != 0 {
 			if err := r.ftrace.Unregister(o); err != nil {
 				return err
