@@ -6,6 +6,8 @@ import (
 	"callops/emu"
 )
 
+//go:generate go run ./internal/genfast
+
 // loop executes from pc, which is in p, until something stops it or count
 // reaches limit. pc and count are exact when it returns.
 func (c *CPU) loop(p *page, limit uint64) stop {
