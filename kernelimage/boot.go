@@ -68,6 +68,8 @@ type Kernel struct {
 
 	areas uint64 // where the areas behind the image begin
 	pools map[emu.Perm]*pool
+
+	loaded loaded // modules
 }
 
 // CPU is an engine's CPU with the task that runs on it.
@@ -189,9 +191,10 @@ func pageUp(n uint64) uint64 { return (n + emu.PageSize - 1) &^ (emu.PageSize - 
 func (k *Kernel) newCPU(id int) (*CPU, error) {
 	l := k.Layout
 	n := uint64(id)
-	perCPUSize, taskSize := pageUp(uint64(l.PerCPU.Size)), pageUp(uint64(l.Task.Size))
+	perCPUSize, taskSize := pageUp(uint64(l.PerCPU.Size))+modulePerCPU, pageUp(uint64(l.Task.Size))
+	area := k.areas + perCPUArea + n*(perCPUSize+guardSize)
 	c := &CPU{
-		PerCPU: k.areas + perCPUArea + n*(perCPUSize+guardSize),
+		PerCPU: area - l.PerCPU.Start,
 		Task:   k.areas + taskArea + n*(taskSize+StackSize+3*guardSize),
 	}
 	// In the task area: the task, a guard page, the stack, two guard pages.
@@ -202,13 +205,16 @@ func (k *Kernel) newCPU(id int) (*CPU, error) {
 		name       string
 		base, size uint64
 	}{
-		{"percpu", c.PerCPU, perCPUSize},
+		{"percpu", area, perCPUSize},
 		{"task", c.Task, taskSize},
 		{"stack", c.Stack.Start, StackSize},
 	} {
 		if _, err := k.Mem.Map(fmt.Sprintf("%s%d", r.name, id), r.base, r.size, emu.Read|emu.Write); err != nil {
 			return nil, err
 		}
+	}
+	if err := k.initPerCPU(c, id); err != nil {
+		return nil, err
 	}
 	if err := k.initTask(c, id); err != nil {
 		return nil, err
@@ -221,6 +227,29 @@ func (k *Kernel) newCPU(id int) (*CPU, error) {
 	regs := cpu.Regs()
 	regs.SP, regs.SPEL0, regs.TPIDREL1 = c.StackTop, c.Task, c.PerCPU
 	return c, nil
+}
+
+// initPerCPU makes a CPU's copy of a Linux kernel's per-CPU variables, and tells
+// the kernel where it is (arch/arm64/kernel/smp.c, setup_per_cpu_areas).
+func (k *Kernel) initPerCPU(c *CPU, id int) error {
+	if k.Image.Linux == nil {
+		return nil
+	}
+	r := k.Image.Linux.PerCPU
+	linked := k.Image.tail(r.Start)
+	linked = linked[:min(uint64(len(linked)), r.End-r.Start)]
+	if err := k.Mem.Write(r.Start+c.PerCPU, linked); err != nil {
+		return err
+	}
+	if sym, err := k.Symbols.Lookup("__per_cpu_offset"); err == nil {
+		if err := k.Mem.Store64(sym.Addr+8*uint64(id), c.PerCPU); err != nil {
+			return err
+		}
+	}
+	if n := k.Image.Linux.cpuNumber; n != 0 {
+		return k.Mem.Store32(n+c.PerCPU, uint32(id))
+	}
+	return nil
 }
 
 // initTask fills the words of the task and the per-CPU area that are not zero.

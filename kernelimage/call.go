@@ -20,6 +20,7 @@ type RunError struct {
 	PC        string     // where it ended, as %pS
 	Recent    []string   // the instructions executed last, oldest first, as "symbol: text"
 	Backtrace []uint64   // pc, then return addresses, innermost first
+	Callers   []string   // the latter as %pS
 	Freed     emu.Object // the freed object that the faulting address was taken from; no Name: none was
 
 	Err error
@@ -128,6 +129,9 @@ func (k *Kernel) runError(c *CPU, call *emu.CallError) *RunError {
 	for _, pc := range call.Recent {
 		e.Recent = append(e.Recent, k.Listing(pc))
 	}
+	for _, pc := range e.Backtrace[1:] {
+		e.Callers = append(e.Callers, k.where(pc))
+	}
 	var fault *emu.Fault
 	if errors.As(call.Err, &fault) {
 		if o, ok := k.Heap.Poisoned(fault.Addr); ok && o.Freed {
@@ -169,8 +173,7 @@ func (k *Kernel) Backtrace(cpu int) []uint64 {
 // one before it.
 func (k *Kernel) unwind(c *CPU, regs *emu.Regs) []uint64 {
 	trace := []uint64{regs.PC}
-	if emu.InGates(regs.PC) {
-		// A gate makes no record: its caller is in x30 only.
+	if k.frameless(regs) {
 		trace = append(trace, regs.X[30])
 	}
 	low := c.Stack.Start
@@ -183,6 +186,23 @@ func (k *Kernel) unwind(c *CPU, regs *emu.Regs) []uint64 {
 		low, fp = fp+16, record[0]
 	}
 	return trace
+}
+
+// frameless says that the function which a CPU is in has no record, so that its
+// caller is in x30 only: a gate, or a function that calls none or has just been
+// entered. Of one with a record x30 is what the record says, or, once another
+// has returned to it, points into the function itself.
+func (k *Kernel) frameless(regs *emu.Regs) bool {
+	if emu.InGates(regs.PC) {
+		return true
+	}
+	in, _, ok := k.Symbols.At(regs.PC)
+	from, _, known := k.Symbols.At(regs.X[30] - 4)
+	if !ok || !known || in.Addr == from.Addr {
+		return false
+	}
+	record, err := k.Mem.ReadWords(regs.X[29], 2)
+	return err != nil || record[1] != regs.X[30]
 }
 
 // nameOf names a branch's target in a listing; "" when it has no name.

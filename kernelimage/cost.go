@@ -34,7 +34,8 @@ func percent(part int64, whole uint64) float64 {
 }
 
 // TextCost measures what the call sites cost. Padding is told from code by the
-// symbols' sizes, so an image without sized functions is refused with ENOENT.
+// symbols' sizes, so an image without sized functions is refused with ENOENT; in a
+// kernel's raw Image, which has no sizes, it is told by what stands there.
 func (img *Image) TextCost() (Cost, error) {
 	c := Cost{Sites: len(img.Sites), Slots: 8 * uint64(len(img.Sites))}
 	for _, r := range img.Text {
@@ -46,6 +47,10 @@ func (img *Image) TextCost() (Cost, error) {
 			c.Literals += 8
 			literals[s.Func()] = true
 		}
+	}
+	if img.Linux != nil {
+		c.Padding = img.fillBefore(literals)
+		return c, nil
 	}
 	var end uint64 // of the functions so far
 	for _, f := range img.Symbols {
@@ -65,6 +70,30 @@ func (img *Image) TextCost() (Cost, error) {
 		return Cost{}, fmt.Errorf("%s: no symbol of a function tells its size: %w", img.Name, unix.ENOENT)
 	}
 	return c, nil
+}
+
+// fillBefore counts fill of one word before functions, for an image whose
+// symbols have no sizes. A function's last instruction is no NOP, so a single
+// NOP or zero in front of an 8-aligned function is what aligned it.
+func (img *Image) fillBefore(literals map[uint64]bool) (padding uint64) {
+	if !img.CallOps {
+		return 0
+	}
+	last := uint64(0)
+	for _, f := range img.Symbols {
+		start := f.Addr
+		if !f.Func || start == last || start%8 != 0 || !img.inText(start) {
+			continue
+		}
+		last = start
+		if literals[start] {
+			start -= 8
+		}
+		if img.isFill(start-4, start) && !img.isFill(start-8, start-4) {
+			padding += 4
+		}
+	}
+	return padding
 }
 
 // isFill reports whether [start, end) is text that holds nothing but NOPs and

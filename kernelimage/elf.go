@@ -37,6 +37,8 @@ type elfFile struct {
 	name string
 	left uint64 // bytes that may still be read
 
+	relocatable bool // a kernel module is read
+
 	header   elf.Header64
 	sections []elfSection
 	progs    []elf.Prog64
@@ -108,9 +110,11 @@ func (f *elfFile) readHeader() error {
 		return bad(elf.EI_DATA, "data is %v, only %v (little-endian) is run", data, elf.ELFDATA2LSB)
 	case machine != elf.EM_AARCH64:
 		return bad(0x12, "machine is %v, only %v is run", machine, elf.EM_AARCH64)
-	case typ == elf.ET_REL:
+	case f.relocatable && typ != elf.ET_REL:
+		return bad(0x10, "type is %v, a kernel module's is ET_REL", typ)
+	case typ == elf.ET_REL && !f.relocatable:
 		return bad(0x10, "type is ET_REL: link it first, as an executable (ET_EXEC) or with -shared (ET_DYN)")
-	case typ != elf.ET_EXEC && typ != elf.ET_DYN:
+	case typ != elf.ET_EXEC && typ != elf.ET_DYN && typ != elf.ET_REL:
 		return bad(0x10, "type is %v, only ET_EXEC and ET_DYN are run", typ)
 	case h.Phnum != 0 && h.Phentsize != elfProgSize:
 		return bad(0x36, "program headers are %d bytes each, not %d", h.Phentsize, elfProgSize)

@@ -125,7 +125,7 @@ func TestOpen_RefusesFiles(t *testing.T) {
 	}{
 		"cold-callops.elf": {unix.EINVAL, "call site at 0x400104 (failed_again+0x0): misaligned patch site"},
 		"unresolved.so":    {unix.ENOENT, "unresolved.so: relocations: no symbol of the file is called jiffies, printk"},
-		"workload.c":       {unix.ENOEXEC, `unknown format: it is no ELF file; it starts with: "// S"`},
+		"workload.c":       {unix.ENOEXEC, `unknown format: it is no ELF, arm64 Image, EFI zboot, gzip, xz, zstd, lz4 or lz4 (legacy); it starts with: "// S"`},
 		"nobody":           {unix.ENOENT, "no such file"},
 		"":                 {unix.ENOEXEC, "is not a regular file"},
 	} {
@@ -226,8 +226,8 @@ func TestParse_RefusesBadInput(t *testing.T) {
 		damage func(e *elfBytes)
 		want   string
 	}{
-		{"empty", callops, func(e *elfBytes) { e.b = nil }, `unknown format: it is no ELF file; it starts with: ""`},
-		{"no_elf", callops, func(e *elfBytes) { e.b[0] = 'M' }, `unknown format: it is no ELF file; it starts with: "MELF"`},
+		{"empty", callops, func(e *elfBytes) { e.b = nil }, `unknown format: it is no ELF, arm64 Image, EFI zboot, gzip, xz, zstd, lz4 or lz4 (legacy); it starts with: ""`},
+		{"no_elf", callops, func(e *elfBytes) { e.b[0] = 'M' }, `unknown format: it is no ELF, arm64 Image, EFI zboot, gzip, xz, zstd, lz4 or lz4 (legacy); it starts with: "MELF"`},
 		{"cut_in_the_header", callops, func(e *elfBytes) { e.b = e.b[:40] }, "x: ELF header: cut short, length: 0x28"},
 		{"32_bit", callops, func(e *elfBytes) { e.b[4] = 1 }, "x: ELF header at 0x4: class is ELFCLASS32, only ELFCLASS64 is run"},
 		{"big_endian", callops, func(e *elfBytes) { e.b[5] = 2 }, "x: ELF header at 0x5: data is ELFDATA2MSB, only ELFDATA2LSB (little-endian) is run"},

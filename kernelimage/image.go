@@ -24,6 +24,8 @@ type Image struct {
 	Text     []Range   // the instructions in them, in address order
 	Symbols  []Symbol  // in address order
 	Sites    []Site    // ascending IP
+
+	Linux *Linux // what else a kernel's raw Image tells; nil for other images
 }
 
 // Segment is memory that the image fills: Data, then zeros up to MemSize.
@@ -50,6 +52,7 @@ type Symbol struct {
 	Addr   uint64
 	Size   uint64 // 0 where the image does not say
 	Func   bool
+	Type   byte   // as nm's, in kallsyms; 0 where the image has none
 	Module string // "" for the kernel itself
 }
 
@@ -90,11 +93,14 @@ func (img *Image) Site(ip uint64) (Site, bool) {
 // does not.
 func (img *Image) Banner() string {
 	i := slices.IndexFunc(img.Symbols, func(s Symbol) bool { return s.Name == "linux_banner" })
-	if i < 0 {
-		return ""
-	}
 	const most = 512
-	text := img.tail(img.Symbols[i].Addr)
+	var text []byte
+	switch {
+	case i >= 0:
+		text = img.tail(img.Symbols[i].Addr)
+	case img.Linux != nil:
+		text = img.Linux.findBanner(img)
+	}
 	text, _, _ = bytes.Cut(text[:min(most, len(text))], []byte{0})
 	return strings.TrimSpace(string(text))
 }

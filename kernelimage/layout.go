@@ -48,6 +48,10 @@ type TaskLayout struct {
 
 // PerCPULayout gives offsets from the per-CPU base (tpidr_el1).
 type PerCPULayout struct {
+	// Start is where the section of per-CPU variables was linked, and 0 in the
+	// built-in kernel. A variable's offset is its symbol's address, so
+	// tpidr_el1 is a CPU's area less Start.
+	Start        uint64
 	Size         int
 	ContextState int // context_tracking.state: RCU watches while its bits from 2 up are not 0
 	RingBuffer   int // callops' own function tracer: address of this CPU's ring (built-in kernel)

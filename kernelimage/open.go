@@ -1,19 +1,22 @@
 package kernelimage
 
 import (
+	"bytes"
 	"debug/elf"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
 // OpenOptions say what a file does not; the zero value will do.
 type OpenOptions struct {
-	// Profile is the kernel whose ftrace the image follows; "" means 6.12.
-	// An image without literals is run as one, whatever its profile.
+	// Profile is the kernel whose ftrace the image follows; "" means 6.12, and
+	// for a kernel's raw Image what its structures and call sites say. An image
+	// without literals is run as one, whatever its profile.
 	Profile Profile
 }
 
@@ -35,24 +38,77 @@ func Open(path string, opts *OpenOptions) (*Image, error) {
 	return Parse(f, info.Size(), filepath.Base(path), opts)
 }
 
+// headSize is how much of a file tells what it is.
+const headSize = 0x40
+
+// maxPackings is how often a kernel may be packed: zboot, and a compressor
+// around that.
+const maxPackings = 3
+
 // Parse reads an image of size bytes from r; name is for messages. What the
-// file holds is found out from its first bytes.
+// file holds is found out from its first bytes: an ELF file, a kernel's raw
+// Image, or one of these compressed or inside EFI zboot.
 func Parse(r io.ReaderAt, size int64, name string, opts *OpenOptions) (*Image, error) {
 	if opts == nil {
 		opts = &OpenOptions{}
 	}
-	profile := opts.Profile
-	if profile == "" {
-		profile = Profile612
+	if opts.Profile != "" && layouts[opts.Profile] == nil {
+		return nil, fmt.Errorf("%s: no profile is called %q: %w", name, opts.Profile, unix.EINVAL)
 	}
-	if layouts[profile] == nil {
-		return nil, fmt.Errorf("%s: no profile is called %q: %w", name, profile, unix.EINVAL)
+	var inside []string // what the image came out of, outermost first
+	var own []byte      // what r reads, where it was unpacked here
+	for {
+		head := make([]byte, headSize)
+		n, err := r.ReadAt(head, 0)
+		if err != nil && err != io.EOF {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		head = head[:n]
+		switch p := packingOf(head); {
+		case bytes.HasPrefix(head, []byte(elf.ELFMAG)):
+			profile := opts.Profile
+			if profile == "" {
+				profile = Profile612
+			}
+			return parseELF(r, size, name, profile)
+		case isZboot(head) && len(inside) < maxPackings:
+			payload, err := zbootPayload(r, size, name, head)
+			if err != nil {
+				return nil, err
+			}
+			r, size, inside = payload, payload.Size(), append(inside, "EFI zboot")
+			own = nil
+		case p != nil && len(inside) < maxPackings:
+			b, err := p.unpack(r, size, name)
+			if err != nil {
+				return nil, err
+			}
+			r, size, own, inside = bytes.NewReader(b), int64(len(b)), b, append(inside, p.name)
+		case isRawImage(head):
+			if own == nil {
+				if own, err = readRaw(r, size, name); err != nil {
+					return nil, err
+				}
+			}
+			return parseRaw(own, name, opts.Profile, inside)
+		default:
+			return nil, unknownFormat(name, head, inside)
+		}
 	}
-	magic := make([]byte, 4)
-	if n, err := r.ReadAt(magic, 0); err != nil && err != io.EOF {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	} else if string(magic[:n]) != elf.ELFMAG {
-		return nil, &FormatError{File: name, Value: fmt.Sprintf("%q", magic[:n]), Msg: "unknown format: it is no ELF file; it starts with", Errno: unix.ENOEXEC}
+}
+
+// unknownFormat lists what was tried.
+func unknownFormat(name string, head []byte, inside []string) error {
+	tried := []string{"ELF", "arm64 Image", "EFI zboot"}
+	for _, p := range packings {
+		tried = append(tried, p.name)
 	}
-	return parseELF(r, size, name, profile)
+	what := "it starts with"
+	if len(inside) > 0 {
+		what = "inside " + strings.Join(inside, ", ") + " it starts with"
+	}
+	return &FormatError{
+		File: name, Value: fmt.Sprintf("%q", head[:min(4, len(head))]), Errno: unix.ENOEXEC,
+		Msg: "unknown format: it is no " + strings.Join(tried[:len(tried)-1], ", ") + " or " + tried[len(tried)-1] + "; " + what,
+	}
 }

@@ -162,6 +162,15 @@ func describe(word uint32, pc uint64) string {
 	return fmt.Sprintf("%#08x (%s)", word, asm.Disassemble(word, pc, nil))
 }
 
+// Word returns the instruction at addr, as the file has it.
+func (img *Image) Word(addr uint64) (uint32, bool) {
+	w, ok := img.words(addr, 1)
+	if !ok {
+		return 0, false
+	}
+	return w[0], true
+}
+
 // words reads n instruction words of the image.
 func (img *Image) words(addr uint64, n int) ([]uint32, bool) {
 	b, ok := img.read(addr, uint64(4*n))

@@ -40,6 +40,14 @@ func (s *Symbols) Add(syms ...Symbol) {
 	defer s.mu.Unlock()
 	s.names = nil
 	if len(syms) > fewSymbols {
+		syms = slices.Clone(syms)
+		slices.SortStableFunc(syms, func(a, b Symbol) int { return cmp.Compare(a.Addr, b.Addr) })
+		syms = dropRepeated(syms)
+		first, last := syms[0].Addr, syms[len(syms)-1].Addr
+		if at := s.after(last); at == 0 || s.syms[at-1].Addr < first {
+			s.syms = slices.Insert(s.syms, at, syms...) // a module's
+			return
+		}
 		s.syms = append(s.syms, syms...)
 		slices.SortStableFunc(s.syms, func(a, b Symbol) int { return cmp.Compare(a.Addr, b.Addr) })
 		s.syms = dropRepeated(s.syms)

@@ -1,0 +1,255 @@
+package kernelimage
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/cilium/ebpf/btf"
+	"golang.org/x/sys/unix"
+)
+
+// btfTypes looks up structures in a kernel's BTF.
+type btfTypes struct {
+	spec    *btf.Spec
+	assumed []string // structures taken from arm64's known ones
+	missing []string // what there has to be and is not
+}
+
+// readBTF reads a BTF section. A damaged one must not bring callops down,
+// whatever the reader makes of it.
+func readBTF(r io.ReaderAt) (t *btfTypes, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			t, err = nil, fmt.Errorf("damaged: %s: %w", printable(fmt.Sprint(p)), unix.ENOEXEC)
+		}
+	}()
+	spec, err := btf.LoadSpecFromReader(r)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", printable(err.Error()), unix.ENOEXEC)
+	}
+	return &btfTypes{spec: spec}, nil
+}
+
+// btfHeader is the start of a BTF section: magic, version, no flags, and the
+// length of the header.
+const (
+	btfHeader     = "\x9f\xeb\x01\x00\x18\x00\x00\x00"
+	btfHeaderSize = 24
+)
+
+// findBTF finds the largest BTF section in b by its header. Its types come
+// first, then its strings.
+func findBTF(b []byte) (section []byte, at int) {
+	for from := 0; ; {
+		i := bytes.Index(b[from:], []byte(btfHeader))
+		if i < 0 || from+i+btfHeaderSize > len(b) {
+			return section, at
+		}
+		from += i
+		h := b[from:]
+		typeOff, typeLen, strOff, strLen := uint64(u32At(h, 8)), uint64(u32At(h, 12)), uint64(u32At(h, 16)), uint64(u32At(h, 20))
+		size := btfHeaderSize + strOff + strLen
+		if typeOff == 0 && strOff == typeLen && size <= uint64(len(h)) && size > uint64(len(section)) {
+			section, at = h[:size:size], from
+		}
+		from += len(btfHeader)
+	}
+}
+
+// perCPUVars returns the offsets of the per-CPU variables in their section, and
+// its size; nil where BTF has no such section.
+func (t *btfTypes) perCPUVars() (offsets []uint32, size uint64) {
+	var sec *btf.Datasec
+	if t.spec.TypeByName(perCPUSectionName, &sec) != nil {
+		return nil, 0
+	}
+	for _, v := range sec.Vars {
+		offsets = append(offsets, v.Offset)
+	}
+	return offsets, uint64(sec.Size)
+}
+
+// perCPUVar returns the offset of a per-CPU variable in their section.
+func (t *btfTypes) perCPUVar(name string) (int, bool) {
+	var sec *btf.Datasec
+	if t.spec.TypeByName(perCPUSectionName, &sec) != nil {
+		return 0, false
+	}
+	for _, v := range sec.Vars {
+		if v.Type.TypeName() == name {
+			return int(v.Offset), true
+		}
+	}
+	return 0, false
+}
+
+const perCPUSectionName = ".data..percpu"
+
+// maxNesting bounds structures in structures.
+const maxNesting = 16
+
+// member returns the offset of a field in bytes; path names it from the outside
+// in, with dots. Anonymous structures and unions need no name.
+func member(typ btf.Type, path string, depth int) (int, btf.Type, bool) {
+	if depth > maxNesting {
+		return 0, nil, false
+	}
+	var members []btf.Member
+	switch t := btf.UnderlyingType(typ).(type) {
+	case *btf.Struct:
+		members = t.Members
+	case *btf.Union:
+		members = t.Members
+	default:
+		return 0, nil, false
+	}
+	first, rest, more := strings.Cut(path, ".")
+	for _, m := range members {
+		off := int(m.Offset / 8)
+		switch {
+		case m.Name == first && !more:
+			return off, m.Type, true
+		case m.Name == first:
+			inner, typ, ok := member(m.Type, rest, depth+1)
+			return off + inner, typ, ok
+		case m.Name == "":
+			if inner, typ, ok := member(m.Type, path, depth+1); ok {
+				return off + inner, typ, true
+			}
+		}
+	}
+	return 0, nil, false
+}
+
+// structure finds a structure; nil where there is none, which is noted.
+func (t *btfTypes) structure(name string) *btf.Struct {
+	var s *btf.Struct
+	if err := t.spec.TypeByName(name, &s); err != nil {
+		t.missing = append(t.missing, "struct "+name)
+		return nil
+	}
+	return s
+}
+
+// need returns the offset of a field that there has to be.
+func (t *btfTypes) need(s *btf.Struct, path string) int {
+	off := t.find(s, path)
+	if s != nil && off == Absent {
+		t.missing = append(t.missing, s.Name+"."+path)
+	}
+	return off
+}
+
+// find returns the offset of a field, or Absent.
+func (t *btfTypes) find(s *btf.Struct, path string) int {
+	if s == nil {
+		return Absent
+	}
+	off, _, ok := member(s, path, 0)
+	if !ok {
+		return Absent
+	}
+	return off
+}
+
+func sizeOf(s *btf.Struct) int {
+	if s == nil {
+		return 0
+	}
+	return int(s.Size)
+}
+
+// layout makes a Layout. PerCPU.ContextState is that of the field in its
+// structure; the rest of PerCPU is left out.
+func (t *btfTypes) layout() (l *Layout, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			l, err = nil, fmt.Errorf("damaged: %s: %w", printable(fmt.Sprint(p)), unix.ENOEXEC)
+		}
+	}()
+	ops, hash, entry := t.structure("ftrace_ops"), t.structure("ftrace_hash"), t.structure("ftrace_func_entry")
+	opsHash, task := t.structure("ftrace_ops_hash"), t.structure("task_struct")
+	l = &Layout{
+		Ops: OpsLayout{
+			Size: sizeOf(ops),
+			Func: t.need(ops, "func"), Next: t.need(ops, "next"), Flags: t.need(ops, "flags"), Private: t.need(ops, "private"),
+			SavedFunc: t.need(ops, "saved_func"), LocalHash: t.need(ops, "local_hash"), FuncHash: t.need(ops, "func_hash"),
+			OldHash: t.need(ops, "old_hash"), Trampoline: t.need(ops, "trampoline"), TrampolineSize: t.need(ops, "trampoline_size"),
+			List: t.find(ops, "list"), SubopList: t.find(ops, "subop_list"), OpsFunc: t.find(ops, "ops_func"),
+			DirectCall: t.find(ops, "direct_call"),
+		},
+		OpsHash: OpsHashLayout{Notrace: t.need(opsHash, "notrace_hash"), Filter: t.need(opsHash, "filter_hash")},
+		Hash: HashLayout{
+			Size: sizeOf(hash), SizeBits: t.need(hash, "size_bits"), Buckets: t.need(hash, "buckets"),
+			Count: t.need(hash, "count"), Flags: t.need(hash, "flags"),
+		},
+		Entry: EntryLayout{
+			Size: sizeOf(entry), Next: t.need(entry, "hlist.next"), Pprev: t.need(entry, "hlist.pprev"),
+			IP: t.need(entry, "ip"), Direct: t.find(entry, "direct"),
+		},
+		Task: TaskLayout{
+			Size:  sizeOf(task),
+			Flags: t.need(task, "thread_info.flags"), PreemptCount: t.need(task, "thread_info.preempt_count"), CPU: t.need(task, "thread_info.cpu"),
+			Stack: t.need(task, "stack"), Pid: t.need(task, "pid"), StackCanary: t.find(task, "stack_canary"), Comm: t.need(task, "comm"),
+			RetStack: t.find(task, "ret_stack"), CurrRetStack: t.find(task, "curr_ret_stack"), TraceRecursion: t.find(task, "trace_recursion"),
+		},
+		Regs:   t.regs(),
+		PerCPU: PerCPULayout{ContextState: Absent, RingBuffer: Absent},
+	}
+	var ct *btf.Struct
+	if t.spec.TypeByName("context_tracking", &ct) == nil {
+		l.PerCPU.ContextState = t.find(ct, "state")
+	}
+	if len(t.missing) > 0 {
+		return nil, fmt.Errorf("has no %s: %w", strings.Join(t.missing, ", "), unix.ENOENT)
+	}
+	if err := l.check(); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// regs is arm64's ftrace_regs. Where it is opaque, or all of pt_regs, as before
+// 6.2, it is the known one, which callops' own trampolines build.
+func (t *btfTypes) regs() RegsLayout {
+	for _, name := range []string{"__arch_ftrace_regs", "ftrace_regs"} {
+		var s *btf.Struct
+		if t.spec.TypeByName(name, &s) != nil || t.find(s, "fp") == Absent || t.find(s, "pc") == Absent {
+			continue
+		}
+		return RegsLayout{
+			Size: sizeOf(s), X0: t.need(s, "regs"), DirectTramp: t.find(s, "direct_tramp"),
+			FP: t.need(s, "fp"), LR: t.need(s, "lr"), SP: t.need(s, "sp"), PC: t.need(s, "pc"),
+		}
+	}
+	t.assumed = append(t.assumed, "struct ftrace_regs")
+	return layout612.Regs
+}
+
+// check bounds what a damaged BTF may say: offsets lie within their
+// structures, and sizes are those of structures.
+func (l *Layout) check() error {
+	const mostStruct = 1 << 16
+	in := func(name string, size int, offs ...int) error {
+		if size <= 0 || size > mostStruct {
+			return fmt.Errorf("struct %s has %d bytes: %w", name, size, unix.ENOEXEC)
+		}
+		for _, o := range offs {
+			if o != Absent && (o < 0 || o > size-4 || o%4 != 0) {
+				return fmt.Errorf("struct %s of %d bytes has a field at %d: %w", name, size, o, unix.ENOEXEC)
+			}
+		}
+		return nil
+	}
+	o, h, e, t := &l.Ops, &l.Hash, &l.Entry, &l.Task
+	return cmp.Or(
+		in("ftrace_ops", o.Size, o.Func, o.Next, o.Flags, o.Private, o.SavedFunc, o.LocalHash, o.FuncHash, o.OldHash,
+			o.Trampoline, o.TrampolineSize, o.List, o.SubopList, o.OpsFunc, o.DirectCall),
+		in("ftrace_hash", h.Size, h.SizeBits, h.Buckets, h.Count, h.Flags),
+		in("ftrace_func_entry", e.Size, e.Next, e.Pprev, e.IP, e.Direct),
+		in("task_struct", t.Size, t.Flags, t.PreemptCount, t.CPU, t.Stack, t.Pid, t.StackCanary, t.Comm, t.RetStack, t.CurrRetStack, t.TraceRecursion),
+	)
+}

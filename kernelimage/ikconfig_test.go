@@ -1,0 +1,21 @@
+package kernelimage
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+func TestFindConfig_BetweenItsMarks(t *testing.T) {
+	want := []byte("CONFIG_FTRACE=y\nCONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS=y\n")
+	gz := pack(t, want)["gzip"]
+	b := bytes.Join([][]byte{[]byte("IKCFG_ST is not enough alone "), []byte("IKCFG_ST"), gz, []byte("IKCFG_ED")}, nil)
+	assert.Equal(t, want, findConfig(b))
+	assert.Nil(t, findConfig(b[:len(b)-1]), "no end")
+	assert.Nil(t, findConfig([]byte("IKCFG_ST\x1f\x8b\x08IKCFG_ED")), "damaged")
+	assert.Nil(t, findConfig(nil))
+
+	img := parsed(t, buildRaw(t, rawSpec{edit: func(image []byte) { copy(image[fixtureSize-len(b):], b) }}).b)
+	assert.Equal(t, want, img.Linux.Config)
+}

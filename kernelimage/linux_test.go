@@ -1,0 +1,156 @@
+package kernelimage
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"hash/crc32"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"callops/emu"
+	"callops/internal/kernels"
+)
+
+// linux opens the newest of Debian's kernels of a series, which `make kernels`
+// downloads.
+func linux(tb testing.TB, series string) (img *Image, path string) {
+	tb.Helper()
+	path = kernels.Path(tb, series)
+	img, err := Open(path, nil)
+	require.NoError(tb, err)
+	return img, path
+}
+
+func TestLinux_612HasWhatItIsKnownToHave(t *testing.T) {
+	img, path := linux(t, kernels.Linux612)
+	assert.True(t, img.CallOps)
+	assert.Equal(t, Profile612, img.Profile)
+	assert.Contains(t, img.Banner(), "Linux version "+strings.TrimPrefix(filepath.Base(path), "vmlinuz-"))
+	assert.Equal(t, uint64(0xffff800080000000), img.Linux.Base)
+	assert.Equal(t, "base-relative, seqs_of_names, addresses last", img.Linux.Kallsyms)
+	assert.Empty(t, img.Linux.Assumed)
+	assert.Greater(t, len(img.Sites), 40_000)
+	assert.Greater(t, len(img.Linux.InitSites), 1_000)
+	assert.Greater(t, len(img.Symbols), 100_000)
+
+	// The built-in kernel's layout was read from such a kernel's BTF.
+	l := *img.Layout
+	assert.Equal(t, layout612.Ops, l.Ops)
+	assert.Equal(t, layout612.OpsHash, l.OpsHash)
+	assert.Equal(t, layout612.Hash, l.Hash)
+	assert.Equal(t, layout612.Entry, l.Entry)
+	assert.Equal(t, layout612.Regs, l.Regs)
+	assert.Equal(t, layout612.Task.PreemptCount, l.Task.PreemptCount)
+}
+
+func TestLinux_61HasWhatItIsKnownToHave(t *testing.T) {
+	img, path := linux(t, kernels.Linux61)
+	assert.False(t, img.CallOps)
+	assert.Equal(t, Profile61, img.Profile)
+	assert.Contains(t, img.Banner(), "Linux version "+strings.TrimPrefix(filepath.Base(path), "vmlinuz-"))
+	assert.Equal(t, uint64(0xffff800008000000), img.Linux.Base)
+	assert.Equal(t, []string{"struct ftrace_regs"}, img.Linux.Assumed)
+	assert.Greater(t, len(img.Sites), 35_000)
+	assert.Greater(t, len(img.Symbols), 40_000, "functions only")
+}
+
+// What is found by shape, for kernels whose symbols do not name it, is what
+// the symbols name in one that has them.
+func TestLinux_ShapesTellWhatSymbolsDo(t *testing.T) {
+	_, path := linux(t, kernels.Linux612)
+	b, err := os.ReadFile(path)
+	require.NoError(t, err)
+	info := &Linux{}
+	l := &rawLoad{name: "Image", b: b, info: info, img: &Image{Name: "Image", Linux: info}}
+	for _, step := range []func() error{l.header, l.kallsyms, l.relocate, l.symbols, l.segments} {
+		require.NoError(t, step())
+	}
+	list, err := l.mcountList()
+	require.NoError(t, err)
+	section, at, err := l.btfSection()
+	require.NoError(t, err)
+	gotSection, gotAt := findBTF(b)
+	assert.Equal(t, at, gotAt)
+	assert.Len(t, gotSection, len(section))
+
+	types, err := readBTF(bytes.NewReader(section))
+	require.NoError(t, err)
+	want, err := l.perCPUSection(types)
+	require.NoError(t, err)
+	got, ok := l.findPerCPU(types)
+	require.True(t, ok)
+	assert.Equal(t, want.Start, got.Start)
+
+	// The zeros in front are no addresses; the rest has to be the same.
+	for len(list) > 8 && binary.LittleEndian.Uint64(list) == 0 {
+		list = list[8:]
+	}
+	assert.True(t, bytes.Equal(list, l.findMcount()))
+}
+
+func TestLinux_ItsFunctionsRun(t *testing.T) {
+	for _, series := range []string{kernels.Linux612, kernels.Linux61} {
+		t.Run(series, func(t *testing.T) {
+			img, _ := linux(t, series)
+			eachEngine(t, func(t *testing.T, boot bootFunc) {
+				m := boot(t, img)
+				data := make([]byte, 1<<20)
+				random := rand.New(rand.NewPCG(1, 2))
+				for i := range data {
+					data[i] = byte(random.Uint32())
+				}
+				in, out := m.bytes(data), m.bytes(make([]byte, 32))
+
+				opts := &emu.CallOptions{Budget: 50_000_000}
+				res, err := m.CallName(context.Background(), 0, opts, "sha256", in, uint64(len(data)), out)
+				require.NoError(t, err)
+				digest := make([]byte, 32)
+				require.NoError(t, m.Mem.Read(out, digest))
+				want := sha256.Sum256(data)
+				assert.Equal(t, want[:], digest)
+				assert.InDelta(t, 33.8e6, res.Count, 0.3e6)
+
+				assert.Equal(t, uint64(^crc32.ChecksumIEEE(data[:1000])), m.call("crc32_le", 0xffff_ffff, in, 1000))
+				assert.EqualValues(t, 11, m.call("strlen", m.string("hello world")))
+				assert.Zero(t, m.call("memcmp", m.string("same"), m.string("same"), 4))
+				assert.NotZero(t, m.call("memcmp", m.string("same"), m.string("some"), 4))
+				assert.EqualValues(t, 1000, m.call("int_sqrt", 1_000_000))
+				text := m.bytes(make([]byte, 64))
+				assert.EqualValues(t, 11, m.call("snprintf", text, 64, m.string("%s %#x"), m.string("value"), 0xabc))
+				got, err := m.Mem.ReadString(text, 64)
+				require.NoError(t, err)
+				assert.Equal(t, "value 0xabc", got)
+			})
+		})
+	}
+}
+
+func TestLinux_AFunctionThatReachesForWhatIsNotThereIsReported(t *testing.T) {
+	img, _ := linux(t, kernels.Linux612)
+	eachEngine(t, func(t *testing.T, boot bootFunc) {
+		m := boot(t, img)
+		_, err := m.try("vfs_read", 0, 0, 0, 0)
+		var run *RunError
+		require.ErrorAs(t, err, &run)
+		assert.Contains(t, run.PC, "vfs_read+")
+		assert.Contains(t, err.Error(), "unmapped")
+		assert.EqualValues(t, 2, m.call("strlen", m.string("ok")), "and the CPU stays usable")
+	})
+}
+
+func BenchmarkLinux_Open(b *testing.B) {
+	_, path := linux(b, kernels.Linux612)
+	b.ReportAllocs()
+	for b.Loop() {
+		_, err := Open(path, nil)
+		require.NoError(b, err)
+	}
+}

@@ -1,0 +1,510 @@
+package kernelimage
+
+import (
+	"bytes"
+	"cmp"
+	"debug/elf"
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"callops/emu"
+)
+
+// Sections that the loader treats on their own.
+const (
+	koModinfo    = ".modinfo"
+	koVersions   = "__versions"
+	koPerCPU     = ".data..percpu"
+	koThisModule = ".gnu.linkonce.this_module"
+)
+
+// koRooms are sections without content, for what the loader makes.
+var koRooms = []string{".plt", ".init.plt", ".text.ftrace_trampoline", ".init.text.ftrace_trampoline"}
+
+// koPart is one of the pieces of memory that a module has (enum mod_mem_type).
+type koPart int
+
+const (
+	koText koPart = iota
+	koRodata
+	koData // also what is read-only once init has run
+	koInitText
+	koInitRodata
+	koInitData
+	koParts
+
+	notLoaded koPart = -1
+)
+
+func (p koPart) String() string {
+	return [...]string{"text", "rodata", "data", "init text", "init rodata", "init data"}[p]
+}
+
+func (p koPart) init() bool { return p >= koInitText }
+
+func (p koPart) perm() emu.Perm {
+	switch p {
+	case koText, koInitText:
+		return emu.Read | emu.Exec
+	case koRodata, koInitRodata:
+		return emu.Read
+	}
+	return emu.Read | emu.Write
+}
+
+// maxModule bounds what a module takes up in memory.
+const maxModule = 64 << 20 // Linux has room for 2 GiB of all modules; the largest have some 20 MiB
+
+// maxModuleAlign bounds a section's alignment: a page, as modules get whole pages.
+const maxModuleAlign = emu.PageSize
+
+// koLoad is a module being loaded.
+type koLoad struct {
+	*elfFile
+	k    *Kernel
+	opts *KoOptions
+	m    *Module
+
+	symtab   *elfSection
+	syms     []elf.Sym64
+	names    string
+	value    []uint64 // address of each symbol
+	sections []koSection
+	parts    [koParts]*Segment
+	plts     [koParts]koPLT // of text and init text
+	base     uint64
+	reused   int // index of the freed memory taken; -1: none
+}
+
+// koSection is where a section goes; addr is an offset in its part until the
+// module is placed.
+type koSection struct {
+	part koPart
+	addr uint64
+	data []byte // what is in memory
+	ok   bool   // addr means something: loaded, or per-CPU
+}
+
+func newKoLoad(k *Kernel, file []byte, name string, opts *KoOptions) (*koLoad, error) {
+	f := &elfFile{r: bytes.NewReader(file), size: uint64(len(file)), name: name, relocatable: true}
+	f.left = readFactor*f.size + elfHeaderSize
+	for _, step := range []func() error{f.readHeader, f.readSections} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	l := &koLoad{elfFile: f, k: k, opts: opts, reused: -1, m: &Module{Image: &Image{Profile: k.Image.Profile, Layout: k.Layout}}}
+	l.sections = make([]koSection, len(f.sections))
+	return l, nil
+}
+
+// tables reads the symbol table.
+func (l *koLoad) tables() error {
+	tables := l.sectionsOf(elf.SHT_SYMTAB)
+	if len(tables) != 1 {
+		return l.fail("section headers", l.header.Shoff, nil, "%d symbol tables, a module has one", len(tables))
+	}
+	l.symtab = tables[0]
+	var err error
+	if l.syms, err = table[elf.Sym64](l.elfFile, l.symtab, elfSymSize); err != nil {
+		return err
+	}
+	l.names, err = l.stringTable(uint64(l.symtab.Link), "names of "+l.symtab.Name)
+	return err
+}
+
+// modinfo names the module and compares the kernel that it was built for with
+// this one (check_modinfo).
+func (l *koLoad) modinfo() error {
+	var info []byte
+	isModule := false
+	for i := range l.elfFile.sections {
+		switch s := &l.elfFile.sections[i]; s.Name {
+		case koModinfo:
+			b, err := l.read(s.Name, s.Off, s.Size)
+			if err != nil {
+				return err
+			}
+			info = b
+		case koThisModule:
+			isModule = true
+		}
+	}
+	if !isModule {
+		return l.fail("section headers", l.header.Shoff, nil, "no section %s: the file is no kernel module", koThisModule)
+	}
+	var vermagic string
+	l.m.Name, _, _ = strings.Cut(l.elfFile.name, ".ko")
+	for field := range bytes.SplitSeq(info, []byte{0}) {
+		key, value, _ := strings.Cut(string(field), "=")
+		switch {
+		case key == "name" && value != "":
+			l.m.Name = value
+		case key == "vermagic":
+			vermagic = value
+		}
+	}
+	l.m.Name = strings.ReplaceAll(l.m.Name, "-", "_")
+	l.m.Image.Name = l.m.Name
+	if want := l.k.release(); want != "" {
+		if have, _, _ := strings.Cut(vermagic, " "); have != want {
+			return &FormatError{
+				File: l.elfFile.name, Section: koModinfo, Errno: unix.ENOEXEC,
+				Msg: fmt.Sprintf("the module is for the kernel %q, this one is %q", have, want),
+			}
+		}
+	}
+	if slices.ContainsFunc(l.k.loaded.modules, func(m *Module) bool { return m.Name == l.m.Name }) {
+		return &FormatError{File: l.elfFile.name, Msg: fmt.Sprintf("a module %s is loaded already", l.m.Name), Errno: unix.EEXIST}
+	}
+	return nil
+}
+
+// partOf says where a section goes (layout_sections).
+func partOf(s *elfSection) koPart {
+	flags := elf.SectionFlag(s.Flags)
+	if flags&elf.SHF_ALLOC == 0 || s.Name == koModinfo || s.Name == koVersions || s.Name == koPerCPU || slices.Contains(koRooms, s.Name) {
+		return notLoaded
+	}
+	p := koRodata
+	switch {
+	case flags&elf.SHF_EXECINSTR != 0:
+		p = koText
+	case flags&elf.SHF_WRITE != 0 || s.Name == ".data..ro_after_init":
+		p = koData
+	}
+	if strings.HasPrefix(s.Name, ".init") {
+		p += koInitText
+	}
+	return p
+}
+
+// place lays the sections out and reads them.
+func (l *koLoad) place() error {
+	var sizes [koParts]uint64
+	for part := range koParts {
+		for i := range l.elfFile.sections {
+			s := &l.elfFile.sections[i]
+			if partOf(s) != part {
+				continue
+			}
+			align := max(s.Addralign, 1)
+			if align > maxModuleAlign || align&(align-1) != 0 {
+				return l.fail(s.Name, s.Off, align, "is no alignment of a section")
+			}
+			at := (sizes[part] + align - 1) &^ (align - 1)
+			if s.Size > maxModule || at > maxModule-s.Size {
+				return l.fail(s.Name, s.Off, s.Size, "the module would take more than %#x bytes, size", maxModule)
+			}
+			l.sections[i] = koSection{part: part, addr: at, ok: true}
+			sizes[part] = at + s.Size
+		}
+	}
+	for i := range l.elfFile.sections {
+		if !l.sections[i].ok {
+			l.sections[i].part = notLoaded
+		}
+	}
+	if err := l.countPLTs(); err != nil {
+		return err
+	}
+	ftracePLT := uint64(0)
+	for _, part := range []koPart{koText, koInitText} {
+		p := &l.plts[part]
+		p.addr = (sizes[part] + 15) &^ 15
+		if p.room > 0 {
+			sizes[part] = p.addr + uint64(p.room)*pltSize
+		}
+	}
+	if l.has(entriesSection) {
+		ftracePLT = (sizes[koText] + 15) &^ 15
+		sizes[koText] = ftracePLT + FtracePLTSize
+	}
+	if err := l.findRoom(sizes); err != nil {
+		return err
+	}
+	for _, part := range []koPart{koText, koInitText} {
+		if s := l.parts[part]; s != nil {
+			l.plts[part].addr += s.Addr
+		}
+	}
+	if l.has(entriesSection) {
+		l.m.FtracePLT = l.parts[koText].Addr + ftracePLT
+	}
+	if err := l.fill(); err != nil {
+		return err
+	}
+	return l.placePerCPU()
+}
+
+func (l *koLoad) has(section string) bool {
+	return slices.ContainsFunc(l.elfFile.sections, func(s elfSection) bool {
+		return s.Name == section && s.Size > 0 && elf.SectionFlag(s.Flags)&elf.SHF_ALLOC != 0
+	})
+}
+
+// findRoom gives each part its pages.
+func (l *koLoad) findRoom(sizes [koParts]uint64) error {
+	var segments []Segment
+	var total uint64
+	for part, size := range sizes {
+		if size == 0 {
+			continue
+		}
+		if size > maxModule-total {
+			return l.fail("section headers", l.header.Shoff, nil, "the module would take more than %#x bytes", maxModule)
+		}
+		p := koPart(part)
+		segments = append(segments, Segment{Name: p.String(), Addr: total, MemSize: pageUp(size), Perm: p.perm()})
+		total += pageUp(size)
+	}
+	if total == 0 {
+		return l.fail("section headers", l.header.Shoff, nil, "no section is loaded")
+	}
+	base, err := l.k.moduleBase(total, l.opts.Far)
+	if err != nil && !l.opts.Far {
+		base, err = l.k.moduleBase(total, true)
+	}
+	if i := l.k.freedLike(segments, l.opts.Far); i >= 0 {
+		base, l.reused, err = l.k.loaded.free[i].segments[0].Addr, i, nil
+	}
+	if err != nil {
+		return fmt.Errorf("module %s: %w", l.m.Name, err)
+	}
+	l.base = base
+	for i := range segments {
+		segments[i].Addr += base
+		segments[i].Data = make([]byte, segments[i].MemSize)
+	}
+	l.m.Image.Segments = segments
+	next := 0
+	for part, size := range sizes {
+		if size > 0 {
+			l.parts[part] = &segments[next]
+			next++
+		}
+	}
+	return nil
+}
+
+// freedLike finds memory of a module that is gone, of this form and place.
+func (k *Kernel) freedLike(segments []Segment, far bool) int {
+	return slices.IndexFunc(k.loaded.free, func(f freed) bool {
+		return (f.segments[0].Addr >= k.areas+farArea) == far && slices.EqualFunc(f.segments, segments, func(a, b Segment) bool {
+			return a.MemSize == b.MemSize && a.Perm == b.Perm && a.Addr-f.segments[0].Addr == b.Addr
+		})
+	})
+}
+
+// fill reads the sections into their parts.
+func (l *koLoad) fill() error {
+	for i := range l.sections {
+		s := &l.sections[i]
+		if !s.ok {
+			continue
+		}
+		header := &l.elfFile.sections[i]
+		off := s.addr
+		part := l.parts[s.part]
+		if part == nil { // an empty section of an empty part
+			s.addr = l.base
+			continue
+		}
+		s.addr += part.Addr
+		s.data = part.Data[off : off+header.Size : off+header.Size]
+		if elf.SectionType(header.Type) == elf.SHT_NOBITS {
+			continue
+		}
+		b, err := l.read(header.Name, header.Off, header.Size)
+		if err != nil {
+			return err
+		}
+		copy(s.data, b)
+		if header.Flags&uint64(elf.SHF_EXECINSTR) != 0 && header.Size > 0 {
+			l.m.Image.Text = append(l.m.Image.Text, Range{s.addr, s.addr + header.Size})
+		}
+	}
+	slices.SortFunc(l.m.Image.Text, func(a, b Range) int { return cmp.Compare(a.Start, b.Start) })
+	return nil
+}
+
+// placePerCPU gives the per-CPU variables room in each CPU's area
+// (percpu_modalloc).
+func (l *koLoad) placePerCPU() error {
+	for i := range l.elfFile.sections {
+		s := &l.elfFile.sections[i]
+		if s.Name != koPerCPU || s.Size == 0 {
+			continue
+		}
+		align := max(s.Addralign, 1)
+		if align > maxModuleAlign || align&(align-1) != 0 {
+			return l.fail(s.Name, s.Off, align, "is no alignment of a section")
+		}
+		start := l.k.loaded.perCPU
+		at := (start + align - 1) &^ (align - 1)
+		if at > modulePerCPU || s.Size > modulePerCPU-at || l.m.perCPU.End != 0 {
+			return &FormatError{
+				File: l.elfFile.name, Section: s.Name, Offset: s.Off, Errno: unix.ENOMEM,
+				Msg: fmt.Sprintf("%#x bytes of per-CPU variables: modules have %#x of %#x left", s.Size, modulePerCPU-min(at, modulePerCPU), modulePerCPU),
+			}
+		}
+		var data []byte
+		if elf.SectionType(s.Type) != elf.SHT_NOBITS {
+			b, err := l.read(s.Name, s.Off, s.Size)
+			if err != nil {
+				return err
+			}
+			data = b
+		} else {
+			data = make([]byte, s.Size)
+		}
+		first := l.k.perCPUModules()
+		l.m.perCPU = Range{first + start, first + at + s.Size}
+		l.sections[i] = koSection{part: notLoaded, addr: first + at, data: data, ok: true}
+	}
+	return nil
+}
+
+// symbols makes the module's symbols, as module_kallsyms has them, and its
+// exports.
+func (l *koLoad) symbols() error {
+	var syms []elfSym
+	exported, global := make(map[string]bool), make(map[string]uint64)
+	const mark = "__ksymtab_"
+	for i, s := range l.syms {
+		name, err := l.str(l.names, uint64(s.Name), l.symtab.Name)
+		if err != nil {
+			return err
+		}
+		typ := elf.ST_TYPE(s.Info)
+		if !named(name) || int(s.Shndx) >= len(l.sections) || typ == elf.STT_SECTION || typ == elf.STT_FILE {
+			continue
+		}
+		if export, ok := strings.CutPrefix(name, mark); ok {
+			exported[export] = true
+		}
+		sec := &l.sections[s.Shndx]
+		if sec.ok && elf.ST_BIND(s.Info) != elf.STB_LOCAL {
+			global[name] = l.value[i]
+		}
+		if sec.part == notLoaded || !sec.ok || s.Value > l.elfFile.sections[s.Shndx].Size {
+			continue
+		}
+		switch name {
+		case "init_module":
+			l.m.Init = l.value[i]
+		case "cleanup_module":
+			l.m.Exit = l.value[i]
+		}
+		sym := Symbol{Name: name, Addr: l.value[i], Size: s.Size, Func: typ == elf.STT_FUNC, Module: l.m.Name}
+		syms = append(syms, elfSym{sym, symbolRank(name, elf.ST_BIND(s.Info))})
+	}
+	slices.SortStableFunc(syms, func(a, b elfSym) int { return cmp.Or(cmp.Compare(a.Addr, b.Addr), cmp.Compare(a.rank, b.rank)) })
+	for _, s := range syms {
+		l.m.Image.Symbols = append(l.m.Image.Symbols, s.Symbol)
+	}
+	l.m.exports = make(map[string]uint64, len(exported))
+	for name := range exported {
+		if have, ok := l.k.loaded.exports[name]; ok {
+			return &FormatError{
+				File: l.elfFile.name, Section: "__ksymtab", Errno: unix.ENOEXEC,
+				Msg: fmt.Sprintf("exports %s, which %s does too", name, have.ownerName()),
+			}
+		}
+		if addr, ok := global[name]; ok {
+			l.m.exports[name] = addr
+		}
+	}
+	return nil
+}
+
+func (e export) ownerName() string {
+	if e.owner == nil {
+		return "the kernel"
+	}
+	return e.owner.Name
+}
+
+// sites checks the call sites that the compiler listed, and puts those aside
+// whose code is freed.
+func (l *koLoad) sites() error {
+	var entries []uint64
+	for i := range l.sections {
+		s := &l.sections[i]
+		if l.elfFile.sections[i].Name != entriesSection || !s.ok {
+			continue
+		}
+		if len(s.data)%8 != 0 {
+			return l.fail(entriesSection, l.elfFile.sections[i].Off, len(s.data), "is no list of addresses, size")
+		}
+		for at := 0; at < len(s.data); at += 8 {
+			if e := u64At(s.data, at); e != 0 {
+				entries = append(entries, e)
+			}
+		}
+	}
+	img := l.m.Image
+	if err := img.setSites(entries); err != nil {
+		return err
+	}
+	if len(entries) > 0 && img.CallOps != l.k.Image.CallOps {
+		return &FormatError{
+			File: l.elfFile.name, Section: entriesSection, Errno: unix.ENOEXEC,
+			Msg: fmt.Sprintf("call sites with literals: %v, in the kernel: %v", img.CallOps, l.k.Image.CallOps),
+		}
+	}
+	all := img.Sites
+	img.Sites = nil
+	for _, s := range all {
+		if init := l.parts[koInitText]; init != nil && s.IP >= init.Addr && s.IP < init.End() {
+			l.m.InitSites = append(l.m.InitSites, s)
+		} else {
+			img.Sites = append(img.Sites, s)
+		}
+	}
+	if len(img.Sites) == 0 {
+		l.m.FtracePLT = 0
+	}
+	return nil
+}
+
+// commit puts the module into the kernel's memory. Nothing was changed before.
+func (l *koLoad) commit() error {
+	k, m := l.k, l.m
+	for _, s := range m.Image.Segments {
+		if l.reused < 0 {
+			if _, err := k.Mem.Map(m.Name+" "+s.Name, s.Addr, s.MemSize, s.Perm); err != nil {
+				return err
+			}
+		}
+		if err := k.Mem.Write(s.Addr, s.Data); err != nil {
+			return err
+		}
+		if s.Perm&emu.Exec != 0 {
+			k.Mem.SyncText(s.Addr, s.MemSize)
+		}
+		k.Symbols.AddRange(m.Name, s.Addr, s.End())
+	}
+	for i := range l.sections {
+		if s := &l.sections[i]; s.ok && s.part == notLoaded {
+			for _, c := range k.CPUs {
+				if err := k.Mem.Write(s.addr+c.PerCPU, s.data); err != nil {
+					return err
+				}
+			}
+			k.loaded.perCPU = m.perCPU.End - k.perCPUModules()
+		}
+	}
+	if l.reused >= 0 {
+		k.loaded.free = slices.Delete(k.loaded.free, l.reused, l.reused+1)
+	}
+	k.Symbols.Add(m.Image.Symbols...)
+	for name, addr := range m.exports {
+		k.loaded.exports[name] = export{addr, m}
+	}
+	k.loaded.modules = append(k.loaded.modules, m)
+	return nil
+}

@@ -1,0 +1,290 @@
+package kernelimage
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/cilium/ebpf/btf"
+	"golang.org/x/sys/unix"
+)
+
+// Kind is what a parameter or a result is to a caller in machine code.
+type Kind int
+
+// The kinds.
+const (
+	Void Kind = iota
+	Int       // with char, and enumerations
+	Bool
+	Pointer
+	Aggregate // a structure or union by value
+)
+
+// Type is the type of a parameter or a result.
+type Type struct {
+	Kind   Kind
+	Size   int  // in bytes; 0 for Void
+	Signed bool // of an Int
+}
+
+// registers is how many registers a value takes up (AAPCS64, 6.8.2: what is
+// larger than 16 bytes is passed by address).
+func (t Type) registers() int {
+	if t.Size > 16 {
+		return 1
+	}
+	return max((t.Size+7)/8, 1)
+}
+
+// Prototype is a function as C declares it.
+type Prototype struct {
+	Name     string
+	Params   []Type
+	Variadic bool // more arguments may follow
+	Result   Type
+
+	decl string
+}
+
+// String is the declaration, on one line.
+func (p *Prototype) String() string { return p.decl }
+
+// Args is how many registers the parameters take up.
+func (p *Prototype) Args() int {
+	n := 0
+	for _, t := range p.Params {
+		n += t.registers()
+	}
+	return n
+}
+
+// Arg returns the type of what is passed in register xi; ok is false for the
+// arguments behind the named ones.
+func (p *Prototype) Arg(i int) (t Type, ok bool) {
+	for _, t := range p.Params {
+		if i -= t.registers(); i < 0 {
+			return t, true
+		}
+	}
+	return Type{}, false
+}
+
+// Prototype returns what the image's BTF says of a function. ENOENT: the image
+// has no BTF, or that does not know the function; it calls those in assembler
+// void f(void), whatever they take. EINVAL: several functions of
+// that name are declared differently. It reads the BTF anew for each call.
+func (img *Image) Prototype(name string) (p *Prototype, err error) {
+	section := img.btfSection()
+	if section == nil {
+		return nil, fmt.Errorf("%s has no BTF: %w", img.Name, unix.ENOENT)
+	}
+	t, err := readBTF(bytes.NewReader(section))
+	if err != nil {
+		return nil, fmt.Errorf("%s: BTF: %w", img.Name, err)
+	}
+	if p, err = t.prototype(name); err != nil {
+		return nil, fmt.Errorf("%s: BTF: %w", img.Name, err)
+	}
+	if len(p.Params) == 0 && p.Result.Kind == Void && !img.compiled(name) {
+		return nil, fmt.Errorf("%s: BTF: what %s takes is not known: %w", img.Name, name, unix.ENOENT)
+	}
+	return p, nil
+}
+
+// compiled says that the function has a call site: no assembler code has one.
+func (img *Image) compiled(name string) bool {
+	for i := range img.Symbols {
+		if s := &img.Symbols[i]; s.Name == name && s.Func {
+			if site, ok := img.Site(s.Addr); ok && site.Func() == s.Addr {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// btfSection is the BTF of a kernel's raw Image; nil for others.
+func (img *Image) btfSection() []byte {
+	if img.Linux == nil {
+		return nil
+	}
+	for i := range img.Segments {
+		s := &img.Segments[i]
+		if section, _ := findBTF(s.Data); len(section) == img.Linux.BTF {
+			return section
+		}
+	}
+	return nil
+}
+
+func (t *btfTypes) prototype(name string) (p *Prototype, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			p, err = nil, fmt.Errorf("damaged: %v: %w", r, unix.ENOEXEC)
+		}
+	}()
+	types, err := t.spec.AnyTypesByName(name)
+	if err != nil && !errors.Is(err, btf.ErrNotFound) {
+		return nil, fmt.Errorf("%s: %w: %w", name, err, unix.ENOEXEC)
+	}
+	for _, typ := range types {
+		fn, ok := typ.(*btf.Func)
+		if !ok {
+			continue
+		}
+		proto, ok := fn.Type.(*btf.FuncProto)
+		if !ok {
+			continue
+		}
+		q := newPrototype(name, proto)
+		if p != nil && p.decl != q.decl {
+			return nil, fmt.Errorf("%s is declared as %s, and as %s: %w", name, p, q, unix.EINVAL)
+		}
+		p = q
+	}
+	if p == nil {
+		return nil, fmt.Errorf("no function %s: %w", name, unix.ENOENT)
+	}
+	return p, nil
+}
+
+func newPrototype(name string, proto *btf.FuncProto) *Prototype {
+	p := &Prototype{Name: name, Result: typeOf(proto.Return), decl: printable(declare(proto, name, 0))}
+	for i, param := range proto.Params {
+		if isVariadic(proto, i) {
+			p.Variadic = true
+			break
+		}
+		p.Params = append(p.Params, typeOf(param.Type))
+	}
+	return p
+}
+
+// isVariadic says that BTF's parameter i stands for the dots.
+func isVariadic(proto *btf.FuncProto, i int) bool {
+	_, void := proto.Params[i].Type.(*btf.Void)
+	return void && i == len(proto.Params)-1 && proto.Params[i].Name == ""
+}
+
+func typeOf(typ btf.Type) Type {
+	switch t := btf.UnderlyingType(typ).(type) {
+	case *btf.Int:
+		switch {
+		case t.Encoding == btf.Bool:
+			return Type{Kind: Bool, Size: int(t.Size)}
+		default:
+			return Type{Kind: Int, Size: int(t.Size), Signed: t.Encoding == btf.Signed}
+		}
+	case *btf.Enum:
+		return Type{Kind: Int, Size: int(t.Size), Signed: t.Signed}
+	case *btf.Pointer:
+		return Type{Kind: Pointer, Size: 8}
+	case *btf.Struct:
+		return Type{Kind: Aggregate, Size: int(t.Size)}
+	case *btf.Union:
+		return Type{Kind: Aggregate, Size: int(t.Size)}
+	}
+	return Type{}
+}
+
+// declare writes the declaration of inner, which has the type typ, as C does:
+// from the name outwards.
+func declare(typ btf.Type, inner string, depth int) string {
+	if depth > maxNesting {
+		return "..." + inner
+	}
+	depth++
+	switch t := typ.(type) {
+	case *btf.Pointer:
+		switch btf.UnderlyingType(t.Target).(type) {
+		case *btf.FuncProto, *btf.Array:
+			if t.Target.TypeName() == "" { // not through a typedef
+				return declare(t.Target, "(*"+inner+")", depth)
+			}
+		}
+		return declare(t.Target, "*"+inner, depth)
+	case *btf.Const:
+		return qualify("const", t.Type, inner, depth)
+	case *btf.Volatile:
+		return qualify("volatile", t.Type, inner, depth)
+	case *btf.Restrict:
+		return qualify("restrict", t.Type, inner, depth)
+	case *btf.TypeTag:
+		return declare(t.Type, inner, depth)
+	case *btf.Array:
+		return declare(t.Type, fmt.Sprintf("%s[%d]", inner, t.Nelems), depth)
+	case *btf.FuncProto:
+		params := make([]string, len(t.Params))
+		for i, p := range t.Params {
+			if params[i] = "..."; !isVariadic(t, i) {
+				params[i] = declare(p.Type, p.Name, depth)
+			}
+		}
+		if len(params) == 0 {
+			params = []string{"void"}
+		}
+		return declare(t.Return, inner+"("+strings.Join(params, ", ")+")", depth)
+	}
+	return spaced(specifier(typ), inner)
+}
+
+// qualify puts const in front of what it qualifies, and behind the star of a
+// pointer.
+func qualify(word string, typ btf.Type, inner string, depth int) string {
+	if _, pointer := typ.(*btf.Pointer); pointer {
+		return declare(typ, spaced(word, inner), depth)
+	}
+	return word + " " + declare(typ, inner, depth)
+}
+
+func spaced(a, b string) string {
+	if a == "" || b == "" || strings.HasSuffix(a, "*") {
+		return a + b
+	}
+	return a + " " + b
+}
+
+// specifier is what stands in front of a declaration.
+func specifier(typ btf.Type) string {
+	name := typ.TypeName()
+	if name == "" {
+		name = "{...}"
+	}
+	switch t := typ.(type) {
+	case *btf.Void:
+		return "void"
+	case *btf.Int:
+		if t.Encoding == btf.Bool {
+			return "bool"
+		}
+		return usualName(name)
+	case *btf.Struct:
+		return "struct " + name
+	case *btf.Union:
+		return "union " + name
+	case *btf.Enum:
+		return "enum " + name
+	case *btf.Fwd:
+		if t.Kind == btf.FwdUnion {
+			return "union " + name
+		}
+		return "struct " + name
+	}
+	return name
+}
+
+// usualName writes an integer type as kernel sources do: compilers put "long"
+// in front of "unsigned", and "int" behind all.
+func usualName(name string) string {
+	words := strings.Fields(name)
+	if n := len(words); n > 1 && words[n-1] == "int" && words[n-2] != "unsigned" || n > 2 {
+		words = slices.DeleteFunc(words, func(w string) bool { return w == "int" })
+	}
+	if i := slices.Index(words, "unsigned"); i > 0 {
+		words = append([]string{"unsigned"}, slices.Delete(words, i, i+1)...)
+	}
+	return strings.Join(words, " ")
+}

@@ -1,0 +1,5 @@
+//go:build race
+
+package kernelimage
+
+const raceEnabled = true

@@ -1,0 +1,326 @@
+package kernelimage
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"testing"
+
+	"github.com/cilium/ebpf/btf"
+	"github.com/stretchr/testify/require"
+
+	"callops/asm"
+)
+
+// rawSpec says what a small raw Image is made like. The zero value has what a
+// 6.12 kernel has, without CALL_OPS.
+type rawSpec struct {
+	callOps     bool
+	table       tableLayout
+	form        kallsymsForm
+	noSeqs      bool
+	applied     bool // relocations hold their values in the file
+	noRela      bool // and there is no table of them
+	funcsOnly   bool // no symbols of objects (CONFIG_KALLSYMS_ALL is off)
+	base        uint64
+	zeroEntries int
+	edit        func(b []byte) // the finished file
+}
+
+// tableLayout is the order of the parts of kallsyms.
+type tableLayout int
+
+const (
+	layout64 tableLayout = iota // from 6.4 on
+	layout63                    // 6.2, 6.3
+	layout61                    // until 6.1
+)
+
+// rawImage is a finished fixture, and what should be found in it.
+type rawImage struct {
+	b            []byte
+	base         uint64
+	funcs, inits int
+	perCPU       Range
+	symbols      []fixtureSymbol
+}
+
+type fixtureSymbol struct {
+	typ  byte
+	name string
+	off  uint64 // from the base
+}
+
+const (
+	fixtureFuncs = 600 // more than two markers' worth of names
+	fixtureInits = 3
+	stateOff     = 0x48 // of struct context_tracking in the per-CPU section, behind another variable
+)
+
+type rawBuilder struct {
+	spec rawSpec
+	b    []byte
+	rela [][2]uint64 // offset in the file, value
+	syms []fixtureSymbol
+}
+
+func (r *rawBuilder) at() uint64 { return uint64(len(r.b)) }
+
+func (r *rawBuilder) align(to int) { r.b = append(r.b, make([]byte, -len(r.b)&(to-1))...) }
+
+func (r *rawBuilder) sym(typ byte, name string) {
+	r.syms = append(r.syms, fixtureSymbol{typ, name, r.at()})
+}
+
+func (r *rawBuilder) words(words ...uint32) {
+	for _, w := range words {
+		r.b = binary.LittleEndian.AppendUint32(r.b, w)
+	}
+}
+
+// object adds a symbol that a kernel without KALLSYMS_ALL does not have.
+func (r *rawBuilder) object(t byte, n string) {
+	if !r.spec.funcsOnly {
+		r.sym(t, n)
+	}
+}
+
+// pointer adds a word that relocation fills with base+off.
+func (r *rawBuilder) pointer(off uint64) {
+	r.rela = append(r.rela, [2]uint64{r.at(), off})
+	v := uint64(0)
+	if r.spec.applied || r.spec.noRela {
+		v = r.spec.base + off
+	}
+	r.b = binary.LittleEndian.AppendUint64(r.b, v)
+}
+
+// function adds a traced function that takes the address of the byte at perCPU.
+func (r *rawBuilder) function(name string, perCPU uint64) (entry uint64) {
+	const ret = 0xd65f03c0
+	r.align(8)
+	entry = r.at()
+	if r.spec.callOps {
+		r.words(asm.NOP, asm.NOP)
+	}
+	r.sym('t', name)
+	r.words(asm.NOP, asm.NOP)
+	pages := uint32(perCPU>>12 - r.at()>>12)
+	r.words(0x90000000|pages&3<<29|pages>>2&0x7ffff<<5, 0x91000000|uint32(perCPU&0xfff)<<10, ret)
+	return entry
+}
+
+// fixture layout, in the file.
+const (
+	fixtureText   = 0x1000
+	fixtureRodata = 0x8000
+	fixtureInit   = 0x18000
+	fixtureData   = 0x19000
+	fixtureSize   = 0x28000
+)
+
+func buildRaw(tb testing.TB, spec rawSpec) rawImage {
+	tb.Helper()
+	if spec.base == 0 {
+		spec.base = 0xffff_8000_8000_0000
+	}
+	r := &rawBuilder{spec: spec, b: make([]byte, fixtureText)}
+	r.syms = append(r.syms, fixtureSymbol{'T', "_text", 0})
+	if spec.funcsOnly {
+		r.syms = nil
+	}
+	copy(r.b, "MZ")
+	binary.LittleEndian.PutUint64(r.b[rawSizeOff:], fixtureSize+0x2000)
+	binary.LittleEndian.PutUint64(r.b[rawFlagsOff:], rawPageSize4K)
+	copy(r.b[rawMagicOff:], rawMagic)
+
+	r.sym('T', "_stext")
+	var entries []uint64
+	for i := range fixtureFuncs {
+		entries = append(entries, r.function(fmt.Sprintf("function_%d", i), fixtureData+uint64(i%2)*stateOff))
+	}
+	require.Less(tb, len(r.b), fixtureRodata)
+	r.b = append(r.b, make([]byte, fixtureRodata-len(r.b))...)
+	r.sym('D', "_etext")
+
+	init := &rawBuilder{spec: spec, b: make([]byte, fixtureInit)}
+	init.sym('T', "_sinittext")
+	for i := range fixtureInits {
+		entries = append(entries, init.function(fmt.Sprintf("init_%d", i), fixtureData))
+	}
+	init.sym('T', "_einittext")
+
+	// The symbol table comes before what it names, so its contents are known first.
+	data := &rawBuilder{spec: spec, b: make([]byte, fixtureData)}
+	data.object('D', "__per_cpu_start")
+	data.object('D', "other_variable")
+	data.b = append(data.b, make([]byte, stateOff)...)
+	data.object('D', "context_tracking")
+	data.b = append(data.b, make([]byte, 0x40)...)
+	data.object('D', "__per_cpu_end")
+	data.b = append(data.b, make([]byte, 8)...)
+	data.object('d', "__start_mcount_loc")
+	data.b = append(data.b, make([]byte, 8*spec.zeroEntries)...)
+	for _, e := range entries {
+		data.pointer(e)
+	}
+	data.object('d', "__stop_mcount_loc")
+
+	section := fixtureBTF(tb)
+	r.object('D', "__start_BTF")
+	r.b = append(r.b, section...)
+	r.object('D', "__stop_BTF")
+	r.align(8)
+	r.object('D', "linux_banner")
+	r.b = append(r.b, "Linux version 6.99 (fixture)\n\x00"...)
+	syms := append(append(r.syms, init.syms...), data.syms...)
+	r.align(8)
+	r.kallsyms(syms)
+	require.Less(tb, len(r.b), fixtureInit)
+	r.b = append(r.b, make([]byte, fixtureInit-len(r.b))...)
+	r.b = append(r.b, init.b[fixtureInit:]...)
+	r.b = append(r.b, make([]byte, fixtureData-len(r.b))...)
+	r.b = append(r.b, data.b[fixtureData:]...)
+
+	if !spec.noRela {
+		r.align(8)
+		for _, e := range append(r.rela, data.rela...) {
+			for _, w := range []uint64{spec.base + e[0], relativeInfo, spec.base + e[1]} {
+				r.b = binary.LittleEndian.AppendUint64(r.b, w)
+			}
+		}
+	}
+	require.Less(tb, len(r.b), fixtureSize)
+	r.b = append(r.b, make([]byte, fixtureSize-len(r.b))...)
+	if spec.edit != nil {
+		spec.edit(r.b)
+	}
+	return rawImage{
+		b: r.b, base: spec.base, funcs: fixtureFuncs, inits: fixtureInits, symbols: syms,
+		perCPU: Range{spec.base + fixtureData, spec.base + fixtureData + stateOff + 0x40},
+	}
+}
+
+// kallsyms writes the symbol table as scripts/kallsyms.c of some version does.
+func (r *rawBuilder) kallsyms(syms []fixtureSymbol) {
+	var tokens [256]string
+	for i := range tokens {
+		tokens[i] = fmt.Sprintf("~%d", i)
+		if i > ' ' && i < 0x7f {
+			tokens[i] = string(rune(i))
+		}
+	}
+	tokens[1] = "tfunction_"
+	var names bytes.Buffer
+	var markers []uint32
+	for i, s := range syms {
+		if i%kallsymsChunk == 0 {
+			markers = append(markers, uint32(names.Len()))
+		}
+		text := string(s.typ) + s.name
+		var packed []byte
+		if rest, ok := bytes.CutPrefix([]byte(text), []byte(tokens[1])); ok {
+			packed = append([]byte{1}, rest...)
+		} else {
+			packed = []byte(text)
+		}
+		names.WriteByte(byte(len(packed)))
+		names.Write(packed)
+	}
+	lowest := syms[0].off // kallsyms_relative_base names the first symbol
+	parts := map[string]func(){
+		"addresses": func() {
+			for _, s := range syms {
+				switch r.spec.form {
+				case formAbsolute:
+					r.pointer(s.off)
+				case formPerCPU:
+					r.words(uint32(-1 - int32(s.off-lowest)))
+				default:
+					r.words(uint32(s.off - lowest))
+				}
+			}
+			r.align(8)
+			if r.spec.form != formAbsolute {
+				r.pointer(lowest)
+			}
+		},
+		"num_syms": func() { r.words(uint32(len(syms))) },
+		"names":    func() { r.b = append(r.b, names.Bytes()...) },
+		"markers":  func() { r.words(markers...) },
+		"seqs": func() {
+			for i := range syms {
+				n := len(syms) - 1 - i
+				r.b = append(r.b, byte(n>>16), byte(n>>8), byte(n))
+			}
+		},
+		"tokens": func() {
+			var index []byte
+			start := len(r.b)
+			for _, t := range tokens {
+				index = binary.LittleEndian.AppendUint16(index, uint16(len(r.b)-start))
+				r.b = append(append(r.b, t...), 0)
+			}
+			r.align(8)
+			r.b = append(r.b, index...)
+		},
+	}
+	order := map[tableLayout][]string{
+		layout64: {"num_syms", "names", "markers", "tokens", "addresses", "seqs"},
+		layout63: {"addresses", "num_syms", "names", "markers", "seqs", "tokens"},
+		layout61: {"addresses", "num_syms", "names", "markers", "tokens"},
+	}[r.spec.table]
+	for _, name := range order {
+		if name == "seqs" && r.spec.noSeqs {
+			continue
+		}
+		r.align(8)
+		parts[name]()
+	}
+	r.align(8)
+}
+
+// fixtureBTF describes structures as small as they may be.
+func fixtureBTF(tb testing.TB) []byte {
+	tb.Helper()
+	word := &btf.Int{Name: "unsigned long", Size: 8}
+	structure := func(name string, fields ...any) *btf.Struct {
+		s := &btf.Struct{Name: name}
+		for i := 0; i < len(fields); i += 2 {
+			typ, size := fields[i+1].(btf.Type), uint32(8)
+			if in, ok := typ.(*btf.Struct); ok {
+				size = in.Size
+			}
+			s.Members = append(s.Members, btf.Member{Name: fields[i].(string), Type: typ, Offset: btf.Bits(8 * s.Size)})
+			s.Size += size
+		}
+		return s
+	}
+	words := func(name string, fields ...string) *btf.Struct {
+		var list []any
+		for _, f := range fields {
+			list = append(list, f, word)
+		}
+		return structure(name, list...)
+	}
+	opsHash := words("ftrace_ops_hash", "notrace_hash", "filter_hash")
+	node := words("hlist_node", "next", "pprev")
+	thread := structure("thread_info", "flags", word, "", words("", "preempt_count"), "cpu", word)
+	tracking := words("context_tracking", "state")
+	section := &btf.Datasec{Name: perCPUSectionName, Size: stateOff + 0x40, Vars: []btf.VarSecinfo{
+		{Type: &btf.Var{Name: "other_variable", Type: word}, Offset: 0, Size: 8},
+		{Type: &btf.Var{Name: "context_tracking", Type: tracking}, Offset: stateOff, Size: 8},
+	}}
+	builder, err := btf.NewBuilder([]btf.Type{
+		structure("ftrace_ops", "func", word, "next", word, "flags", word, "private", word, "saved_func", word, "local_hash", opsHash,
+			"func_hash", word, "old_hash", opsHash, "trampoline", word, "trampoline_size", word, "subop_list", word, "direct_call", word),
+		words("ftrace_hash", "size_bits", "buckets", "count", "flags"),
+		structure("ftrace_func_entry", "hlist", node, "ip", word, "direct", word),
+		structure("task_struct", "thread_info", thread, "stack", word, "pid", word, "stack_canary", word, "comm", word, "comm_end", word, "trace_recursion", word),
+		section,
+	}, nil)
+	require.NoError(tb, err)
+	b, err := builder.Marshal(nil, &btf.MarshalOptions{Order: binary.LittleEndian})
+	require.NoError(tb, err)
+	return b
+}

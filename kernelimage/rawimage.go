@@ -1,0 +1,364 @@
+package kernelimage
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"callops/emu"
+)
+
+// Linux is what the raw Image of a kernel tells beside what every [Image] has.
+type Linux struct {
+	Packed      []string // what it came out of, outermost first
+	Base        uint64   // its link address, which it runs at here
+	Relocations int      // R_AARCH64_RELATIVE entries
+	Applied     bool     // the words they name already held their values in the file
+	Kallsyms    string   // layout of the embedded symbol table
+	BTF         int      // bytes
+	Assumed     []string // structures that BTF does not describe: arm64's known ones
+	Dropped     int      // entries of the call-site list that are zero, or outside the text
+	InitSites   []Site   // sites in code that is freed after boot; they are not among Sites
+	PerCPU      Range    // the per-CPU variables as linked
+	Config      []byte   // .config, of a kernel that has it in it
+
+	cpuNumber uint64 // the per-CPU variable of that name; 0: there is none
+}
+
+// The header of a raw Image (Documentation/arch/arm64/booting.rst).
+const (
+	rawHeaderSize   = 0x40
+	rawMagic        = "ARMd"
+	rawMagicOff     = 0x38
+	rawTextOff      = 0x08
+	rawSizeOff      = 0x10
+	rawFlagsOff     = 0x18
+	rawFlagBE       = 1 << 0
+	rawPageSize     = 3 << 1
+	rawPageSize4K   = 1 << 1
+	rawAlign        = 2 << 20 // text_offset is from a multiple of this
+	rawMinSize      = 64 << 10
+	rawMaxSize      = maxUnpacked
+	rawMaxTextShift = rawAlign
+)
+
+func isRawImage(head []byte) bool {
+	return len(head) >= rawHeaderSize && string(head[rawMagicOff:][:4]) == rawMagic
+}
+
+// readRaw reads a whole raw Image.
+func readRaw(r io.ReaderAt, size int64, name string) ([]byte, error) {
+	if size > rawMaxSize {
+		return nil, &FormatError{File: name, Msg: fmt.Sprintf("%#x bytes, at most %#x are read", size, rawMaxSize), Errno: unix.ENOEXEC}
+	}
+	b := make([]byte, size)
+	if n, err := r.ReadAt(b, 0); err != nil && err != io.EOF {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	} else if int64(n) < size {
+		return nil, &FormatError{File: name, Msg: fmt.Sprintf("cut short: %#x of %#x bytes", n, size), Errno: unix.ENOEXEC}
+	}
+	return b, nil
+}
+
+// rawLoad is a raw Image being made an Image of.
+type rawLoad struct {
+	name     string
+	b        []byte // the file, relocated in place
+	size     uint64 // in memory, from the header
+	shift    uint64 // text_offset
+	rela     relaTable
+	ks       *kallsyms
+	base     uint64            // the address of b[0]
+	marks    map[string]uint64 // symbols of the linker script, and others that are needed; 0: the image has no such
+	initText Range
+	img      *Image
+	info     *Linux
+	direct   bool // ftrace_ops has a direct_call or subops
+}
+
+// parseRaw makes an Image of b, which it keeps and changes.
+func parseRaw(b []byte, name string, profile Profile, inside []string) (*Image, error) {
+	info := &Linux{Packed: inside}
+	l := &rawLoad{name: name, b: b, info: info, img: &Image{Name: name, Linux: info}}
+	for _, step := range []func() error{l.header, l.kallsyms, l.relocate, l.symbols, l.segments, l.structures, l.sites} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	info.Config = findConfig(b)
+	if profile != "" && profile != l.img.Profile {
+		return nil, &FormatError{
+			File: name, Msg: fmt.Sprintf("its ftrace is that of profile %s, not of %s", l.img.Profile, profile), Errno: unix.EINVAL,
+		}
+	}
+	return l.img, nil
+}
+
+func (l *rawLoad) fail(section string, off uint64, value any, format string, args ...any) error {
+	return &FormatError{File: l.name, Section: section, Offset: off, Value: value, Msg: fmt.Sprintf(format, args...), Errno: unix.ENOEXEC}
+}
+
+func (l *rawLoad) header() error {
+	l.shift, l.size = u64At(l.b, rawTextOff), u64At(l.b, rawSizeOff)
+	flags := u64At(l.b, rawFlagsOff)
+	bad := func(off uint64, format string, args ...any) error {
+		return l.fail("Image header", off, nil, format, args...)
+	}
+	switch {
+	case flags&rawFlagBE != 0:
+		return bad(rawFlagsOff, "the kernel is big-endian, only little-endian ones are run")
+	case flags&rawPageSize != rawPageSize4K:
+		return bad(rawFlagsOff, "the kernel's pages are %s, only 4K ones are run", [...]string{"of unspecified size", "4K", "16K", "64K"}[flags&rawPageSize>>1])
+	case l.shift >= rawMaxTextShift || l.shift%emu.PageSize != 0:
+		return bad(rawTextOff, "text_offset %#x is not one of a page below 2 MiB", l.shift)
+	case l.size == 0:
+		return bad(rawSizeOff, "image_size is 0: a kernel before 3.17")
+	case len(l.b) < rawMinSize:
+		return bad(0, "the file has only %#x bytes", len(l.b))
+	case l.size > rawMaxSize || l.size < uint64(len(l.b)):
+		// The file may be padded to what its signature or sector asks for, but
+		// an Image is never larger than in memory.
+		return bad(rawSizeOff, "image_size %#x, with a file of %#x bytes", l.size, len(l.b))
+	}
+	if end := peEnd(l.b); end > uint64(len(l.b)) {
+		return l.fail("PE header", 0, nil, "cut short: its sections end at %#x, the file at %#x", end, len(l.b))
+	}
+	return nil
+}
+
+// peEnd returns where the last section ends in the file, for an Image that is
+// an EFI program too, and 0 for others.
+func peEnd(b []byte) (end uint64) {
+	const (
+		peOffset, peMagic               = 0x3c, "PE\x00\x00"
+		sectionsOff, optionalOff        = 6, 20 // their number, and the size of the header between
+		headerSize, sectionSize         = 24, 40
+		rawSize, rawPointer      uint64 = 16, 20
+	)
+	pe := uint64(u32At(b, peOffset))
+	if pe+headerSize > uint64(len(b)) || string(b[pe:][:4]) != peMagic {
+		return 0
+	}
+	n := uint64(binary.LittleEndian.Uint16(b[pe+sectionsOff:]))
+	at := pe + headerSize + uint64(binary.LittleEndian.Uint16(b[pe+optionalOff:]))
+	for ; n > 0 && at+sectionSize <= uint64(len(b)); n, at = n-1, at+sectionSize {
+		end = max(end, uint64(u32At(b, int(at+rawPointer)))+uint64(u32At(b, int(at+rawSize))))
+	}
+	return end
+}
+
+func (l *rawLoad) kallsyms() error {
+	l.rela = findRela(l.b)
+	ks, err := findKallsyms(l.b, l.rela)
+	if err != nil {
+		return fmt.Errorf("%s: %w", l.name, err)
+	}
+	l.ks, l.info.Kallsyms = ks, ks.describe()
+	return nil
+}
+
+// symbols takes the embedded symbol table. Symbols outside the image have no
+// meaning here.
+func (l *rawLoad) symbols() error {
+	syms, err := l.ks.symbols(func(off int) uint64 { return u64At(l.b, off) })
+	if err != nil {
+		return fmt.Errorf("%s: %w", l.name, err)
+	}
+	end := l.base + l.size
+	syms = slices.DeleteFunc(syms, func(s Symbol) bool { return s.Addr < l.base || s.Addr > end })
+	if !slices.IsSortedFunc(syms, func(a, b Symbol) int { return cmp.Compare(a.Addr, b.Addr) }) {
+		slices.SortStableFunc(syms, func(a, b Symbol) int { return cmp.Compare(a.Addr, b.Addr) })
+	}
+	l.marks = make(map[string]uint64)
+	for _, name := range rawMarks {
+		l.marks[name] = 0
+	}
+	for i := range syms {
+		s := &syms[i]
+		s.Func = strings.IndexByte("tTwW", s.Type) >= 0
+		if _, ok := l.marks[s.Name]; ok {
+			if l.marks[s.Name] == 0 {
+				l.marks[s.Name] = s.Addr
+			}
+			s.Func = false // of the linker script
+		}
+	}
+	l.img.Symbols = syms
+	return nil
+}
+
+// rawMarks are the symbols of the linker script that are used.
+var rawMarks = []string{
+	"_text", "_stext", "_etext", "__init_begin", "__inittext_begin", "__inittext_end", "_sinittext", "_einittext", "_end", "__start_mcount_loc", "__stop_mcount_loc", "__per_cpu_start", "__per_cpu_end", "__start_BTF", "__stop_BTF",
+	"context_tracking",
+}
+
+// span returns what lies between two marks, which must be in the image.
+func (l *rawLoad) span(start, end string) (Range, error) {
+	r := Range{l.marks[start], l.marks[end]}
+	for _, m := range []string{start, end} {
+		if l.marks[m] == 0 {
+			return r, &FormatError{File: l.name, Section: "kallsyms", Msg: "no symbol is called " + m, Errno: unix.ENOENT}
+		}
+	}
+	if r.End < r.Start {
+		return r, l.fail("kallsyms", r.End, nil, "%s comes before %s, which is at %#x", end, start, r.Start)
+	}
+	return r, nil
+}
+
+// segments cuts the image as the kernel maps itself (arch/arm64/mm/mmu.c,
+// map_kernel): the init text is executable too, as before it is freed.
+func (l *rawLoad) segments() error {
+	text, err := l.span("_stext", "_etext")
+	if err != nil {
+		return err
+	}
+	if l.initText, err = l.span("_sinittext", "_einittext"); err != nil {
+		return err
+	}
+	// What else is in the segment (code for unloading what is built in, the list
+	// of alternatives) is not needed: where no symbol says where it ends, it
+	// goes with the data.
+	initCode, end := l.initText, l.base+l.size
+	init := Range{l.marks["__inittext_begin"], l.marks["__inittext_end"]}
+	if init.Start == 0 {
+		init.Start = initCode.Start &^ (emu.PageSize - 1)
+	}
+	if init.End == 0 {
+		init.End = pageUp(initCode.End)
+	}
+	if !(l.base <= text.Start && text.End <= init.Start && init.Start <= initCode.Start && initCode.End <= init.End && init.End <= end) {
+		return l.fail("kallsyms", 0, nil, "_text, _etext, __inittext_begin, __inittext_end and _end do not lie in this order")
+	}
+	const rx, rw = emu.Read | emu.Exec, emu.Read | emu.Write
+	for _, s := range []struct {
+		name  string
+		until uint64
+		perm  emu.Perm
+	}{
+		{"text", text.End, rx},
+		{"rodata", init.Start, emu.Read},
+		{"init text", init.End, rx},
+		{"data", end, rw},
+	} {
+		start := l.base
+		if n := len(l.img.Segments); n > 0 {
+			start = l.img.Segments[n-1].End()
+		}
+		from, to := min(start-l.base, uint64(len(l.b))), min(s.until-l.base, uint64(len(l.b)))
+		if s.until%emu.PageSize != 0 && s.name != "data" {
+			return l.fail("kallsyms", s.until, nil, "%s does not end at a page", s.name)
+		}
+		if s.until > start {
+			l.img.Segments = append(l.img.Segments, Segment{Name: s.name, Addr: start, Data: l.b[from:to:to], MemSize: s.until - start, Perm: s.perm})
+		}
+	}
+	for _, r := range []Range{text, initCode} {
+		if r.End > l.base+uint64(len(l.b)) {
+			return l.fail("kallsyms", r.End, nil, "the text reaches past the file")
+		}
+		if r.End > r.Start {
+			l.img.Text = append(l.img.Text, r)
+		}
+	}
+	return nil
+}
+
+// mostPerCPU bounds the section of per-CPU variables.
+const mostPerCPU = 16 << 20
+
+// btfSection returns the BTF, and its place in the file.
+func (l *rawLoad) btfSection() (b []byte, at int, err error) {
+	if l.marks["__start_BTF"] != 0 || l.marks["__stop_BTF"] != 0 {
+		b, err = l.bytesAt("__start_BTF", "__stop_BTF")
+		return b, int(l.marks["__start_BTF"] - l.base), err
+	}
+	if b, at = findBTF(l.b); b == nil {
+		return nil, 0, &FormatError{File: l.name, Section: "BTF", Msg: "the kernel has none (CONFIG_DEBUG_INFO_BTF), and nothing else tells its structures", Errno: unix.ENOENT}
+	}
+	return b, at, nil
+}
+
+// bytesAt returns the file's bytes between two marks.
+func (l *rawLoad) bytesAt(start, end string) ([]byte, error) {
+	r, err := l.span(start, end)
+	if err != nil {
+		return nil, err
+	}
+	if r.End-l.base > uint64(len(l.b)) {
+		return nil, l.fail("kallsyms", r.Start, nil, "%s to %s reaches past the file", start, end)
+	}
+	return l.b[r.Start-l.base : r.End-l.base], nil
+}
+
+// structures fills the layout from the image's own BTF.
+func (l *rawLoad) structures() error {
+	b, at, err := l.btfSection()
+	if err != nil {
+		return err
+	}
+	l.info.BTF = len(b)
+	t, err := readBTF(bytes.NewReader(b))
+	if err != nil {
+		return fmt.Errorf("%s: BTF at %#x: %w", l.name, at, err)
+	}
+	layout, err := t.layout()
+	if err != nil {
+		return fmt.Errorf("%s: BTF at %#x: %w", l.name, at, err)
+	}
+	l.info.Assumed = t.assumed
+	l.direct = layout.Ops.DirectCall != Absent || layout.Ops.SubopList != Absent
+	if l.info.PerCPU, err = l.perCPUSection(t); err != nil {
+		return err
+	}
+	size := l.info.PerCPU.End - l.info.PerCPU.Start
+	if size > mostPerCPU || l.info.PerCPU.Start%emu.PageSize != 0 {
+		return l.fail("kallsyms", l.info.PerCPU.Start, size, "the per-CPU section is not aligned to a page or too large, size")
+	}
+	// Behind the kernel's own variables, one of callops.
+	ring := (l.info.PerCPU.End + 7) &^ 7
+	layout.PerCPU.Start = l.info.PerCPU.Start
+	layout.PerCPU.Size = int(ring + 8 - l.info.PerCPU.Start)
+	layout.PerCPU.RingBuffer = int(ring)
+	if off, ok := t.perCPUVar("context_tracking"); ok && layout.PerCPU.ContextState != Absent {
+		layout.PerCPU.ContextState += int(l.info.PerCPU.Start) + off
+	} else if at := l.marks["context_tracking"]; at != 0 && layout.PerCPU.ContextState != Absent {
+		layout.PerCPU.ContextState += int(at)
+	} else {
+		layout.PerCPU.ContextState = Absent
+	}
+	if off, ok := t.perCPUVar("cpu_number"); ok {
+		l.info.cpuNumber = l.info.PerCPU.Start + uint64(off)
+	}
+	l.img.Layout = layout
+	return nil
+}
+
+// findBanner finds linux_banner in the data, for a kernel without symbols of
+// objects: it says "Linux version" and a number. The last one counts; those in
+// front of it are for when the kernel was linked the first time, without a
+// build number.
+func (*Linux) findBanner(img *Image) []byte {
+	const start = "Linux version "
+	var found []byte
+	for i := range img.Segments {
+		for b := img.Segments[i].Data; ; b = b[1:] {
+			at := bytes.Index(b, []byte(start))
+			if at < 0 {
+				break
+			}
+			b = b[at:]
+			if len(b) > len(start) && b[len(start)] >= '0' && b[len(start)] <= '9' {
+				found = b
+			}
+		}
+	}
+	return found
+}

@@ -1,0 +1,194 @@
+package kernelimage
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"callops/asm"
+	"callops/emu"
+)
+
+func parse(b []byte) (*Image, error) { return Parse(bytes.NewReader(b), int64(len(b)), "Image", nil) }
+
+func parsed(t *testing.T, b []byte) *Image {
+	t.Helper()
+	img, err := parse(b)
+	require.NoError(t, err)
+	return img
+}
+
+// checkRaw compares an image with the fixture that it was read from.
+func checkRaw(t *testing.T, want rawImage, img *Image, spec rawSpec) {
+	t.Helper()
+	assert.Equal(t, want.base, img.Linux.Base)
+	assert.Equal(t, spec.callOps, img.CallOps)
+	assert.Equal(t, Profile612, img.Profile)
+	assert.Len(t, img.Sites, want.funcs)
+	assert.Len(t, img.Linux.InitSites, want.inits)
+	assert.Equal(t, want.perCPU, img.Linux.PerCPU)
+	assert.Equal(t, "Linux version 6.99 (fixture)", img.Banner())
+	require.Len(t, img.Symbols, len(want.symbols))
+	for i, s := range want.symbols {
+		got := img.Symbols[i]
+		assert.Equal(t, fmt.Sprintf("%c %s %#x", s.typ, s.name, want.base+s.off), fmt.Sprintf("%c %s %#x", got.Type, got.Name, got.Addr))
+	}
+	assert.Equal(t, "function_7+0x4", img.symbolize(img.Sites[7].IP))
+	assert.Equal(t, int(want.perCPU.Start)+stateOff, img.Layout.PerCPU.ContextState)
+}
+
+func TestParse_RawImageInEachLayoutOfItsSymbols(t *testing.T) {
+	for name, spec := range map[string]rawSpec{
+		"6.4":                         {},
+		"6.4_call_ops":                {callOps: true},
+		"6.4_no_seqs":                 {noSeqs: true},
+		"6.4_absolute_per_cpu":        {form: formPerCPU},
+		"6.4_absolute":                {form: formAbsolute, noSeqs: true},
+		"6.3":                         {table: layout63},
+		"6.3_absolute_per_cpu":        {table: layout63, form: formPerCPU},
+		"6.1":                         {table: layout61},
+		"6.1_absolute":                {table: layout61, form: formAbsolute},
+		"6.1_elsewhere":               {table: layout61, base: 0xffff_8000_0800_0000},
+		"applied":                     {applied: true},
+		"applied_no_table":            {noRela: true},
+		"6.1_functions_only":          {table: layout63, funcsOnly: true},
+		"functions_only":              {funcsOnly: true, callOps: true},
+		"dropped_entries":             {zeroEntries: 5, callOps: true},
+		"absolute_no_table":           {table: layout61, form: formAbsolute, noRela: true},
+		"6.1_functions_only_absolute": {funcsOnly: true, form: formAbsolute, table: layout61},
+	} {
+		t.Run(name, func(t *testing.T) {
+			want := buildRaw(t, spec)
+			img := parsed(t, want.b)
+			checkRaw(t, want, img, spec)
+			assert.Equal(t, spec.zeroEntries, img.Linux.Dropped)
+			assert.Equal(t, spec.applied, img.Linux.Applied)
+			assert.Equal(t, []string{"struct ftrace_regs"}, img.Linux.Assumed)
+		})
+	}
+}
+
+func TestBoot_RawImageHasItsOwnPerCPUAreas(t *testing.T) {
+	want := buildRaw(t, rawSpec{callOps: true})
+	k := bootStill(t, parsed(t, want.b), &BootOptions{CPUs: 2})
+	for _, c := range k.CPUs {
+		variable := want.perCPU.Start + c.PerCPU
+		assert.NotNil(t, k.Mem.Region(variable), "a variable is at its symbol's address and tpidr_el1")
+		assert.EqualValues(t, rcuWatching, load32(t, k, variable+stateOff))
+		assert.Equal(t, c.PerCPU, c.Regs().TPIDREL1)
+		ring := uint64(k.Layout.PerCPU.RingBuffer) + c.PerCPU
+		assert.Zero(t, load64(t, k, ring))
+		assert.GreaterOrEqual(t, ring, variable+want.perCPU.End-want.perCPU.Start)
+	}
+	assert.NotEqual(t, k.CPUs[0].PerCPU, k.CPUs[1].PerCPU)
+	perm := func(off uint64) emu.Perm { return k.Mem.Region(want.base + off).Perm }
+	assert.Equal(t, emu.Read|emu.Exec, perm(fixtureText))
+	assert.Equal(t, emu.Read, perm(fixtureRodata))
+	assert.Equal(t, emu.Read|emu.Exec, perm(fixtureInit))
+	assert.Equal(t, emu.Read|emu.Write, perm(fixtureData))
+	assert.Equal(t, emu.Read|emu.Write, perm(fixtureSize+0x1000), "bss")
+}
+
+func TestTextCost_OfARawImageTellsPaddingByWhatStandsThere(t *testing.T) {
+	c, err := parsed(t, buildRaw(t, rawSpec{callOps: true}).b).TextCost()
+	require.NoError(t, err)
+	assert.EqualValues(t, 8*fixtureFuncs, c.Literals)
+	// 28 bytes a function, so all but the first are behind 4 of padding.
+	assert.EqualValues(t, 4*(fixtureFuncs-1), c.Padding)
+}
+
+func TestParse_RefusesDamagedRawImages(t *testing.T) {
+	le := binary.LittleEndian
+	put := func(off int, v uint64) func(b []byte) { return func(b []byte) { le.PutUint64(b[off:], v) } }
+	rela := func(b []byte) int { return findRela(b).off }
+	for name, test := range map[string]struct {
+		spec rawSpec
+		edit func(b []byte)
+		want string
+	}{
+		"big_endian":    {edit: put(rawFlagsOff, rawPageSize4K|rawFlagBE), want: "Image header at 0x18: the kernel is big-endian"},
+		"pages_16k":     {edit: put(rawFlagsOff, 2<<1), want: "the kernel's pages are 16K, only 4K ones are run"},
+		"pages_64k":     {edit: put(rawFlagsOff, 3<<1), want: "pages are 64K"},
+		"text_offset":   {edit: put(rawTextOff, 0x123), want: "text_offset 0x123"},
+		"no_size":       {edit: put(rawSizeOff, 0), want: "image_size is 0"},
+		"small_size":    {edit: put(rawSizeOff, 0x1000), want: "image_size 0x1000, with a file of 0x28000 bytes"},
+		"huge_size":     {edit: put(rawSizeOff, 1<<60), want: "image_size 0x1000000000000000"},
+		"no_symbols":    {edit: func(b []byte) { clear(b[fixtureRodata:fixtureInit]) }, want: "no embedded symbol table (kallsyms) found"},
+		"no_btf":        {edit: func(b []byte) { b[bytes.Index(b, []byte(btfHeader))] = 0 }, want: "BTF at 0x8000: "},
+		"shift":         {edit: put(rawTextOff, 0x1000), want: "0 link addresses"},
+		"outside_rela":  {edit: func(b []byte) { le.PutUint64(b[rela(b):], 0xffff_8000_8100_0000) }, want: ".rela.dyn"},
+		"wild_rela":     {edit: func(b []byte) { le.PutUint64(b[rela(b)+24:], 7) }, want: ".rela.dyn"},
+		"overlaid_rela": {edit: func(b []byte) { le.PutUint64(b[rela(b):], 0xffff_8000_8000_0000+uint64(rela(b))) }, want: "0 link addresses"},
+		"user_half":     {spec: rawSpec{noRela: true, base: 0x4000_0000}, want: "in the kernel's half"},
+		"bad_site": {spec: rawSpec{callOps: true}, edit: func(b []byte) { le.PutUint32(b[fixtureText+12:], 0xd65f03c0) },
+			want: "call site at 0xffff800080001000 (function_0+0x0): at 0xffff80008000100c stands 0xd65f03c0 (ret), expected nop"},
+		"no_mcount": {spec: rawSpec{funcsOnly: true}, edit: func(b []byte) {
+			for i := fixtureText; i < fixtureData; i += 4 {
+				if asm.IsNop(le.Uint32(b[i:])) {
+					le.PutUint32(b[i:], 0)
+				}
+			}
+		}, want: "no list of call sites in the data either"},
+		"no_per_cpu": {spec: rawSpec{funcsOnly: true}, edit: func(b []byte) {
+			for i := fixtureText; i < fixtureRodata; i += 4 {
+				if le.Uint32(b[i:])&0x9f000000 == 0x90000000 {
+					le.PutUint32(b[i:], 0)
+				}
+			}
+		}, want: "the code does not tell where the per-CPU variables are"},
+		"cut_short": {edit: func(b []byte) {
+			le.PutUint32(b[0x3c:], 0x40)
+			copy(b[0x40:], "PE\x00\x00")
+			b[0x46] = 1
+			le.PutUint32(b[0x40+24+16:], fixtureSize)
+			le.PutUint32(b[0x40+24+20:], 0x1000)
+		}, want: "cut short: its sections end at 0x29000, the file at 0x28000"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			test.spec.edit = test.edit
+			_, err := parse(buildRaw(t, test.spec).b)
+			require.ErrorContains(t, err, test.want)
+			if name != "bad_site" {
+				assert.ErrorIs(t, err, unix.ENOEXEC)
+			}
+		})
+	}
+}
+
+func TestParse_RawImageSaysItsProfile(t *testing.T) {
+	b := buildRaw(t, rawSpec{}).b
+	_, err := Parse(bytes.NewReader(b), int64(len(b)), "Image", &OpenOptions{Profile: Profile61})
+	assert.ErrorContains(t, err, "its ftrace is that of profile 6.12, not of 6.1")
+}
+
+func TestParse_RawImageCutShortAnywhereIsAnError(t *testing.T) {
+	b := buildRaw(t, rawSpec{}).b
+	for n := 0; n < fixtureData; n += 0x7ff {
+		_, err := parse(b[:n:n])
+		assert.Error(t, err, "%#x bytes", n)
+	}
+}
+
+func FuzzRawImage(f *testing.F) {
+	for _, spec := range []rawSpec{{callOps: true}, {table: layout63, funcsOnly: true}, {table: layout61, form: formAbsolute}} {
+		f.Add(buildRaw(f, spec).b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		img, err := parse(b)
+		if err != nil {
+			assert.NotContains(t, err.Error(), "\n")
+			return
+		}
+		_, _ = img.TextCost()
+		_ = img.Banner()
+		k, err := Boot(img, newStill, nil)
+		if err == nil {
+			require.NoError(t, k.Close())
+		}
+	})
+}
