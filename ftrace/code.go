@@ -52,8 +52,7 @@ func (r *Registry) replaceCode(enable bool) {
 	if r.disabled {
 		return
 	}
-	for i := range r.records {
-		rec := &r.records[i]
+	for rec := range r.each() {
 		if rec.skip() {
 			continue
 		}

@@ -12,8 +12,7 @@ func (r *Registry) count(o *Ops, inc bool) (update bool) {
 	h := o.hash
 	all := h.filter.empty()
 	matched := 0
-	for i := range r.records {
-		rec := &r.records[i]
+	for rec := range r.each() {
 		if rec.skip() || !h.match(rec.IP) {
 			continue
 		}

@@ -94,15 +94,14 @@ func (r *Registry) setPattern(o *Ops, kind filterKind, pat string, reset bool) e
 func (r *Registry) matchRecords(h *hash, p pattern) bool {
 	if p.kind == matchIndex {
 		i, err := strconv.ParseUint(cNumber(p.text), 0, 63)
-		if err != nil || i == 0 || i > uint64(len(r.records)) {
+		if err != nil || i == 0 || r.nth(i-1) == nil {
 			return false
 		}
-		enterRecord(h, &r.records[i-1], p.remove)
+		enterRecord(h, r.nth(i-1), p.remove)
 		return true
 	}
 	found := false
-	for i := range r.records {
-		rec := &r.records[i]
+	for rec := range r.each() {
 		if rec.is(RecDisabled) {
 			continue
 		}

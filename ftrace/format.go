@@ -27,11 +27,11 @@ func (r *Registry) available(addrs bool) (string, error) {
 		return "", r.dead()
 	}
 	var b strings.Builder
-	for i := range r.records {
+	for rec := range r.each() {
 		if addrs {
-			fmt.Fprintf(&b, "%x ", r.records[i].IP)
+			fmt.Fprintf(&b, "%x ", rec.IP)
 		}
-		b.WriteString(r.siteName(r.records[i].IP))
+		b.WriteString(r.siteName(rec.IP))
 		b.WriteByte('\n')
 	}
 	return b.String(), nil
@@ -54,8 +54,8 @@ func (r *Registry) formatRecords(with RecFlags) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var b strings.Builder
-	for i := range r.records {
-		if rec := &r.records[i]; rec.is(with) && !r.disabled {
+	for rec := range r.each() {
+		if rec.is(with) && !r.disabled {
 			b.WriteString(r.formatRecord(rec))
 		}
 	}

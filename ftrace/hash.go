@@ -134,6 +134,20 @@ func (h *hash) image(l *kernelimage.Layout, addr uint64) []byte {
 	return p
 }
 
+// entryAddr is where image puts an entry of a committed hash.
+func (h *hash) entryAddr(l *kernelimage.Layout, e *entry) uint64 {
+	at := h.addr + uint64(l.Hash.Size) + 8*uint64(len(h.buckets))
+	for _, b := range h.buckets {
+		for j := len(b) - 1; j >= 0; j-- {
+			if &b[j] == e {
+				return at
+			}
+			at += uint64(l.Entry.Size)
+		}
+	}
+	return 0
+}
+
 func (h *hash) size(l *kernelimage.Layout) uint64 {
 	return uint64(l.Hash.Size + 8*len(h.buckets) + l.Entry.Size*h.count)
 }

@@ -49,8 +49,7 @@ func (r *Registry) ipModifyDisable(o *Ops) {
 func (r *Registry) markIPModify(o *Ops, was, will *hash, retarget bool) error {
 	owner := o.is(OpsIPModify)
 	var undo []*Record
-	for i := range r.records {
-		rec := &r.records[i]
+	for rec := range r.each() {
 		if rec.is(RecDisabled) {
 			continue
 		}

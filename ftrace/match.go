@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Match returns the records whose functions the pattern matches, in ip order;
+// Match returns the records whose functions the pattern matches, in the order of Records;
 // EINVAL when there are none. Patterns are those of SetFilter, without "!".
 func (r *Registry) Match(pat string) ([]Record, error) {
 	r.mu.Lock()
@@ -16,9 +16,9 @@ func (r *Registry) Match(pat string) ([]Record, error) {
 		return nil, fmt.Errorf("%q matches no function: %w", pat, unix.EINVAL)
 	}
 	var found []Record
-	for _, rec := range r.records {
+	for rec := range r.each() {
 		if h.has(rec.IP) {
-			found = append(found, rec)
+			found = append(found, *rec)
 		}
 	}
 	return found, nil

@@ -93,12 +93,18 @@ func (r *Registry) setLiteral(ip, ops uint64) error {
 
 // branchTo encodes a BL from the site to what reaches addr: addr itself, or
 // ftrace_caller where addr is out of range (it then finds addr in the ops'
-// direct_call). The core image has no PLT, so a trampoline out of range is
-// EINVAL (ftrace_find_callable_addr).
+// direct_call). A module that is far from that goes by its ftrace PLT. The core
+// image has none, so a trampoline out of range is EINVAL
+// (ftrace_find_callable_addr).
 func (r *Registry) branchTo(ip, addr uint64) (uint32, error) {
 	word, err := asm.EncodeBL(ip, addr)
 	if err != nil && addr != r.code.Caller {
 		word, err = asm.EncodeBL(ip, r.code.Caller)
+	}
+	if err != nil {
+		if plt := r.ftracePLT(ip); plt != 0 {
+			word, err = asm.EncodeBL(ip, plt)
+		}
 	}
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", unix.EINVAL, err)

@@ -161,8 +161,7 @@ func (r *Registry) removeFromText(o *Ops, cmd command) {
 // ftrace was switched off: what clears REGS is the patching of an enabled site.
 func (r *Registry) checkFlagsCleared() {
 	warned := false
-	for i := range r.records {
-		rec := &r.records[i]
+	for rec := range r.each() {
 		if rec.Flags&^r.prof.noClear() == 0 {
 			continue
 		}

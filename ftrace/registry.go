@@ -31,6 +31,10 @@ type Options struct {
 	// switched off.
 	FixRegs bool
 
+	// ImageCode uses the trampolines, list function and ops that the image has
+	// itself, in the place of callops' own.
+	ImageCode bool
+
 	// Code is what to use in the place of callops' own trampolines; it must be
 	// for CALL_OPS exactly where the sites are.
 	Code *trampolines.Code
@@ -67,7 +71,7 @@ type Registry struct {
 
 	mu       sync.Mutex // ftrace_lock: guards what follows
 	mem      kmem
-	records  []Record  // ascending ip
+	groups   []*group  // ftrace_pages_start: the kernel's records, then each module's
 	list     []*Ops    // ftrace_ops_list, newest first
 	direct   *hash     // direct_functions
 	tmpOps   *Ops      // tmp_ops of modify_ftrace_direct; nil before its first use
@@ -117,7 +121,11 @@ func New(k *kernelimage.Kernel, opts *Options) (*Registry, error) {
 		r.printk = func(string) {}
 	}
 	if r.code == nil {
-		code, err := trampolines.Install(k, &trampolines.Options{CallOps: r.callOps, Warn: r.noFunc})
+		install := trampolines.Install
+		if opts.ImageCode {
+			install = trampolines.FromImage
+		}
+		code, err := install(k, &trampolines.Options{CallOps: r.callOps, Warn: r.noFunc})
 		if err != nil {
 			return nil, fmt.Errorf("ftrace: %w", err)
 		}
@@ -130,43 +138,15 @@ func New(k *kernelimage.Kernel, opts *Options) (*Registry, error) {
 	r.emptyHash.addr = r.code.EmptyHash
 	r.traceFunc, r.savedFunc, r.calledFunc = r.code.Stub, r.code.Stub, r.code.Stub
 	r.setTraceOp = r.code.ListEnd
-	r.records = make([]Record, len(k.Image.Sites))
-	for i, s := range k.Image.Sites {
-		r.records[i].IP = s.IP
-	}
-	if err := r.checkReach(); err != nil {
+	core := newGroup(nil, k.Image.Sites)
+	r.groups = []*group{core}
+	if err := r.checkReach(core); err != nil {
 		return nil, fmt.Errorf("ftrace: %w", err)
 	}
-	if err := r.initSites(); err != nil {
+	if err := r.initSites(core); err != nil {
 		return nil, fmt.Errorf("ftrace: %w", err)
 	}
 	return r, nil
-}
-
-// checkReach refuses trampolines that some site's BL can't reach: patching that
-// site would be the end of ftrace. Sites ascend, so the outermost speak for all.
-func (r *Registry) checkReach() error {
-	if len(r.records) == 0 {
-		return nil
-	}
-	for _, rec := range []Record{r.records[0], r.records[len(r.records)-1]} {
-		if _, err := r.branchTo(rec.IP, r.code.Caller); err != nil {
-			return fmt.Errorf("%s can't call ftrace_caller: %w", r.sym(rec.IP), err)
-		}
-	}
-	return nil
-}
-
-// initSites makes each site ready (ftrace_update_code).
-func (r *Registry) initSites() error {
-	for i := range r.records {
-		rec := &r.records[i]
-		if err := r.initNop(rec); err != nil {
-			r.reportBug(bugInit, err, rec)
-			return r.bug
-		}
-	}
-	return nil
 }
 
 // noFunc is what the list function finds when an ops lost its func.
@@ -182,11 +162,16 @@ func (r *Registry) CallOps() bool { return r.callOps }
 // Code is what ftrace consists of in the kernel's memory.
 func (r *Registry) Code() *trampolines.Code { return r.code }
 
-// Records returns a copy of the records, in ip order.
+// Records returns a copy of the records: the kernel's in ip order, then each
+// module's.
 func (r *Registry) Records() []Record {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.Clone(r.records)
+	var all []Record
+	for _, g := range r.groups {
+		all = append(all, g.records...)
+	}
+	return all
 }
 
 // Count is the number of ops that a record's site has.
@@ -223,11 +208,13 @@ func (r *Registry) location(ip uint64) uint64 {
 
 // firstRecord is lookup_rec: a record covers its whole word.
 func (r *Registry) firstRecord(start, end uint64) *Record {
-	i := sort.Search(len(r.records), func(i int) bool { return r.records[i].IP+insnSize > start })
-	if i == len(r.records) || r.records[i].IP > end {
-		return nil
+	for _, g := range r.groups {
+		i := sort.Search(len(g.records), func(i int) bool { return g.records[i].IP+insnSize > start })
+		if i < len(g.records) && g.records[i].IP <= end {
+			return &g.records[i]
+		}
 	}
-	return &r.records[i]
+	return nil
 }
 
 // Record returns the record of the call site at ip or of the function that

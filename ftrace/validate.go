@@ -17,8 +17,8 @@ func (r *Registry) Validate() error {
 	for _, o := range r.list {
 		errs = append(errs, r.validateOps(o))
 	}
-	for i := range r.records {
-		errs = append(errs, r.validateRecord(&r.records[i]))
+	for rec := range r.each() {
+		errs = append(errs, r.validateRecord(rec))
 	}
 	return errors.Join(errs...)
 }

@@ -13,23 +13,23 @@ func TestValidate_ReportsAndChangesNothing(t *testing.T) {
 		want string
 	}{
 		"a trampoline that is nobody's": {
-			func(k *testKernel) { k.records[0].Flags |= RecEnabled | RecTrampEn },
+			func(k *testKernel) { k.groups[0].records[0].Flags |= RecEnabled | RecTrampEn },
 			"its trampoline is no ops'",
 		},
 		"a direct call that is not known": {
-			func(k *testKernel) { k.records[0].Flags |= RecEnabled | RecDirectEn },
+			func(k *testKernel) { k.groups[0].records[0].Flags |= RecEnabled | RecDirectEn },
 			"holds nop",
 		},
 		"a foreign word": {
-			func(k *testKernel) { require.NoError(k.t, k.k.Mem.Store32(k.records[0].IP, 0xd4210000)) },
+			func(k *testKernel) { require.NoError(k.t, k.k.Mem.Store32(k.groups[0].records[0].IP, 0xd4210000)) },
 			"holds brk",
 		},
 		"a lost count": {
-			func(k *testKernel) { k.records[0].Flags++ },
+			func(k *testKernel) { k.groups[0].records[0].Flags++ },
 			"count 1, but 0 registered ops match",
 		},
 		"a foreign literal": {
-			func(k *testKernel) { require.NoError(k.t, k.k.Mem.Store64(literalOf(k.records[0].IP), 1)) },
+			func(k *testKernel) { require.NoError(k.t, k.k.Mem.Store64(literalOf(k.groups[0].records[0].IP), 1)) },
 			"literal of ",
 		},
 		"a broken list": {

@@ -1,0 +1,161 @@
+package ftrace
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"callops/emu"
+	"callops/emu/engines"
+	"callops/kernelimage"
+)
+
+const fixtureKo = "../kernelimage/testdata/module/fixture.ko"
+
+func (k *testKernel) load(far bool) *kernelimage.Module {
+	k.t.Helper()
+	m, err := k.k.LoadKoFile(fixtureKo, &kernelimage.KoOptions{Far: far})
+	require.NoError(k.t, err)
+	return m
+}
+
+func (k *testKernel) available() string {
+	var b strings.Builder
+	require.NoError(k.t, k.WriteAvailable(&b, false))
+	return b.String()
+}
+
+func TestAddModule_SitesFollowTheKernels(t *testing.T) {
+	k := bootIdle(t, nil, nil)
+	before := k.available()
+	m := k.load(false)
+	require.NoError(t, k.AddModule(m))
+	require.NoError(t, k.Validate())
+	assert.ErrorIs(t, k.AddModule(m), unix.EEXIST)
+	const sites = "fixture_sum [fixture]\nfixture_calls [fixture]\nfixture_text [fixture]\nfixture_per_cpu [fixture]\n"
+	assert.Equal(t, before+sites, k.available())
+	assert.Equal(t, "0 nop nop", k.site("fixture_sum"))
+
+	o := k.ops("ops", k.code.OpsFuncNop, 0, "fixture_sum", "gcd")
+	k.register(o)
+	assert.Equal(t, "1 ftrace_caller ops", k.site("fixture_sum"))
+	assert.Equal(t, "1 ftrace_caller ops", k.site("gcd"))
+	k.unregister(o)
+	assert.Equal(t, "0 nop nop", k.site("fixture_sum"))
+
+	require.NoError(t, k.RemoveModule(m))
+	require.NoError(t, k.k.Unload(m))
+	require.NoError(t, k.Validate())
+	assert.Equal(t, before, k.available())
+	assert.ErrorIs(t, k.RemoveModule(m), unix.ENOENT)
+}
+
+func TestAddModule_RegisteredOpsReachItByTheList(t *testing.T) {
+	k := bootIdle(t, nil, nil)
+	all := k.ops("all", k.code.OpsFuncNop, 0)
+	k.register(all)
+	assert.Equal(t, "1 ftrace_caller all", k.site("gcd"))
+	require.NoError(t, k.AddModule(k.load(false)))
+	require.NoError(t, k.Validate())
+	assert.Equal(t, "1 ftrace_caller list", k.site("fixture_sum"), "CALL_OPS is not worked out here")
+	assert.Contains(t, k.enabledLines(), "fixture_sum [fixture] (1)           \n")
+
+	second := k.ops("second", k.code.OpsFuncNop, 0, "fixture_sum")
+	k.register(second)
+	assert.Equal(t, "2 ftrace_caller list", k.site("fixture_sum"))
+	k.unregister(second)
+	assert.Equal(t, "1 ftrace_caller all", k.site("fixture_sum"), "a later update works it out")
+	k.unregister(all)
+	assert.Equal(t, "0 nop nop", k.site("fixture_sum"))
+}
+
+func TestAddModule_IsPatchedWhileFtraceIsSwitchedOff(t *testing.T) {
+	k := bootIdle(t, nil, nil)
+	k.register(k.ops("all", k.code.OpsFuncNop, 0))
+	require.NoError(t, k.SetEnabled(0))
+	require.NoError(t, k.AddModule(k.load(false)))
+	assert.Equal(t, "1 ftrace_caller list", k.site("fixture_sum"))
+	assert.Equal(t, "1 nop nop", k.site("gcd"))
+}
+
+func TestAddModule_PassesOverIPModify(t *testing.T) {
+	var log []string
+	k := bootIdle(t, nil, &Options{Printk: func(line string) { log = append(log, line) }})
+	m := k.load(false)
+	require.NoError(t, k.AddModule(m))
+	o := k.ops("changer", k.code.OpsFuncNop, OpsIPModify, "fixture_sum")
+	k.register(o)
+	// Known again while the ops still names its site: as a module that is loaded
+	// where one was before.
+	k.groups = k.groups[:1]
+	require.NoError(t, k.k.Mem.Write(m.Image.Segments[0].Addr, m.Image.Segments[0].Data))
+	require.NoError(t, k.AddModule(m))
+	assert.Equal(t, "0 nop nop", k.site("fixture_sum"))
+	assert.Contains(t, strings.Join(log, "\n"), "changer is DIRECT or IPMODIFY, and passed over for fixture_sum+0x4")
+}
+
+func TestRemoveModule_ZeroesTheEntriesOfFilters(t *testing.T) {
+	k := bootIdle(t, nil, nil)
+	m := k.load(false)
+	require.NoError(t, k.AddModule(m))
+	o := k.ops("ops", k.code.OpsFuncNop, 0, "fixture_sum", "fixture_text")
+	k.register(o)
+	site := k.Location(k.fn("fixture_sum"))
+	require.NoError(t, k.RemoveModule(m))
+	require.NoError(t, k.k.Unload(m))
+	require.NoError(t, k.Validate())
+	assert.Equal(t, 2, o.hash.filter.count, "not empty: that would stand for every function")
+	assert.False(t, o.hash.match(site))
+	words, err := k.k.Mem.ReadWords(o.hash.filter.addr, int(o.hash.filter.size(k.layout)/8))
+	require.NoError(t, err)
+	assert.NotContains(t, words, site)
+
+	again := k.load(false)
+	require.NoError(t, k.AddModule(again))
+	assert.Equal(t, site, k.Location(k.fn("fixture_sum")), "at the same place")
+	assert.Equal(t, "0 nop nop", k.site("fixture_sum"))
+	k.unregister(o)
+}
+
+func TestAddModule_NearAndFarCallsAreTraced(t *testing.T) {
+	for _, e := range engines.All() {
+		for name, far := range map[string]bool{"near": false, "far": true} {
+			for scheme, noCallOps := range map[string]bool{"call_ops": false, "list": true} {
+				t.Run(e.Name+"/"+name+"/"+scheme, func(t *testing.T) {
+					k := bootOn(t, e.New, nil, &Options{NoCallOps: noCallOps})
+					m := k.load(far)
+					require.NoError(t, k.AddModule(m))
+					var seen []string
+					tracer, err := k.GoTracer("watch", func(ip, _ uint64, _ *Ops, regs *Regs) {
+						seen = append(seen, k.sym(ip)+" "+string('0'+rune(regs.Arg(0)%10)))
+					})
+					require.NoError(t, err)
+					o := k.ops("ops", tracer, 0, "fixture_sum", "gcd")
+					k.register(o)
+					res, err := k.k.CallName(t.Context(), 0, &emu.CallOptions{Budget: 1_000_000}, "fixture_sum", 84, 36)
+					require.NoError(t, err)
+					assert.EqualValues(t, 24, res.X0)
+					require.Len(t, seen, 3)
+					assert.Contains(t, seen[0], "fixture_sum+0x4/0x")
+					assert.Contains(t, seen[0], "[fixture] 4")
+					assert.Contains(t, seen[1], "gcd+0x4/0x")
+					rec, err := k.Record(k.fn("fixture_sum"))
+					require.NoError(t, err)
+					word, err := k.k.Mem.Load32(rec.IP)
+					require.NoError(t, err)
+					want, err := k.branchTo(rec.IP, k.code.Caller)
+					require.NoError(t, err)
+					assert.Equal(t, want, word)
+					if far {
+						assert.Equal(t, m.FtracePLT, k.ftracePLT(rec.IP))
+						assert.True(t, strings.HasPrefix(k.disasm(rec.IP, word), "bl "))
+					}
+					k.unregister(o)
+				})
+			}
+		}
+	}
+}

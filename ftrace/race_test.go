@@ -1,0 +1,5 @@
+//go:build race
+
+package ftrace
+
+const raceEnabled = true
