@@ -41,7 +41,11 @@ type Config struct {
 	// literals.
 	CallOps []bool
 
-	// Tracee is the function called, "" for DefaultTracee. Irrelevant is the
+	// ImageTrampolines measures the image's own ftrace, not callops'.
+	ImageTrampolines bool
+
+	// Tracee is the function called, "" for DefaultTracee where the image has
+	// it, else the first function that does nothing, as that one. Irrelevant is the
 	// one that irrelevant ops are on; "" for DefaultIrrelevant where the image
 	// has it, else the first site that a call of the tracee does not reach.
 	Tracee     string
@@ -124,7 +128,7 @@ func (c *Config) withDefaults() (*Config, error) {
 	}
 	d := *c
 	if d.Tracee == "" {
-		d.Tracee = DefaultTracee
+		d.Tracee = defaultTracee(d.Image)
 	}
 	if d.Calls == 0 {
 		d.Calls = DefaultCalls
@@ -134,15 +138,66 @@ func (c *Config) withDefaults() (*Config, error) {
 	}
 	if d.CallOps == nil {
 		d.CallOps = []bool{false, true}
-		if d.Image != nil && !hasCallOps(d.Image) {
+		switch {
+		case d.Image == nil:
+		case !hasCallOps(d.Image):
 			d.CallOps = []bool{false}
+		case d.ImageTrampolines:
+			d.CallOps = []bool{true} // its ftrace_caller knows nothing else
 		}
 	}
 	return &d, d.check()
 }
 
+// defaultTracee is the sample's tracee, or what an image has in its place: a
+// function of nothing but its call site and RET.
+func defaultTracee(img *kernelimage.Image) string {
+	if img == nil {
+		return DefaultTracee
+	}
+	empty := ""
+	for _, s := range img.Symbols {
+		if s.Name == DefaultTracee {
+			return DefaultTracee
+		}
+		if empty == "" && s.Func && isEmpty(img, s.Addr) {
+			empty = s.Name
+		}
+	}
+	return empty
+}
+
+// isEmpty says that RET follows the call site of the function at addr, with
+// nothing between but what signs and checks the return address.
+func isEmpty(img *kernelimage.Image, addr uint64) bool {
+	site, ok := img.Site(addr)
+	if !ok || site.Func() != addr {
+		return false
+	}
+	for at := site.IP + 4; ; at += 4 {
+		word, ok := img.Word(at)
+		switch {
+		case !ok:
+			return false
+		case word == retWord:
+			return true
+		case word != paciaspWord && word != autiaspWord:
+			return false
+		}
+	}
+}
+
+// What may follow the call site of a function that does nothing.
+const (
+	retWord     = 0xd65f03c0
+	paciaspWord = 0xd503233f
+	autiaspWord = 0xd50323bf
+)
+
 func (c *Config) check() error {
 	switch {
+	case c.Tracee == "":
+		return fmt.Errorf("%s has neither %s nor another function that does nothing: name a tracee: %w", c.Image.Name, DefaultTracee, unix.EINVAL)
 	case len(c.Engines) == 0:
 		return fmt.Errorf("no engine to measure with: %w", unix.EINVAL)
 	case len(c.CallOps) == 0:

@@ -66,7 +66,7 @@ func imageFor(cfg *Config, callOps bool) (*kernelimage.Image, error) {
 
 func (r *rig) setUp(cfg *Config, callOps bool) error {
 	var err error
-	if r.ftrace, err = ftrace.New(r.k, &ftrace.Options{NoCallOps: !callOps}); err != nil {
+	if r.ftrace, err = ftrace.New(r.k, &ftrace.Options{NoCallOps: !callOps, ImageCode: cfg.ImageTrampolines}); err != nil {
 		return err
 	}
 	if r.loop, err = loadLoop(r.k, cfg.Args); err != nil {

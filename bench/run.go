@@ -84,10 +84,12 @@ func run(ctx context.Context, cfg *Config) (*Result, error) {
 	return res, nil
 }
 
-// asSample says whether the figures of real kernels are comparable: the
-// sample module's tracee and tracer, and nothing asked for.
+// asSample says whether the figures of real kernels are comparable: a tracee
+// that does nothing and the sample module's tracer, with nothing asked for, on
+// callops' own kernel or on a kernel's own ftrace.
 func (c *Config) asSample() bool {
-	return c.Image == nil && c.Tracee == DefaultTracee && c.Tracer == TracerNop && c.OpsFlags == 0 && len(c.Args) <= 2
+	tracee := c.Image == nil && c.Tracee == DefaultTracee || c.ImageTrampolines && c.Tracee == defaultTracee(c.Image)
+	return tracee && c.Tracer == TracerNop && c.OpsFlags == 0 && len(c.Args) <= 2
 }
 
 func (j *job) name() string {

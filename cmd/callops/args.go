@@ -38,8 +38,9 @@ type argument struct {
 
 // invocation is FUNC [ARG]...
 type invocation struct {
-	name string
-	args []argument
+	name  string
+	args  []argument
+	proto *kernelimage.Prototype // nil where the image does not tell
 }
 
 // parseInvocation reads the command line, and the files it names.
@@ -183,11 +184,7 @@ func (inv *invocation) String() string {
 
 // printResult prints what the call returned, and then the buffers.
 func (inv *invocation) printResult(w io.Writer, k *kernelimage.Kernel, res emu.Result) error {
-	fmt.Fprintf(w, "%s = %#x (%d", inv, res.X0, res.X0)
-	if int64(res.X0) < 0 {
-		fmt.Fprintf(w, ", %d", int64(res.X0))
-	}
-	fmt.Fprintf(w, ")\n%d instructions\n", res.Count)
+	fmt.Fprintf(w, "%s%s\n%d instructions\n", inv, inv.result(k, res.X0), res.Count)
 	for _, a := range inv.args {
 		if !a.dump {
 			continue

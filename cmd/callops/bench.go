@@ -1,10 +1,9 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"math"
-	"slices"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -20,7 +19,9 @@ type benchFlags struct {
 	image        string
 	engine       engineFlag
 	callOps      choice
+	beside       []string
 	tracee       string
+	trampoline   choice
 	args         numbers
 	relevant     numbers
 	irrelevant   numbers
@@ -40,6 +41,7 @@ func newBench() *cobra.Command {
 		args:       numbers{max: math.MaxUint64},
 		relevant:   numbers{max: math.MaxInt32},
 		irrelevant: numbers{max: math.MaxInt32},
+		trampoline: newTrampoline(),
 		tracer:     newChoice(bench.TracerNop, bench.TracerCount),
 		format:     newChoice(formatTable, formatJSON, "csv", "svg"),
 	}
@@ -63,7 +65,9 @@ is that of the emulation, and not of any hardware.`,
 	f.Var((*fileName)(&b.image), "image", "ELF `FILE` to run in the place of the built-in kernel")
 	addEngineFlag(cmd, &b.engine, "one after the other")
 	f.Var(&b.callOps, "call-ops", "with CALL_OPS, without, or both as far as the image allows")
-	f.StringVar(&b.tracee, "tracee", bench.DefaultTracee, "`FUNC` to call")
+	f.StringArrayVar(&b.beside, "beside", nil, "another image, or builtin, to print beside: `FILE` (repeatable)")
+	f.StringVar(&b.tracee, "tracee", "", "`FUNC` to call (default tracee_relevant, or else one that does nothing)")
+	f.Var(&b.trampoline, "trampoline", "whose ftrace to measure, callops' or the image's")
 	f.Var(&b.args, "args", "what to pass to it")
 	f.Var(&b.relevant, "relevant", "how many ops are on the tracee, a list")
 	f.Var(&b.irrelevant, "irrelevant", "how many ops are elsewhere, a list (default, without either: rows published for Linux)")
@@ -76,14 +80,10 @@ is that of the emulation, and not of any hardware.`,
 }
 
 func (b *benchFlags) run(cmd *cobra.Command) error {
-	cfg, err := b.config(cmd)
-	if err != nil {
-		return err
+	if len(b.beside) > 0 {
+		return b.runBeside(cmd)
 	}
-	report, finish := progress(cmd.ErrOrStderr(), "bench")
-	cfg.Progress = report
-	res, err := bench.Run(cmd.Context(), cfg)
-	finish()
+	res, err := b.measure(cmd, b.image)
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,42 @@ func (b *benchFlags) run(cmd *cobra.Command) error {
 	}[b.format.value](cmd.OutOrStdout())
 }
 
-func (b *benchFlags) config(cmd *cobra.Command) (*bench.Config, error) {
+// runBeside measures several images and prints them side by side.
+func (b *benchFlags) runBeside(cmd *cobra.Command) error {
+	if b.format.value != formatTable {
+		return usagef("--beside goes with --format table")
+	}
+	var results []bench.Named
+	for _, image := range append([]string{b.image}, b.beside...) {
+		if image == builtin {
+			image = ""
+		}
+		res, err := b.measure(cmd, image)
+		if err != nil {
+			return err
+		}
+		name := builtin
+		if image != "" {
+			name = filepath.Base(image)
+		}
+		results = append(results, bench.Named{Name: name, Result: res})
+	}
+	return bench.WriteBeside(cmd.OutOrStdout(), results)
+}
+
+func (b *benchFlags) measure(cmd *cobra.Command, image string) (*bench.Result, error) {
+	cfg, err := b.config(cmd, image)
+	if err != nil {
+		return nil, err
+	}
+	report, finish := progress(cmd.ErrOrStderr(), "bench")
+	cfg.Progress = report
+	res, err := bench.Run(cmd.Context(), cfg)
+	finish()
+	return res, err
+}
+
+func (b *benchFlags) config(cmd *cobra.Command, image string) (*bench.Config, error) {
 	if n := len(b.args.values); n > emu.MaxArgs {
 		return nil, usagef("--args: %d arguments, and %d are passed in registers", n, emu.MaxArgs)
 	}
@@ -108,6 +143,7 @@ func (b *benchFlags) config(cmd *cobra.Command) (*bench.Config, error) {
 		OpsFlags:         b.flags.value,
 		Args:             b.args.values,
 		Registration:     b.registration,
+		ImageTrampolines: b.trampoline.value == trampolineImage && image != "",
 	}
 	for _, e := range b.engine.each() {
 		cfg.Engines = append(cfg.Engines, bench.Engine(e))
@@ -115,16 +151,12 @@ func (b *benchFlags) config(cmd *cobra.Command) (*bench.Config, error) {
 	if cmd.Flags().Changed("call-ops") {
 		cfg.CallOps = map[string][]bool{on: {true}, off: {false}, both: {false, true}}[b.callOps.value]
 	}
-	if b.image == "" {
+	if image == "" {
 		return cfg, nil
 	}
 	var err error
-	if cfg.Image, err = kernelimage.Open(b.image, nil); err != nil {
+	if cfg.Image, err = kernelimage.Open(image, nil); err != nil {
 		return nil, err
-	}
-	isTracee := func(s kernelimage.Symbol) bool { return s.Name == b.tracee }
-	if !cmd.Flags().Changed("tracee") && !slices.ContainsFunc(cfg.Image.Symbols, isTracee) {
-		return nil, fmt.Errorf("%s has no function %s; name another with --tracee", cfg.Image.Name, b.tracee)
 	}
 	return cfg, nil
 }

@@ -17,7 +17,9 @@ func newCall() *cobra.Command {
 		Use:   "call [flags] FUNC [ARG]...",
 		Short: "Run one function and print its result",
 		Long: `call runs one function of an image, with ftrace switched off, and prints what it
-returns, how many instructions that took, and what it left in its buffers.
+returns, how many instructions that took, and what it left in its buffers. Where
+the image is a kernel's, with BTF, arguments are checked against the function's
+prototype, and the result is printed as its type has it.
 
 ` + argsHelp,
 		Example: `  callops call gcd 12 18
@@ -34,6 +36,9 @@ returns, how many instructions that took, and what it left in its buffers.
 				return err
 			}
 			defer func() { err = errors.Join(err, k.Close()) }()
+			if err := inv.check(k.Image); err != nil {
+				return err
+			}
 			fn, values, err := inv.place(k)
 			if err != nil {
 				return err
@@ -46,6 +51,7 @@ returns, how many instructions that took, and what it left in its buffers.
 		},
 	}
 	m.addImage(cmd)
+	m.addModules(cmd)
 	m.addEngine(cmd)
 	addBudget(cmd, budget)
 	flagsFirst(cmd)

@@ -63,10 +63,23 @@ func oneLine(err error) string {
 	return strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")
 }
 
+// maxCallers is how long a call chain is shown.
+const maxCallers = 16
+
 // printStop shows where guest code stopped.
 func printStop(w io.Writer, e *kernelimage.RunError) {
 	if len(e.Backtrace) > 0 {
 		fmt.Fprintf(w, "  pc %#x %s\n", e.Backtrace[0], e.PC)
+	}
+	if len(e.Callers) > 0 {
+		fmt.Fprintln(w, "  called by:")
+	}
+	for i, line := range e.Callers {
+		if i == maxCallers && len(e.Callers) > maxCallers+1 {
+			fmt.Fprintf(w, "    and %d more\n", len(e.Callers)-i)
+			break
+		}
+		fmt.Fprintln(w, "    "+line)
 	}
 	if len(e.Recent) > 0 {
 		fmt.Fprintln(w, "  last instructions:")

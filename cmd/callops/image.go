@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -68,6 +69,22 @@ type imageInfo struct {
 	Funcs    int           `json:"functions"`
 	Segments []segmentInfo `json:"segments"`
 	Text     textInfo      `json:"text"`
+	Linux    *linuxInfo    `json:"linux,omitempty"`
+}
+
+// linuxInfo is what a kernel's raw Image tells beside that.
+type linuxInfo struct {
+	Packed      []string `json:"packed,omitempty"`
+	Base        string   `json:"base"`
+	Relocations int      `json:"relocations"`
+	Applied     bool     `json:"relocations_applied"`
+	Kallsyms    string   `json:"kallsyms"`
+	BTF         int      `json:"btf_bytes"`
+	Assumed     []string `json:"assumed,omitempty"`
+	InitSites   int      `json:"init_sites"`
+	Dropped     int      `json:"dropped_entries"`
+	PerCPU      string   `json:"per_cpu"`
+	Config      int      `json:"config_bytes"`
 }
 
 type segmentInfo struct {
@@ -124,6 +141,14 @@ func newImageInfo(img *kernelimage.Image) (imageInfo, error) {
 	if img.CallOps {
 		info.Text.Percent = cost.Percent()
 	}
+	if l := img.Linux; l != nil {
+		info.Linux = &linuxInfo{
+			Packed: l.Packed, Base: fmt.Sprintf("%#x", l.Base), Relocations: l.Relocations, Applied: l.Applied, Kallsyms: l.Kallsyms,
+			BTF: l.BTF, Assumed: l.Assumed, InitSites: len(l.InitSites), Dropped: l.Dropped,
+			PerCPU: fmt.Sprintf("%#x-%#x", l.PerCPU.Start, l.PerCPU.End),
+			Config: len(l.Config),
+		}
+	}
 	for _, s := range img.Symbols {
 		if s.Func {
 			info.Funcs++
@@ -161,6 +186,31 @@ func printImages(w io.Writer, list []imageInfo) error {
 	row("profile", func(i *imageInfo) string { return i.Profile })
 	row("call sites", func(i *imageInfo) string { return i.layout() })
 	number("sites", func(i *imageInfo) uint64 { return uint64(i.Sites) })
+	if slices.ContainsFunc(list, func(i imageInfo) bool { return i.Linux != nil }) {
+		linux := func(label string, cell func(l *linuxInfo) string) {
+			row(label, func(i *imageInfo) string {
+				if i.Linux == nil {
+					return "-"
+				}
+				return cell(i.Linux)
+			})
+		}
+		linux("  freed after boot", func(l *linuxInfo) string { return fmt.Sprint(l.InitSites) })
+		linux("  dropped entries", func(l *linuxInfo) string { return fmt.Sprint(l.Dropped) })
+		linux("packed in", func(l *linuxInfo) string { return cmp.Or(strings.Join(l.Packed, ", "), "-") })
+		linux("relocations", func(l *linuxInfo) string {
+			if l.Applied {
+				return fmt.Sprintf("%d, in the file already", l.Relocations)
+			}
+			return fmt.Sprint(l.Relocations)
+		})
+		linux("kallsyms", func(l *linuxInfo) string { return l.Kallsyms })
+		linux("BTF, bytes", func(l *linuxInfo) string { return fmt.Sprint(l.BTF) })
+		linux("  not in it", func(l *linuxInfo) string { return cmp.Or(strings.Join(l.Assumed, ", "), "-") })
+		linux("per-CPU", func(l *linuxInfo) string { return l.PerCPU })
+		linux("config, bytes", func(l *linuxInfo) string { return fmt.Sprint(l.Config) })
+		linux("alternatives", func(*linuxInfo) string { return "as built" })
+	}
 	number("symbols", func(i *imageInfo) uint64 { return uint64(i.Symbols) })
 	number("functions", func(i *imageInfo) uint64 { return uint64(i.Funcs) })
 	segments := 0

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
@@ -19,6 +20,9 @@ type machine struct {
 	bti     bool
 	callOps onOff
 	engine  engineFlag
+	modules []string
+
+	trampoline choice
 }
 
 func newMachine() *machine {
@@ -26,12 +30,24 @@ func newMachine() *machine {
 		profile: newChoice(string(kernelimage.Profile612), string(kernelimage.ProfileV3), string(kernelimage.Profile61)),
 		callOps: newOnOff(),
 		engine:  newEngineFlag(),
+
+		trampoline: newTrampoline(),
 	}
+}
+
+// Whose trampolines, list function and ops are used.
+const trampolineImage = "image"
+
+func newTrampoline() choice { return newChoice("ours", trampolineImage) }
+
+// addTrampoline adds the flag that chooses whose ftrace runs.
+func (m *machine) addTrampoline(cmd *cobra.Command) {
+	cmd.Flags().Var(&m.trampoline, "trampoline", "whose ftrace to use, callops' or the image's")
 }
 
 // addImage adds the flags that choose an image.
 func (m *machine) addImage(cmd *cobra.Command) {
-	cmd.Flags().Var((*fileName)(&m.image), "image", "ELF `FILE` to run in the place of the built-in kernel")
+	cmd.Flags().Var((*fileName)(&m.image), "image", "`FILE` to run in the place of the built-in kernel: ELF, or a kernel's Image")
 	m.addVariant(cmd)
 }
 
@@ -39,6 +55,11 @@ func (m *machine) addImage(cmd *cobra.Command) {
 func (m *machine) addVariant(cmd *cobra.Command) {
 	cmd.Flags().Var(&m.profile, "profile", "Linux whose ftrace the image follows; v3 is the patch of January 2023")
 	cmd.Flags().BoolVar(&m.bti, "bti", false, "build the built-in kernel with BTI")
+}
+
+// addModules adds the flag that loads kernel modules.
+func (m *machine) addModules(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVar(&m.modules, "module", nil, "kernel module `FILE` to load, .ko as it is or compressed (repeatable, in this order)")
 }
 
 func (m *machine) addCallOps(cmd *cobra.Command) {
@@ -61,6 +82,9 @@ func (m *machine) open() (*kernelimage.Image, error) {
 	if m.bti {
 		return nil, usagef("--bti chooses a variant of the built-in kernel, and does not go with --image")
 	}
+	if profile == kernelimage.Profile612 {
+		profile = "" // the default: a kernel's raw Image says itself what it is
+	}
 	img, err := kernelimage.Open(m.image, &kernelimage.OpenOptions{Profile: profile})
 	if err == nil && m.callOps.value == on && !img.CallOps {
 		err = fmt.Errorf("%s: --call-ops on: its call sites have no literals: %w", img.Name, unix.EINVAL)
@@ -74,7 +98,16 @@ func (m *machine) boot(newEngine emu.NewEngine, data uint64) (*kernelimage.Kerne
 	if err != nil {
 		return nil, err
 	}
-	return kernelimage.Boot(img, newEngine, &kernelimage.BootOptions{HeapSize: heapSize + data})
+	k, err := kernelimage.Boot(img, newEngine, &kernelimage.BootOptions{HeapSize: heapSize + data})
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range m.modules {
+		if _, err := k.LoadKoFile(file, nil); err != nil {
+			return nil, errors.Join(err, k.Close())
+		}
+	}
+	return k, nil
 }
 
 // heapSize is room for ops and hashes.
@@ -83,9 +116,19 @@ const heapSize = 64 << 20
 // ftrace starts ftrace on a kernel. The kernel's log goes to errw; text stands
 // in for the kernel's memory unless it is nil.
 func (m *machine) ftrace(k *kernelimage.Kernel, text ftrace.Text, errw io.Writer) (*ftrace.Registry, error) {
-	return ftrace.New(k, &ftrace.Options{
+	r, err := ftrace.New(k, &ftrace.Options{
 		NoCallOps: m.callOps.value == off,
+		ImageCode: m.trampoline.value == trampolineImage,
 		Text:      text,
 		Printk:    func(line string) { fmt.Fprintln(errw, line) },
 	})
+	if err != nil {
+		return nil, err
+	}
+	for _, module := range k.Modules() {
+		if err := r.AddModule(module); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
 }

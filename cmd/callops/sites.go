@@ -56,7 +56,9 @@ the filter says.`,
 		},
 	}
 	m.addImage(cmd)
+	m.addModules(cmd)
 	m.addCallOps(cmd)
+	m.addTrampoline(cmd)
 	cmd.Flags().StringArrayVar(&filter, "filter", nil, "register an ops for functions that match `GLOB` (repeatable)")
 	cmd.Flags().BoolVar(&enabled, "enabled", false, "print enabled sites as enabled_functions does")
 	return cmd
@@ -100,7 +102,7 @@ func printSites(w io.Writer, k *kernelimage.Kernel, r *ftrace.Registry, globs []
 }
 
 func siteLine(n names, r *ftrace.Registry, rec ftrace.Record) (string, error) {
-	site, _ := n.k.Image.Site(rec.IP)
+	site, _ := n.k.Site(rec.IP)
 	var insns []string
 	for pc := site.Func(); pc <= rec.IP; pc += 4 {
 		word, err := n.k.Mem.Load32(pc)

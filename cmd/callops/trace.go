@@ -66,7 +66,9 @@ takes functions out again. All --filter and --notrace are of one ops.
 		},
 	}
 	t.addImage(cmd)
+	t.addModules(cmd)
 	t.addCallOps(cmd)
+	t.addTrampoline(cmd)
 	t.addEngine(cmd)
 	f := cmd.Flags()
 	f.Var(&t.tracer, "tracer", "what to print")
@@ -91,6 +93,9 @@ func (t *tracing) run(cmd *cobra.Command, words []string) (err error) {
 	defer func() { err = errors.Join(err, k.Close()) }()
 	if len(k.Image.Sites) == 0 {
 		fmt.Fprintf(cmd.ErrOrStderr(), "callops: %s has no call sites: it was not built with -fpatchable-function-entry\n", k.Image.Name)
+	}
+	if err := inv.check(k.Image); err != nil {
+		return err
 	}
 	fn, values, err := inv.place(k)
 	if err != nil {

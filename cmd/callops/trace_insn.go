@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"callops/emu"
@@ -60,7 +61,11 @@ type insnPrinter struct {
 
 func newInsnPrinter(out io.Writer, k *kernelimage.Kernel) *insnPrinter {
 	p := &insnPrinter{Memory: k.Mem, names: names{k}, out: out, literals: make(map[uint64]string)}
-	for _, s := range k.Image.Sites {
+	sites := slices.Clone(k.Image.Sites)
+	for _, m := range k.Modules() {
+		sites = append(sites, m.Image.Sites...)
+	}
+	for _, s := range sites {
 		if s.Literal != 0 {
 			p.literals[s.Literal] = p.function(s.IP)
 		}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"callops/kernelimage"
+)
+
+// check holds the arguments against the function's prototype, where the image
+// has one.
+func (inv *invocation) check(img *kernelimage.Image) error {
+	p, err := img.Prototype(inv.name)
+	switch {
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EINVAL):
+		return nil // nothing, or nothing certain, is known
+	case err != nil:
+		return err
+	}
+	if have, want := len(inv.args), p.Args(); have < want || have > want && !p.Variadic {
+		return usagef("%s: %s, it takes %d: %s", inv.name, plural(have, "argument"), want, p)
+	}
+	for i, a := range inv.args {
+		if t, ok := p.Arg(i); ok && a.data != nil && (t.Kind == kernelimage.Int || t.Kind == kernelimage.Bool) {
+			return usagef("%s: argument %d is a number, and not the address of %s: %s", inv.name, i+1, a.text, p)
+		}
+	}
+	inv.proto = p
+	return nil
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// maxErrno is MAX_ERRNO (include/linux/err.h): pointers from -maxErrno up are
+// errors.
+const maxErrno = 4095
+
+// result writes what the function returned, by its type; without one, all that
+// x0 may mean.
+func (inv *invocation) result(k *kernelimage.Kernel, x0 uint64) string {
+	if inv.proto == nil {
+		if int64(x0) < 0 {
+			return fmt.Sprintf(" = %#x (%d, %d)", x0, x0, int64(x0))
+		}
+		return fmt.Sprintf(" = %#x (%d)", x0, x0)
+	}
+	t := inv.proto.Result
+	if t.Size < 8 {
+		x0 &= 1<<(8*t.Size) - 1 // the rest of the register is not the result's
+	}
+	switch t.Kind {
+	case kernelimage.Void:
+		return ""
+	case kernelimage.Bool:
+		return fmt.Sprintf(" = %t", x0 != 0)
+	case kernelimage.Pointer:
+		return " = " + inv.pointer(k, x0)
+	}
+	if shift := 64 - 8*min(t.Size, 8); t.Signed && int64(x0<<shift) < 0 {
+		return fmt.Sprintf(" = %d", int64(x0<<shift)>>shift)
+	}
+	return fmt.Sprintf(" = %d (%#x)", x0, x0)
+}
+
+// pointer says what an address points to: an argument, or a symbol.
+func (inv *invocation) pointer(k *kernelimage.Kernel, addr uint64) string {
+	switch {
+	case addr == 0:
+		return "NULL"
+	case -addr <= maxErrno:
+		return fmt.Sprintf("%#x (error %d)", addr, int64(addr))
+	}
+	for _, a := range inv.args {
+		if a.data == nil || addr < a.value || addr > a.value+uint64(len(a.data)) {
+			continue
+		}
+		return fmt.Sprintf("%#x (%s+%d)", addr, a.text, addr-a.value)
+	}
+	if name := (names{k}).short(addr); name != "" {
+		return fmt.Sprintf("%#x (%s)", addr, name)
+	}
+	return fmt.Sprintf("%#x", addr)
+}
