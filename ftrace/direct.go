@@ -64,7 +64,12 @@ func (r *Registry) registerDirectLocked(o *Ops, addr uint64) error {
 	table := newHash(min(uint(bits.Len(uint(n))), hashMaxBits))
 	r.direct.each(table.add)
 	o.hash.filter.each(func(e entry) { table.add(entry{ip: e.ip, direct: addr}) })
+	replaced := r.direct
 	r.direct = table
+	if replaced != nil {
+		// Linux frees the table then; this one is Go's to collect.
+		defer r.grace.CallRCUTasks(func() {})
+	}
 
 	r.setFunc(o, r.code.CallDirectFuncs)
 	r.setFlags(o, OpsDirect) // drops INITIALIZED too; the hashes stay

@@ -112,3 +112,13 @@ func TestUnregister_ReleasesDirectPeersWhateverComesOfIt(t *testing.T) {
 	require.ErrorIs(t, k.Unregister(ip), unix.EBUSY)
 	assert.Equal(t, []ShareCommand{DisableSharePeer}, asked)
 }
+
+// The table of direct calls that a registration replaces waits for its readers.
+func TestRegisterDirect_ReplacedTableWaitsForItsReaders(t *testing.T) {
+	k, log := withRecorder(t, nil)
+	require.NoError(t, k.RegisterDirect(k.direct("first", "tracee_relevant"), k.code.StubDirectTramp))
+	second := k.direct("second", "tracee_irrelevant")
+	log.log = nil
+	require.NoError(t, k.RegisterDirect(second, k.code.StubDirectTramp))
+	assert.Equal(t, "call_rcu", log.log[len(log.log)-1], "after the sites were patched")
+}
