@@ -7,15 +7,16 @@
 // arch/arm64/kernel/ftrace.c of Linux 6.12, and through [kernelimage.Profile]
 // the patch that brought CALL_OPS as it was posted, and Linux 6.1 before it.
 // Where Linux has a defect, so has this package; [Options.FixCallOps] and
-// [Options.FixRegs] are the exceptions. Left out: subops (the function graph managers), trampolines that
-// an architecture allocates, and modules.
+// [Options.FixRegs] mend two. Left out: subops (the function graph managers),
+// trace arrays and pid filters, and trampolines that an architecture allocates.
 //
 // ops, hashes and the ops list exist in emulated memory, for the list function
 // that walks them is machine code. The [Registry] keeps its own copy of what it
 // wrote there, decides from that, and writes through; [Registry.Validate]
-// compares the two. Text and data are touched through [Text] only, grace
-// periods through [GracePeriods] only, so the same core runs live, under test
-// and under a model checker.
+// compares the two. Text and data are touched through [Text] only (but for the
+// veneers of the scheme before, which package trampolines writes before they
+// are called), grace periods through [GracePeriods] only, so the same core runs
+// live, under test and under a model checker.
 //
 // A Registry may be used from any goroutine; one lock (ftrace_lock) serialises
 // its operations. A tracer written in Go runs on the CPU's goroutine and may
@@ -26,6 +27,7 @@
 // Linux, of the operations that patch, only those that register an ops do; the
 // others return 0, and their callers learn from the next.
 //
-// Start at [New], [Registry.NewOps], [Registry.SetFilter] and
+// Kernel modules' sites join with [Registry.AddModule] and leave with
+// [Registry.RemoveModule]. Start at [New], [Registry.NewOps], [Registry.SetFilter] and
 // [Registry.Register].
 package ftrace

@@ -4,8 +4,8 @@
 //
 // An [Image] is a description and never changes: [Builtin] assembles one,
 // [Open] and [Parse] read one from an ELF file, or from a kernel's raw Image as
-// it lies in /boot, packed or not, finding out by its words which
-// of arm64's call-site layouts it was built with. [Boot] makes a running
+// it lies in /boot, packed or not, finding out by its words which of arm64's
+// call-site layouts it was built with. [Boot] makes a running
 // [Kernel] of it, into which code that was assembled by hand is placed with
 // [Kernel.LoadModule] and whose functions are called with [Kernel.Call].
 // [Kernel.LoadKo] loads kernel modules, as kernel/module/main.c and

@@ -20,7 +20,8 @@
 // off in distributions' kernels; function_graph; trampolines of a single ops,
 // which arm64 does not have.
 //
-// [Install] puts everything into a booted kernel and returns where it lies. It
-// and [Code.Reach] belong to the goroutine that sets the kernel up or patches
+// [Install] puts everything into a booted kernel and returns where it lies;
+// [FromImage] takes what the kernel has itself. They and [Code.Reach] belong to
+// the goroutine that sets the kernel up or patches
 // it. A [Ring] is filled by its CPU while one other goroutine reads it.
 package trampolines
