@@ -11,7 +11,7 @@ BINDING := bindings/unicorn
 GOLDEN := ./asm ./trampolines ./bench ./cmd/callops
 
 # Packages with goroutines of their own, or for use by several.
-RACE := ./emu/... ./ftrace ./kernelimage
+RACE := ./emu/... ./ftrace ./kernelimage ./sched
 
 # Tells go test which kernels there are, so that it takes no result from its
 # cache that another set gave.
@@ -23,8 +23,8 @@ TREE = find . \( -name .git -o -path ./bin \) -prune -o -type f -print0 | sort -
 help: ## print this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
-bench: build ## what a traced call costs [IMAGE=file [TRACEE=func]]
-	@bin/callops bench --registration $(if $(IMAGE),--image '$(IMAGE)') $(if $(TRACEE),--tracee '$(TRACEE)')
+bench: build ## what a traced call costs [IMAGE=file [BESIDE=file] [TRACEE=func]]
+	@bin/callops bench --registration $(if $(IMAGE),--image '$(IMAGE)' --trampoline both) $(if $(BESIDE),--beside '$(BESIDE)') $(if $(TRACEE),--tracee '$(TRACEE)')
 
 build: unicorn ## bin/callops
 	@go build -buildvcs=false -o bin/callops ./cmd/callops
@@ -43,6 +43,9 @@ test: unicorn ## everything that has to pass
 	$(HAVE_KERNELS) go test -timeout 8m ./...
 	$(HAVE_KERNELS) CGO_ENABLED=0 go test -timeout 5m ./...
 	$(HAVE_KERNELS) go test -race -timeout 8m $(RACE)
+
+soak: ## a minute of tracing on two CPUs while ops come and go [SOAK=time]
+	go test ./ftrace -run '^TestSoak$$' -count=1 -v -soak $(or $(SOAK),1m) -timeout 0
 
 check: unicorn cross ## make again what is generated, and fail where it differs
 	@before=$$($(TREE)); \
@@ -65,4 +68,4 @@ unicorn:
 cross:
 	@.ci/need 'command -v aarch64-linux-gnu-gcc && command -v aarch64-linux-gnu-as' gcc-aarch64-linux-gnu binutils-aarch64-linux-gnu
 
-.PHONY: help bench build kernels test check workload clean unicorn cross
+.PHONY: help bench build kernels test soak check workload clean unicorn cross

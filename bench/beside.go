@@ -9,7 +9,8 @@ import (
 
 // Named is a result and what to call it.
 type Named struct {
-	Name string
+	Name  string
+	Whose string // whose ftrace it is, where that differs
 	*Result
 }
 
@@ -18,11 +19,13 @@ type Named struct {
 func WriteBeside(w io.Writer, results []Named) error {
 	var rows []scenario
 	seen := make(map[scenario]bool)
-	head := []string{"relevant", "irrelevant"}
+	head := [4][]string{{"", ""}, {"", ""}, {"", ""}, {"relevant", "irrelevant"}}
 	var cells []map[scenario]string
 	for _, r := range results {
 		for _, block := range r.blocks() {
-			head = append(head, fmt.Sprintf("%s, %s, %s", r.Name, modeName(block[0].CallOps), block[0].Engine))
+			for i, line := range []string{r.Name, r.Whose, modeName(block[0].CallOps), block[0].Engine} {
+				head[i] = append(head[i], line)
+			}
 			column := make(map[scenario]string)
 			for i := range block {
 				s := scenario{block[i].Relevant, block[i].Irrelevant}
@@ -36,9 +39,21 @@ func WriteBeside(w io.Writer, results []Named) error {
 		}
 	}
 	var b bytes.Buffer
-	b.WriteString("Overhead of a traced call, in executed instructions.\n\n")
+	b.WriteString("Overhead of a traced call, in executed instructions.\n")
+	for i, r := range results {
+		if i > 0 && r.Name == results[0].Name {
+			continue
+		}
+		fmt.Fprintf(&b, "%s: %d calls of %s a row.\n", r.Name, r.Calls, r.Tracee)
+	}
+	b.WriteByte('\n')
 	t := columns(&b)
-	fmt.Fprintf(t, "%s\t\n", strings.Join(head, "\t"))
+	for _, line := range head {
+		if strings.Join(line, "") == "" {
+			continue
+		}
+		fmt.Fprintf(t, "%s\t\n", strings.Join(line, "\t"))
+	}
 	for _, s := range rows {
 		line := []string{fmt.Sprint(s.relevant), fmt.Sprint(s.irrelevant)}
 		for _, column := range cells {
@@ -49,6 +64,9 @@ func WriteBeside(w io.Writer, results []Named) error {
 		fmt.Fprintf(t, "%s\t\n", strings.Join(line, "\t"))
 	}
 	t.Flush() // into a Buffer, which takes everything
+	for _, r := range results {
+		r.writeRegistration(&b)
+	}
 	_, err := w.Write(b.Bytes())
 	return err
 }

@@ -13,15 +13,31 @@ func TestWriteBeside_HasAColumnForEachResultModeAndEngine(t *testing.T) {
 		return Row{Engine: engine, CallOps: on, Relevant: relevant, Irrelevant: irrelevant, Overhead: overhead}
 	}
 	var b bytes.Buffer
-	require.NoError(t, WriteBeside(&b, []Named{
-		{"linux", &Result{Rows: []Row{row("interp", true, 0, 0, 0), row("interp", true, 1, 0, 42)}}},
-		{"ours", &Result{Rows: []Row{row("interp", false, 1, 0, 102), row("interp", false, 1, 5, 212), row("interp", true, 1, 0, 34)}}},
-	}))
+	results := []Named{
+		{"linux", "", &Result{Calls: 9, Tracee: "f", Rows: []Row{row("interp", true, 0, 0, 0), row("interp", true, 1, 0, 42)}}},
+		{"ours", "", &Result{Calls: 9, Tracee: "g", Rows: []Row{row("interp", false, 1, 0, 102), row("interp", false, 1, 5, 212), row("interp", true, 1, 0, 34)}}},
+	}
+	require.NoError(t, WriteBeside(&b, results))
 	assert.Equal(t, `Overhead of a traced call, in executed instructions.
+linux: 9 calls of f a row.
+ours: 9 calls of g a row.
 
-  relevant  irrelevant  linux, CALL_OPS on, interp  ours, CALL_OPS off, interp  ours, CALL_OPS on, interp
-         0           0                           0                           -                          -
-         1           0                          42                         102                         34
-         1           5                           -                         212                          -
+                              linux          ours         ours
+                        CALL_OPS on  CALL_OPS off  CALL_OPS on
+  relevant  irrelevant       interp        interp       interp
+         0           0            0             -            -
+         1           0           42           102           34
+         1           5            -           212            -
 `, b.String())
+
+	b.Reset()
+	results[0].Whose, results[1].Name, results[1].Whose = "its own", "linux", "callops'"
+	require.NoError(t, WriteBeside(&b, results))
+	assert.Contains(t, b.String(), `
+linux: 9 calls of f a row.
+
+                              linux         linux        linux
+                            its own      callops'     callops'
+                        CALL_OPS on  CALL_OPS off  CALL_OPS on
+`)
 }

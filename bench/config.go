@@ -41,6 +41,9 @@ type Config struct {
 	// literals.
 	CallOps []bool
 
+	// Modules are kernel modules to load, files, in this order.
+	Modules []string
+
 	// ImageTrampolines measures the image's own ftrace, not callops'.
 	ImageTrampolines bool
 
@@ -171,7 +174,7 @@ func defaultTracee(img *kernelimage.Image) string {
 // nothing between but what signs and checks the return address.
 func isEmpty(img *kernelimage.Image, addr uint64) bool {
 	site, ok := img.Site(addr)
-	if !ok || site.Func() != addr {
+	if !ok || site.Init || site.Func() != addr {
 		return false
 	}
 	for at := site.IP + 4; ; at += 4 {

@@ -31,7 +31,7 @@ func (r *rig) chooseIrrelevant(ctx context.Context, name string) error {
 		r.irrelevant = site
 		return err
 	}
-	for _, site := range r.k.Image.Sites {
+	for _, site := range r.k.Sites() {
 		reached, err := r.reaches(ctx, site)
 		if err != nil {
 			return err

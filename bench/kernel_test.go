@@ -15,6 +15,7 @@ func openKernel(tb testing.TB, series string) *kernelimage.Image {
 	tb.Helper()
 	img, err := kernelimage.Open(kernels.Path(tb, series), nil)
 	require.NoError(tb, err)
+	tb.Cleanup(func() { assert.NoError(tb, img.Close()) })
 	return img
 }
 
@@ -97,8 +98,9 @@ func BenchmarkLinux612(b *testing.B) {
 	path := kernels.Path(b, kernels.Linux612)
 	b.Run("open", func(b *testing.B) {
 		for b.Loop() {
-			_, err := kernelimage.Open(path, nil)
+			img, err := kernelimage.Open(path, nil)
 			require.NoError(b, err)
+			require.NoError(b, img.Close())
 		}
 	})
 	img := openKernel(b, kernels.Linux612)
@@ -106,6 +108,7 @@ func BenchmarkLinux612(b *testing.B) {
 	boot := func(b *testing.B) (*kernelimage.Kernel, *ftrace.Registry) {
 		k, err := kernelimage.Boot(img, e.New, nil)
 		require.NoError(b, err)
+		require.NoError(b, k.FreeInitMem())
 		r, err := ftrace.New(k, &ftrace.Options{ImageCode: true})
 		require.NoError(b, err)
 		return k, r

@@ -48,6 +48,9 @@ func newRig(cfg *Config, engine Engine, callOps bool) (*rig, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := k.FreeInitMem(); err != nil {
+		return nil, errors.Join(err, k.Close())
+	}
 	r := &rig{k: k, calls: cfg.Calls, flags: cfg.OpsFlags, counts: cfg.Tracer == TracerCount}
 	if err := r.setUp(cfg, callOps); err != nil {
 		return nil, errors.Join(err, r.close())
@@ -66,8 +69,18 @@ func imageFor(cfg *Config, callOps bool) (*kernelimage.Image, error) {
 
 func (r *rig) setUp(cfg *Config, callOps bool) error {
 	var err error
+	for _, file := range cfg.Modules {
+		if _, err := r.k.LoadKoFile(file, nil); err != nil {
+			return err
+		}
+	}
 	if r.ftrace, err = ftrace.New(r.k, &ftrace.Options{NoCallOps: !callOps, ImageCode: cfg.ImageTrampolines}); err != nil {
 		return err
+	}
+	for _, m := range r.k.Modules() {
+		if err := r.ftrace.AddModule(m); err != nil {
+			return err
+		}
 	}
 	if r.loop, err = loadLoop(r.k, cfg.Args); err != nil {
 		return err
@@ -91,7 +104,7 @@ func (r *rig) site(what, name string) (kernelimage.Site, error) {
 	if err != nil {
 		return kernelimage.Site{}, fmt.Errorf("%s: %w", what, err)
 	}
-	site, ok := r.k.Image.Site(addr)
+	site, ok := r.k.Site(addr)
 	if !ok {
 		return kernelimage.Site{}, fmt.Errorf("%s: %s has no call site: %w", what, name, unix.EINVAL)
 	}

@@ -267,3 +267,15 @@ func TestRun_Progress(t *testing.T) {
 	})
 	assert.Equal(t, []int{1, 2, 3, 4, 5, 6, 7, 8}, done)
 }
+
+func TestRun_TraceeInAModule(t *testing.T) {
+	eachEngine(t, func(t *testing.T, e Engine) {
+		res := measure(t, &Config{
+			Modules: []string{"../kernelimage/testdata/module/fixture.ko"}, Tracee: "fixture:fixture_sum", Args: []uint64{84, 36},
+			Engines: []Engine{e}, CallOps: []bool{true}, Relevant: []int{0, 1, 2}, Calls: 20,
+		})
+		assert.Equal(t, []float64{0, 34, 138}, overheads(res, true))
+	})
+	_, err := Run(t.Context(), &Config{Modules: []string{"testdata/missing.ko"}, Engines: engines})
+	assert.ErrorIs(t, err, unix.ENOENT)
+}

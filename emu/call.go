@@ -64,14 +64,26 @@ type Caller struct {
 	Gates *Gates
 }
 
+// SetCall makes a CPU's registers those of a call of the function at addr, on
+// the stack that SP names, which returns to [ReturnGate]. More than MaxArgs
+// arguments are refused with E2BIG.
+func (r *Regs) SetCall(addr uint64, args ...uint64) error {
+	if len(args) > MaxArgs {
+		return fmt.Errorf("call of %#x: %d arguments, at most %d are passed: %w", addr, len(args), MaxArgs, unix.E2BIG)
+	}
+	copy(r.X[:], args)
+	clear(r.X[len(args):MaxArgs])
+	r.X[30] = ReturnGate
+	r.PC = addr
+	r.SP &^= 15
+	return nil
+}
+
 // Call runs the function at addr on cpu, on the stack that SP names, until it
 // returns. The registers are the CPU's own again afterwards, whatever
 // happened; a gate may therefore Call on the CPU that reached it. More than
 // MaxArgs arguments are refused with E2BIG.
 func (c *Caller) Call(ctx context.Context, cpu CPU, opts *CallOptions, addr uint64, args ...uint64) (Result, error) {
-	if len(args) > MaxArgs {
-		return Result{}, fmt.Errorf("call of %#x: %d arguments, at most %d are passed: %w", addr, len(args), MaxArgs, unix.E2BIG)
-	}
 	if opts == nil {
 		opts = &CallOptions{}
 	}
@@ -79,17 +91,21 @@ func (c *Caller) Call(ctx context.Context, cpu CPU, opts *CallOptions, addr uint
 	saved := *regs
 	defer func() { *regs = saved }()
 
-	copy(regs.X[:], args)
-	clear(regs.X[len(args):MaxArgs])
-	regs.X[30] = ReturnGate
-	regs.PC = addr
-	regs.SP &^= 15
+	if err := regs.SetCall(addr, args...); err != nil {
+		return Result{}, err
+	}
 	start := cpu.Count()
 	exit, err := c.run(ctx, cpu, opts)
 	if err != nil {
-		return Result{Count: cpu.Count() - start}, &CallError{Addr: addr, Exit: exit, Regs: *regs, Recent: cpu.Recent(recentOnError), Err: err}
+		return Result{Count: cpu.Count() - start}, NewCallError(cpu, addr, exit, err)
 	}
 	return Result{X0: regs.X[0], Count: cpu.Count() - start}, nil
+}
+
+// NewCallError describes a call that ended so on cpu, whose registers are still
+// those of the call.
+func NewCallError(cpu CPU, addr uint64, exit Exit, err error) *CallError {
+	return &CallError{Addr: addr, Exit: exit, Regs: *cpu.Regs(), Recent: cpu.Recent(recentOnError), Err: err}
 }
 
 // run executes until ReturnGate, serving the gates on the way.
@@ -98,7 +114,6 @@ func (c *Caller) run(ctx context.Context, cpu CPU, opts *CallOptions) (Exit, err
 	if left == 0 {
 		left = DefaultBudget
 	}
-	regs := cpu.Regs()
 	for {
 		before := cpu.Count()
 		exit, err := c.resume(ctx, cpu, opts, left)
@@ -106,23 +121,33 @@ func (c *Caller) run(ctx context.Context, cpu CPU, opts *CallOptions) (Exit, err
 			return exit, err
 		}
 		left -= min(left, cpu.Count()-before)
-		switch exit.Reason {
-		case ExitGate:
-			if exit.PC == ReturnGate {
-				return exit, nil
-			}
-			if err := c.serve(cpu, exit.PC); err != nil {
-				return exit, err
-			}
-		case ExitBudget:
-			if left == 0 {
-				return exit, fmt.Errorf("at %#x: %w", regs.PC, ErrBudget)
-			}
-		case ExitFault:
-			return exit, exit.Fault
-		default:
-			return exit, &ExitError{exit}
+		returned, err := c.Serve(cpu, exit)
+		if err == nil && exit.Reason == ExitBudget && left == 0 {
+			err = fmt.Errorf("at %#x: %w", exit.PC, ErrBudget)
 		}
+		if err != nil || returned {
+			return exit, err
+		}
+	}
+}
+
+// Serve does what a CPU that stopped within a call asks for: it calls the gate
+// that the CPU stands on, after which the CPU can go on. returned says that
+// the call is over, its result in x0. What no gate serves is the error that ends
+// the call.
+func (c *Caller) Serve(cpu CPU, exit Exit) (returned bool, err error) {
+	switch exit.Reason {
+	case ExitGate:
+		if exit.PC == ReturnGate {
+			return true, nil
+		}
+		return false, c.serve(cpu, exit.PC)
+	case ExitBudget:
+		return false, nil
+	case ExitFault:
+		return false, exit.Fault
+	default:
+		return false, &ExitError{exit}
 	}
 }
 

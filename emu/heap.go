@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"sort"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -29,14 +30,17 @@ type Object struct {
 }
 
 // Heap hands out zeroed memory of one region and poisons what is freed. Freed
-// memory is reused only when the rest is used up, oldest first. It is not safe
-// for use from several goroutines.
+// memory is reused only when the rest is used up, oldest first. It may be used
+// from several goroutines.
 type Heap struct {
 	mem        *Memory
 	base, size uint64
-	next       uint64   // where untouched memory begins
-	objects    []Object // in address order
-	freed      []int    // indexes into objects, oldest first
+
+	mu       sync.Mutex // guards what follows
+	next     uint64     // where untouched memory begins
+	objects  []Object   // in address order
+	freed    []int      // indexes into objects, oldest first
+	observer func(Object)
 }
 
 // NewHeap makes a heap of a region of mem.
@@ -44,9 +48,30 @@ func NewHeap(mem *Memory, r *Region) *Heap {
 	return &Heap{mem: mem, base: r.Base, size: r.Size, next: r.Base}
 }
 
+// Observe has fn called after each Alloc and each Free that succeeds, with the
+// object as it then is: Freed tells which. There is one observer, the last; nil
+// takes it away. fn must not use the Heap.
+func (h *Heap) Observe(fn func(Object)) { h.observer = fn }
+
+func (h *Heap) tell(o Object) {
+	if h.observer != nil {
+		h.observer(o)
+	}
+}
+
 // Alloc returns the address of size zeroed bytes, 16-byte aligned; ENOMEM when
 // there is no room.
 func (h *Heap) Alloc(name string, size uint64) (uint64, error) {
+	addr, err := h.alloc(name, size)
+	if err == nil {
+		h.tell(Object{Name: name, Addr: addr, Size: size})
+	}
+	return addr, err
+}
+
+func (h *Heap) alloc(name string, size uint64) (uint64, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	room := (max(size, 1) + heapAlign - 1) &^ (heapAlign - 1)
 	if size > h.size || room > h.base+h.size-h.next {
 		return h.reuse(name, size)
@@ -82,6 +107,8 @@ func (o *Object) room(h *Heap) uint64 {
 
 // Free poisons the object at addr; EINVAL when addr is no live object's.
 func (h *Heap) Free(addr uint64) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	i, ok := h.find(addr)
 	if !ok || h.objects[i].Addr != addr || h.objects[i].Freed {
 		return fmt.Errorf("heap: free of %#x, which is no live object: %w", addr, unix.EINVAL)
@@ -93,7 +120,11 @@ func (h *Heap) Free(addr uint64) error {
 	for j := 0; j < len(p); j += 8 {
 		binary.LittleEndian.PutUint64(p[j:], h.poison(addr))
 	}
-	return h.mem.Write(addr, p)
+	if err := h.mem.Write(addr, p); err != nil {
+		return err
+	}
+	h.tell(*o)
+	return nil
 }
 
 func (h *Heap) poison(addr uint64) uint64 {
@@ -108,6 +139,8 @@ func (h *Heap) find(addr uint64) (int, bool) {
 
 // Lookup returns the object, live or freed, that holds addr.
 func (h *Heap) Lookup(addr uint64) (Object, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	i, ok := h.find(addr)
 	if !ok {
 		return Object{}, false

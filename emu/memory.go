@@ -45,8 +45,13 @@ type Region struct {
 	Size uint64
 	Perm Perm
 
-	host []byte
+	host  []byte
+	filed atomic.Bool // some of host is a file's pages
 }
+
+// Filed reports whether pages of the region come from a file: what nobody has
+// touched of another one is zero.
+func (r *Region) Filed() bool { return r.filed.Load() }
 
 // Host returns the host memory behind the region. It is mapped, not Go heap,
 // so an engine in C may keep its address until the Memory is closed.

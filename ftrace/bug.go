@@ -66,7 +66,7 @@ func (r *Registry) reportBug(typ bugType, err error, rec *Record) {
 		r.printk(strings.TrimSuffix(line, "\n"))
 	}
 	r.printk("WARNING: ftrace is disabled")
-	r.kill()
+	r.Kill()
 }
 
 func (r *Registry) bytesAt(ip uint64) string {
@@ -77,25 +77,31 @@ func (r *Registry) bytesAt(ip uint64) string {
 	return fmt.Sprintf("%02x:%02x:%02x:%02x", byte(w), byte(w>>8), byte(w>>16), byte(w>>24))
 }
 
-// kill is ftrace_kill: no site changes any more. Those that call go on calling.
-func (r *Registry) kill() {
-	r.disabled = true
-	r.enabled = 0
-	r.traceFunc = r.code.Stub
-}
-
-// Kill ends ftrace, as an anomaly would.
-func (r *Registry) Kill() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.kill()
-}
+// Kill is ftrace_kill: it ends ftrace, as an anomaly does. No site changes any
+// more but for an operation that is under way; those that call go on calling.
+func (r *Registry) Kill() { r.disabled.Store(true) }
 
 // Dead says whether ftrace has been killed (ftrace_is_dead).
-func (r *Registry) Dead() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.disabled
+func (r *Registry) Dead() bool { return r.disabled.Load() }
+
+// on says whether sites are to call: ftrace_enabled, which ftrace_kill clears.
+func (r *Registry) on() bool { return r.enabled != 0 && !r.Dead() }
+
+// wantedFunc is ftrace_trace_function, which ftrace_kill makes ftrace_stub.
+func (r *Registry) wantedFunc() uint64 {
+	if r.Dead() {
+		return r.code.Stub
+	}
+	return r.traceFunc
+}
+
+// printk writes a line of the kernel's log.
+func (r *Registry) printk(line string) {
+	r.consoleMu.Lock()
+	defer r.consoleMu.Unlock()
+	if r.console != nil {
+		r.console(line)
+	}
 }
 
 // dead is the error of an operation on a dead ftrace, with what killed it.

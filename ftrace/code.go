@@ -24,12 +24,12 @@ func (r *Registry) runUpdate(cmd command) {
 	case cmd&disableCalls != 0:
 		r.replaceCode(false)
 	}
-	if cmd&updateTraceFunc != 0 && r.traceFunc != r.code.ListFunc {
+	if fn := r.wantedFunc(); cmd&updateTraceFunc != 0 && fn != r.code.ListFunc {
 		// The new ops must be seen before the function that is called with it.
 		r.mem.set64(r.code.FunctionTraceOp, r.setTraceOp)
 		r.mem.WriteBarrier()
 		r.mem.SyncCPUs()
-		r.switchFunc(r.traceFunc)
+		r.switchFunc(fn)
 	}
 }
 
@@ -49,7 +49,7 @@ func (r *Registry) switchFunc(fn uint64) bool {
 // replaceCode is ftrace_replace_code. The walk ends at the first record that
 // can't be patched, which is the end of ftrace.
 func (r *Registry) replaceCode(enable bool) {
-	if r.disabled {
+	if r.Dead() {
 		return
 	}
 	for rec := range r.each() {
@@ -66,7 +66,7 @@ func (r *Registry) replaceCode(enable bool) {
 // replaceRecord is __ftrace_replace_code.
 func (r *Registry) replaceRecord(rec *Record, enable bool) (bugType, error) {
 	act, flags := r.prof.check(rec.Flags, enable)
-	if act == ignore {
+	if act == ignore || enable && r.keepsUnique(rec) {
 		return bugUnknown, nil
 	}
 	// Both addresses depend on the flags as they were, the literal's ops on the

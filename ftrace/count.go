@@ -25,7 +25,7 @@ func (r *Registry) count(o *Ops, inc bool) (update bool) {
 		}
 		if r.callOps && r.prof.count(rec.Flags) == 1 && r.callable(rec, o, inc) {
 			rec.Flags |= RecCallOps
-		} else {
+		} else if !r.keepsUnique(rec) {
 			rec.Flags &^= r.prof.ifCallOps(RecCallOps)
 		}
 		if act, _ := r.prof.check(rec.Flags, true); act != ignore {
@@ -157,8 +157,9 @@ func (r *Registry) currentTrampolineOps(ip uint64) *Ops {
 	return nil
 }
 
-// warn is FTRACE_WARN_ON with a broken invariant: the end of ftrace.
+// warn is FTRACE_WARN_ON with a broken invariant: the end of ftrace. It needs no
+// lock.
 func (r *Registry) warn(format string, args ...any) {
 	r.printk("WARNING: " + fmt.Sprintf(format, args...))
-	r.kill()
+	r.Kill()
 }

@@ -7,8 +7,9 @@
 // arch/arm64/kernel/ftrace.c of Linux 6.12, and through [kernelimage.Profile]
 // the patch that brought CALL_OPS as it was posted, and Linux 6.1 before it.
 // Where Linux has a defect, so has this package; [Options.FixCallOps] and
-// [Options.FixRegs] mend two. Left out: subops (the function graph managers),
-// trace arrays and pid filters, and trampolines that an architecture allocates.
+// [Options.FixRegs] mend two; [Options.Fault] seeds others. Left out: subops
+// (the function graph managers), trace arrays and pid filters, and trampolines
+// that an architecture allocates.
 //
 // ops, hashes and the ops list exist in emulated memory, for the list function
 // that walks them is machine code. The [Registry] keeps its own copy of what it
@@ -20,7 +21,8 @@
 //
 // A Registry may be used from any goroutine; one lock (ftrace_lock) serialises
 // its operations. A tracer written in Go runs on the CPU's goroutine and may
-// use the Registry too.
+// use the Registry too. What a CPU runs into can be the end of ftrace with no
+// lock, also while an operation waits for that CPU.
 //
 // A site that can't be patched is the end of ftrace. The operation that met it
 // says so, with ENODEV and the [*BugError], and so does every later one. In

@@ -145,7 +145,7 @@ func (r *Registry) setHash(o *Ops, kind filterKind, reset bool, edit func(*hash)
 		return fmt.Errorf("set %s: %w", kind, err)
 	}
 	r.initOps(o)
-	if r.disabled {
+	if r.Dead() {
 		return r.done(fmt.Sprintf("set %s of %s", kind, o.Name), r.dead())
 	}
 	work := newHash(hashDefaultBits)
@@ -193,7 +193,7 @@ func (r *Registry) moveHash(o *Ops, kind filterKind, work *hash) error {
 	r.mem.publish(r.hashSlot(o, kind), fresh.addr)
 	r.count(o, true)
 
-	if r.enabled != 0 && o.is(OpsEnabled) {
+	if r.on() && o.is(OpsEnabled) {
 		r.addFlags(o, OpsModifying)
 		r.setOldHash(o, old)
 		r.runUpdate(updateCalls)

@@ -23,7 +23,7 @@ func (r *Registry) WriteAvailable(w io.Writer, addrs bool) error {
 func (r *Registry) available(addrs bool) (string, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.disabled {
+	if r.Dead() {
 		return "", r.dead()
 	}
 	var b strings.Builder
@@ -55,7 +55,7 @@ func (r *Registry) formatRecords(with RecFlags) string {
 	defer r.mu.Unlock()
 	var b strings.Builder
 	for rec := range r.each() {
-		if rec.is(with) && !r.disabled {
+		if rec.is(with) && !r.Dead() {
 			b.WriteString(r.formatRecord(rec))
 		}
 	}

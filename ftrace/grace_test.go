@@ -68,3 +68,36 @@ func TestRegistry_HammerFromSeveralGoroutines(t *testing.T) {
 	wg.Wait()
 	require.NoError(t, k.Validate())
 }
+
+// An ops without a func may be met on any CPU, whatever the Registry does.
+func TestNoFunc_HammerFromSeveralGoroutines(t *testing.T) {
+	const calls = 200
+	lines := 0 // Printk gets one line at a time
+	k := bootIdle(t, nil, &Options{Printk: func(string) { lines++ }})
+	o := k.ops("o", k.code.OpsFuncNop, 0, "fib")
+	work := []func(){
+		func() { k.noFunc(o.addr) },
+		func() { k.noFunc(o.addr) },
+		func() { _ = k.Register(o) },
+		func() { _ = k.Unregister(o) },
+		func() { _ = k.SetFilter(o, "gcd", true) },
+		func() { _ = k.SetEnabled(0); _ = k.SetEnabled(1) },
+		func() { _ = k.enabledLines(); k.Dead() },
+	}
+	start := make(chan struct{})
+	var wg sync.WaitGroup
+	for _, do := range work {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			<-start
+			for range calls {
+				do()
+			}
+		}()
+	}
+	close(start)
+	wg.Wait()
+	assert.True(t, k.Dead())
+	assert.GreaterOrEqual(t, lines, 2*calls)
+}

@@ -23,3 +23,11 @@ func (r *Registry) Match(pat string) ([]Record, error) {
 	}
 	return found, nil
 }
+
+// Matches is hash_contains_ip for a registered ops: whether it is to be called
+// for the call site at ip.
+func (r *Registry) Matches(o *Ops, ip uint64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return o.is(OpsEnabled) && o.hash.match(ip)
+}

@@ -69,7 +69,7 @@ func (r *Registry) AddModule(m *kernelimage.Module) error {
 	defer r.mu.Unlock()
 	what := "add module " + m.Name
 	switch {
-	case r.disabled:
+	case r.Dead():
 		return r.done(what, r.dead())
 	case r.groupOf(m) >= 0:
 		return r.done(what, fmt.Errorf("it is known: %w", unix.EEXIST))
@@ -148,7 +148,8 @@ func (r *Registry) enableRecord(rec *Record) (bugType, error) {
 // RemoveModule forgets the call sites of a module that is about to be unloaded
 // (ftrace_release_mod). Its text is left as it is. Its sites' addresses become
 // 0 in the filters of all ops, so that none of them is left with a filter that is
-// empty and stands for every function. ENOENT where the module is not known.
+// empty and stands for every function, and direct calls of its sites are forgotten.
+// ENOENT where the module is not known.
 //
 // Differs: Linux clears the filters of trace arrays only, and another ops
 // would trace whatever is loaded there next.
@@ -165,13 +166,7 @@ func (r *Registry) RemoveModule(m *kernelimage.Module) error {
 	}
 	gone := r.groups[i]
 	r.groups = slices.Delete(r.groups, i, i+1)
-	r.all.Range(func(_, v any) bool {
-		o := v.(*Ops)
-		for _, h := range []*hash{o.hash.filter, o.hash.notrace} {
-			r.clearSites(h, gone)
-		}
-		return true
-	})
+	r.forget(gone)
 	return r.done(what, nil)
 }
 

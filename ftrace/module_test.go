@@ -159,3 +159,22 @@ func TestAddModule_NearAndFarCallsAreTraced(t *testing.T) {
 		}
 	}
 }
+
+func TestRemoveModule_ItsDirectCallsAreForgotten(t *testing.T) {
+	k := bootIdle(t, nil, nil)
+	m := k.load(false)
+	require.NoError(t, k.AddModule(m))
+	d := k.direct("d", "fixture_sum")
+	require.NoError(t, k.RegisterDirect(d, k.code.StubDirectTramp))
+	require.NoError(t, k.RemoveModule(m))
+	require.NoError(t, k.k.Unload(m))
+	require.NoError(t, k.Validate())
+	require.NoError(t, k.UnregisterDirect(d, k.code.StubDirectTramp))
+	require.NoError(t, k.Validate())
+
+	again := k.load(false)
+	require.NoError(t, k.AddModule(again))
+	d = k.direct("again", "fixture_sum")
+	require.NoError(t, k.RegisterDirect(d, k.code.StubDirectTramp), "no call of the module before is in the way")
+	require.NoError(t, k.Validate())
+}

@@ -66,11 +66,8 @@ func (o *Ops) String() string { return o.Name }
 func (r *Registry) NewOps(name string, fn uint64, flags OpsFlag, extra int) (*Ops, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if fn == 0 {
-		return nil, fmt.Errorf("ops %s: func is 0: %w", name, unix.EINVAL)
-	}
-	if bad := flags &^ opsCallerFlags; bad != 0 {
-		return nil, fmt.Errorf("ops %s: flags %#x are not the caller's to set: %w", name, uint64(bad), unix.EINVAL)
+	if err := checkNewOps(name, fn, flags); err != nil {
+		return nil, err
 	}
 	if extra < 0 {
 		return nil, fmt.Errorf("ops %s: %d bytes behind it: %w", name, extra, unix.EINVAL)
@@ -87,6 +84,33 @@ func (r *Registry) NewOps(name string, fn uint64, flags OpsFlag, extra int) (*Op
 	}
 	r.all.Store(addr, o)
 	return o, nil
+}
+
+func checkNewOps(name string, fn uint64, flags OpsFlag) error {
+	if fn == 0 {
+		return fmt.Errorf("ops %s: func is 0: %w", name, unix.EINVAL)
+	}
+	if bad := flags &^ opsCallerFlags; bad != 0 {
+		return fmt.Errorf("ops %s: flags %#x are not the caller's to set: %w", name, uint64(bad), unix.EINVAL)
+	}
+	return nil
+}
+
+// StaticOps makes an ops that lies in the kernel's own data, as global_ops does:
+// it never becomes DYNAMIC and can't be freed. Unregister therefore waits for
+// nobody: when it returns, a CPU may still be about to call the ops' func, or
+// be in it. A func of 0 and flags that are the core's own are refused with EINVAL.
+func (r *Registry) StaticOps(name string, fn uint64, flags OpsFlag) (*Ops, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := checkNewOps(name, fn, flags); err != nil {
+		return nil, err
+	}
+	o, err := r.coreOps(name, fn, flags)
+	if err != nil {
+		return nil, err
+	}
+	return o, r.mem.take()
 }
 
 // FreeOps gives the ops' memory back (kfree). Like kfree it does not ask

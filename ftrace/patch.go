@@ -88,7 +88,7 @@ func (r *Registry) setLiteral(ip, ops uint64) error {
 	if !r.callOps {
 		return nil
 	}
-	return r.mem.Store64(literalOf(ip), ops)
+	return r.mem.Store64(r.literalOf(ip), ops)
 }
 
 // branchTo encodes a BL from the site to what reaches addr: addr itself, or

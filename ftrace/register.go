@@ -57,7 +57,7 @@ func (r *Registry) unregisterLocked(o *Ops) error {
 // done ends an operation: it names it, adds a store that failed on the way, and
 // tells when the operation was the end of ftrace.
 func (r *Registry) done(what string, err error) error {
-	if err == nil && r.disabled {
+	if err == nil && r.Dead() {
 		err = r.dead()
 	}
 	if err = errors.Join(err, r.mem.take()); err != nil {
@@ -68,7 +68,7 @@ func (r *Registry) done(what string, err error) error {
 
 // startup is ftrace_startup.
 func (r *Registry) startup(o *Ops) error {
-	if r.disabled {
+	if r.Dead() {
 		return r.dead()
 	}
 	if err := r.listOps(o); err != nil {
@@ -88,10 +88,10 @@ func (r *Registry) startup(o *Ops) error {
 		cmd |= updateCalls
 	}
 	cmd |= r.funcChanged()
-	if cmd != 0 && r.enabled != 0 {
+	if cmd != 0 && r.on() {
 		r.runUpdate(cmd)
 	}
-	if r.disabled {
+	if r.Dead() {
 		// Counts and ENABLED stay as they are: rolling back could do more harm.
 		r.unlistOps(o)
 		return r.dead()
@@ -103,16 +103,17 @@ func (r *Registry) startup(o *Ops) error {
 // funcChanged asks for updateTraceFunc when the selection is not the one last
 // acted upon.
 func (r *Registry) funcChanged() command {
-	if r.savedFunc == r.traceFunc {
+	fn := r.wantedFunc()
+	if r.savedFunc == fn {
 		return 0
 	}
-	r.savedFunc = r.traceFunc
+	r.savedFunc = fn
 	return updateTraceFunc
 }
 
 // shutdown is ftrace_shutdown.
 func (r *Registry) shutdown(o *Ops) error {
-	if r.disabled {
+	if r.Dead() {
 		return r.dead()
 	}
 	if !o.is(OpsEnabled) {
@@ -127,7 +128,7 @@ func (r *Registry) shutdown(o *Ops) error {
 	}
 	r.dropFlags(o, OpsEnabled)
 	cmd |= r.funcChanged()
-	if cmd != 0 && r.enabled != 0 {
+	if cmd != 0 && r.on() {
 		r.removeFromText(o, cmd)
 	}
 	if !o.is(OpsDynamic) {
@@ -186,7 +187,7 @@ func (r *Registry) listOps(o *Ops) error {
 	if o.is(OpsSaveRegsIfSupported) {
 		r.addFlags(o, OpsSaveRegs)
 	}
-	if r.enabled == 0 && o.is(OpsPermanent) {
+	if !r.on() && o.is(OpsPermanent) {
 		return fmt.Errorf("PERMANENT, and ftrace is switched off: %w", unix.EBUSY)
 	}
 	if !o.core {
@@ -197,7 +198,7 @@ func (r *Registry) listOps(o *Ops) error {
 	r.mem.publish(r.code.OpsList, o.addr)
 	r.list = slices.Insert(r.list, 0, o)
 	r.setSavedFunc(o, o.Func())
-	if r.enabled != 0 {
+	if r.on() {
 		r.selectFunc()
 	}
 	return nil
@@ -227,7 +228,7 @@ func (r *Registry) unlistOps(o *Ops) {
 		r.mem.set64(r.list[i-1].addr+uint64(r.layout.Ops.Next), next)
 	}
 	r.list = slices.Delete(r.list, i, i+1)
-	if r.enabled != 0 {
+	if r.on() {
 		r.selectFunc()
 	}
 	r.setFunc(o, o.savedFunc)
@@ -238,7 +239,7 @@ func (r *Registry) unlistOps(o *Ops) {
 func (r *Registry) Enabled() (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.disabled {
+	if r.Dead() {
 		return 0, r.dead()
 	}
 	return r.enabled, nil
@@ -250,7 +251,7 @@ func (r *Registry) Enabled() (int, error) {
 func (r *Registry) SetEnabled(v int) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.disabled {
+	if r.Dead() {
 		return r.dead()
 	}
 	if v != int(int32(v)) {

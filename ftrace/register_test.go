@@ -360,6 +360,27 @@ func TestUnregister_GracePeriodsComeLastAndInOrder(t *testing.T) {
 	assert.Equal(t, []string{"rude", "tasks"}, log.only(insn, "rude", "tasks"), "waits even when nothing was patched")
 }
 
+// An ops in the kernel's own data is nobody's to free, so nobody is waited for.
+func TestStaticOps_UnregisterWaitsForNobody(t *testing.T) {
+	k, log := withRecorder(t, nil)
+	o, err := k.StaticOps("global_ops", k.code.OpsFuncNop, OpsRecursion)
+	require.NoError(t, err)
+	require.NoError(t, k.SetFilter(o, "tracee_relevant", false))
+	k.register(o)
+	assert.Equal(t, OpsRecursion|OpsInitialized|OpsEnabled, o.Flags())
+	log.log = nil
+	k.unregister(o)
+	assert.Empty(t, log.only("rude", "tasks"))
+	assert.ErrorIs(t, k.FreeOps(o), unix.EINVAL)
+	k.register(o)
+	k.unregister(o)
+
+	_, err = k.StaticOps("no func", 0, 0)
+	assert.ErrorIs(t, err, unix.EINVAL)
+	_, err = k.StaticOps("core's flag", k.code.OpsFuncNop, OpsEnabled)
+	assert.ErrorIs(t, err, unix.EINVAL)
+}
+
 func TestModifyAllCode_WithoutCallOpsGoesThroughTheListFunction(t *testing.T) {
 	k, log := withRecorder(t, &kernelimage.BuiltinOptions{NoCallOps: true})
 	site := fmt.Sprintf("insn %x", k.Location(k.fn("tracee_relevant")))

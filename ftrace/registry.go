@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sort"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -45,9 +46,13 @@ type Options struct {
 	Text  Text
 	Grace GracePeriods
 
-	// Printk gets each line of the kernel's log; nil drops them. It must not use
-	// the Registry.
+	// Printk gets each line of the kernel's log, one at a time; nil drops them.
+	// It must not use the Registry.
 	Printk func(line string)
+
+	// Fault builds the core with a defect. Each is one of CALL_OPS: without it,
+	// EINVAL.
+	Fault Fault
 }
 
 // Registry is the ftrace of one kernel: its records, its registered ops and
@@ -62,26 +67,33 @@ type Registry struct {
 	fixRegs    bool
 	grace      GracePeriods
 	readers    *oneTask // grace, where it is our own
-	printk     func(string)
-	emptyHash  *hash // EMPTY_HASH
+	emptyHash  *hash    // EMPTY_HASH
+	fault      Fault
+
+	consoleMu sync.Mutex // innermost: guards what follows
+	console   func(string)
 
 	// all holds every live *Ops by address. It is not under mu: a Go tracer is
 	// told its ops while an operation that holds mu waits for the tracer.
 	all sync.Map
 
-	mu       sync.Mutex // ftrace_lock: guards what follows
-	mem      kmem
-	groups   []*group  // ftrace_pages_start: the kernel's records, then each module's
-	list     []*Ops    // ftrace_ops_list, newest first
-	direct   *hash     // direct_functions
-	tmpOps   *Ops      // tmp_ops of modify_ftrace_direct; nil before its first use
-	removed  *Ops      // removed_ops: whose sites are being patched after it left
-	enabled  int       // ftrace_enabled
-	disabled bool      // ftrace_disabled: dead
-	startUp  int       // ftrace_start_up
-	bug      *BugError // what killed it
+	// disabled is ftrace_disabled: dead. It is not under mu: what a traced call
+	// runs into can be the end of ftrace while an operation that holds mu waits
+	// for that call.
+	disabled atomic.Bool
 
-	traceFunc  uint64 // ftrace_trace_function: what the shared trampoline ought to call
+	mu      sync.Mutex // ftrace_lock: guards what follows
+	mem     kmem
+	groups  []*group  // ftrace_pages_start: the kernel's records, then each module's
+	list    []*Ops    // ftrace_ops_list, newest first
+	direct  *hash     // direct_functions
+	tmpOps  *Ops      // tmp_ops of modify_ftrace_direct; nil before its first use
+	removed *Ops      // removed_ops: whose sites are being patched after it left
+	enabled int       // ftrace_enabled; see on
+	startUp int       // ftrace_start_up
+	bug     *BugError // what killed it
+
+	traceFunc  uint64 // ftrace_trace_function: what the shared trampoline ought to call; see wantedFunc
 	setTraceOp uint64 // set_function_trace_op: and with which ops
 	savedFunc  uint64 // saved_ftrace_func: the selection last acted upon
 	calledFunc uint64 // what the trampoline calls
@@ -106,7 +118,8 @@ func New(k *kernelimage.Kernel, opts *Options) (*Registry, error) {
 		fixRegs:    opts.FixRegs,
 		code:       opts.Code,
 		grace:      opts.Grace,
-		printk:     opts.Printk,
+		console:    opts.Printk,
+		fault:      opts.Fault,
 		mem:        kmem{Text: opts.Text},
 		enabled:    1,
 	}
@@ -117,8 +130,8 @@ func New(k *kernelimage.Kernel, opts *Options) (*Registry, error) {
 		r.readers = &oneTask{}
 		r.grace = r.readers
 	}
-	if r.printk == nil {
-		r.printk = func(string) {}
+	if err := r.fault.check(r.callOps); err != nil {
+		return nil, fmt.Errorf("ftrace: %w", err)
 	}
 	if r.code == nil {
 		install := trampolines.Install
@@ -138,7 +151,7 @@ func New(k *kernelimage.Kernel, opts *Options) (*Registry, error) {
 	r.emptyHash.addr = r.code.EmptyHash
 	r.traceFunc, r.savedFunc, r.calledFunc = r.code.Stub, r.code.Stub, r.code.Stub
 	r.setTraceOp = r.code.ListEnd
-	core := newGroup(nil, k.Image.Sites)
+	core := newGroup(nil, k.Sites())
 	r.groups = []*group{core}
 	if err := r.checkReach(core); err != nil {
 		return nil, fmt.Errorf("ftrace: %w", err)
@@ -149,10 +162,9 @@ func New(k *kernelimage.Kernel, opts *Options) (*Registry, error) {
 	return r, nil
 }
 
-// noFunc is what the list function finds when an ops lost its func.
+// noFunc is what the list function finds when an ops lost its func. It takes no
+// lock that an operation keeps.
 func (r *Registry) noFunc(op uint64) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.warn("op=%#x %s has no func", op, r.sym(op))
 }
 
@@ -234,7 +246,7 @@ func (r *Registry) Literal(rec Record) (uint64, error) {
 	if !r.callOps {
 		return 0, nil
 	}
-	return r.mem.Load64(literalOf(rec.IP))
+	return r.mem.Load64(r.literalOf(rec.IP))
 }
 
 // OpsAt returns the live ops that lies at addr, or nil.

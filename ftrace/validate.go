@@ -74,7 +74,7 @@ func (r *Registry) validateRecord(rec *Record) error {
 		errs = append(errs, fmt.Errorf("%s: count %d, but %d registered ops match", r.sym(rec.IP), n, want))
 	}
 	if r.callOps {
-		errs = append(errs, r.expect("literal of "+r.sym(rec.IP), literalOf(rec.IP), r.wantLiteral(rec)))
+		errs = append(errs, r.expect("literal of "+r.sym(rec.IP), r.literalOf(rec.IP), r.wantLiteral(rec)))
 	}
 	word := uint32(asm.NOP)
 	if rec.is(RecEnabled) {

@@ -102,6 +102,7 @@ func TestLinux_ATraceOfZstdNamesEveryCall(t *testing.T) {
 	path := kernels.Path(t, kernels.Linux612)
 	img, err := kernelimage.Open(path, nil)
 	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, img.Close()) })
 	in, err := os.ReadFile(path)
 	require.NoError(t, err)
 	in = in[:1<<20]

@@ -68,8 +68,12 @@ type Kernel struct {
 
 	areas uint64 // where the areas behind the image begin
 	pools map[emu.Perm]*pool
+	tasks tasks
 
 	loaded loaded // modules
+
+	initFreed bool
+	sites     []Site // the image's that are left then
 }
 
 // CPU is an engine's CPU with the task that runs on it.
@@ -145,12 +149,21 @@ func (k *Kernel) load() error {
 		}
 	}
 	for _, s := range k.Image.Segments {
-		if err := k.Mem.Write(s.Addr, s.Data); err != nil {
+		if err := s.fill(k.Mem); err != nil {
 			return err
 		}
 		k.Symbols.AddRange("", s.Addr, s.End())
 	}
 	return nil
+}
+
+// fill puts the segment's bytes into memory: as copy-on-write pages of the file
+// that they are in, or else as a copy.
+func (s *Segment) fill(mem *emu.Memory) error {
+	if s.file != nil {
+		return s.file.fill(mem, s.Addr, s.off, uint64(len(s.Data)))
+	}
+	return mem.Write(s.Addr, s.Data)
 }
 
 // pages is a run of whole pages with the same permissions.
@@ -191,34 +204,23 @@ func pageUp(n uint64) uint64 { return (n + emu.PageSize - 1) &^ (emu.PageSize - 
 func (k *Kernel) newCPU(id int) (*CPU, error) {
 	l := k.Layout
 	n := uint64(id)
-	perCPUSize, taskSize := pageUp(uint64(l.PerCPU.Size))+modulePerCPU, pageUp(uint64(l.Task.Size))
+	perCPUSize := pageUp(uint64(l.PerCPU.Size)) + modulePerCPU
 	area := k.areas + perCPUArea + n*(perCPUSize+guardSize)
-	c := &CPU{
-		PerCPU: area - l.PerCPU.Start,
-		Task:   k.areas + taskArea + n*(taskSize+StackSize+3*guardSize),
-	}
-	// In the task area: the task, a guard page, the stack, two guard pages.
-	c.Stack.Start = c.Task + taskSize + guardSize
-	c.Stack.End = c.Stack.Start + StackSize
-	c.StackTop = c.Stack.End
-	for _, r := range []struct {
-		name       string
-		base, size uint64
-	}{
-		{"percpu", area, perCPUSize},
-		{"task", c.Task, taskSize},
-		{"stack", c.Stack.Start, StackSize},
-	} {
-		if _, err := k.Mem.Map(fmt.Sprintf("%s%d", r.name, id), r.base, r.size, emu.Read|emu.Write); err != nil {
-			return nil, err
-		}
+	c := &CPU{PerCPU: area - l.PerCPU.Start}
+	if _, err := k.Mem.Map(fmt.Sprintf("percpu%d", id), area, perCPUSize, emu.Read|emu.Write); err != nil {
+		return nil, err
 	}
 	if err := k.initPerCPU(c, id); err != nil {
 		return nil, err
 	}
-	if err := k.initTask(c, id); err != nil {
+	if err := k.put32(c.PerCPU, l.PerCPU.ContextState, rcuWatching); err != nil {
 		return nil, err
 	}
+	task, err := k.NewTask(fmt.Sprintf("callops/%d", id), id)
+	if err != nil {
+		return nil, err
+	}
+	c.Task, c.Stack, c.StackTop = task.Addr, task.Stack, task.Stack.End
 	cpu, err := k.Engine.NewCPU(id)
 	if err != nil {
 		return nil, err
@@ -250,22 +252,6 @@ func (k *Kernel) initPerCPU(c *CPU, id int) error {
 		return k.Mem.Store32(n+c.PerCPU, uint32(id))
 	}
 	return nil
-}
-
-// initTask fills the words of the task and the per-CPU area that are not zero.
-func (k *Kernel) initTask(c *CPU, id int) error {
-	t := &k.Layout.Task
-	comm := make([]byte, 16) // TASK_COMM_LEN
-	copy(comm[:15], fmt.Sprintf("callops/%d", id))
-	return errors.Join(
-		k.put64(c.Task, t.PreemptCount, preemptEnabled),
-		k.put32(c.Task, t.CPU, uint32(id)),
-		k.put64(c.Task, t.Stack, c.Stack.Start),
-		k.put32(c.Task, t.Pid, firstPid+uint32(id)),
-		k.put64(c.Task, t.StackCanary, canary),
-		k.put(c.Task, t.Comm, comm),
-		k.put32(c.PerCPU, k.Layout.PerCPU.ContextState, rcuWatching),
-	)
 }
 
 func (k *Kernel) put(base uint64, off int, b []byte) error {

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 
 	"github.com/cilium/ebpf/btf"
@@ -14,23 +15,73 @@ import (
 // btfTypes looks up structures in a kernel's BTF.
 type btfTypes struct {
 	spec    *btf.Spec
+	count   int      // of types, with those of the base
 	assumed []string // structures taken from arm64's known ones
 	missing []string // what there has to be and is not
 }
 
-// readBTF reads a BTF section. A damaged one must not bring callops down,
-// whatever the reader makes of it.
-func readBTF(r io.ReaderAt) (t *btfTypes, err error) {
+// maxBTFTypes bounds the types of a section and its base. The reader recurses
+// from a type to those that it is made of, with 2 KiB of stack each, and a stack
+// of more than 512 MiB would end callops.
+const maxBTFTypes = 240_000 // Debian's 6.12 has 111,807
+
+// readBTF reads a BTF section.
+func readBTF(r io.ReaderAt) (*btfTypes, error) { return readSplitBTF(r, nil) }
+
+// readSplitBTF reads a BTF section whose types build on those of base, unless
+// that is nil. A damaged one must not bring callops down, whatever the reader
+// makes of it.
+func readSplitBTF(r io.ReaderAt, base *btfTypes) (t *btfTypes, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			t, err = nil, fmt.Errorf("damaged: %s: %w", printable(fmt.Sprint(p)), unix.ENOEXEC)
 		}
 	}()
-	spec, err := btf.LoadSpecFromReader(r)
+	section, err := io.ReadAll(io.NewSectionReader(r, 0, math.MaxInt64))
 	if err != nil {
+		return nil, err
+	}
+	t = &btfTypes{count: countBTF(section)}
+	var on *btf.Spec
+	if base != nil {
+		on = base.spec
+		t.count += base.count
+	}
+	if t.count > maxBTFTypes {
+		return nil, fmt.Errorf("%d types, at most %d are read: %w", t.count, maxBTFTypes, unix.ENOEXEC)
+	}
+	if t.spec, err = btf.LoadSplitSpecFromReader(bytes.NewReader(section), on); err != nil {
 		return nil, fmt.Errorf("%s: %w", printable(err.Error()), unix.ENOEXEC)
 	}
-	return &btfTypes{spec: spec}, nil
+	return t, nil
+}
+
+// countBTF counts the types of a section (include/uapi/linux/btf.h). What is
+// behind one of an unknown kind does not count: there the reader stops.
+func countBTF(section []byte) (n int) {
+	if !bytes.HasPrefix(section, []byte(btfHeader)) || len(section) < btfHeaderSize {
+		return 0
+	}
+	types := section[btfHeaderSize:]
+	types = types[min(len(types), int(u32At(section, 8))):]
+	types = types[:min(len(types), int(u32At(section, 12)))]
+	const header, word = 12, 4
+	for len(types) >= header {
+		info, size := u32At(types, 4), header
+		switch kind, vlen := info>>24&31, int(info&0xffff); kind {
+		case 1, 14, 17: // INT, VAR, DECL_TAG
+			size += word
+		case 3: // ARRAY
+			size += 3 * word
+		case 4, 5, 15, 19: // STRUCT, UNION, DATASEC, ENUM64
+			size += 3 * word * vlen
+		case 6, 13: // ENUM, FUNC_PROTO
+			size += 2 * word * vlen
+		}
+		types = types[min(size, len(types)):]
+		n++
+	}
+	return n
 }
 
 // btfHeader is the start of a BTF section: magic, version, no flags, and the
@@ -88,14 +139,23 @@ func (t *btfTypes) perCPUVar(name string) (int, bool) {
 
 const perCPUSectionName = ".data..percpu"
 
-// maxNesting bounds structures in structures.
-const maxNesting = 16
+// maxNesting bounds structures in structures, and maxMembers how many fields
+// are looked at in all: damaged structures hold themselves, and often.
+const (
+	maxNesting = 16
+	maxMembers = 1 << 16
+)
 
 // member returns the offset of a field in bytes; path names it from the outside
 // in, with dots. Anonymous structures and unions need no name.
-func member(typ btf.Type, path string, depth int) (int, btf.Type, bool) {
+func member(typ btf.Type, path string) (int, bool) {
+	left := maxMembers
+	return memberIn(typ, path, 0, &left)
+}
+
+func memberIn(typ btf.Type, path string, depth int, left *int) (int, bool) {
 	if depth > maxNesting {
-		return 0, nil, false
+		return 0, false
 	}
 	var members []btf.Member
 	switch t := btf.UnderlyingType(typ).(type) {
@@ -104,24 +164,27 @@ func member(typ btf.Type, path string, depth int) (int, btf.Type, bool) {
 	case *btf.Union:
 		members = t.Members
 	default:
-		return 0, nil, false
+		return 0, false
 	}
 	first, rest, more := strings.Cut(path, ".")
 	for _, m := range members {
+		if *left--; *left < 0 {
+			break
+		}
 		off := int(m.Offset / 8)
 		switch {
 		case m.Name == first && !more:
-			return off, m.Type, true
+			return off, true
 		case m.Name == first:
-			inner, typ, ok := member(m.Type, rest, depth+1)
-			return off + inner, typ, ok
+			inner, ok := memberIn(m.Type, rest, depth+1, left)
+			return off + inner, ok
 		case m.Name == "":
-			if inner, typ, ok := member(m.Type, path, depth+1); ok {
-				return off + inner, typ, true
+			if inner, ok := memberIn(m.Type, path, depth+1, left); ok {
+				return off + inner, true
 			}
 		}
 	}
-	return 0, nil, false
+	return 0, false
 }
 
 // structure finds a structure; nil where there is none, which is noted.
@@ -148,7 +211,7 @@ func (t *btfTypes) find(s *btf.Struct, path string) int {
 	if s == nil {
 		return Absent
 	}
-	off, _, ok := member(s, path, 0)
+	off, ok := member(s, path)
 	if !ok {
 		return Absent
 	}

@@ -2,8 +2,11 @@ package kernelimage
 
 import (
 	"bytes"
+	"encoding/binary"
+	"strings"
 	"testing"
 
+	"github.com/cilium/ebpf/btf"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -61,6 +64,159 @@ func FuzzBTF(f *testing.F) {
 		types.perCPUVar("context_tracking")
 		if l, err := types.layout(); err == nil {
 			require.NoError(t, l.check())
+		}
+	})
+}
+
+// rawBTF is a section of types, each given by its words, and the names "x" (1),
+// "y" (3) and "a" to follow.
+func rawBTF(types ...[]uint32) []byte {
+	const names = "\x00x\x00y\x00func\x00"
+	var b []byte
+	for _, words := range types {
+		for _, w := range words {
+			b = binary.LittleEndian.AppendUint32(b, w)
+		}
+	}
+	h := []byte(btfHeader)
+	for _, n := range []int{0, len(b), len(b), len(names)} {
+		h = binary.LittleEndian.AppendUint32(h, uint32(n))
+	}
+	return append(append(h, b...), names...)
+}
+
+// Words of types: their name, kind and number of parts, and size or type.
+const (
+	btfX, btfY, btfFunc = 1, 3, 5
+
+	kindPtr    = 2 << 24
+	kindStruct = 4 << 24
+	kindConst  = 10 << 24
+	kindFunc   = 12 << 24
+	kindProto  = 13 << 24
+)
+
+func TestReadBTF_TypesOfTypesWithoutEndAreRefused(t *testing.T) {
+	// A type that is made of the next one, and so on: as deep as may be is read,
+	// and one deeper would be a stack that overflows.
+	chain := func(n uint32) []byte {
+		types := make([][]uint32, n)
+		for i := range types {
+			types[i] = []uint32{btfX, kindConst, uint32(i + 2)}
+		}
+		types[n-1] = []uint32{btfX, kindConst, 0}
+		return rawBTF(types...)
+	}
+	if !raceEnabled { // with it, stack frames are larger
+		types, err := readBTF(bytes.NewReader(chain(maxBTFTypes)))
+		require.NoError(t, err)
+		_, err = types.prototype("x")
+		assert.ErrorIs(t, err, unix.ENOENT)
+	}
+	_, err := readBTF(bytes.NewReader(chain(maxBTFTypes + 1)))
+	assert.ErrorIs(t, err, unix.ENOEXEC)
+	assert.ErrorContains(t, err, "240001 types, at most 240000 are read")
+	base, err := readBTF(bytes.NewReader(chain(2)))
+	require.NoError(t, err)
+	_, err = readSplitBTF(bytes.NewReader(chain(maxBTFTypes-1)), base)
+	assert.ErrorContains(t, err, "240001 types", "with those that it builds on")
+}
+
+func TestCountBTF_CountsEachKindOfType(t *testing.T) {
+	b := rawBTF(
+		[]uint32{btfX, 1 << 24, 8, 64}, // INT
+		[]uint32{0, kindPtr, 1},
+		[]uint32{0, 3 << 24, 0, 1, 1, 4}, // ARRAY
+		[]uint32{btfX, kindStruct | 2, 16, 0, 1, 0, 0, 1, 64},
+		[]uint32{btfY, 6<<24 | 1, 4, btfX, 0}, // ENUM
+		[]uint32{btfX, 7 << 24, 0},            // FWD
+		[]uint32{0, kindProto | 1, 1, 0, 1},
+		[]uint32{btfFunc, kindFunc, 7},
+		[]uint32{btfY, 14 << 24, 1, 1},            // VAR
+		[]uint32{btfX, 15<<24 | 1, 8, 9, 0, 8},    // DATASEC
+		[]uint32{btfX, 17 << 24, 8, 0xffff_ffff},  // DECL_TAG
+		[]uint32{btfX, 19<<24 | 1, 8, btfY, 0, 0}, // ENUM64
+		[]uint32{btfX, kindConst, 1},
+	)
+	types, err := readBTF(bytes.NewReader(b))
+	require.NoError(t, err)
+	assert.Equal(t, 13, types.count)
+	last, err := types.spec.TypeByID(13)
+	require.NoError(t, err)
+	assert.IsType(t, &btf.Const{}, last)
+	_, err = types.spec.TypeByID(14)
+	assert.ErrorIs(t, err, btf.ErrNotFound)
+
+	assert.Zero(t, countBTF(b[:btfHeaderSize-1]))
+	assert.Zero(t, countBTF(nil))
+}
+
+func TestMember_OfAStructureThatHoldsItselfOftenEnds(t *testing.T) {
+	s := &btf.Struct{Name: "s"}
+	for range 100 {
+		s.Members = append(s.Members, btf.Member{Type: s})
+	}
+	_, ok := member(s, "field")
+	assert.False(t, ok)
+	s.Members = append([]btf.Member{{Name: "field", Offset: 64, Type: s}}, s.Members...)
+	off, ok := member(s, "field")
+	assert.True(t, ok)
+	assert.Equal(t, 8, off)
+}
+
+func TestPrototype_OfAFunctionThatTakesItselfOftenIsShort(t *testing.T) {
+	f := &btf.FuncProto{Return: &btf.Void{}}
+	p, name := &btf.Pointer{Target: f}, strings.Repeat("n", 1<<20)
+	for range 100 {
+		f.Params = append(f.Params, btf.FuncParam{Name: name, Type: p})
+	}
+	assert.Less(t, len(newPrototype("f", f).String()), 2*maxDeclared*maxNameLen)
+
+	loop := &btf.Struct{Name: "s"}
+	loop.Members = []btf.Member{{Type: loop}}
+	typedef := &btf.Typedef{Name: "t"}
+	typedef.Type = &btf.Const{Type: typedef}
+	for _, typ := range []btf.Type{loop, typedef, &btf.Pointer{Target: typedef}} {
+		assert.NotEmpty(t, newPrototype("f", &btf.FuncProto{Return: typ, Params: []btf.FuncParam{{Type: typ}}}).String())
+	}
+}
+
+func TestPrototype_SplitBTFBuildsOnItsBase(t *testing.T) {
+	base, err := readBTF(bytes.NewReader(rawBTF([]uint32{btfX, 1 << 24, 4, 1<<24 | 32})))
+	require.NoError(t, err)
+	// x func(x y): types 2 and 3, of type 1 in the base. Its names follow the base's.
+	split := rawBTF([]uint32{0, kindProto | 1, 1, btfY, 1}, []uint32{btfFunc, kindFunc, 2})
+	types, err := readSplitBTF(bytes.NewReader(split), base)
+	require.NoError(t, err)
+	p, err := types.prototype("func")
+	require.NoError(t, err)
+	assert.Equal(t, "x func(x y)", p.String())
+	assert.Equal(t, Type{Kind: Int, Size: 4, Signed: true}, p.Params[0])
+	_, err = types.prototype("x")
+	assert.ErrorIs(t, err, unix.ENOENT)
+}
+
+// FuzzPrototype: any BTF, on its own or split, gives a prototype of bounded length or an
+// error.
+func FuzzPrototype(f *testing.F) {
+	base := rawBTF([]uint32{btfX, 1 << 24, 4, 1<<24 | 32})
+	f.Add(rawBTF([]uint32{0, kindProto | 1, 1, btfY, 1}, []uint32{btfFunc, kindFunc, 1}))
+	f.Add(rawBTF([]uint32{0, kindProto | 2, 1, btfY, 2, btfX, 2}, []uint32{0, kindPtr, 2}, []uint32{btfFunc, kindFunc, 2}))
+	f.Add(rawBTF([]uint32{btfX, kindStruct | 1, 16, 0, 1, 0}, []uint32{0, kindConst, 1}, []uint32{btfFunc, kindFunc, 1}))
+	f.Fuzz(func(t *testing.T, section []byte) {
+		on, err := readBTF(bytes.NewReader(base))
+		require.NoError(t, err)
+		for _, on := range []*btfTypes{nil, on} {
+			types, err := readSplitBTF(bytes.NewReader(section), on)
+			if err != nil {
+				require.NotContains(t, err.Error(), "\n")
+				continue
+			}
+			if p, err := types.prototype("func"); err == nil {
+				require.NotContains(t, p.String(), "\n")
+				require.Less(t, len(p.String()), 4*maxDeclared*maxNameLen)
+				p.Arg(p.Args())
+			}
 		}
 	})
 }

@@ -22,6 +22,7 @@ type RunError struct {
 	Backtrace []uint64   // pc, then return addresses, innermost first
 	Callers   []string   // the latter as %pS
 	Freed     emu.Object // the freed object that the faulting address was taken from; no Name: none was
+	InitFreed bool       // PC is in init text, which has been freed
 
 	Err error
 }
@@ -31,6 +32,9 @@ func (e *RunError) Error() string {
 	fmt.Fprintf(&sb, "%s: stopped in %s: %v", e.Func, e.PC, cause(e.Err))
 	if e.Freed.Name != "" {
 		fmt.Fprintf(&sb, ": the address was taken from %s (%#x, %d bytes), which has been freed", e.Freed.Name, e.Freed.Addr, e.Freed.Size)
+	}
+	if e.InitFreed {
+		sb.WriteString(": it is in init text, which has been freed")
 	}
 	return sb.String()
 }
@@ -58,7 +62,7 @@ func (k *Kernel) Call(ctx context.Context, cpu int, opts *emu.CallOptions, addr 
 	if err != nil {
 		return emu.Result{}, err
 	}
-	before, err := k.taskWords(c)
+	before, err := k.SaveTask(c.Task)
 	if err != nil {
 		return emu.Result{}, err
 	}
@@ -67,10 +71,8 @@ func (k *Kernel) Call(ctx context.Context, cpu int, opts *emu.CallOptions, addr 
 		if returned {
 			return
 		}
-		for _, w := range before {
-			if failed := k.Mem.Store64(w.addr, w.value); failed != nil {
-				err = errors.Join(err, failed)
-			}
+		if failed := k.RestoreTask(before); failed != nil {
+			err = errors.Join(err, failed)
 		}
 	}()
 	caller := emu.Caller{Gates: k.Gates}
@@ -78,7 +80,7 @@ func (k *Kernel) Call(ctx context.Context, cpu int, opts *emu.CallOptions, addr 
 	returned = err == nil
 	var call *emu.CallError
 	if errors.As(err, &call) {
-		err = k.runError(c, call)
+		err = k.RunError(c.Stack, call)
 	}
 	return res, err
 }
@@ -102,35 +104,18 @@ func (k *Kernel) cpu(id int) (*CPU, error) {
 	return k.CPUs[id], nil
 }
 
-type savedWord struct{ addr, value uint64 }
-
-// taskWords reads what a function that is cut short leaves wrong in its task.
-func (k *Kernel) taskWords(c *CPU) ([]savedWord, error) {
-	var words []savedWord
-	for _, off := range []int{k.Layout.Task.PreemptCount, k.Layout.Task.TraceRecursion} {
-		if off == Absent {
-			continue
-		}
-		addr := c.Task + uint64(off)
-		v, err := k.Mem.Load64(addr)
-		if err != nil {
-			return nil, err
-		}
-		words = append(words, savedWord{addr, v})
-	}
-	return words, nil
-}
-
-func (k *Kernel) runError(c *CPU, call *emu.CallError) *RunError {
+// RunError tells what an engine's error means on this kernel, for a call on the
+// given stack.
+func (k *Kernel) RunError(stack Range, call *emu.CallError) *RunError {
 	e := &RunError{
-		Func: k.Symbols.Format(call.Addr), PC: k.where(call.Regs.PC),
-		Backtrace: k.unwind(c, &call.Regs), Err: call,
+		Func: k.Symbols.Format(call.Addr), PC: k.Where(call.Regs.PC),
+		Backtrace: k.Unwind(stack, &call.Regs), InitFreed: k.inFreedInit(call.Regs.PC), Err: call,
 	}
 	for _, pc := range call.Recent {
 		e.Recent = append(e.Recent, k.Listing(pc))
 	}
 	for _, pc := range e.Backtrace[1:] {
-		e.Callers = append(e.Callers, k.where(pc))
+		e.Callers = append(e.Callers, k.Where(pc))
 	}
 	var fault *emu.Fault
 	if errors.As(call.Err, &fault) {
@@ -141,8 +126,8 @@ func (k *Kernel) runError(c *CPU, call *emu.CallError) *RunError {
 	return e
 }
 
-// where is Symbols.Format with the names of gates too.
-func (k *Kernel) where(pc uint64) string {
+// Where is Symbols.Format with the names of gates too.
+func (k *Kernel) Where(pc uint64) string {
 	if name, ok := k.Gates.Name(pc); ok {
 		return name
 	}
@@ -153,9 +138,9 @@ func (k *Kernel) where(pc uint64) string {
 func (k *Kernel) Listing(pc uint64) string {
 	w, err := k.Mem.Load32(pc)
 	if err != nil {
-		return k.where(pc) + ": " + err.Error()
+		return k.Where(pc) + ": " + err.Error()
 	}
-	return fmt.Sprintf("%s: %s", k.where(pc), asm.Disassemble(w, pc, k.nameOf))
+	return fmt.Sprintf("%s: %s", k.Where(pc), asm.Disassemble(w, pc, k.nameOf))
 }
 
 // Backtrace returns the PC of a CPU that is stopped, and the return addresses
@@ -165,19 +150,19 @@ func (k *Kernel) Backtrace(cpu int) []uint64 {
 	if err != nil {
 		return nil
 	}
-	return k.unwind(c, c.Regs())
+	return k.Unwind(c.Stack, c.Regs())
 }
 
-// unwind walks frame records, pairs of the caller's x29 and a return address,
-// as arch_stack_walk does: a record has to lie on the task's stack, above the
-// one before it.
-func (k *Kernel) unwind(c *CPU, regs *emu.Regs) []uint64 {
+// Unwind is Backtrace for registers on a stack. It walks frame records, pairs of
+// the caller's x29 and a return address, as arch_stack_walk does: a record has
+// to lie on the task's stack, above the one before it.
+func (k *Kernel) Unwind(stack Range, regs *emu.Regs) []uint64 {
 	trace := []uint64{regs.PC}
 	if k.frameless(regs) {
 		trace = append(trace, regs.X[30])
 	}
-	low := c.Stack.Start
-	for fp := regs.X[29]; fp >= low && fp <= c.Stack.End-16 && fp%8 == 0; {
+	low := stack.Start
+	for fp := regs.X[29]; fp >= low && fp <= stack.End-16 && fp%8 == 0; {
 		record, err := k.Mem.ReadWords(fp, 2)
 		if err != nil {
 			break

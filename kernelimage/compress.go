@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"runtime"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -73,25 +75,48 @@ func packingOf(magic []byte) *packing {
 
 // unpack decompresses size bytes of r.
 func (p *packing) unpack(r io.ReaderAt, size int64, name string) ([]byte, error) {
+	var b bytes.Buffer
+	if _, err := p.unpackTo(&b, r, size, name); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+// unpackFile is unpack to a file in memory.
+func (p *packing) unpackFile(r io.ReaderAt, size int64, name string) (*os.File, int64, error) {
+	f, err := newMemFile(name)
+	if err != nil {
+		return nil, 0, err
+	}
+	n, err := p.unpackTo(f, r, size, name)
+	if err != nil {
+		return nil, 0, errors.Join(err, f.Close())
+	}
+	// The decompressor's window is garbage now. Left to itself the collector
+	// would wait until as much has been allocated again.
+	runtime.GC()
+	return f, n, nil
+}
+
+// unpackTo decompresses size bytes of r and says how many they became.
+func (p *packing) unpackTo(w io.Writer, r io.ReaderAt, size int64, name string) (int64, error) {
 	fail := func(format string, args ...any) error {
 		return &FormatError{File: name, Section: p.name, Msg: fmt.Sprintf(format, args...), Errno: unix.ENOEXEC}
 	}
 	most := min(maxUnpacked, unpackFactor*size+unpackSlack)
 	s, done, err := p.reader(io.NewSectionReader(r, 0, size))
 	if err != nil {
-		return nil, fail("%v", err)
+		return 0, fail("%v", err)
 	}
 	defer done()
-	var b bytes.Buffer
-	b.Grow(int(min(4*size, most)))
-	n, err := io.Copy(&b, io.LimitReader(s, most+1))
+	n, err := io.Copy(w, io.LimitReader(s, most+1))
 	switch {
 	case n > most || errors.Is(err, zstd.ErrDecoderSizeExceeded) || errors.Is(err, zstd.ErrWindowSizeExceeded):
-		return nil, fail("%#x bytes unpack to more than %#x, which no kernel does", size, most)
+		return 0, fail("%#x bytes unpack to more than %#x, which no kernel does", size, most)
 	case err != nil:
-		return nil, fail("after %#x unpacked bytes: %v", n, err)
+		return 0, fail("after %#x unpacked bytes: %v", n, err)
 	}
-	return b.Bytes(), nil
+	return n, nil
 }
 
 // EFI zboot: an EFI program that unpacks the kernel which it holds

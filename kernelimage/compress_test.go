@@ -129,9 +129,11 @@ func FuzzPacked(f *testing.F) {
 				require.LessOrEqual(t, len(out), unpackFactor*len(b)+unpackSlack)
 			}
 		}
-		_, err := parse(b)
+		img, err := parse(b)
 		if err != nil {
 			assert.NotContains(t, err.Error(), "\n")
+			return
 		}
+		require.NoError(t, img.Close())
 	})
 }

@@ -35,14 +35,20 @@ func percent(part int64, whole uint64) float64 {
 
 // TextCost measures what the call sites cost. Padding is told from code by the
 // symbols' sizes, so an image without sized functions is refused with ENOENT; in a
-// kernel's raw Image, which has no sizes, it is told by what stands there.
+// kernel's raw Image, which has no sizes, it is told by what stands there. Sites
+// that are freed after boot do not count.
 func (img *Image) TextCost() (Cost, error) {
-	c := Cost{Sites: len(img.Sites), Slots: 8 * uint64(len(img.Sites))}
+	var c Cost
 	for _, r := range img.Text {
 		c.Text += r.End - r.Start
 	}
 	literals := make(map[uint64]bool, len(img.Sites)) // by function
 	for _, s := range img.Sites {
+		if s.Init {
+			continue
+		}
+		c.Sites++
+		c.Slots += 8
 		if s.Literal != 0 {
 			c.Literals += 8
 			literals[s.Func()] = true

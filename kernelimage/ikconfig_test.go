@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func TestFindConfig_BetweenItsMarks(t *testing.T) {
@@ -18,4 +19,18 @@ func TestFindConfig_BetweenItsMarks(t *testing.T) {
 
 	img := parsed(t, buildRaw(t, rawSpec{edit: func(image []byte) { copy(image[fixtureSize-len(b):], b) }}).b)
 	assert.Equal(t, want, img.Linux.Config)
+}
+
+// FuzzConfig: whatever stands between the marks unpacks within bounds, or is no
+// configuration.
+func FuzzConfig(f *testing.F) {
+	for name, b := range pack(f, []byte("CONFIG_FTRACE=y\n")) {
+		if name == "gzip" {
+			f.Add(b[3:], []byte("behind"))
+		}
+	}
+	f.Fuzz(func(t *testing.T, stream, behind []byte) {
+		b := bytes.Join([][]byte{[]byte(configStart), stream, []byte(configEnd), behind}, nil)
+		require.LessOrEqual(t, len(findConfig(b)), unpackFactor*len(b)+unpackSlack)
+	})
 }

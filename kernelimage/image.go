@@ -26,6 +26,22 @@ type Image struct {
 	Sites    []Site    // ascending IP
 
 	Linux *Linux // what else a kernel's raw Image tells; nil for other images
+
+	file *backing // that Data of segments is mapped from; nil: it is on the heap
+}
+
+// Close gives back what an image that was opened from a file holds, after the
+// last use of it, of its segments' Data and of every kernel booted from it. One
+// that is not closed stays mapped until the process ends. A second Close does
+// nothing, nor does one of an image that holds nothing.
+func (img *Image) Close() error {
+	if img.file == nil {
+		return nil
+	}
+	for i := range img.Segments {
+		img.Segments[i].Data = nil // rather than let it point to what is gone
+	}
+	return img.file.close()
 }
 
 // Segment is memory that the image fills: Data, then zeros up to MemSize.
@@ -35,6 +51,9 @@ type Segment struct {
 	Data    []byte
 	MemSize uint64
 	Perm    emu.Perm
+
+	file *backing // that Data is mapped from, at off; nil: it is on the heap
+	off  uint64
 }
 
 // End is the first address after the segment.
@@ -70,6 +89,7 @@ type Site struct {
 	IP      uint64 // dyn_ftrace.ip: the word that toggles between NOP and BL
 	Literal uint64 // where the ops pointer stands; 0: there is none
 	BTI     bool   // the function begins with BTI C
+	Init    bool   // in code that is freed after boot, see Kernel.FreeInitMem
 }
 
 // Func returns the address of the function, which its symbol has.

@@ -31,6 +31,9 @@ const (
 	maxKallsymsText = 256 << 20
 	maxTokenTable   = 1 << 14 // bytes of 256 tokens, which are parts of names
 	maxTokenTables  = 16      // so many that look like one are followed up
+
+	shortestName = 2          // a length and one token
+	longestName  = 2 + 0x3fff // two bytes of length and all that they can say
 )
 
 // kallsymsForm is how addresses are told.
@@ -150,7 +153,6 @@ func (k *kallsyms) findTokens() bool {
 // findNames looks for markers in front of the token table, with or without
 // seqs_of_names between, and for names in front of those.
 func (k *kallsyms) findNames() bool {
-	const minName, maxName = 2, 2 + 0x3fff // a length and one token; two bytes of length and all they can say
 	for at := k.tokenTable - kallsymsAlign; at >= kallsymsAlign && k.tokenTable-at <= 4*maxKallsyms; at -= kallsymsAlign {
 		if u32At(k.b, at) != 0 {
 			continue
@@ -159,7 +161,7 @@ func (k *kallsyms) findNames() bool {
 		// How many markers there would be without seqs_of_names, a word of
 		// padding more or less; and with it.
 		for _, m := range []int{gap / 4, gap/4 - 1} {
-			if m >= 1 && k.markersAt(at, m, minName, maxName) && k.namesBefore(at, m, 0) {
+			if m >= 1 && k.markersAt(at, m) && k.namesBefore(at, m, 0) {
 				return true
 			}
 		}
@@ -167,7 +169,7 @@ func (k *kallsyms) findNames() bool {
 		m := max(1, most/kallsymsChunk)
 		for ; m <= most/kallsymsChunk+1; m++ {
 			seqs := alignUp(at+4*m, kallsymsAlign)
-			if k.markersAt(at, m, minName, maxName) && k.namesBefore(at, m, seqs) {
+			if k.markersAt(at, m) && k.namesBefore(at, m, seqs) {
 				return true
 			}
 		}
@@ -176,13 +178,13 @@ func (k *kallsyms) findNames() bool {
 }
 
 // markersAt checks that m ascending offsets of chunks of names are there.
-func (k *kallsyms) markersAt(at, m, minName, maxName int) bool {
+func (k *kallsyms) markersAt(at, m int) bool {
 	if at+4*m > k.tokenTable {
 		return false
 	}
 	for i := 1; i < m; i++ {
 		d := int64(u32At(k.b, at+4*i)) - int64(u32At(k.b, at+4*i-4))
-		if d < int64(minName*kallsymsChunk) || d > int64(maxName*kallsymsChunk) {
+		if d < shortestName*kallsymsChunk || d > longestName*kallsymsChunk {
 			return false
 		}
 	}

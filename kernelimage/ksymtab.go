@@ -1,35 +1,73 @@
 package kernelimage
 
 import (
+	"bytes"
 	"encoding/binary"
 
 	"callops/emu"
 )
 
-// The kernel's lists of what modules may use: __ksymtab and __ksymtab_gpl. Each entry is three 32-bit offsets from their own places: of the
-// symbol, of its name and of the name of its namespace.
+// The kernel's lists of what modules may use: __ksymtab, and __ksymtab_gpl
+// behind it. Each entry is three 32-bit offsets from their own places: of the
+// symbol, of its name and of the name of its namespace. With CONFIG_MODVERSIONS
+// the lists __kcrctab and __kcrctab_gpl follow, a word for each entry
+// (include/asm-generic/vmlinux.lds.h).
 const (
-	ksymSize     = 12
-	fewestKsyms  = 64 // a shorter run of what looks like entries is none
-	ksymNameSize = maxNameLen
+	ksymSize    = 12
+	ksymNameAt  = 4
+	ksymSpaceAt = 8
+	fewestKsyms = 64 // a shorter run of what looks like entries is none
+	crcSize     = 4
 )
+
+// export is a symbol that modules may use.
+type export struct {
+	addr      uint64
+	owner     *Module // nil: the kernel
+	namespace string  // "": none
+	crc       uint32  // of its declaration, as genksyms has it
+	versioned bool    // there is a crc
+}
+
+func (e export) ownerName() string {
+	if e.owner == nil {
+		return "the kernel"
+	}
+	return e.owner.Name
+}
+
+// exports returns what modules may use by now.
+func (k *Kernel) exports() map[string]export {
+	if k.loaded.exports == nil {
+		k.loaded.exports = k.kernelExports()
+	}
+	return k.loaded.exports
+}
 
 // kernelExports returns what the kernel exports. An image that has no list is
 // taken to export all its symbols but those whose name is there twice.
 func (k *Kernel) kernelExports() map[string]export {
-	exports := make(map[string]export)
-	for _, list := range k.Image.findKsymtabs() {
-		for addr := list.Start; addr < list.End; addr += ksymSize {
-			b, _ := k.Image.read(addr, ksymSize)
-			name := k.Image.ksymName(b, addr)
-			exports[string(name)] = export{addr: addr + uint64(int64(int32(binary.LittleEndian.Uint32(b))))}
+	img, exports := k.Image, make(map[string]export)
+	list := img.findKsymtab()
+	var crcs []byte
+	if k.hasVersions() {
+		crcs, _ = img.read(list.End, (list.End-list.Start)/ksymSize*crcSize)
+	}
+	for i, addr := 0, list.Start; addr < list.End; i, addr = i+1, addr+ksymSize {
+		b, _ := img.read(addr, ksymSize)
+		name, _ := img.identifier(relative(b, addr, ksymNameAt))
+		space, _ := img.text(relative(b, addr, ksymSpaceAt))
+		e := export{addr: relative(b, addr, 0), namespace: string(space), versioned: crcs != nil}
+		if e.versioned {
+			e.crc = u32At(crcs, crcSize*i)
 		}
+		exports[string(name)] = e
 	}
 	if len(exports) > 0 {
 		return exports
 	}
 	twice := make(map[string]bool)
-	for _, s := range k.Image.Symbols {
+	for _, s := range img.Symbols {
 		if e, ok := exports[s.Name]; ok && e.addr != s.Addr {
 			twice[s.Name] = true
 		}
@@ -41,61 +79,82 @@ func (k *Kernel) kernelExports() map[string]export {
 	return exports
 }
 
-// findKsymtabs finds the lists by their shape: runs of entries that have a name.
-func (img *Image) findKsymtabs() []Range {
-	var lists []Range
+// findKsymtab finds the lists, of which the second follows the first, by their
+// shape: the longest run of entries that have a name.
+func (img *Image) findKsymtab() (list Range) {
 	if img.Linux == nil {
-		return nil
+		return list
 	}
 	for i := range img.Segments {
 		s := &img.Segments[i]
 		if s.Perm != emu.Read {
 			continue
 		}
-		for at := 0; at+ksymSize <= len(s.Data); {
-			end := at
-			for end+ksymSize <= len(s.Data) && img.ksymName(s.Data[end:], s.Addr+uint64(end)) != nil {
-				end += ksymSize
+		for phase := range uint64(ksymSize / 4) { // entries are aligned to 4 bytes
+			start := s.Addr + 4*phase
+			for addr := start; ; addr += ksymSize {
+				if img.isKsym(addr) {
+					continue
+				}
+				if addr-start > list.End-list.Start {
+					list = Range{start, addr}
+				}
+				if start = addr + ksymSize; addr-s.Addr >= uint64(len(s.Data)) {
+					break
+				}
 			}
-			if end-at >= fewestKsyms*ksymSize {
-				lists = append(lists, Range{s.Addr + uint64(at), s.Addr + uint64(end)})
-				at = end
-				continue
-			}
-			at += 4
 		}
 	}
-	return lists
+	if list.End-list.Start < fewestKsyms*ksymSize {
+		return Range{}
+	}
+	return list
 }
 
-// ksymName returns the name of the entry b at addr; nil where it is none. The
-// linker lets one name be the end of another.
-func (img *Image) ksymName(b []byte, addr uint64) []byte {
-	off := func(at int) uint64 { return uint64(int64(int32(binary.LittleEndian.Uint32(b[at:])))) }
-	name := img.identifier(addr + 4 + off(4))
-	if len(name) < 2 || !img.Bounds().Contains(addr+off(0)) {
-		return nil
+// isKsym reports whether an entry is at addr. The linker lets one name be the
+// end of another.
+func (img *Image) isKsym(addr uint64) bool {
+	b, ok := img.read(addr, ksymSize)
+	if !ok || !img.Bounds().Contains(relative(b, addr, 0)) {
+		return false
 	}
-	if off(8) != 0 && img.identifier(addr+8+off(8)) == nil {
-		return nil
+	if name, ok := img.identifier(relative(b, addr, ksymNameAt)); !ok || len(name) < 2 {
+		return false
 	}
-	return name
+	_, ok = img.text(relative(b, addr, ksymSpaceAt))
+	return ok || u32At(b, ksymSpaceAt) == 0
 }
 
-// identifier returns the name at addr, which may be empty; nil where none is.
-func (img *Image) identifier(addr uint64) []byte {
+// relative returns the address that the 32-bit offset at b[at:] means, where b
+// is at addr.
+func relative(b []byte, addr uint64, at int) uint64 {
+	return addr + uint64(at) + uint64(int64(int32(binary.LittleEndian.Uint32(b[at:]))))
+}
+
+// identifier returns the name at addr, which may be empty.
+func (img *Image) identifier(addr uint64) ([]byte, bool) {
+	name, ok := img.text(addr)
+	for i, c := range name {
+		if !isNameStart(c) && (i == 0 || (c < '0' || c > '9') && c != '.' && c != '$') {
+			return nil, false
+		}
+	}
+	return name, ok
+}
+
+// text returns the printable string at addr.
+func (img *Image) text(addr uint64) ([]byte, bool) {
 	b := img.tail(addr)
-	b = b[:min(len(b), ksymNameSize)]
-	for i, c := range b {
-		switch {
-		case c == 0:
-			return b[:i]
-		case isNameStart(c) || i > 0 && (c >= '0' && c <= '9' || c == '.' || c == '$'):
-		default:
-			return nil
+	n := bytes.IndexByte(b[:min(len(b), maxNameLen)], 0)
+	if n < 0 {
+		return nil, false
+	}
+	for _, c := range b[:n] {
+		if c < ' ' || c > '~' {
+			return nil, false
 		}
 	}
-	return nil
+	return b[:n], true
 }
 
 func isNameStart(c byte) bool { return c == '_' || c|0x20 >= 'a' && c|0x20 <= 'z' }

@@ -26,6 +26,7 @@ func linux(tb testing.TB, series string) (img *Image, path string) {
 	path = kernels.Path(tb, series)
 	img, err := Open(path, nil)
 	require.NoError(tb, err)
+	tb.Cleanup(func() { assert.NoError(tb, img.Close()) })
 	return img, path
 }
 
@@ -38,7 +39,7 @@ func TestLinux_612HasWhatItIsKnownToHave(t *testing.T) {
 	assert.Equal(t, "base-relative, seqs_of_names, addresses last", img.Linux.Kallsyms)
 	assert.Empty(t, img.Linux.Assumed)
 	assert.Greater(t, len(img.Sites), 40_000)
-	assert.Greater(t, len(img.Linux.InitSites), 1_000)
+	assert.Greater(t, img.InitSites(), 1_000)
 	assert.Greater(t, len(img.Symbols), 100_000)
 
 	// The built-in kernel's layout was read from such a kernel's BTF.
@@ -150,7 +151,8 @@ func BenchmarkLinux_Open(b *testing.B) {
 	_, path := linux(b, kernels.Linux612)
 	b.ReportAllocs()
 	for b.Loop() {
-		_, err := Open(path, nil)
+		img, err := Open(path, nil)
 		require.NoError(b, err)
+		require.NoError(b, img.Close())
 	}
 }

@@ -2,6 +2,7 @@ package kernelimage
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,11 +15,17 @@ import (
 // names.
 func (k *Kernel) Func(name string) (uint64, error) {
 	sym, err := k.Symbols.Lookup(name)
+	if err == nil && k.inFreedInit(sym.Addr) {
+		return 0, fmt.Errorf("%s was in init text, which has been freed: %w", name, unix.ENOENT)
+	}
 	if err == nil && sym.Func {
 		return sym.Addr, nil
 	}
 	if err == nil {
 		return 0, fmt.Errorf("%s is an object, not a function: %w", name, unix.ENOENT)
+	}
+	if !errors.Is(err, unix.ENOENT) {
+		return 0, err // several have that name
 	}
 	if near := k.Symbols.nearFuncs(name, 3); len(near) > 0 {
 		err = fmt.Errorf("%w; is one of these meant: %s?", err, strings.Join(near, ", "))

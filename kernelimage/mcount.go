@@ -74,7 +74,7 @@ func (l *rawLoad) insn(addr uint64) (uint32, bool) {
 }
 
 // sites makes call sites of the list (kernel/trace/ftrace.c,
-// ftrace_process_locs) and puts those aside that are freed after boot
+// ftrace_process_locs) and marks those that are freed after boot
 // (ftrace_free_init_mem).
 func (l *rawLoad) sites() error {
 	list, err := l.mcountList()
@@ -92,14 +92,9 @@ func (l *rawLoad) sites() error {
 	if err := l.img.setSites(entries); err != nil {
 		return err
 	}
-	all := l.img.Sites
-	l.img.Sites = make([]Site, 0, len(all))
-	for _, s := range all {
-		if l.initText.Contains(s.IP) {
-			l.info.InitSites = append(l.info.InitSites, s)
-		} else {
-			l.img.Sites = append(l.img.Sites, s)
-		}
+	for i := range l.img.Sites {
+		s := &l.img.Sites[i]
+		s.Init = l.initText.Contains(s.IP)
 	}
 	switch {
 	case l.direct:

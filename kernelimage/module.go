@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -25,9 +24,11 @@ type Module struct {
 	Init      uint64 // init_module; 0: there is none
 	Exit      uint64 // cleanup_module; 0: there is none
 
-	exports map[string]uint64
+	exports map[string]export
 	uses    []*Module
 	perCPU  Range
+	btf     []byte // .BTF; nil: there is none
+	btfBase []byte // .BTF.base, what .BTF builds on; nil: the kernel's
 }
 
 // KoOptions say where a module goes; nil is where the kernel puts it: where its
@@ -38,17 +39,11 @@ type KoOptions struct {
 
 // What a kernel has loaded.
 type loaded struct {
-	modules []*Module
-	exports map[string]export // nil: to be made
-	version string            // of the kernel; "": not known
-	perCPU  uint64            // bytes taken of each CPU's modulePerCPU
-	free    []freed
-}
-
-// export is a symbol that modules may use.
-type export struct {
-	addr  uint64
-	owner *Module // nil: the kernel
+	modules  []*Module
+	exports  map[string]export // nil: to be made
+	vermagic string            // see Kernel.vermagic; "": not looked for
+	perCPU   uint64            // bytes taken of each CPU's modulePerCPU
+	free     []freed
 }
 
 // freed is the memory of a module that is gone. It stays mapped, for the next
@@ -87,12 +82,13 @@ func (k *Kernel) LoadKoFile(path string, opts *KoOptions) (*Module, error) {
 // as kernel/module/main.c and arch/arm64/kernel/module.c do: it places its
 // sections, resolves its symbols by what the kernel and the modules loaded
 // before export, relocates it and checks its call sites. name is the file's,
-// for messages. Alternatives and static keys stay as built, versions of symbols
-// are not compared, and init is not run.
+// for messages. Alternatives and static keys stay as built, the license is not
+// looked at, and init is not run.
 //
 // The error is ENOEXEC for what is no module of this kernel, ENOENT for symbols
-// that nobody exports, EEXIST for a module that is loaded already and ENOMEM
-// where its per-CPU variables have no room. No CPU may run meanwhile.
+// that nobody exports, EINVAL for those of another version or a namespace that the
+// module does not import, EEXIST for a module that is loaded already and ENOMEM
+// where it or its per-CPU variables have no room. No CPU may run meanwhile.
 func (k *Kernel) LoadKo(file []byte, name string, opts *KoOptions) (*Module, error) {
 	if opts == nil {
 		opts = &KoOptions{}
@@ -109,7 +105,7 @@ func (k *Kernel) LoadKo(file []byte, name string, opts *KoOptions) (*Module, err
 		return nil, err
 	}
 	for _, step := range []func() error{
-		l.tables, l.modinfo, l.place, l.resolve, l.relocate, l.symbols, l.sites, l.commit,
+		l.tables, l.modinfo, l.place, l.resolve, l.relocate, l.symbols, l.exports, l.sites, l.types, l.commit,
 	} {
 		if err := step(); err != nil {
 			return nil, err
@@ -160,9 +156,12 @@ func (k *Kernel) Unload(m *Module) error {
 	for name := range m.exports {
 		delete(k.loaded.exports, name)
 	}
-	// Areas are given back in the reverse order only.
-	if m.perCPU.End == k.perCPUModules()+k.loaded.perCPU {
-		k.loaded.perCPU -= m.perCPU.End - m.perCPU.Start
+	// What lies in front of another's variables is not taken again.
+	k.loaded.perCPU = 0
+	for _, other := range k.loaded.modules {
+		if other.perCPU.End != 0 {
+			k.loaded.perCPU = max(k.loaded.perCPU, other.perCPU.End-k.perCPUModules())
+		}
 	}
 	k.Symbols.Remove(m.Name)
 	return nil
@@ -172,16 +171,4 @@ func (k *Kernel) Unload(m *Module) error {
 // kernel's own: an address that, with tpidr_el1 added, is in a CPU's area.
 func (k *Kernel) perCPUModules() uint64 {
 	return k.Layout.PerCPU.Start + pageUp(uint64(k.Layout.PerCPU.Size))
-}
-
-// release is the kernel's version as modules name it; "" where the image does
-// not say.
-func (k *Kernel) release() string {
-	const start = "Linux version "
-	if k.loaded.version == "" {
-		if rest, ok := strings.CutPrefix(k.Image.Banner(), start); ok {
-			k.loaded.version, _, _ = strings.Cut(rest, " ")
-		}
-	}
-	return k.loaded.version
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"callops/emu"
+	"callops/internal/kernels"
 )
 
 const fixtureKo = "testdata/module/fixture.ko"
@@ -163,6 +164,20 @@ func TestLoadKo_RefusesDamagedModules(t *testing.T) {
 		"alignment":     {set(".data", 48, 3), "is no alignment of a section", unix.ENOEXEC},
 		"alignment_big": {set(".data", 48, 1<<40), "is no alignment of a section", unix.ENOEXEC},
 		"bad_site":      {func(b []byte) []byte { le.PutUint32(b[0x40+12:], 0xd65f03c0); return b }, "expected nop", unix.EINVAL},
+		"no_elf":        {func([]byte) []byte { return []byte("#!/bin/sh") }, `is no ELF file: it starts with: "#!/b"`, unix.ENOEXEC},
+		"class":         {func(b []byte) []byte { b[4] = 1; return b }, "class is ELFCLASS32", unix.ENOEXEC},
+		"no_addends":    {func(b []byte) []byte { le.PutUint32(header(b, ".rela.text", 4), 9); return b }, "relocations without addends", unix.ENOEXEC},
+		"rela_entry":    {set(".rela.text", 56, 23), "in entries of 23, expected entries of 24", unix.ENOEXEC},
+		"rela_symbol":   {func(b []byte) []byte { le.PutUint32(b[le.Uint64(header(b, ".rela.text", 24))+12:], 1<<31); return b }, "symbol 2147483648 of", unix.ENOEXEC},
+		"section_end":   {set(".text", 32, 1<<20), "reaches past the end of the file", unix.ENOEXEC},
+		"section_wraps": {set(".text", 24, 1<<63), "reaches past the end of the file", unix.ENOEXEC},
+		"symbol_name":   {func(b []byte) []byte { le.PutUint32(b[le.Uint64(header(b, ".symtab", 24))+24:], 1<<30); return b }, "name reaches past the string table", unix.ENOEXEC},
+		"symbol_in":     {func(b []byte) []byte { le.PutUint16(b[le.Uint64(header(b, ".symtab", 24))+24+6:], 0xff00-1); return b }, "symbol in section 65279 of", unix.ENOEXEC},
+		"common_symbol": {func(b []byte) []byte { le.PutUint16(b[le.Uint64(header(b, ".symtab", 24))+24+6:], 0xfff2); return b }, "build with -fno-common", unix.ENOEXEC},
+		"strings":       {func(b []byte) []byte { le.PutUint32(header(b, ".symtab", 40), 1000); return b }, "are in section 1000 of", unix.ENOEXEC},
+		"symtab_twice":  {func(b []byte) []byte { le.PutUint32(header(b, ".data", 4), 2); return b }, "2 symbol tables, a module has one", unix.ENOEXEC},
+		"name_empty":    {replace("\x00name=fixture\x00", "\x00name=:ixture\x00"), `is no name of a module: ":ixture"`, unix.ENOEXEC},
+		"name_control":  {replace("\x00name=fixture\x00", "\x00name=\x1b[31mre\x00"), `is no name of a module: "\x1b[31mre"`, unix.ENOEXEC},
 		"packed":        {func([]byte) []byte { return []byte("\xfd7zXZ\x00garbage") }, "xz", unix.ENOEXEC},
 		"bomb": {func([]byte) []byte {
 			var z bytes.Buffer
@@ -178,6 +193,7 @@ func TestLoadKo_RefusesDamagedModules(t *testing.T) {
 			_, err := k.LoadKo(test.edit(fixtureModule(t)), "fixture.ko", nil)
 			require.ErrorContains(t, err, test.want)
 			assert.ErrorIs(t, err, test.is)
+			assert.Less(t, len(err.Error()), 300)
 			assert.Len(t, k.Mem.Regions(), regions)
 			assert.Equal(t, symbols, k.Symbols.All())
 			assert.Empty(t, k.Modules())
@@ -278,17 +294,179 @@ func TestRelocations_WriteWhatTheManualSays(t *testing.T) {
 	assert.EqualValues(t, -neg, binary.LittleEndian.Uint64(b))
 }
 
+// A module's name is that of all it has: one without a name, or with that of
+// what is there already, would take the kernel's symbols with it.
+func TestLoadKo_ANameBelongsToOneOnly(t *testing.T) {
+	k := bootStill(t, standard(t), nil)
+	b := bytes.ReplaceAll(fixtureModule(t), []byte("\x00name="), []byte("\x00nome="))
+	_, err := k.LoadKo(b, ".ko", nil)
+	require.ErrorIs(t, err, unix.ENOEXEC)
+	assert.ErrorContains(t, err, "is no name of a module")
+
+	_, err = k.AllocModuleData("callops", "table", 64, emu.Read)
+	require.NoError(t, err)
+	_, err = k.LoadKo(b, "callops.ko", nil)
+	assert.ErrorIs(t, err, unix.EEXIST)
+	_, err = k.LoadKo(b, strings.Repeat("n", maxModuleName+1)+".ko", nil)
+	assert.ErrorIs(t, err, unix.ENOEXEC)
+	m, err := k.LoadKo(b, strings.Repeat("n", maxModuleName)+".ko", nil)
+	require.NoError(t, err)
+	require.NoError(t, k.Unload(m))
+}
+
+func TestLoadKo_FarWhereThereIsNoRoomNear(t *testing.T) {
+	eachEngine(t, func(t *testing.T, boot bootFunc) {
+		m := boot(t, standard(t))
+		text, img := m.Image.textBounds(), m.Image.Bounds()
+		for _, r := range []Range{{text.End - blReach, img.Start}, {img.End, text.Start + blReach}} {
+			for size := uint64(blReach); size >= emu.PageSize; size /= 2 {
+				for {
+					at, ok := m.Mem.FreeRange(r.Start, r.End, size)
+					if !ok {
+						break
+					}
+					_, err := m.Mem.Map("other modules", at, size, emu.Read)
+					require.NoError(t, err)
+				}
+			}
+		}
+		ko, err := m.LoadKoFile(fixtureKo, nil)
+		require.NoError(t, err)
+		assert.Equal(t, 1, ko.PLTs)
+		assert.EqualValues(t, 24, m.call("fixture_sum", 84, 36))
+	})
+}
+
+func TestLoadKo_MoreSectionsThanAnIndexNamesAreRefused(t *testing.T) {
+	k := bootStill(t, standard(t), nil)
+	le, b := binary.LittleEndian, fixtureModule(t)
+	old, n := le.Uint64(b[0x28:]), uint64(le.Uint16(b[0x3c:]))
+	headers := make([]byte, int(elf.SHN_LORESERVE)*elfSectionSize)
+	copy(headers, b[old:][:n*elfSectionSize])
+	le.PutUint64(headers[32:], uint64(elf.SHN_LORESERVE)) // the number, where e_shnum is 0
+	le.PutUint64(b[0x28:], uint64(len(b)))
+	le.PutUint16(b[0x3c:], 0)
+	_, err := k.LoadKo(append(b, headers...), "fixture.ko", nil)
+	require.ErrorIs(t, err, unix.ENOEXEC)
+	assert.ErrorContains(t, err, "more sections than a module may have: 0xff00")
+}
+
+func TestUnload_PerCPUVariablesAreGivenBackInAnyOrder(t *testing.T) {
+	k := bootStill(t, standard(t), nil)
+	b := bytes.ReplaceAll(fixtureModule(t), []byte("\x00name="), []byte("\x00nome="))
+	b = bytes.ReplaceAll(b, []byte("__ksymtab_fixture_sum"), []byte("__ksumtab_fixture_sum"))
+	first, err := k.LoadKo(b, "first.ko", nil)
+	require.NoError(t, err)
+	second, err := k.LoadKo(b, "second.ko", nil)
+	require.NoError(t, err)
+	assert.Equal(t, first.perCPU.End, second.perCPU.Start)
+	require.NoError(t, k.Unload(first))
+	assert.EqualValues(t, 16, k.loaded.perCPU)
+	require.NoError(t, k.Unload(second))
+	assert.Zero(t, k.loaded.perCPU)
+}
+
+func TestUnload_OfWhatIsBeingExecutedEndsTheCall(t *testing.T) {
+	eachEngine(t, func(t *testing.T, boot bootFunc) {
+		m := boot(t, standard(t))
+		ko, err := m.LoadKoFile(fixtureKo, nil)
+		require.NoError(t, err)
+		gate, err := m.Gates.Add("unloads", func(emu.CPU, [8]uint64) (uint64, error) { return 0, m.Unload(ko) })
+		require.NoError(t, err)
+		pointer, err := m.Symbols.Lookup("pointer")
+		require.NoError(t, err)
+		require.NoError(t, m.Mem.Store64(pointer.Addr, gate))
+		_, err = m.try("fixture_sum", 84, 36)
+		var run *RunError
+		require.ErrorAs(t, err, &run, "it returns to words that are no instructions")
+		assert.EqualValues(t, 12, m.call("gcd", 84, 36), "and the CPU stays usable")
+	})
+}
+
+// FuzzModule: any file is a module that can be loaded and unloaded, or an error
+// and no trace of it.
 func FuzzModule(f *testing.F) {
 	f.Add(fixtureModule(f))
+	for _, edit := range []func(b []byte){
+		func(b []byte) { b[0x28+7] = 0x80 },              // section headers
+		func(b []byte) { copy(b[len(b)-200:], b[:100]) }, // in them
+	} {
+		b := fixtureModule(f)
+		edit(b)
+		f.Add(b)
+	}
 	img := standard(f)
+	var k *Kernel
+	loads := 0
 	f.Fuzz(func(t *testing.T, b []byte) {
-		k := bootStill(t, img, nil)
+		if k == nil { // freed memory is taken again for the same form only
+			var err error
+			k, err = Boot(img, newStill, nil)
+			require.NoError(t, err)
+			loads = 0
+		}
+		symbols := len(k.Symbols.All())
 		m, err := k.LoadKo(b, "fuzz.ko", nil)
 		if err != nil {
-			assert.NotContains(t, err.Error(), "\n")
-			assert.Empty(t, k.Modules())
-			return
+			require.NotContains(t, err.Error(), "\n")
+			require.Less(t, len(err.Error()), 16<<10)
+			require.Empty(t, k.Modules())
+		} else {
+			_, _ = k.Prototype("fixture_sum")
+			require.NoError(t, k.Unload(m))
+			if loads++; loads == 50 {
+				require.NoError(t, k.Close())
+				k = nil
+				return
+			}
 		}
-		require.NoError(t, k.Unload(m))
+		require.Len(t, k.Symbols.All(), symbols)
 	})
+}
+
+func TestLoadKo_PackedAndCutShortIsAnError(t *testing.T) {
+	k := bootStill(t, standard(t), nil)
+	for name, b := range pack(t, fixtureModule(t)) {
+		for n := 8; n < len(b)-16; n += 97 { // the end is a checksum, which not all formats need
+			_, err := k.LoadKo(b[:n:n], "fixture.ko", nil)
+			assert.Error(t, err, "%s, %#x bytes", name, n)
+		}
+		m, err := k.LoadKo(b, "fixture.ko", nil)
+		require.NoError(t, err, name)
+		require.NoError(t, k.Unload(m))
+	}
+}
+
+func TestPrototype_OfAModulesFunction(t *testing.T) {
+	for _, series := range []string{kernels.Linux612, kernels.Linux61} {
+		t.Run(series, func(t *testing.T) {
+			img, _ := linux(t, series)
+			k := bootStill(t, img, nil)
+			ko := unpackedModule(t, modulesOf(t, series)["lz4_compress"])
+			m, err := k.LoadKo(ko, "lz4_compress.ko", nil)
+			require.NoError(t, err)
+			for _, name := range []string{"LZ4_loadDict", "lz4_compress:LZ4_loadDict"} {
+				p, err := k.Prototype(name)
+				require.NoError(t, err)
+				assert.Equal(t, "int LZ4_loadDict(LZ4_stream_t *LZ4_dict, const char *dictionary, int dictSize)", p.String())
+			}
+			p, err := k.Prototype("gcd")
+			require.NoError(t, err)
+			assert.Equal(t, "unsigned long gcd(unsigned long a, unsigned long b)", p.String())
+			_, err = k.Prototype("nothing_of_the_kind")
+			assert.ErrorIs(t, err, unix.ENOENT)
+
+			m.btf = m.btf[:len(m.btf)-1]
+			_, err = k.Prototype("LZ4_loadDict")
+			assert.ErrorIs(t, err, unix.ENOEXEC, "cut short")
+			m.btf, m.btfBase = fixtureBTF(t), fixtureBTF(t)
+			_, err = k.Prototype("LZ4_loadDict")
+			assert.ErrorIs(t, err, unix.ENOENT, "of another module")
+			m.btf, m.btfBase = nil, nil
+			_, err = k.Prototype("LZ4_loadDict")
+			assert.ErrorIs(t, err, unix.ENOENT)
+			_, err = k.Prototype("gcd")
+			assert.NoError(t, err)
+		})
+	}
 }

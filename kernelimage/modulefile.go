@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"debug/elf"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -71,6 +72,7 @@ type koLoad struct {
 	symtab   *elfSection
 	syms     []elf.Sym64
 	names    string
+	info     moduleInfo
 	value    []uint64 // address of each symbol
 	sections []koSection
 	parts    [koParts]*Segment
@@ -91,6 +93,9 @@ type koSection struct {
 func newKoLoad(k *Kernel, file []byte, name string, opts *KoOptions) (*koLoad, error) {
 	f := &elfFile{r: bytes.NewReader(file), size: uint64(len(file)), name: name, relocatable: true}
 	f.left = readFactor*f.size + elfHeaderSize
+	if magic := file[:min(len(file), len(elf.ELFMAG))]; len(magic) > 0 && string(magic) != elf.ELFMAG {
+		return nil, f.fail("", 0, fmt.Sprintf("%q", magic), "is no ELF file: it starts with")
+	}
 	for _, step := range []func() error{f.readHeader, f.readSections} {
 		if err := step(); err != nil {
 			return nil, err
@@ -103,6 +108,9 @@ func newKoLoad(k *Kernel, file []byte, name string, opts *KoOptions) (*koLoad, e
 
 // tables reads the symbol table.
 func (l *koLoad) tables() error {
+	if n := len(l.sections); n >= int(elf.SHN_LORESERVE) { // an index then means something else
+		return l.fail("section headers", l.header.Shoff, n, "more sections than a module may have")
+	}
 	tables := l.sectionsOf(elf.SHT_SYMTAB)
 	if len(tables) != 1 {
 		return l.fail("section headers", l.header.Shoff, nil, "%d symbol tables, a module has one", len(tables))
@@ -116,51 +124,37 @@ func (l *koLoad) tables() error {
 	return err
 }
 
-// modinfo names the module and compares the kernel that it was built for with
-// this one (check_modinfo).
+// modinfo names the module and checks that it may be loaded here.
 func (l *koLoad) modinfo() error {
-	var info []byte
-	isModule := false
-	for i := range l.elfFile.sections {
-		switch s := &l.elfFile.sections[i]; s.Name {
-		case koModinfo:
-			b, err := l.read(s.Name, s.Off, s.Size)
-			if err != nil {
-				return err
-			}
-			info = b
-		case koThisModule:
-			isModule = true
-		}
-	}
-	if !isModule {
+	if !slices.ContainsFunc(l.elfFile.sections, func(s elfSection) bool { return s.Name == koThisModule }) {
 		return l.fail("section headers", l.header.Shoff, nil, "no section %s: the file is no kernel module", koThisModule)
 	}
-	var vermagic string
-	l.m.Name, _, _ = strings.Cut(l.elfFile.name, ".ko")
-	for field := range bytes.SplitSeq(info, []byte{0}) {
-		key, value, _ := strings.Cut(string(field), "=")
-		switch {
-		case key == "name" && value != "":
-			l.m.Name = value
-		case key == "vermagic":
-			vermagic = value
-		}
+	name, err := l.readInfo()
+	if err != nil {
+		return err
 	}
-	l.m.Name = strings.ReplaceAll(l.m.Name, "-", "_")
-	l.m.Image.Name = l.m.Name
-	if want := l.k.release(); want != "" {
-		if have, _, _ := strings.Cut(vermagic, " "); have != want {
-			return &FormatError{
-				File: l.elfFile.name, Section: koModinfo, Errno: unix.ENOEXEC,
-				Msg: fmt.Sprintf("the module is for the kernel %q, this one is %q", have, want),
-			}
-		}
+	if !isModuleName(name) {
+		return &FormatError{File: l.elfFile.name, Section: koModinfo, Msg: "is no name of a module", Value: fmt.Sprintf("%.*q", maxModuleName, name), Errno: unix.ENOEXEC}
 	}
-	if slices.ContainsFunc(l.k.loaded.modules, func(m *Module) bool { return m.Name == l.m.Name }) {
-		return &FormatError{File: l.elfFile.name, Msg: fmt.Sprintf("a module %s is loaded already", l.m.Name), Errno: unix.EEXIST}
+	l.m.Name, l.m.Image.Name = name, name
+	if err := l.checkKernel(); err != nil {
+		return err
+	}
+	if l.k.Symbols.hasModule(name) {
+		return &FormatError{File: l.elfFile.name, Msg: fmt.Sprintf("a module %s is loaded already", name), Errno: unix.EEXIST}
 	}
 	return nil
+}
+
+// maxModuleName is MODULE_NAME_LEN without the NUL.
+const maxModuleName = 55
+
+// isModuleName refuses names that could not stand in "name [module]" and
+// "module:name".
+func isModuleName(name string) bool {
+	return name != "" && len(name) <= maxModuleName && strings.IndexFunc(name, func(r rune) bool {
+		return r <= ' ' || r > '~' || strings.ContainsRune(":[]", r)
+	}) < 0
 }
 
 // partOf says where a section goes (layout_sections).
@@ -372,8 +366,6 @@ func (l *koLoad) placePerCPU() error {
 // exports.
 func (l *koLoad) symbols() error {
 	var syms []elfSym
-	exported, global := make(map[string]bool), make(map[string]uint64)
-	const mark = "__ksymtab_"
 	for i, s := range l.syms {
 		name, err := l.str(l.names, uint64(s.Name), l.symtab.Name)
 		if err != nil {
@@ -383,14 +375,7 @@ func (l *koLoad) symbols() error {
 		if !named(name) || int(s.Shndx) >= len(l.sections) || typ == elf.STT_SECTION || typ == elf.STT_FILE {
 			continue
 		}
-		if export, ok := strings.CutPrefix(name, mark); ok {
-			exported[export] = true
-		}
-		sec := &l.sections[s.Shndx]
-		if sec.ok && elf.ST_BIND(s.Info) != elf.STB_LOCAL {
-			global[name] = l.value[i]
-		}
-		if sec.part == notLoaded || !sec.ok || s.Value > l.elfFile.sections[s.Shndx].Size {
+		if sec := &l.sections[s.Shndx]; sec.part == notLoaded || !sec.ok || s.Value > l.elfFile.sections[s.Shndx].Size {
 			continue
 		}
 		switch name {
@@ -406,26 +391,78 @@ func (l *koLoad) symbols() error {
 	for _, s := range syms {
 		l.m.Image.Symbols = append(l.m.Image.Symbols, s.Symbol)
 	}
-	l.m.exports = make(map[string]uint64, len(exported))
-	for name := range exported {
-		if have, ok := l.k.loaded.exports[name]; ok {
+	return nil
+}
+
+// exports reads what the module lists for others (verify_exported_symbols).
+func (l *koLoad) exports() error {
+	const mark = "__ksymtab_"
+	versions := map[string][]byte{
+		"__ksymtab":     l.loadedSection("__kcrctab"),
+		"__ksymtab_gpl": l.loadedSection("__kcrctab_gpl"),
+	}
+	l.m.exports = make(map[string]export)
+	for _, s := range l.syms {
+		symbol, err := l.str(l.names, uint64(s.Name), l.symtab.Name)
+		if err != nil {
+			return err
+		}
+		name, ok := strings.CutPrefix(symbol, mark)
+		if !ok || int(s.Shndx) >= len(l.sections) {
+			continue
+		}
+		sec, list := &l.sections[s.Shndx], l.elfFile.sections[s.Shndx].Name
+		crcs, ok := versions[list]
+		if size := uint64(len(sec.data)); !ok || size < ksymSize || s.Value > size-ksymSize {
+			continue
+		}
+		if have, ok := l.k.exports()[name]; ok {
 			return &FormatError{
-				File: l.elfFile.name, Section: "__ksymtab", Errno: unix.ENOEXEC,
+				File: l.elfFile.name, Section: list, Errno: unix.ENOEXEC,
 				Msg: fmt.Sprintf("exports %s, which %s does too", name, have.ownerName()),
 			}
 		}
-		if addr, ok := global[name]; ok {
-			l.m.exports[name] = addr
+		entry, addr := sec.data[s.Value:], sec.addr+s.Value
+		e := export{addr: relative(entry, addr, 0), owner: l.m}
+		if u32At(entry, ksymSpaceAt) != 0 {
+			space, _ := l.m.Image.text(relative(entry, addr, ksymSpaceAt))
+			e.namespace = string(space)
 		}
+		if at := s.Value / ksymSize * crcSize; at+crcSize <= uint64(len(crcs)) {
+			e.crc, e.versioned = u32At(crcs, int(at)), true
+		}
+		l.m.exports[name] = e
 	}
 	return nil
 }
 
-func (e export) ownerName() string {
-	if e.owner == nil {
-		return "the kernel"
+// loadedSection returns what is in memory of the first section of that name.
+func (l *koLoad) loadedSection(name string) []byte {
+	i := slices.IndexFunc(l.elfFile.sections, func(s elfSection) bool { return s.Name == name })
+	if i < 0 {
+		return nil
 	}
-	return e.owner.Name
+	return l.sections[i].data
+}
+
+// types keeps the module's BTF for [Kernel.Prototype].
+func (l *koLoad) types() error {
+	for i := range l.elfFile.sections {
+		s := &l.elfFile.sections[i]
+		if s.Name != ".BTF" && s.Name != ".BTF.base" || elf.SectionType(s.Type) == elf.SHT_NOBITS {
+			continue
+		}
+		b, err := l.read(s.Name, s.Off, s.Size)
+		if err != nil {
+			return err
+		}
+		if s.Name == ".BTF" {
+			l.m.btf = b
+		} else {
+			l.m.btfBase = b
+		}
+	}
+	return nil
 }
 
 // sites checks the call sites that the compiler listed, and puts those aside
@@ -502,9 +539,7 @@ func (l *koLoad) commit() error {
 		k.loaded.free = slices.Delete(k.loaded.free, l.reused, l.reused+1)
 	}
 	k.Symbols.Add(m.Image.Symbols...)
-	for name, addr := range m.exports {
-		k.loaded.exports[name] = export{addr, m}
-	}
+	maps.Copy(k.loaded.exports, m.exports)
 	k.loaded.modules = append(k.loaded.modules, m)
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -197,8 +198,12 @@ type koPLT struct {
 func (l *koLoad) relocated(f func(sec *koSection, table string, at uint64, r elf.Rela64) error) error {
 	for i := range l.elfFile.sections {
 		t := &l.elfFile.sections[i]
-		if elf.SectionType(t.Type) != elf.SHT_RELA || int(t.Info) >= len(l.sections) || !l.sections[t.Info].ok && !l.isPerCPU(t.Info) {
+		typ := elf.SectionType(t.Type)
+		if typ != elf.SHT_RELA && typ != elf.SHT_REL || int(t.Info) >= len(l.sections) || !l.sections[t.Info].ok && !l.isPerCPU(t.Info) {
 			continue
+		}
+		if typ == elf.SHT_REL {
+			return l.fail(t.Name, t.Off, nil, "relocations without addends (SHT_REL), which arm64 does not have")
 		}
 		relas, err := table[elf.Rela64](l.elfFile, t, elfRelaSize)
 		if err != nil {
@@ -246,14 +251,11 @@ func (l *koLoad) countPLTs() error {
 	return err
 }
 
-// resolve gives each symbol its address (simplify_symbols). All that nobody
-// exports are one error.
+// resolve gives each symbol its address (simplify_symbols). All that cannot be
+// used are one error.
 func (l *koLoad) resolve() error {
-	if l.k.loaded.exports == nil {
-		l.k.loaded.exports = l.k.kernelExports()
-	}
 	l.value = make([]uint64, len(l.syms))
-	var missing []string
+	problems := make(map[string][]string)
 	for i, s := range l.syms {
 		switch n := elf.SectionIndex(s.Shndx); {
 		case i == 0:
@@ -262,15 +264,17 @@ func (l *koLoad) resolve() error {
 			if err != nil {
 				return err
 			}
-			e, ok := l.k.loaded.exports[name]
-			switch {
-			case ok:
-				l.value[i] = e.addr
-				if e.owner != nil && !slices.Contains(l.m.uses, e.owner) {
-					l.m.uses = append(l.m.uses, e.owner)
-				}
-			case elf.ST_BIND(s.Info) != elf.STB_WEAK:
-				missing = append(missing, name)
+			e, ok := l.k.exports()[name]
+			if !ok && elf.ST_BIND(s.Info) == elf.STB_WEAK {
+				continue
+			}
+			if problem := l.problem(name, e, ok); problem != "" {
+				problems[problem] = append(problems[problem], name)
+				continue
+			}
+			l.value[i] = e.addr
+			if e.owner != nil && !slices.Contains(l.m.uses, e.owner) {
+				l.m.uses = append(l.m.uses, e.owner)
 			}
 		case n == elf.SHN_ABS:
 			l.value[i] = s.Value
@@ -282,15 +286,58 @@ func (l *koLoad) resolve() error {
 			l.value[i] = l.sections[n].addr + s.Value
 		}
 	}
-	if len(missing) > 0 {
-		slices.Sort(missing)
-		missing = slices.Compact(missing)
-		return &FormatError{
-			File: l.elfFile.name, Section: "symbols", Errno: unix.ENOENT,
-			Msg: "neither the kernel nor a module loaded exports " + strings.Join(missing, ", "),
+	return l.unusable(problems)
+}
+
+const notExported = "neither the kernel nor a module loaded exports"
+
+// problem says why a module may not use a symbol; "" where it may
+// (resolve_symbol).
+func (l *koLoad) problem(name string, e export, exported bool) string {
+	if !exported {
+		return notExported
+	}
+	if problem := l.info.disagrees(name, e); problem != "" {
+		return problem
+	}
+	if !l.info.mayUse(e.namespace, l.m.Name) {
+		return "does not import namespace " + e.namespace + " of"
+	}
+	return ""
+}
+
+// unusable makes one error of all symbols that a module may not use, by what is
+// wrong with them.
+func (l *koLoad) unusable(problems map[string][]string) error {
+	if len(problems) == 0 {
+		return nil
+	}
+	errno := unix.EINVAL
+	var parts []string
+	for _, problem := range slices.Sorted(maps.Keys(problems)) {
+		names := problems[problem]
+		slices.Sort(names)
+		parts = append(parts, problem+" "+someOf(slices.Compact(names)))
+	}
+	if problems[notExported] != nil {
+		errno = unix.ENOENT
+		missing := slices.DeleteFunc(l.info.depends, l.k.Symbols.hasModule)
+		if len(missing) > 0 {
+			parts = append(parts, "it depends on "+someOf(missing)+": load that first")
 		}
 	}
-	return nil
+	return &FormatError{File: l.elfFile.name, Section: "symbols", Errno: errno, Msg: strings.Join(parts[:min(len(parts), maxListed)], "; ")}
+}
+
+// maxListed bounds lists in messages.
+const maxListed = 16
+
+// someOf lists names, not all where there are many.
+func someOf(names []string) string {
+	if len(names) <= maxListed {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:maxListed], ", "), len(names)-maxListed)
 }
 
 // relocate applies all relocations (apply_relocate_add).

@@ -20,7 +20,8 @@ type OpenOptions struct {
 	Profile Profile
 }
 
-// Open reads an image from a file. See [Parse].
+// Open reads an image from a file. See [Parse]. A kernel's raw Image stays mapped
+// until [Image.Close]: to replace it, rename another over it.
 func Open(path string, opts *OpenOptions) (*Image, error) {
 	// Not to wait at a FIFO for somebody who writes to it.
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
@@ -48,6 +49,10 @@ const maxPackings = 3
 // Parse reads an image of size bytes from r; name is for messages. What the
 // file holds is found out from its first bytes: an ELF file, a kernel's raw
 // Image, or one of these compressed or inside EFI zboot.
+//
+// A raw Image is mapped where r is a regular *os.File, copied or unpacked to a
+// file in memory otherwise, and is to be closed. What was cut short while it was
+// read is EIO.
 func Parse(r io.ReaderAt, size int64, name string, opts *OpenOptions) (*Image, error) {
 	if opts == nil {
 		opts = &OpenOptions{}
@@ -56,7 +61,8 @@ func Parse(r io.ReaderAt, size int64, name string, opts *OpenOptions) (*Image, e
 		return nil, fmt.Errorf("%s: no profile is called %q: %w", name, opts.Profile, unix.EINVAL)
 	}
 	var inside []string // what the image came out of, outermost first
-	var own []byte      // what r reads, where it was unpacked here
+	var own *os.File    // holds what was unpacked here
+	defer func() { _ = own.Close() }()
 	for {
 		head := make([]byte, headSize)
 		n, err := r.ReadAt(head, 0)
@@ -77,20 +83,19 @@ func Parse(r io.ReaderAt, size int64, name string, opts *OpenOptions) (*Image, e
 				return nil, err
 			}
 			r, size, inside = payload, payload.Size(), append(inside, "EFI zboot")
-			own = nil
 		case p != nil && len(inside) < maxPackings:
-			b, err := p.unpack(r, size, name)
+			f, n, err := p.unpackFile(r, size, name)
 			if err != nil {
 				return nil, err
 			}
-			r, size, own, inside = bytes.NewReader(b), int64(len(b)), b, append(inside, p.name)
+			_ = own.Close()
+			r, size, own, inside = f, n, f, append(inside, p.name)
 		case isRawImage(head):
-			if own == nil {
-				if own, err = readRaw(r, size, name); err != nil {
-					return nil, err
-				}
+			file, err := backingOf(r, size, name, r == io.ReaderAt(own))
+			if err != nil {
+				return nil, err
 			}
-			return parseRaw(own, name, opts.Profile, inside)
+			return parseRaw(file, name, opts.Profile, inside)
 		default:
 			return nil, unknownFormat(name, head, inside)
 		}

@@ -20,8 +20,10 @@ func (l *rawLoad) perCPUSection(t *btfTypes) (Range, error) {
 	return l.span("__per_cpu_start", "__per_cpu_end")
 }
 
-// perCPUVotes is how many addresses in the code must agree with BTF.
-const perCPUVotes = 16
+const (
+	perCPUVotes    = 16      // so many addresses in the code must agree with BTF
+	mostPerCPUVars = 1 << 14 // each is looked for at each page; kernels have some thousand
+)
 
 // findPerCPU finds the section by the addresses that the code makes with ADRP
 // and ADD: BTF tells how far from its start each variable is, and only one
@@ -30,7 +32,7 @@ const perCPUVotes = 16
 func (l *rawLoad) findPerCPU(t *btfTypes) (Range, bool) {
 	const slack = 1 << 20 // what the linker script may put between it and .rela.dyn
 	vars, size := t.perCPUVars()
-	if len(vars) == 0 || size > mostPerCPU {
+	if len(vars) == 0 || len(vars) > mostPerCPUVars || size > mostPerCPU {
 		return Range{}, false
 	}
 	high := l.base + uint64(l.rela.off)

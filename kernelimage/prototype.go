@@ -72,16 +72,61 @@ func (p *Prototype) Arg(i int) (t Type, ok bool) {
 	return Type{}, false
 }
 
+// Prototype is that of Image for a function of the kernel or of a module, which
+// "module:name" may name. Also ENOENT where there is no such function, and EINVAL where
+// the name is ambiguous.
+func (k *Kernel) Prototype(name string) (*Prototype, error) {
+	sym, err := k.Symbols.Lookup(name)
+	if err != nil {
+		return nil, err
+	}
+	if sym.Module == "" {
+		return k.Image.Prototype(sym.Name)
+	}
+	i := slices.IndexFunc(k.loaded.modules, func(m *Module) bool { return m.Name == sym.Module })
+	if i < 0 {
+		return nil, fmt.Errorf("%s has no BTF: %w", sym.Module, unix.ENOENT)
+	}
+	m := k.loaded.modules[i]
+	return m.Image.prototype(sym.Name, func() (*btfTypes, error) { return m.types(k.Image) })
+}
+
+// types reads the module's BTF, which builds on the kernel's, or on what the
+// module keeps of that itself (.BTF.base).
+func (m *Module) types(kernel *Image) (base *btfTypes, err error) {
+	if m.btf == nil {
+		return nil, fmt.Errorf("there is none: %w", unix.ENOENT)
+	}
+	if m.btfBase != nil {
+		base, err = readBTF(bytes.NewReader(m.btfBase))
+	} else {
+		base, err = kernel.types()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return readSplitBTF(bytes.NewReader(m.btf), base)
+}
+
 // Prototype returns what the image's BTF says of a function. ENOENT: the image
 // has no BTF, or that does not know the function; it calls those in assembler
 // void f(void), whatever they take. EINVAL: several functions of
 // that name are declared differently. It reads the BTF anew for each call.
-func (img *Image) Prototype(name string) (p *Prototype, err error) {
+func (img *Image) Prototype(name string) (*Prototype, error) {
+	return img.prototype(name, img.types)
+}
+
+// types reads the BTF of a kernel's raw Image.
+func (img *Image) types() (*btfTypes, error) {
 	section := img.btfSection()
 	if section == nil {
-		return nil, fmt.Errorf("%s has no BTF: %w", img.Name, unix.ENOENT)
+		return nil, fmt.Errorf("there is none: %w", unix.ENOENT)
 	}
-	t, err := readBTF(bytes.NewReader(section))
+	return readBTF(bytes.NewReader(section))
+}
+
+func (img *Image) prototype(name string, types func() (*btfTypes, error)) (p *Prototype, err error) {
+	t, err := types()
 	if err != nil {
 		return nil, fmt.Errorf("%s: BTF: %w", img.Name, err)
 	}
@@ -123,12 +168,12 @@ func (img *Image) btfSection() []byte {
 func (t *btfTypes) prototype(name string) (p *Prototype, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			p, err = nil, fmt.Errorf("damaged: %v: %w", r, unix.ENOEXEC)
+			p, err = nil, fmt.Errorf("damaged: %s: %w", printable(fmt.Sprint(r)), unix.ENOEXEC)
 		}
 	}()
 	types, err := t.spec.AnyTypesByName(name)
 	if err != nil && !errors.Is(err, btf.ErrNotFound) {
-		return nil, fmt.Errorf("%s: %w: %w", name, err, unix.ENOEXEC)
+		return nil, fmt.Errorf("%s: %s: %w", name, printable(err.Error()), unix.ENOEXEC)
 	}
 	for _, typ := range types {
 		fn, ok := typ.(*btf.Func)
@@ -152,7 +197,7 @@ func (t *btfTypes) prototype(name string) (p *Prototype, err error) {
 }
 
 func newPrototype(name string, proto *btf.FuncProto) *Prototype {
-	p := &Prototype{Name: name, Result: typeOf(proto.Return), decl: printable(declare(proto, name, 0))}
+	p := &Prototype{Name: name, Result: typeOf(proto.Return), decl: printable(declare(proto, name))}
 	for i, param := range proto.Params {
 		if isVariadic(proto, i) {
 			p.Variadic = true
@@ -190,55 +235,67 @@ func typeOf(typ btf.Type) Type {
 	return Type{}
 }
 
+// maxDeclared bounds what a declaration is made of: in a damaged one, functions
+// take themselves, and often.
+const maxDeclared = 256
+
 // declare writes the declaration of inner, which has the type typ, as C does:
 // from the name outwards.
-func declare(typ btf.Type, inner string, depth int) string {
-	if depth > maxNesting {
+func declare(typ btf.Type, inner string) string {
+	left := maxDeclared
+	return declaration(typ, inner, &left)
+}
+
+func declaration(typ btf.Type, inner string, left *int) string {
+	if *left--; *left < 0 {
 		return "..." + inner
 	}
-	depth++
 	switch t := typ.(type) {
 	case *btf.Pointer:
 		switch btf.UnderlyingType(t.Target).(type) {
 		case *btf.FuncProto, *btf.Array:
 			if t.Target.TypeName() == "" { // not through a typedef
-				return declare(t.Target, "(*"+inner+")", depth)
+				return declaration(t.Target, "(*"+inner+")", left)
 			}
 		}
-		return declare(t.Target, "*"+inner, depth)
+		return declaration(t.Target, "*"+inner, left)
 	case *btf.Const:
-		return qualify("const", t.Type, inner, depth)
+		return qualify("const", t.Type, inner, left)
 	case *btf.Volatile:
-		return qualify("volatile", t.Type, inner, depth)
+		return qualify("volatile", t.Type, inner, left)
 	case *btf.Restrict:
-		return qualify("restrict", t.Type, inner, depth)
+		return qualify("restrict", t.Type, inner, left)
 	case *btf.TypeTag:
-		return declare(t.Type, inner, depth)
+		return declaration(t.Type, inner, left)
 	case *btf.Array:
-		return declare(t.Type, fmt.Sprintf("%s[%d]", inner, t.Nelems), depth)
+		return declaration(t.Type, fmt.Sprintf("%s[%d]", inner, t.Nelems), left)
 	case *btf.FuncProto:
-		params := make([]string, len(t.Params))
+		var params []string
 		for i, p := range t.Params {
-			if params[i] = "..."; !isVariadic(t, i) {
-				params[i] = declare(p.Type, p.Name, depth)
+			if *left < 0 || isVariadic(t, i) {
+				params = append(params, "...")
+				break
 			}
+			params = append(params, declaration(p.Type, shortened(p.Name), left))
 		}
 		if len(params) == 0 {
 			params = []string{"void"}
 		}
-		return declare(t.Return, inner+"("+strings.Join(params, ", ")+")", depth)
+		return declaration(t.Return, inner+"("+strings.Join(params, ", ")+")", left)
 	}
 	return spaced(specifier(typ), inner)
 }
 
 // qualify puts const in front of what it qualifies, and behind the star of a
 // pointer.
-func qualify(word string, typ btf.Type, inner string, depth int) string {
+func qualify(word string, typ btf.Type, inner string, left *int) string {
 	if _, pointer := typ.(*btf.Pointer); pointer {
-		return declare(typ, spaced(word, inner), depth)
+		return declaration(typ, spaced(word, inner), left)
 	}
-	return word + " " + declare(typ, inner, depth)
+	return word + " " + declaration(typ, inner, left)
 }
+
+func shortened(name string) string { return name[:min(len(name), maxNameLen)] }
 
 func spaced(a, b string) string {
 	if a == "" || b == "" || strings.HasSuffix(a, "*") {
@@ -249,7 +306,7 @@ func spaced(a, b string) string {
 
 // specifier is what stands in front of a declaration.
 func specifier(typ btf.Type) string {
-	name := typ.TypeName()
+	name := shortened(typ.TypeName())
 	if name == "" {
 		name = "{...}"
 	}

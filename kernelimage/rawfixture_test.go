@@ -2,6 +2,7 @@ package kernelimage
 
 import (
 	"bytes"
+	"debug/elf"
 	"encoding/binary"
 	"fmt"
 	"testing"
@@ -21,6 +22,7 @@ type rawSpec struct {
 	noSeqs      bool
 	applied     bool // relocations hold their values in the file
 	noRela      bool // and there is no table of them
+	mixedRela   bool // among them are entries of other types
 	funcsOnly   bool // no symbols of objects (CONFIG_KALLSYMS_ALL is off)
 	base        uint64
 	zeroEntries int
@@ -184,7 +186,12 @@ func buildRaw(tb testing.TB, spec rawSpec) rawImage {
 
 	if !spec.noRela {
 		r.align(8)
-		for _, e := range append(r.rela, data.rela...) {
+		for i, e := range append(r.rela, data.rela...) {
+			if spec.mixedRela && i%200 == 10 {
+				for _, w := range []uint64{0, 0, 0, spec.base + fixtureData, 5<<32 | uint64(elf.R_AARCH64_ABS64), 1} {
+					r.b = binary.LittleEndian.AppendUint64(r.b, w)
+				}
+			}
 			for _, w := range []uint64{spec.base + e[0], relativeInfo, spec.base + e[1]} {
 				r.b = binary.LittleEndian.AppendUint64(r.b, w)
 			}

@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/binary"
+	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -24,9 +24,14 @@ type Linux struct {
 	BTF         int      // bytes
 	Assumed     []string // structures that BTF does not describe: arm64's known ones
 	Dropped     int      // entries of the call-site list that are zero, or outside the text
-	InitSites   []Site   // sites in code that is freed after boot; they are not among Sites
+	InitText    Range    // code that is freed after boot
 	PerCPU      Range    // the per-CPU variables as linked
-	Config      []byte   // .config, of a kernel that has it in it
+
+	// Alternatives is how many places have other instructions for CPUs with some
+	// feature; none is applied. 0 where no symbol names their list.
+	Alternatives int
+
+	Config []byte // .config, of a kernel that has it in it
 
 	cpuNumber uint64 // the per-CPU variable of that name; 0: there is none
 }
@@ -52,26 +57,13 @@ func isRawImage(head []byte) bool {
 	return len(head) >= rawHeaderSize && string(head[rawMagicOff:][:4]) == rawMagic
 }
 
-// readRaw reads a whole raw Image.
-func readRaw(r io.ReaderAt, size int64, name string) ([]byte, error) {
-	if size > rawMaxSize {
-		return nil, &FormatError{File: name, Msg: fmt.Sprintf("%#x bytes, at most %#x are read", size, rawMaxSize), Errno: unix.ENOEXEC}
-	}
-	b := make([]byte, size)
-	if n, err := r.ReadAt(b, 0); err != nil && err != io.EOF {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	} else if int64(n) < size {
-		return nil, &FormatError{File: name, Msg: fmt.Sprintf("cut short: %#x of %#x bytes", n, size), Errno: unix.ENOEXEC}
-	}
-	return b, nil
-}
-
 // rawLoad is a raw Image being made an Image of.
 type rawLoad struct {
 	name     string
-	b        []byte // the file, relocated in place
-	size     uint64 // in memory, from the header
-	shift    uint64 // text_offset
+	b        []byte   // the file, relocated in place
+	file     *backing // where b is mapped from
+	size     uint64   // in memory, from the header
+	shift    uint64   // text_offset
 	rela     relaTable
 	ks       *kallsyms
 	base     uint64            // the address of b[0]
@@ -82,22 +74,28 @@ type rawLoad struct {
 	direct   bool // ftrace_ops has a direct_call or subops
 }
 
-// parseRaw makes an Image of b, which it keeps and changes.
-func parseRaw(b []byte, name string, profile Profile, inside []string) (*Image, error) {
-	info := &Linux{Packed: inside}
-	l := &rawLoad{name: name, b: b, info: info, img: &Image{Name: name, Linux: info}}
-	for _, step := range []func() error{l.header, l.kallsyms, l.relocate, l.symbols, l.segments, l.structures, l.sites} {
-		if err := step(); err != nil {
-			return nil, err
+// parseRaw makes an Image of a file, which it closes when it fails.
+func parseRaw(file *backing, name string, profile Profile, inside []string) (*Image, error) {
+	img, err := file.guard(func() (*Image, error) {
+		info := &Linux{Packed: inside}
+		l := &rawLoad{name: name, b: file.b, file: file, info: info, img: &Image{Name: name, Linux: info, file: file}}
+		for _, step := range []func() error{l.header, l.kallsyms, l.relocate, l.symbols, l.segments, l.alternatives, l.structures, l.sites} {
+			if err := step(); err != nil {
+				return nil, err
+			}
 		}
-	}
-	info.Config = findConfig(b)
-	if profile != "" && profile != l.img.Profile {
-		return nil, &FormatError{
-			File: name, Msg: fmt.Sprintf("its ftrace is that of profile %s, not of %s", l.img.Profile, profile), Errno: unix.EINVAL,
+		info.Config = findConfig(file.b)
+		if profile != "" && profile != l.img.Profile {
+			return nil, &FormatError{
+				File: name, Msg: fmt.Sprintf("its ftrace is that of profile %s, not of %s", l.img.Profile, profile), Errno: unix.EINVAL,
+			}
 		}
+		return l.img, file.seal()
+	})
+	if err != nil {
+		return nil, errors.Join(err, file.close())
 	}
-	return l.img, nil
+	return img, nil
 }
 
 func (l *rawLoad) fail(section string, off uint64, value any, format string, args ...any) error {
@@ -196,7 +194,22 @@ func (l *rawLoad) symbols() error {
 // rawMarks are the symbols of the linker script that are used.
 var rawMarks = []string{
 	"_text", "_stext", "_etext", "__init_begin", "__inittext_begin", "__inittext_end", "_sinittext", "_einittext", "_end", "__start_mcount_loc", "__stop_mcount_loc", "__per_cpu_start", "__per_cpu_end", "__start_BTF", "__stop_BTF",
-	"context_tracking",
+	"__alt_instructions", "__alt_instructions_end", "context_tracking",
+}
+
+// altInstrSize is that of struct alt_instr (arch/arm64/include/asm/alternative.h).
+const altInstrSize = 12
+
+func (l *rawLoad) alternatives() error {
+	if l.marks["__alt_instructions"] == 0 || l.marks["__alt_instructions_end"] == 0 {
+		return nil
+	}
+	list, err := l.span("__alt_instructions", "__alt_instructions_end")
+	if err != nil {
+		return err
+	}
+	l.info.Alternatives = int((list.End - list.Start) / altInstrSize)
+	return nil
 }
 
 // span returns what lies between two marks, which must be in the image.
@@ -223,6 +236,7 @@ func (l *rawLoad) segments() error {
 	if l.initText, err = l.span("_sinittext", "_einittext"); err != nil {
 		return err
 	}
+	l.info.InitText = l.initText
 	// What else is in the segment (code for unloading what is built in, the list
 	// of alternatives) is not needed: where no symbol says where it ends, it
 	// goes with the data.
@@ -257,7 +271,9 @@ func (l *rawLoad) segments() error {
 			return l.fail("kallsyms", s.until, nil, "%s does not end at a page", s.name)
 		}
 		if s.until > start {
-			l.img.Segments = append(l.img.Segments, Segment{Name: s.name, Addr: start, Data: l.b[from:to:to], MemSize: s.until - start, Perm: s.perm})
+			l.img.Segments = append(l.img.Segments, Segment{
+				Name: s.name, Addr: start, Data: l.b[from:to:to], MemSize: s.until - start, Perm: s.perm, file: l.file, off: from,
+			})
 		}
 	}
 	for _, r := range []Range{text, initCode} {

@@ -20,6 +20,7 @@ func parsed(t *testing.T, b []byte) *Image {
 	t.Helper()
 	img, err := parse(b)
 	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, img.Close()) })
 	return img
 }
 
@@ -29,8 +30,8 @@ func checkRaw(t *testing.T, want rawImage, img *Image, spec rawSpec) {
 	assert.Equal(t, want.base, img.Linux.Base)
 	assert.Equal(t, spec.callOps, img.CallOps)
 	assert.Equal(t, Profile612, img.Profile)
-	assert.Len(t, img.Sites, want.funcs)
-	assert.Len(t, img.Linux.InitSites, want.inits)
+	assert.Len(t, img.Sites, want.funcs+want.inits)
+	assert.Equal(t, want.inits, img.InitSites())
 	assert.Equal(t, want.perCPU, img.Linux.PerCPU)
 	assert.Equal(t, "Linux version 6.99 (fixture)", img.Banner())
 	require.Len(t, img.Symbols, len(want.symbols))
@@ -55,6 +56,7 @@ func TestParse_RawImageInEachLayoutOfItsSymbols(t *testing.T) {
 		"6.1_absolute":                {table: layout61, form: formAbsolute},
 		"6.1_elsewhere":               {table: layout61, base: 0xffff_8000_0800_0000},
 		"applied":                     {applied: true},
+		"other_relocations_between":   {mixedRela: true},
 		"applied_no_table":            {noRela: true},
 		"6.1_functions_only":          {table: layout63, funcsOnly: true},
 		"functions_only":              {funcsOnly: true, callOps: true},
@@ -184,6 +186,7 @@ func FuzzRawImage(f *testing.F) {
 			assert.NotContains(t, err.Error(), "\n")
 			return
 		}
+		defer img.Close()
 		_, _ = img.TextCost()
 		_ = img.Banner()
 		k, err := Boot(img, newStill, nil)

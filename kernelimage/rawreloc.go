@@ -1,53 +1,131 @@
 package kernelimage
 
 import (
+	"debug/elf"
 	"encoding/binary"
 	"math"
 	"slices"
+	"sort"
 )
 
-// relaTable is a kernel's own table of relocations (.rela.dyn). A kernel with
-// RELR relocations has their values in place, for its link address, and is run
-// there: nothing is to be done for those.
+// relaTable is a kernel's own table of relocations (.rela.dyn). Those that are not
+// R_AARCH64_RELATIVE the kernel passes over (arch/arm64/kernel/pi/relocate.c), so
+// they are not counted here. A kernel with RELR relocations has their values in
+// place, for its link address, and is run there: nothing is to be done for those.
 type relaTable struct {
-	off int // in the file
-	n   int
+	off  int // in the file
+	n    int
+	runs []relaRun // without others between
 }
 
-const relativeInfo = 0x403 // R_AARCH64_RELATIVE, no symbol
+type relaRun struct {
+	off   int
+	first int // which of the table's its first one is
+}
 
-// findRela locates the table by its shape: it is the longest run of entries of
+const (
+	relativeInfo = 0x403 // R_AARCH64_RELATIVE, no symbol
+	maxRelaGap   = 1024  // other entries in a row
+)
+
+// findRela locates the table by its shape: around the longest run of entries of
 // 24 bytes with an address of the kernel's half and, as the second word,
-// R_AARCH64_RELATIVE.
+// R_AARCH64_RELATIVE. Further runs belong to it where only entries of other
+// types that a linker leaves are between.
 func findRela(b []byte) relaTable {
-	relative := func(at int) bool { return at >= 0 && at+elfRelaSize <= len(b) && u64At(b, at+8) == relativeInfo }
-	var best relaTable
-	for at := 0; at+elfRelaSize <= len(b); {
-		n := 0
-		for end := at; relative(end) && u64At(b, end)>>48 == 0xffff; end += elfRelaSize {
-			n++
-		}
-		if n > best.n {
-			best = relaTable{at, n}
-		}
-		at += max(8, n*elfRelaSize)
-	}
-	if best.n == 0 {
-		return best
+	start, end := longestRela(b)
+	if start == end {
+		return relaTable{}
 	}
 	// One with another address is part of it, and an error.
-	for relative(best.off - elfRelaSize) {
-		best.off, best.n = best.off-elfRelaSize, best.n+1
+	back := func(at int) int {
+		for isRelative(b, at-elfRelaSize) {
+			at -= elfRelaSize
+		}
+		return at
 	}
-	for relative(best.off + best.n*elfRelaSize) {
-		best.n++
+	ahead := func(at int) int {
+		for isRelative(b, at) {
+			at += elfRelaSize
+		}
+		return at
 	}
-	return best
+	start, end = back(start), ahead(end)
+	spans := [][2]int{{start, end}}
+	for {
+		last := skipOthers(b, start-elfRelaSize, -elfRelaSize) + elfRelaSize
+		if !isKernelRelative(b, last-elfRelaSize) {
+			break
+		}
+		start = back(last)
+		spans = append(spans, [2]int{start, last})
+	}
+	slices.Reverse(spans)
+	for {
+		first := skipOthers(b, end, elfRelaSize)
+		if !isKernelRelative(b, first) {
+			break
+		}
+		end = ahead(first)
+		spans = append(spans, [2]int{first, end})
+	}
+	t := relaTable{off: spans[0][0]}
+	for _, s := range spans {
+		t.runs = append(t.runs, relaRun{off: s[0], first: t.n})
+		t.n += (s[1] - s[0]) / elfRelaSize
+	}
+	return t
+}
+
+func isRelative(b []byte, at int) bool {
+	return at >= 0 && at+elfRelaSize <= len(b) && u64At(b, at+8) == relativeInfo
+}
+
+func isKernelRelative(b []byte, at int) bool { return isRelative(b, at) && u64At(b, at)>>48 == 0xffff }
+
+// longestRela returns where the longest run begins and ends.
+func longestRela(b []byte) (start, end int) {
+	for at := 0; at+elfRelaSize <= len(b); {
+		run := at
+		for isKernelRelative(b, run) {
+			run += elfRelaSize
+		}
+		if run-at > end-start {
+			start, end = at, run
+		}
+		at = max(at+8, run)
+	}
+	return start, end
+}
+
+// skipOthers passes over entries of other types, from the one at the given place
+// on, and returns where the first is that is none.
+func skipOthers(b []byte, at, step int) int {
+	for range maxRelaGap {
+		if at < 0 || at+elfRelaSize > len(b) {
+			break
+		}
+		addr := u64At(b, at)
+		switch elf.R_AARCH64(elf.R_TYPE64(u64At(b, at+8))) {
+		case elf.R_AARCH64_NULL, elf.R_AARCH64_NONE, elf.R_AARCH64_ABS64, elf.R_AARCH64_GLOB_DAT, elf.R_AARCH64_JUMP_SLOT:
+		default:
+			return at
+		}
+		if addr != 0 && addr>>48 != 0xffff {
+			break
+		}
+		at += step
+	}
+	return at
 }
 
 // entry returns what to store where.
 func (t relaTable) entry(b []byte, i int) (addr, value uint64) {
-	at := t.off + i*elfRelaSize
+	run := &t.runs[0]
+	if len(t.runs) > 1 {
+		run = &t.runs[sort.Search(len(t.runs), func(r int) bool { return t.runs[r].first > i })-1]
+	}
+	at := run.off + (i-run.first)*elfRelaSize
 	return u64At(b, at), u64At(b, at+16)
 }
 
@@ -61,11 +139,13 @@ func (l *rawLoad) relocate() error {
 	applied := 0
 	for i := range l.rela.n {
 		addr, value := l.rela.entry(l.b, i)
-		word := l.b[addr-l.base:]
-		if binary.LittleEndian.Uint64(word) == value {
+		off := addr - l.base
+		if u64At(l.b, int(off)) == value {
 			applied++
+			continue
 		}
-		binary.LittleEndian.PutUint64(word, value)
+		binary.LittleEndian.PutUint64(l.b[off:], value)
+		l.file.change(off)
 	}
 	l.info.Base, l.info.Relocations = l.base, l.rela.n
 	l.info.Applied = l.rela.n > 0 && applied == l.rela.n

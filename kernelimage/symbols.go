@@ -34,8 +34,10 @@ func NewSymbols(syms ...Symbol) *Symbols {
 	return s
 }
 
-// Add adds symbols. One that is there already is not added twice.
+// Add adds symbols. One that is there already is not added twice. Their names
+// go to terminals: what is not printable in them is escaped here, for all.
 func (s *Symbols) Add(syms ...Symbol) {
+	syms = withPrintableNames(syms)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.names = nil
@@ -59,6 +61,22 @@ func (s *Symbols) Add(syms ...Symbol) {
 			s.syms = slices.Insert(s.syms, at, sym)
 		}
 	}
+}
+
+// withPrintableNames returns syms, or a copy where a name was escaped.
+func withPrintableNames(syms []Symbol) []Symbol {
+	cloned := false
+	for i := range syms {
+		name := printable(syms[i].Name)
+		if name == syms[i].Name {
+			continue
+		}
+		if !cloned {
+			syms, cloned = slices.Clone(syms), true
+		}
+		syms[i].Name = name
+	}
+	return syms
 }
 
 // fewSymbols are put into their place one by one: a kernel's table is long,
@@ -130,6 +148,13 @@ func (s *Symbols) Remove(module string) {
 	s.ranges = slices.DeleteFunc(s.ranges, func(r moduleRange) bool { return r.module == module })
 }
 
+// hasModule reports whether anything belongs to a module of that name.
+func (s *Symbols) hasModule(name string) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.ContainsFunc(s.ranges, func(r moduleRange) bool { return r.module == name })
+}
+
 // All returns the symbols in address order.
 func (s *Symbols) All() []Symbol {
 	s.mu.RLock()
@@ -139,13 +164,13 @@ func (s *Symbols) All() []Symbol {
 
 // Lookup returns the symbol called name; "module:name" is one of a module
 // (kernel/module/kallsyms.c: module_kallsyms_lookup_name). An unknown name is
-// ENOENT. A name that several symbols have is EINVAL, with all their
+// ENOENT. A name that several symbols have is EINVAL, with their
 // addresses: which one is meant cannot be guessed.
 func (s *Symbols) Lookup(name string) (Symbol, error) {
 	s.mu.Lock() // called may make the index
 	defer s.mu.Unlock()
 	found := s.called(name)
-	if module, rest, ok := strings.Cut(name, ":"); ok && len(found) == 0 {
+	if module, rest, ok := strings.Cut(name, ":"); ok && module != "" && len(found) == 0 {
 		found = slices.DeleteFunc(s.called(rest), func(sym Symbol) bool { return sym.Module != module })
 	}
 	switch len(found) {
@@ -161,7 +186,7 @@ func (s *Symbols) Lookup(name string) (Symbol, error) {
 			where[i] += " [" + sym.Module + "]"
 		}
 	}
-	return Symbol{}, fmt.Errorf("symbol %q is ambiguous: at %s: %w", name, strings.Join(where, ", "), unix.EINVAL)
+	return Symbol{}, fmt.Errorf("symbol %q is ambiguous: at %s: %w", name, someOf(where), unix.EINVAL)
 }
 
 // At returns the symbol that addr belongs to and addr's offset in it. Of

@@ -94,3 +94,48 @@ func TestSymbols_RemoveForgetsAModule(t *testing.T) {
 	assert.Equal(t, "last+0x0/0x80", s.Format(0x1100))
 	assert.Len(t, s.All(), 4)
 }
+
+func TestSymbols_NamesAreEscapedWhereTheyEnter(t *testing.T) {
+	syms := []Symbol{{Name: "red\x1b[31m", Addr: 0x1000}, {Name: "plain", Addr: 0x2000}, {Name: "line\nbreak\xff", Addr: 0x3000}}
+	s := NewSymbols(syms...)
+	assert.Equal(t, "red\x1b[31m", syms[0].Name, "the image's own stay")
+	assert.Equal(t, `red\x1b[31m+0x8/0x1000`, s.Format(0x1008))
+	assert.Equal(t, `plain+0x0/0x1000`, s.Format(0x2000))
+	s.Add(Symbol{Name: "one\tmore", Addr: 0x4000, Size: 4})
+	assert.Equal(t, `one\tmore+0x0/0x4`, s.Format(0x4000))
+	name, _, ok := s.FormatName(0x3000)
+	assert.True(t, ok)
+	assert.Equal(t, `line\nbreak\xff`, name)
+}
+
+func TestLookup_OfANameThatManyHaveIsShort(t *testing.T) {
+	var syms []Symbol
+	for i := range 1000 {
+		syms = append(syms, Symbol{Name: "__func__.0", Addr: 0x1000 + 8*uint64(i)})
+	}
+	_, err := NewSymbols(syms...).Lookup("__func__.0")
+	assert.ErrorIs(t, err, unix.EINVAL)
+	assert.ErrorContains(t, err, `symbol "__func__.0" is ambiguous: at 0x1000, 0x1008, `)
+	assert.ErrorContains(t, err, " and 984 more: ")
+}
+
+func TestLookup_AModulesNameIsNotEmpty(t *testing.T) {
+	s := NewSymbols(Symbol{Name: "gcd", Addr: 0x1000}, Symbol{Name: "lcm", Addr: 0x2000, Module: "m"})
+	_, err := s.Lookup(":gcd")
+	assert.ErrorIs(t, err, unix.ENOENT)
+	_, err = s.Lookup("m:gcd")
+	assert.ErrorIs(t, err, unix.ENOENT)
+	sym, err := s.Lookup("m:lcm")
+	assert.NoError(t, err)
+	assert.EqualValues(t, 0x2000, sym.Addr)
+}
+
+func TestFunc_OfAnAmbiguousNameNoOtherIsProposed(t *testing.T) {
+	k := &Kernel{Image: &Image{}, Symbols: NewSymbols(
+		Symbol{Name: "cleanup", Addr: 0x1000, Func: true}, Symbol{Name: "cleanup", Addr: 0x2000, Func: true}, Symbol{Name: "cleanups", Addr: 0x3000, Func: true},
+	)}
+	_, err := k.Func("cleanup")
+	assert.EqualError(t, err, `symbol "cleanup" is ambiguous: at 0x1000, 0x2000: invalid argument`)
+	_, err = k.Func("cleanop")
+	assert.ErrorContains(t, err, "is one of these meant: cleanup, cleanups?")
+}

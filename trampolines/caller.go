@@ -116,6 +116,9 @@ func (c *code) callTracer(direct bool) {
 		SubImm(X0, LR, insnSize), // ip
 		Mov(X1, X9),              // parent_ip
 	)
+	if c.faultyCall(direct) {
+		return
+	}
 	switch {
 	case direct:
 		c.Emit(Mov(X2, X11)) // the same ops whose direct_call was tested
@@ -148,9 +151,11 @@ func (c *code) restoreRegs(direct bool) {
 		Ldp(X4, X5, at(SP, regs.X0+4*wordSize)),
 		Ldp(X6, X7, at(SP, regs.X0+6*wordSize)),
 	)
-	if direct {
+	switch {
+	case c.faultyRestore(direct):
+	case direct:
 		c.Emit(Ldp(X8, X17, at(SP, regs.X0+8*wordSize)))
-	} else {
+	default:
 		c.Emit(Ldr(X8, at(SP, regs.X0+8*wordSize)))
 	}
 	c.Emit(
@@ -166,6 +171,9 @@ func (c *code) callerFrame() int { return c.l.Regs.Size + 2*recordSize }
 
 // loadOps loads the site's ops from its literal.
 func (c *code) loadOps(rd Reg) {
+	if c.faultyLoad(rd) {
+		return
+	}
 	c.Emit(
 		AndImm(rd, LR, ^uint64(literalAlign-1)),
 		Ldr(rd, Off(rd, -literalBack)),

@@ -18,7 +18,7 @@
 //
 // Left out: FTRACE_RECORD_RECURSION and FTRACE_VALIDATE_RCU_IS_WATCHING, both
 // off in distributions' kernels; function_graph; trampolines of a single ops,
-// which arm64 does not have.
+// which arm64 does not have. [Options.Fault] builds in a defect on purpose.
 //
 // [Install] puts everything into a booted kernel and returns where it lies;
 // [FromImage] takes what the kernel has itself. They and [Code.Reach] belong to

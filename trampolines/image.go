@@ -12,8 +12,12 @@ import (
 
 // FromImage is the ftrace that the image has itself: its own ftrace_caller, list
 // function, ops and variables, by their symbols. Only the tracers are callops'.
-// ENOENT names what the image lacks.
+// ENOENT names what the image lacks; code that is there already takes no Fault,
+// EINVAL.
 func FromImage(k *kernelimage.Kernel, opts *Options) (*Code, error) {
+	if opts != nil && opts.Fault != NoFault {
+		return nil, fmt.Errorf("trampolines of the image: fault %s: %w", opts.Fault, unix.EINVAL)
+	}
 	c, err := Install(k, opts)
 	if err != nil {
 		return nil, err

@@ -30,6 +30,10 @@ type Options struct {
 	// enables preemption and a reschedule is due. nil clears need_resched and
 	// goes on.
 	PreemptSchedule emu.GateFunc
+
+	// Fault builds ftrace_caller with a defect. Only that of CALL_OPS can have
+	// one: elsewhere it is refused with EINVAL.
+	Fault Fault
 }
 
 // ErrNoFunc is an ops on the list whose func is NULL.
@@ -76,6 +80,7 @@ type code struct {
 
 	callOps bool
 	bti     bool // functions that are called through pointers begin with BTI C
+	fault   Fault
 
 	stub, list asm.Label
 	slot       asm.Label // ftrace_call
@@ -100,6 +105,9 @@ func Install(k *kernelimage.Kernel, opts *Options) (*Code, error) {
 }
 
 func install(k *kernelimage.Kernel, opts *Options) (*Code, error) {
+	if err := opts.Fault.check(opts.CallOps); err != nil {
+		return nil, err
+	}
 	if err := checkLayout(k.Layout); err != nil {
 		return nil, err
 	}
@@ -120,7 +128,7 @@ func install(k *kernelimage.Kernel, opts *Options) (*Code, error) {
 		func(base uint64) (*asm.Program, error) {
 			src = &code{
 				Builder: asm.NewBuilder(), l: k.Layout, data: c, warn: warn,
-				callOps: opts.CallOps, bti: k.Image.BTI,
+				callOps: opts.CallOps, bti: k.Image.BTI, fault: opts.Fault,
 			}
 			src.emit()
 			return src.Assemble(base)

@@ -25,7 +25,7 @@ const argsHelp = `FUNC is called with up to 8 arguments. ARG is
 Flags come before FUNC.`
 
 // maxData bounds what arguments may take up in guest memory.
-const maxData = 1 << 30
+const maxData = 256 << 20
 
 // argument is one ARG.
 type argument struct {
@@ -118,12 +118,16 @@ func parseNumber(s string) (v uint64, ok bool, err error) {
 
 // readData reads a file of at most max bytes.
 func readData(name string, in io.Reader, max int) ([]byte, error) {
+	tooLarge := fmt.Errorf("%s: arguments may take up %d bytes together: %w", name, maxData, unix.E2BIG)
 	if name != "-" {
 		f, err := os.Open(name)
 		if err != nil {
 			return nil, err
 		}
 		defer f.Close()
+		if info, err := f.Stat(); err == nil && info.Size() > int64(max) {
+			return nil, tooLarge
+		}
 		in = f
 	}
 	data, err := io.ReadAll(io.LimitReader(in, int64(max)+1))
@@ -131,7 +135,7 @@ func readData(name string, in io.Reader, max int) ([]byte, error) {
 		return nil, err
 	}
 	if len(data) > max {
-		return nil, fmt.Errorf("%s: arguments may take up %d bytes together: %w", name, maxData, unix.E2BIG)
+		return nil, tooLarge
 	}
 	return data, nil
 }
@@ -163,6 +167,9 @@ func (inv *invocation) place(k *kernelimage.Kernel) (fn uint64, values []uint64,
 		case a.data != nil:
 			if a.value, err = k.Heap.Alloc(a.text, uint64(len(a.data))); err != nil {
 				return 0, nil, err
+			}
+			if a.dump {
+				break // zeros, as the heap has them
 			}
 			if err := k.Mem.Write(a.value, a.data); err != nil {
 				return 0, nil, err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 func TestParseNumber(t *testing.T) {
@@ -91,6 +92,22 @@ func TestParseArg_Refuses(t *testing.T) {
 	broken := errors.New("broken")
 	_, err = parseArg("@-", readerFunc(func([]byte) (int, error) { return 0, broken }), 10)
 	assert.ErrorIs(t, err, broken)
+}
+
+func TestParseArg_FilesThatAreNone(t *testing.T) {
+	dir := t.TempDir()
+	_, err := parseArg("@"+dir, nil, maxData)
+	assert.ErrorIs(t, err, unix.EISDIR)
+	_, err = parseArg("@"+filepath.Join(dir, "missing"), nil, maxData)
+	assert.ErrorIs(t, err, unix.ENOENT)
+	_, err = parseArg("@/dev/zero", nil, 1<<20)
+	assert.ErrorIs(t, err, unix.E2BIG)
+
+	huge := filepath.Join(dir, "huge")
+	require.NoError(t, os.WriteFile(huge, nil, 0o600))
+	require.NoError(t, os.Truncate(huge, 1<<40))
+	_, err = parseArg("@"+huge, nil, maxData)
+	assert.ErrorIs(t, err, unix.E2BIG, "and nothing of it was read")
 }
 
 type readerFunc func([]byte) (int, error)

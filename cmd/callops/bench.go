@@ -3,13 +3,11 @@ package main
 import (
 	"io"
 	"math"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"callops/bench"
 	"callops/emu"
-	"callops/kernelimage"
 )
 
 const both = "both"
@@ -20,6 +18,7 @@ type benchFlags struct {
 	engine       engineFlag
 	callOps      choice
 	beside       []string
+	modules      []string
 	tracee       string
 	trampoline   choice
 	args         numbers
@@ -41,7 +40,7 @@ func newBench() *cobra.Command {
 		args:       numbers{max: math.MaxUint64},
 		relevant:   numbers{max: math.MaxInt32},
 		irrelevant: numbers{max: math.MaxInt32},
-		trampoline: newTrampoline(),
+		trampoline: newChoice(trampolineOurs, trampolineImage, both),
 		tracer:     newChoice(bench.TracerNop, bench.TracerCount),
 		format:     newChoice(formatTable, formatJSON, "csv", "svg"),
 	}
@@ -57,17 +56,19 @@ always comes first, as the baseline of the overhead. Counts are exact. The time
 is that of the emulation, and not of any hardware.`,
 		Example: `  callops bench
   callops bench --call-ops on --relevant 0,1,2 --irrelevant 0,10 --format csv
-  callops bench --image kernel.elf --tracee gcd --args 12,18`,
+  callops bench --image kernel.elf --tracee gcd --args 12,18
+  callops bench --image vmlinuz-6.12 --beside vmlinuz-6.1 --trampoline both`,
 		Args: argCount(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error { return b.run(cmd) },
 	}
 	f := cmd.Flags()
-	f.Var((*fileName)(&b.image), "image", "ELF `FILE` to run in the place of the built-in kernel")
+	f.Var((*fileName)(&b.image), "image", "`FILE` to run in the place of the built-in kernel: ELF, or a kernel's Image")
 	addEngineFlag(cmd, &b.engine, "one after the other")
 	f.Var(&b.callOps, "call-ops", "with CALL_OPS, without, or both as far as the image allows")
 	f.StringArrayVar(&b.beside, "beside", nil, "another image, or builtin, to print beside: `FILE` (repeatable)")
+	addModules(cmd, &b.modules)
 	f.StringVar(&b.tracee, "tracee", "", "`FUNC` to call (default tracee_relevant, or else one that does nothing)")
-	f.Var(&b.trampoline, "trampoline", "whose ftrace to measure, callops' or the image's")
+	f.Var(&b.trampoline, "trampoline", "whose ftrace to measure: callops', the images' own, or these and beside them callops' on the first")
 	f.Var(&b.args, "args", "what to pass to it")
 	f.Var(&b.relevant, "relevant", "how many ops are on the tracee, a list")
 	f.Var(&b.irrelevant, "irrelevant", "how many ops are elsewhere, a list (default, without either: rows published for Linux)")
@@ -80,57 +81,45 @@ is that of the emulation, and not of any hardware.`,
 }
 
 func (b *benchFlags) run(cmd *cobra.Command) error {
-	if len(b.beside) > 0 {
-		return b.runBeside(cmd)
+	if len(b.modules) > 0 && (b.image == "" || len(b.beside) > 0) {
+		return usagef("--module goes with one --image, whose module it is")
 	}
-	res, err := b.measure(cmd, b.image)
+	runs, err := b.runs()
 	if err != nil {
 		return err
 	}
-	return map[string]func(io.Writer) error{
-		formatTable: res.WriteTable,
-		formatJSON:  res.WriteJSON,
-		"csv":       res.WriteCSV,
-		"svg":       res.WriteSVG,
-	}[b.format.value](cmd.OutOrStdout())
-}
-
-// runBeside measures several images and prints them side by side.
-func (b *benchFlags) runBeside(cmd *cobra.Command) error {
-	if b.format.value != formatTable {
-		return usagef("--beside goes with --format table")
+	defer runs.close()
+	if len(runs) > 1 && b.format.value != formatTable {
+		return usagef("several tables, for --beside and --trampoline both, go with --format table")
 	}
 	var results []bench.Named
-	for _, image := range append([]string{b.image}, b.beside...) {
-		if image == builtin {
-			image = ""
-		}
-		res, err := b.measure(cmd, image)
+	for i, r := range runs {
+		// It is measured on functions made for it, the same for all.
+		cfg, err := b.config(cmd, r, b.registration && i == len(runs)-1)
 		if err != nil {
 			return err
 		}
-		name := builtin
-		if image != "" {
-			name = filepath.Base(image)
+		report, finish := progress(cmd.ErrOrStderr(), "bench")
+		cfg.Progress = report
+		res, err := bench.Run(cmd.Context(), cfg)
+		finish()
+		if err != nil {
+			return err
 		}
-		results = append(results, bench.Named{Name: name, Result: res})
+		results = append(results, bench.Named{Name: r.name, Whose: r.whose, Result: res})
 	}
-	return bench.WriteBeside(cmd.OutOrStdout(), results)
+	if len(results) > 1 {
+		return bench.WriteBeside(cmd.OutOrStdout(), results)
+	}
+	return map[string]func(io.Writer) error{
+		formatTable: results[0].WriteTable,
+		formatJSON:  results[0].WriteJSON,
+		"csv":       results[0].WriteCSV,
+		"svg":       results[0].WriteSVG,
+	}[b.format.value](cmd.OutOrStdout())
 }
 
-func (b *benchFlags) measure(cmd *cobra.Command, image string) (*bench.Result, error) {
-	cfg, err := b.config(cmd, image)
-	if err != nil {
-		return nil, err
-	}
-	report, finish := progress(cmd.ErrOrStderr(), "bench")
-	cfg.Progress = report
-	res, err := bench.Run(cmd.Context(), cfg)
-	finish()
-	return res, err
-}
-
-func (b *benchFlags) config(cmd *cobra.Command, image string) (*bench.Config, error) {
+func (b *benchFlags) config(cmd *cobra.Command, r benchRun, registration bool) (*bench.Config, error) {
 	if n := len(b.args.values); n > emu.MaxArgs {
 		return nil, usagef("--args: %d arguments, and %d are passed in registers", n, emu.MaxArgs)
 	}
@@ -142,21 +131,16 @@ func (b *benchFlags) config(cmd *cobra.Command, image string) (*bench.Config, er
 		Tracer:           b.tracer.value,
 		OpsFlags:         b.flags.value,
 		Args:             b.args.values,
-		Registration:     b.registration,
-		ImageTrampolines: b.trampoline.value == trampolineImage && image != "",
+		Registration:     registration,
+		Image:            r.image,
+		Modules:          b.modules,
+		ImageTrampolines: r.own,
 	}
 	for _, e := range b.engine.each() {
 		cfg.Engines = append(cfg.Engines, bench.Engine(e))
 	}
 	if cmd.Flags().Changed("call-ops") {
 		cfg.CallOps = map[string][]bool{on: {true}, off: {false}, both: {false, true}}[b.callOps.value]
-	}
-	if image == "" {
-		return cfg, nil
-	}
-	var err error
-	if cfg.Image, err = kernelimage.Open(image, nil); err != nil {
-		return nil, err
 	}
 	return cfg, nil
 }

@@ -32,11 +32,11 @@ prototype, and the result is printed as its type has it.
 				return err
 			}
 			k, err := m.boot(m.engine.New, inv.size())
+			defer func() { err = errors.Join(err, m.close(k)) }()
 			if err != nil {
 				return err
 			}
-			defer func() { err = errors.Join(err, k.Close()) }()
-			if err := inv.check(k.Image); err != nil {
+			if err := inv.check(k); err != nil {
 				return err
 			}
 			fn, values, err := inv.place(k)

@@ -14,10 +14,11 @@ import (
 type choice struct {
 	value   string
 	allowed []string
+	given   bool // on the command line
 }
 
 // newChoice returns a flag with the first of the words as its default.
-func newChoice(allowed ...string) choice { return choice{allowed[0], allowed} }
+func newChoice(allowed ...string) choice { return choice{value: allowed[0], allowed: allowed} }
 
 func (c *choice) String() string { return c.value }
 func (c *choice) Type() string   { return strings.Join(c.allowed, "|") }
@@ -26,7 +27,7 @@ func (c *choice) Set(s string) error {
 	if !slices.Contains(c.allowed, s) {
 		return fmt.Errorf("must be %s", oneOf(c.allowed))
 	}
-	c.value = s
+	c.value, c.given = s, true
 	return nil
 }
 
@@ -38,7 +39,7 @@ const (
 	off = "off"
 )
 
-func newOnOff() onOff { return onOff{choice{"", []string{on, off}}} }
+func newOnOff() onOff { return onOff{choice{allowed: []string{on, off}}} }
 
 // oneOf lists alternatives: "a", "a or b", "a, b or c".
 func oneOf(words []string) string {

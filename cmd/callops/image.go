@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -84,6 +85,7 @@ type linuxInfo struct {
 	InitSites   int      `json:"init_sites"`
 	Dropped     int      `json:"dropped_entries"`
 	PerCPU      string   `json:"per_cpu"`
+	Alternative int      `json:"alternatives"`
 	Config      int      `json:"config_bytes"`
 }
 
@@ -103,10 +105,11 @@ type textInfo struct {
 	Percent  float64 `json:"call_ops_percent"`
 }
 
-func imageInfos(m *machine, files []string) ([]imageInfo, error) {
+func imageInfos(m *machine, files []string) (_ []imageInfo, err error) {
 	if len(files) == 0 {
 		files = []string{builtin}
 	}
+	defer func() { err = errors.Join(err, m.close(nil)) }()
 	var list []imageInfo
 	for _, file := range files {
 		switch m.image = file; file {
@@ -135,7 +138,7 @@ func newImageInfo(img *kernelimage.Image) (imageInfo, error) {
 	}
 	info := imageInfo{
 		Name: img.Name, Profile: string(img.Profile), Banner: img.Banner(),
-		CallOps: img.CallOps, BTI: img.BTI, Sites: len(img.Sites), Symbols: len(img.Symbols),
+		CallOps: img.CallOps, BTI: img.BTI, Sites: cost.Sites, Symbols: len(img.Symbols),
 		Text: textInfo{Size: cost.Text, Slots: cost.Slots, Literals: cost.Literals, Padding: cost.Padding},
 	}
 	if img.CallOps {
@@ -144,9 +147,9 @@ func newImageInfo(img *kernelimage.Image) (imageInfo, error) {
 	if l := img.Linux; l != nil {
 		info.Linux = &linuxInfo{
 			Packed: l.Packed, Base: fmt.Sprintf("%#x", l.Base), Relocations: l.Relocations, Applied: l.Applied, Kallsyms: l.Kallsyms,
-			BTF: l.BTF, Assumed: l.Assumed, InitSites: len(l.InitSites), Dropped: l.Dropped,
+			BTF: l.BTF, Assumed: l.Assumed, InitSites: img.InitSites(), Dropped: l.Dropped,
 			PerCPU: fmt.Sprintf("%#x-%#x", l.PerCPU.Start, l.PerCPU.End),
-			Config: len(l.Config),
+			Config: len(l.Config), Alternative: l.Alternatives,
 		}
 	}
 	for _, s := range img.Symbols {
@@ -209,7 +212,12 @@ func printImages(w io.Writer, list []imageInfo) error {
 		linux("  not in it", func(l *linuxInfo) string { return cmp.Or(strings.Join(l.Assumed, ", "), "-") })
 		linux("per-CPU", func(l *linuxInfo) string { return l.PerCPU })
 		linux("config, bytes", func(l *linuxInfo) string { return fmt.Sprint(l.Config) })
-		linux("alternatives", func(*linuxInfo) string { return "as built" })
+		linux("alternatives", func(l *linuxInfo) string {
+			if l.Alternative == 0 {
+				return "as built"
+			}
+			return fmt.Sprintf("%d, all as built", l.Alternative)
+		})
 	}
 	number("symbols", func(i *imageInfo) uint64 { return uint64(i.Symbols) })
 	number("functions", func(i *imageInfo) uint64 { return uint64(i.Funcs) })

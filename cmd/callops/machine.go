@@ -22,7 +22,10 @@ type machine struct {
 	engine  engineFlag
 	modules []string
 
+	keepInit   bool
 	trampoline choice
+
+	opened []*kernelimage.Image
 }
 
 func newMachine() *machine {
@@ -36,9 +39,12 @@ func newMachine() *machine {
 }
 
 // Whose trampolines, list function and ops are used.
-const trampolineImage = "image"
+const (
+	trampolineOurs  = "ours"
+	trampolineImage = "image"
+)
 
-func newTrampoline() choice { return newChoice("ours", trampolineImage) }
+func newTrampoline() choice { return newChoice(trampolineOurs, trampolineImage) }
 
 // addTrampoline adds the flag that chooses whose ftrace runs.
 func (m *machine) addTrampoline(cmd *cobra.Command) {
@@ -48,6 +54,7 @@ func (m *machine) addTrampoline(cmd *cobra.Command) {
 // addImage adds the flags that choose an image.
 func (m *machine) addImage(cmd *cobra.Command) {
 	cmd.Flags().Var((*fileName)(&m.image), "image", "`FILE` to run in the place of the built-in kernel: ELF, or a kernel's Image")
+	cmd.Flags().BoolVar(&m.keepInit, "keep-init", false, "do not free the init text of a kernel's Image, as is done when it has booted")
 	m.addVariant(cmd)
 }
 
@@ -57,9 +64,11 @@ func (m *machine) addVariant(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&m.bti, "bti", false, "build the built-in kernel with BTI")
 }
 
+func (m *machine) addModules(cmd *cobra.Command) { addModules(cmd, &m.modules) }
+
 // addModules adds the flag that loads kernel modules.
-func (m *machine) addModules(cmd *cobra.Command) {
-	cmd.Flags().StringArrayVar(&m.modules, "module", nil, "kernel module `FILE` to load, .ko as it is or compressed (repeatable, in this order)")
+func addModules(cmd *cobra.Command, modules *[]string) {
+	cmd.Flags().StringArrayVar(modules, "module", nil, "kernel module `FILE` to load, .ko as it is or compressed (repeatable, in this order)")
 }
 
 func (m *machine) addCallOps(cmd *cobra.Command) {
@@ -82,17 +91,36 @@ func (m *machine) open() (*kernelimage.Image, error) {
 	if m.bti {
 		return nil, usagef("--bti chooses a variant of the built-in kernel, and does not go with --image")
 	}
-	if profile == kernelimage.Profile612 {
-		profile = "" // the default: a kernel's raw Image says itself what it is
+	if !m.profile.given {
+		profile = "" // a kernel's raw Image says itself what it is
 	}
 	img, err := kernelimage.Open(m.image, &kernelimage.OpenOptions{Profile: profile})
-	if err == nil && m.callOps.value == on && !img.CallOps {
+	if err != nil {
+		return nil, err
+	}
+	m.opened = append(m.opened, img)
+	if m.callOps.value == on && !img.CallOps {
 		err = fmt.Errorf("%s: --call-ops on: its call sites have no literals: %w", img.Name, unix.EINVAL)
 	}
 	return img, err
 }
 
-// boot makes a running kernel with one CPU and room for data on its heap.
+// close closes the images that were opened, behind the kernel booted from the
+// last one; k may be nil.
+func (m *machine) close(k *kernelimage.Kernel) error {
+	var errs []error
+	if k != nil {
+		errs = append(errs, k.Close())
+	}
+	for _, img := range m.opened {
+		errs = append(errs, img.Close())
+	}
+	m.opened = nil
+	return errors.Join(errs...)
+}
+
+// boot makes a running kernel with one CPU and room for data on its heap. After
+// it, on an error too, comes close.
 func (m *machine) boot(newEngine emu.NewEngine, data uint64) (*kernelimage.Kernel, error) {
 	img, err := m.open()
 	if err != nil {
@@ -102,10 +130,16 @@ func (m *machine) boot(newEngine emu.NewEngine, data uint64) (*kernelimage.Kerne
 	if err != nil {
 		return nil, err
 	}
+	if !m.keepInit {
+		err = k.FreeInitMem()
+	}
 	for _, file := range m.modules {
-		if _, err := k.LoadKoFile(file, nil); err != nil {
-			return nil, errors.Join(err, k.Close())
+		if err == nil {
+			_, err = k.LoadKoFile(file, nil)
 		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, k.Close())
 	}
 	return k, nil
 }

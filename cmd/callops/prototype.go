@@ -9,10 +9,10 @@ import (
 	"callops/kernelimage"
 )
 
-// check holds the arguments against the function's prototype, where the image
-// has one.
-func (inv *invocation) check(img *kernelimage.Image) error {
-	p, err := img.Prototype(inv.name)
+// check holds the arguments against the function's prototype, where the kernel
+// or its module has one.
+func (inv *invocation) check(k *kernelimage.Kernel) error {
+	p, err := k.Prototype(inv.name)
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EINVAL):
 		return nil // nothing, or nothing certain, is known

@@ -38,10 +38,10 @@ the filter says.`,
 				return usagef("--enabled prints all enabled sites, and takes no GLOB")
 			}
 			k, err := m.boot(newIdle, 0)
+			defer func() { err = errors.Join(err, m.close(k)) }()
 			if err != nil {
 				return err
 			}
-			defer func() { err = errors.Join(err, k.Close()) }()
 			r, err := m.ftrace(k, nil, cmd.ErrOrStderr())
 			if err != nil {
 				return err

@@ -87,14 +87,14 @@ func (t *tracing) run(cmd *cobra.Command, words []string) (err error) {
 		return err
 	}
 	k, err := t.boot(t.engine.New, inv.size())
+	defer func() { err = errors.Join(err, t.close(k)) }()
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, k.Close()) }()
 	if len(k.Image.Sites) == 0 {
 		fmt.Fprintf(cmd.ErrOrStderr(), "callops: %s has no call sites: it was not built with -fpatchable-function-entry\n", k.Image.Name)
 	}
-	if err := inv.check(k.Image); err != nil {
+	if err := inv.check(k); err != nil {
 		return err
 	}
 	fn, values, err := inv.place(k)

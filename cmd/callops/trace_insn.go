@@ -61,7 +61,7 @@ type insnPrinter struct {
 
 func newInsnPrinter(out io.Writer, k *kernelimage.Kernel) *insnPrinter {
 	p := &insnPrinter{Memory: k.Mem, names: names{k}, out: out, literals: make(map[uint64]string)}
-	sites := slices.Clone(k.Image.Sites)
+	sites := slices.Clone(k.Sites())
 	for _, m := range k.Modules() {
 		sites = append(sites, m.Image.Sites...)
 	}

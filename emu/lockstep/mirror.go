@@ -47,7 +47,11 @@ func (m *mirror) sync() error {
 	for _, r := range m.seen {
 		c := m.copies[r]
 		base := c.base.Host()
-		for off := range differing(r.Host(), base, touched(r.Host())) {
+		var present pageSet
+		if !r.Filed() { // in a file's pages there is something without anybody's touch
+			present = touched(r.Host())
+		}
+		for off := range differing(r.Host(), base, present) {
 			to := base[off : off+emu.PageSize]
 			load(to, r.Host()[off:])
 			copy(c.sides[0].Host()[off:], to)

@@ -26,7 +26,7 @@ var floors = [][]string{
 	{"emu/lockstep", "emu/difftest"},
 	{"emu/engines"},
 	{"kernelimage"},
-	{"trampolines"},
+	{"trampolines", "sched"},
 	{"ftrace"},
 	{"bench", "check", "tracefs"},
 	{"cmd/callops"},

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"path/filepath"
+	"slices"
+
+	"callops/kernelimage"
+)
+
+// benchRun is one image to measure, with its own ftrace or with callops'.
+type benchRun struct {
+	name  string
+	whose string
+	image *kernelimage.Image // nil: the built-in kernel
+	own   bool
+}
+
+type benchRuns []benchRun
+
+// runs opens the images. They are to be closed.
+func (b *benchFlags) runs() (runs benchRuns, err error) {
+	for _, file := range append([]string{b.image}, b.beside...) {
+		if file == "" || file == builtin {
+			runs = append(runs, benchRun{name: builtin})
+			continue
+		}
+		img, err := kernelimage.Open(file, nil)
+		if err != nil {
+			runs.close()
+			return nil, err
+		}
+		runs = append(runs, benchRun{name: filepath.Base(file), image: img, own: b.trampoline.value == trampolineImage})
+	}
+	if b.trampoline.value != both {
+		return runs, nil
+	}
+	for i := range runs {
+		r := &runs[i]
+		if r.own = r.image != nil && hasFtrace(r.image); r.own {
+			r.whose = "its own"
+		}
+	}
+	if runs[0].own {
+		runs = append(runs, benchRun{name: runs[0].name, whose: "callops'", image: runs[0].image})
+	}
+	return runs, nil
+}
+
+// hasFtrace says that an image has an ftrace of its own.
+func hasFtrace(img *kernelimage.Image) bool {
+	return slices.ContainsFunc(img.Symbols, func(s kernelimage.Symbol) bool { return s.Func && s.Name == "ftrace_caller" })
+}
+
+func (r benchRuns) close() {
+	for _, run := range r {
+		if run.image != nil {
+			_ = run.image.Close() // it was only read
+		}
+	}
+}

@@ -1,0 +1,55 @@
+package ftrace
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// Fault is a defect that [New] builds into the core on purpose, for a checker
+// to find.
+type Fault uint8
+
+// The faults.
+const (
+	NoFault Fault = iota
+
+	// KeepUnique misses the update of a site when a second ops joins: the
+	// record's CALL_OPS stays, and the literal goes on naming the first.
+	KeepUnique
+
+	// UnalignedLiteral has the literal at ip-12, not rounded down to 8. It goes
+	// with trampolines.UnalignedLiteral.
+	UnalignedLiteral
+
+	numFaults
+)
+
+var faultNames = [numFaults]string{"none", "keep-unique", "unaligned-literal"}
+
+func (f Fault) String() string {
+	if f < numFaults {
+		return faultNames[f]
+	}
+	return fmt.Sprintf("fault %d", uint8(f))
+}
+
+func (f Fault) check(callOps bool) error {
+	if f >= numFaults || f != NoFault && !callOps {
+		return fmt.Errorf("fault %s, CALL_OPS %v: %w", f, callOps, unix.EINVAL)
+	}
+	return nil
+}
+
+// keepsUnique says whether KeepUnique leaves a record as it is.
+func (r *Registry) keepsUnique(rec *Record) bool {
+	return r.fault == KeepUnique && rec.is(RecCallOpsEn) && r.prof.count(rec.Flags) > 1
+}
+
+// literalOf is where a site's literal lies in this build.
+func (r *Registry) literalOf(ip uint64) uint64 {
+	if r.fault == UnalignedLiteral {
+		return ip - 12
+	}
+	return literalOf(ip)
+}

@@ -1,0 +1,127 @@
+package kernelimage
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"callops/emu"
+)
+
+// writeRaw puts a fixture into a file.
+func writeRaw(t *testing.T, b []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "Image")
+	require.NoError(t, os.WriteFile(path, b, 0o600))
+	return path
+}
+
+func opened(t *testing.T, path string) *Image {
+	t.Helper()
+	img, err := Open(path, nil)
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, img.Close()) })
+	return img
+}
+
+func TestOpen_RawImageIsMappedAndItsFileStaysAsItIs(t *testing.T) {
+	want := buildRaw(t, rawSpec{callOps: true})
+	path := writeRaw(t, want.b)
+	img := opened(t, path)
+	checkRaw(t, want, img, rawSpec{callOps: true})
+	assert.False(t, img.file.own)
+
+	copied := parsed(t, want.b)
+	assert.True(t, copied.file.own)
+	for i, s := range img.Segments {
+		assert.True(t, bytes.Equal(copied.Segments[i].Data, s.Data), "%s is relocated as in one that was copied", s.Name)
+	}
+	for _, from := range []*Image{img, copied} {
+		k := bootStill(t, from, nil)
+		for _, s := range from.Segments {
+			got := make([]byte, s.MemSize)
+			require.NoError(t, k.Mem.Read(s.Addr, got))
+			if s.Name == "data" { // where the kernel keeps __per_cpu_offset and the like
+				continue
+			}
+			assert.True(t, bytes.Equal(s.Data, got[:len(s.Data)]), s.Name)
+			assert.Equal(t, make([]byte, len(got)-len(s.Data)), got[len(s.Data):], s.Name)
+		}
+		if os.Getpagesize() == emu.PageSize {
+			assert.True(t, k.Mem.Region(want.base).Filed())
+		}
+		require.NoError(t, k.Mem.Store32(want.base+fixtureText, 0))
+		w, _ := from.Word(want.base + fixtureText)
+		assert.NotZero(t, w, "a store in the guest reaches the image no more than the file")
+	}
+	after, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.True(t, bytes.Equal(want.b, after))
+}
+
+func TestBoot_RefusesAnImageWhoseFileHasChanged(t *testing.T) {
+	b := buildRaw(t, rawSpec{}).b
+	for name, change := range map[string]func(path string) error{
+		"shrunk":  func(path string) error { return os.Truncate(path, int64(len(b)/2)) },
+		"grown":   func(path string) error { return os.Truncate(path, int64(2*len(b))) },
+		"touched": func(path string) error { return os.Chtimes(path, time.Time{}, time.Unix(1, 0)) },
+	} {
+		path := writeRaw(t, b)
+		img := opened(t, path)
+		require.NoError(t, change(path))
+		_, err := Boot(img, newStill, nil)
+		assert.ErrorIs(t, err, unix.ESTALE, name)
+	}
+	path := writeRaw(t, b)
+	img := opened(t, path)
+	require.NoError(t, os.Rename(writeRaw(t, make([]byte, 10)), path))
+	bootStill(t, img, nil)
+}
+
+func TestBacking_AFileThatIsCutShortWhileItIsReadIsAnError(t *testing.T) {
+	path := writeRaw(t, buildRaw(t, rawSpec{}).b)
+	f, err := os.Open(path)
+	require.NoError(t, err)
+	defer f.Close()
+	file, err := newBacking(f, fixtureSize, "Image", false)
+	require.NoError(t, err)
+	defer file.close()
+	require.NoError(t, os.Truncate(path, fixtureInit))
+	_, err = file.guard(func() (*Image, error) {
+		assert.Zero(t, file.b[fixtureSize-1])
+		return nil, nil
+	})
+	assert.ErrorIs(t, err, unix.EIO)
+	assert.EqualError(t, err, "Image: was cut short while it was read")
+	assert.PanicsWithValue(t, "other", func() {
+		_, _ = file.guard(func() (*Image, error) { panic("other") })
+	})
+
+	_, err = newBacking(f, fixtureSize, "Image", false)
+	assert.EqualError(t, err, "Image: cut short: 0x18000 of 0x28000 bytes")
+	_, err = Parse(f, fixtureSize, "Image", nil)
+	assert.ErrorIs(t, err, unix.ENOEXEC)
+	_, err = Parse(bytes.NewReader(buildRaw(t, rawSpec{}).b[:fixtureInit]), fixtureSize, "Image", nil)
+	assert.EqualError(t, err, "Image: cut short: 0x18000 of 0x28000 bytes")
+}
+
+func TestImage_CloseGivesItsMemoryBackOnce(t *testing.T) {
+	img, err := Open(writeRaw(t, buildRaw(t, rawSpec{}).b), nil)
+	require.NoError(t, err)
+	addr := img.Sites[0].IP
+	_, ok := img.Word(addr)
+	assert.True(t, ok)
+	require.NoError(t, img.Close())
+	require.NoError(t, img.Close())
+	_, ok = img.Word(addr)
+	assert.False(t, ok)
+	_, err = Boot(img, newStill, nil)
+	assert.ErrorIs(t, err, os.ErrClosed)
+	require.NoError(t, builtinImage(t, nil).Close())
+}

@@ -1,0 +1,60 @@
+package kernelimage
+
+import (
+	"bytes"
+	"slices"
+)
+
+// poisonFreeInitmem is POISON_FREE_INITMEM (include/linux/poison.h). As an
+// instruction it is undefined.
+const poisonFreeInitmem = 0xcc
+
+// InitSites is how many of the image's call sites are in code that is freed
+// after boot.
+func (img *Image) InitSites() int {
+	n := 0
+	for i := range img.Sites {
+		if img.Sites[i].Init {
+			n++
+		}
+	}
+	return n
+}
+
+// FreeInitMem is free_initmem, the last step of booting: init text is gone. What
+// is called there ends with an undefined instruction and a report that says so,
+// Func does not find its functions any more, and Sites leaves out its sites.
+// As in Linux, kallsyms keeps its symbols. An ftrace that was built before must
+// free its records first (ftrace.Registry.FreeInit). An image without init text
+// has nothing to free, and a second time nothing is left. No CPU may run
+// meanwhile.
+//
+// Differs: Linux unmaps the memory too, and frees init data as well.
+func (k *Kernel) FreeInitMem() error {
+	if k.initFreed || k.Image.Linux == nil {
+		return nil
+	}
+	text := k.Image.Linux.InitText
+	size := text.End - text.Start
+	if err := k.Mem.Write(text.Start, bytes.Repeat([]byte{poisonFreeInitmem}, int(size))); err != nil {
+		return err
+	}
+	k.Mem.SyncText(text.Start, size)
+	k.initFreed = true
+	k.sites = slices.DeleteFunc(slices.Clone(k.Image.Sites), func(s Site) bool { return s.Init })
+	return nil
+}
+
+// Sites returns the call sites of the kernel itself, without those that were
+// freed with init text. They are not the caller's to change.
+func (k *Kernel) Sites() []Site {
+	if k.initFreed {
+		return k.sites
+	}
+	return k.Image.Sites
+}
+
+// inFreedInit reports whether addr is in init text that was freed.
+func (k *Kernel) inFreedInit(addr uint64) bool {
+	return k.initFreed && k.Image.Linux.InitText.Contains(addr)
+}

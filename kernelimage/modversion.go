@@ -1,0 +1,182 @@
+package kernelimage
+
+import (
+	"bytes"
+	"debug/elf"
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Which modules are this kernel's: version magic, versions of symbols and
+// namespaces (kernel/module/version.c, kernel/module/main.c).
+
+// moduleLayout is the symbol whose version is that of the module's structures.
+const moduleLayout = "module_layout"
+
+// moduleInfo is what a module says of itself.
+type moduleInfo struct {
+	vermagic string
+	imports  []string          // namespaces
+	depends  []string          // names of modules
+	versions map[string]uint64 // of the symbols that it uses; nil: it has none
+}
+
+// readInfo reads .modinfo and __versions. The name is the file's where there is
+// no other.
+func (l *koLoad) readInfo() (name string, err error) {
+	name, _, _ = strings.Cut(l.elfFile.name, ".ko")
+	for i := range l.elfFile.sections {
+		s := &l.elfFile.sections[i]
+		if s.Name != koModinfo && s.Name != koVersions || elf.SectionType(s.Type) == elf.SHT_NOBITS {
+			continue
+		}
+		b, err := l.read(s.Name, s.Off, s.Size)
+		if err != nil {
+			return "", err
+		}
+		if s.Name == koVersions {
+			l.info.readVersions(b)
+			continue
+		}
+		for field := range bytes.SplitSeq(b, []byte{0}) {
+			key, value, _ := strings.Cut(string(field), "=")
+			switch {
+			case key == "name" && value != "":
+				name = value
+			case key == "vermagic":
+				l.info.vermagic = value
+			case key == "import_ns":
+				l.info.imports = append(l.info.imports, value)
+			case key == "depends" && value != "":
+				l.info.depends = strings.Split(strings.ReplaceAll(value, "-", "_"), ",")
+			}
+		}
+	}
+	return strings.ReplaceAll(name, "-", "_"), nil
+}
+
+// readVersions reads an array of struct modversion_info. Of a name that is
+// there twice the first counts.
+func (info *moduleInfo) readVersions(b []byte) {
+	const size, nameAt = 64, 8
+	info.versions = make(map[string]uint64, len(b)/size)
+	for ; len(b) >= size; b = b[size:] {
+		name, _, _ := bytes.Cut(b[nameAt:size], []byte{0})
+		if _, ok := info.versions[string(name)]; !ok {
+			info.versions[string(name)] = u64At(b, 0)
+		}
+	}
+}
+
+// checkKernel compares the kernel that the module was built for with this one
+// (early_mod_check).
+func (l *koLoad) checkKernel() error {
+	have, want := l.info.vermagic, l.k.vermagic()
+	refuse := func(why string) error {
+		release, _, _ := strings.Cut(have, " ")
+		msg := fmt.Sprintf("%sthe module is for the kernel %q, this one is %q", why, release, l.k.release())
+		if release == l.k.release() {
+			msg = fmt.Sprintf("%sthe module's version magic is %q, the kernel's %q", why, have, want)
+		}
+		return &FormatError{File: l.elfFile.name, Section: koModinfo, Errno: unix.ENOEXEC, Msg: msg}
+	}
+	if layout, ok := l.k.exports()[moduleLayout]; ok {
+		if problem := l.info.disagrees(moduleLayout, layout); problem != "" {
+			return refuse(problem + " " + moduleLayout + ": ")
+		}
+	}
+	if want != "" && !sameMagic(have, want, l.info.versions != nil) {
+		return refuse("")
+	}
+	return nil
+}
+
+// sameMagic compares a module's version magic with the kernel's, of which only
+// the release may be known. The release does not count where symbols have
+// versions.
+func sameMagic(module, kernel string, versions bool) bool {
+	have, haveFlags, _ := strings.Cut(module, " ")
+	want, wantFlags, full := strings.Cut(kernel, " ")
+	if !full {
+		return have == want
+	}
+	return haveFlags == wantFlags && (versions || have == want)
+}
+
+// disagrees says what is wrong with the module's version of a symbol; "" where
+// it agrees, or there is nothing to compare (check_version).
+func (info *moduleInfo) disagrees(name string, e export) string {
+	if !e.versioned || info.versions == nil {
+		return ""
+	}
+	switch crc, ok := info.versions[name]; {
+	case !ok:
+		return "has no version for symbol"
+	case crc != uint64(e.crc):
+		return "disagrees about version of symbol"
+	}
+	return ""
+}
+
+// mayUse reports whether a module may use what is in a namespace: it imports
+// that, or its name is one of "module:NAME,PREFIX*" (verify_namespace_is_imported).
+func (info *moduleInfo) mayUse(namespace, module string) bool {
+	if namespace == "" || slices.Contains(info.imports, namespace) {
+		return true
+	}
+	if names, ok := strings.CutPrefix(namespace, "module:"); ok {
+		for name := range strings.SplitSeq(names, ",") {
+			prefix, glob := strings.CutSuffix(name, "*")
+			if name == module || glob && strings.HasPrefix(module, prefix) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// release is the kernel's version as modules name it; "" where the image does
+// not say.
+func (k *Kernel) release() string {
+	release, _, _ := strings.Cut(k.vermagic(), " ")
+	return release
+}
+
+// hasVersions reports whether the kernel's symbols have versions
+// (CONFIG_MODVERSIONS).
+func (k *Kernel) hasVersions() bool {
+	return slices.Contains(strings.Fields(k.vermagic()), "modversions")
+}
+
+// vermagic is the kernel's VERMAGIC_STRING (include/linux/vermagic.h); only its
+// release where the image has no such string, and "" where it does not say even
+// that.
+func (k *Kernel) vermagic() string {
+	const banner, arch, most = "Linux version ", " aarch64", 256
+	if k.loaded.vermagic != "" {
+		return k.loaded.vermagic
+	}
+	rest, ok := strings.CutPrefix(k.Image.Banner(), banner)
+	release, _, _ := strings.Cut(rest, " ")
+	if !ok || release == "" {
+		return ""
+	}
+	k.loaded.vermagic = release
+	for i := range k.Image.Segments {
+		for b := k.Image.Segments[i].Data; ; b = b[1:] {
+			at := bytes.Index(b, []byte(release+" "))
+			if at < 0 {
+				break
+			}
+			b = b[at:]
+			if s, _, ok := bytes.Cut(b[:min(most, len(b))], []byte{0}); ok && bytes.HasSuffix(s, []byte(arch)) {
+				k.loaded.vermagic = string(s)
+				return k.loaded.vermagic
+			}
+		}
+	}
+	return k.loaded.vermagic
+}

@@ -1,0 +1,112 @@
+package kernelimage
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"callops/emu"
+)
+
+// Task is a task_struct and its kernel stack, which lies between two unmapped
+// pages.
+type Task struct {
+	Addr  uint64
+	Stack Range
+}
+
+// tasks are the places in the task area.
+type tasks struct {
+	made  uint64 // tasks, ever
+	taken uint64 // places
+	freed []*Task
+}
+
+// NewTask makes a task with the given name (comm) that is on the given CPU:
+// preemption is enabled, no recursion bit is taken. The first task of each CPU
+// is made by Boot. ENOMEM when there is no room for one more.
+func (k *Kernel) NewTask(name string, cpu int) (*Task, error) {
+	t, err := k.placeTask()
+	if err != nil {
+		return nil, fmt.Errorf("task %s: %w", name, err)
+	}
+	l := &k.Layout.Task
+	comm := make([]byte, 16) // TASK_COMM_LEN
+	copy(comm[:15], name)
+	k.tasks.made++
+	err = errors.Join(
+		k.put64(t.Addr, l.PreemptCount, preemptEnabled),
+		k.put32(t.Addr, l.CPU, uint32(cpu)),
+		k.put64(t.Addr, l.Stack, t.Stack.Start),
+		k.put32(t.Addr, l.Pid, firstPid+uint32(k.tasks.made-1)),
+		k.put64(t.Addr, l.StackCanary, canary),
+		k.put(t.Addr, l.Comm, comm),
+	)
+	return t, err
+}
+
+// placeTask finds zeroed memory for a task: of the task area a task, a guard
+// page, the stack, two guard pages; or that of a task which is gone.
+func (k *Kernel) placeTask() (*Task, error) {
+	size := pageUp(uint64(k.Layout.Task.Size))
+	if n := len(k.tasks.freed); n > 0 {
+		t := k.tasks.freed[n-1]
+		k.tasks.freed = k.tasks.freed[:n-1]
+		return t, errors.Join(k.Mem.Write(t.Addr, make([]byte, size)), k.Mem.Write(t.Stack.Start, make([]byte, StackSize)))
+	}
+	stride := size + StackSize + 3*guardSize
+	n := k.tasks.taken
+	if (n+1)*stride > heapArea-taskArea {
+		return nil, unix.ENOMEM
+	}
+	k.tasks.taken++
+	t := &Task{Addr: k.areas + taskArea + n*stride}
+	t.Stack.Start = t.Addr + size + guardSize
+	t.Stack.End = t.Stack.Start + StackSize
+	if _, err := k.Mem.Map(fmt.Sprintf("task%d", n), t.Addr, size, emu.Read|emu.Write); err != nil {
+		return nil, err
+	}
+	_, err := k.Mem.Map(fmt.Sprintf("stack%d", n), t.Stack.Start, StackSize, emu.Read|emu.Write)
+	return t, err
+}
+
+// FreeTask gives a task's memory to the next one.
+func (k *Kernel) FreeTask(t *Task) {
+	if t != nil && !slices.Contains(k.tasks.freed, t) {
+		k.tasks.freed = append(k.tasks.freed, t)
+	}
+}
+
+// TaskState is what a function that is cut short leaves wrong in its task.
+type TaskState []savedWord
+
+type savedWord struct{ addr, value uint64 }
+
+// SaveTask reads the preemption count and the recursion bits of the task_struct
+// at addr.
+func (k *Kernel) SaveTask(addr uint64) (TaskState, error) {
+	var words TaskState
+	for _, off := range []int{k.Layout.Task.PreemptCount, k.Layout.Task.TraceRecursion} {
+		if off == Absent {
+			continue
+		}
+		at := addr + uint64(off)
+		v, err := k.Mem.Load64(at)
+		if err != nil {
+			return nil, err
+		}
+		words = append(words, savedWord{at, v})
+	}
+	return words, nil
+}
+
+// RestoreTask writes them back.
+func (k *Kernel) RestoreTask(s TaskState) error {
+	var errs []error
+	for _, w := range s {
+		errs = append(errs, k.Mem.Store64(w.addr, w.value))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,263 @@
+package sched
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+
+	"callops/emu"
+	"callops/kernelimage"
+)
+
+var errGoexit = errors.New("the task's body ended its goroutine")
+
+// state is where a task is.
+type state uint8
+
+const (
+	asleep    state = iota // runnable after it left of its own will; an idle task without its CPU
+	running                // on its CPU
+	preempted              // runnable, and somewhere in the kernel
+	user
+	dead
+)
+
+// event is what a task did to get from running to the state.
+func (s state) event() Event {
+	switch s {
+	case preempted:
+		return Preempted
+	case asleep:
+		return Switched
+	}
+	return UserMode
+}
+
+// leaving is what a task's coroutine tells the CPU it leaves.
+type leaving struct {
+	to   state
+	user func(context.Context)
+}
+
+// Task is a task with a body in Go, which is kernel code that calls guest
+// functions. The methods that say so are for the body alone.
+type Task struct {
+	Name string
+
+	s      *Scheduler
+	task   *kernelimage.Task
+	idle   bool
+	resume func() (leaving, bool) // runs it on the calling CPU
+	yield  func(leaving) bool
+	done   chan struct{}
+
+	// These belong to the CPU that the task is on, and to s.mu where it is on none.
+	regs   emu.Regs
+	count  uint64 // guest instructions executed
+	inGate int    // gates it is in
+	err    error  // what the body returned
+
+	// Guarded by s.mu.
+	state  state
+	cpu    *cpu // the one it was on last; the body may read it, as it is not moved meanwhile
+	pinned *cpu // the only one that may run it
+
+	seenMu sync.Mutex // guards what follows
+	goid   uint64     // its coroutine
+	seen   seen
+}
+
+// seen is where a task was last time it could be told: at a tick, at a gate.
+type seen struct {
+	regs emu.Regs
+	body bool // in its body's Go code
+}
+
+// Spawn makes a task with a task_struct and a kernel stack of its own, and runs
+// body in it as soon as a CPU is free. The task is in the kernel, preemptible
+// wherever its guest code is, until body returns.
+func (s *Scheduler) Spawn(name string, body func(*Task) error) (*Task, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, closedError("spawn " + name)
+	}
+	task, err := s.k.NewTask(name, 0)
+	if err != nil {
+		return nil, err
+	}
+	t := &Task{Name: name, s: s, task: task, done: make(chan struct{}), seen: seen{body: true}}
+	t.regs.SP, t.regs.SPEL0 = task.Stack.End, task.Addr
+	t.resume, _ = iter.Pull(func(yield func(leaving) bool) {
+		t.start(yield)
+		if err := body(t); t.err == nil {
+			t.err = err
+		}
+	})
+	s.tasks[t] = struct{}{}
+	s.alive++
+	s.enqueue(t)
+	return t, nil
+}
+
+// Addr is the task_struct's address.
+func (t *Task) Addr() uint64 { return t.task.Addr }
+
+// Done is closed when the task has ended.
+func (t *Task) Done() <-chan struct{} { return t.done }
+
+// Wait returns what the body did.
+func (t *Task) Wait() error {
+	<-t.done
+	return t.err
+}
+
+// Call is for the body: it calls the guest function at addr, which may be
+// preempted between any two instructions where its preempt_count is 0 and
+// interrupts are not masked, and may go on on another CPU. When it fails the
+// error is a *kernelimage.RunError; the task then stays usable: its
+// registers, preempt_count and recursion bits are put back.
+//
+// Result.Count is what the task executed, without what gates call by other
+// means. A gate that the task has reached may Call as well; meanwhile the task
+// stays on its CPU.
+func (t *Task) Call(addr uint64, args ...uint64) (emu.Result, error) {
+	saved := *t.cpu.Regs()
+	before, err := t.s.k.SaveTask(t.task.Addr)
+	if err != nil {
+		return emu.Result{}, err
+	}
+	if err := t.cpu.Regs().SetCall(addr, args...); err != nil {
+		return emu.Result{}, err
+	}
+	count := t.count
+	exit, err := t.run()
+	regs := t.cpu.Regs() // perhaps another CPU's by now
+	res := emu.Result{X0: regs.X[0], Count: t.count - count}
+	if err != nil {
+		failed := emu.NewCallError(t.cpu.CPU.CPU, addr, exit, err)
+		_, unmasked := t.cpu.exec(t.s.code.unmask)
+		res.X0, err = 0, errors.Join(t.s.k.RunError(t.task.Stack, failed), unmasked, t.s.k.RestoreTask(before))
+	}
+	saved.TPIDREL1 = t.cpu.PerCPU
+	*regs = saved
+	t.note(regs)
+	return res, err
+}
+
+// run executes guest code until it returns to Call.
+func (t *Task) run() (emu.Exit, error) {
+	if t.cpu.resched.Load() {
+		if err := t.cpu.tick(t); err != nil {
+			return emu.Exit{}, err
+		}
+	}
+	for {
+		c := t.cpu
+		before := c.Count()
+		exit, err := c.Run(t.s.ctx, c.left)
+		ran := c.Count() - before
+		t.count += ran
+		c.left -= min(c.left, ran)
+		if err != nil {
+			return exit, err
+		}
+		returned, err := t.serve(c, exit)
+		if err != nil || returned {
+			return exit, err
+		}
+		if c = t.cpu; c.left == 0 || c.resched.Load() && exit.Reason == emu.ExitGate {
+			if err := c.tick(t); err != nil {
+				return exit, err
+			}
+		}
+	}
+}
+
+// serve does what a CPU that stopped asks for.
+func (t *Task) serve(c *cpu, exit emu.Exit) (returned bool, err error) {
+	if exit.Reason != emu.ExitGate || exit.PC == emu.ReturnGate {
+		return t.s.caller.Serve(c.CPU.CPU, exit)
+	}
+	t.note(c.Regs())
+	if exit.PC == t.s.code.schedule {
+		regs := c.Regs()
+		regs.X[0], regs.PC = 0, regs.X[30]
+		return false, t.Schedule()
+	}
+	// What the gate is told about its CPU has to stay true.
+	if t.inGate++; t.inGate == 1 {
+		t.pin(c)
+	}
+	defer func() {
+		if t.inGate--; t.inGate == 0 {
+			t.pin(nil)
+		}
+	}()
+	return t.s.caller.Serve(c.CPU.CPU, exit)
+}
+
+func (t *Task) pin(c *cpu) {
+	t.s.mu.Lock()
+	t.pinned = c
+	t.s.mu.Unlock()
+}
+
+// Schedule is for the body: the task leaves its CPU of its own will and waits
+// for its turn. ErrAtomic where it can't; the context's error once that has ended.
+func (t *Task) Schedule() error { return t.leaveFor(leaving{to: asleep}) }
+
+// User is for the body: the task goes to user mode and comes back when stay
+// returns, which runs beside the CPUs on a goroutine of its own. stay is
+// told by its context when the scheduler is closed. ErrAtomic where the task
+// can't leave the kernel; the context's error once that has ended.
+func (t *Task) User(stay func(ctx context.Context)) error {
+	return t.leaveFor(leaving{to: user, user: stay})
+}
+
+func (t *Task) leaveFor(why leaving) error {
+	ok, err := t.cpu.preemptible(t)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return fmt.Errorf("%s: %w", t.Name, ErrAtomic)
+	}
+	t.leave(why)
+	return t.s.ctx.Err()
+}
+
+// leave gives the CPU back, and returns when the task has one again.
+func (t *Task) leave(why leaving) {
+	t.regs = *t.cpu.Regs()
+	t.yield(why)
+}
+
+func (t *Task) start(yield func(leaving) bool) {
+	t.yield = yield
+	t.seenMu.Lock()
+	t.goid = goroutine()
+	t.seenMu.Unlock()
+}
+
+// note remembers where the task is.
+func (t *Task) note(regs *emu.Regs) {
+	t.seenMu.Lock()
+	t.seen = seen{regs: *regs, body: regs.PC == 0}
+	t.seenMu.Unlock()
+}
+
+func (t *Task) fail(err error) { t.err = errors.Join(t.err, err) }
+
+// reader is the task as the rules see it; s.mu is held. How many times a
+// running task has disabled preemption only its own CPU can tell.
+func (t *Task) reader() Reader {
+	return Reader{
+		Running:     t.state == running,
+		Kernel:      t.state == running || t.state == preempted,
+		Idle:        t.idle,
+		Preemptible: t.state != running,
+	}
+}

@@ -1,0 +1,105 @@
+package trampolines
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	. "callops/asm"
+)
+
+// Fault is a defect that [Install] builds into ftrace_caller on purpose, for a
+// checker to find.
+type Fault uint8
+
+// The faults.
+const (
+	NoFault Fault = iota
+
+	// LoadLiteralTwice takes direct_call and func from the ops of one load of
+	// the literal, and x2 from a second.
+	LoadLiteralTwice
+
+	// LoadFuncFirst loads func through the literal, and then the literal again
+	// for x2.
+	LoadFuncFirst
+
+	// LoseX8 does not restore x8.
+	LoseX8
+
+	// LoseX18 uses x18 as scratch.
+	LoseX18
+
+	// UnalignedLiteral takes the literal from x30-16, not rounded down to 8.
+	UnalignedLiteral
+
+	numFaults
+)
+
+var faultNames = [numFaults]string{
+	"none", "load-literal-twice", "load-func-first", "lose-x8", "lose-x18", "unaligned-literal",
+}
+
+func (f Fault) String() string {
+	if f < numFaults {
+		return faultNames[f]
+	}
+	return fmt.Sprintf("fault %d", uint8(f))
+}
+
+// check refuses a fault that the caller to be built can't have.
+func (f Fault) check(callOps bool) error {
+	if f >= numFaults || f != NoFault && !callOps {
+		return fmt.Errorf("fault %s, CALL_OPS %v: %w", f, callOps, unix.EINVAL)
+	}
+	return nil
+}
+
+// Each of these emits the faulty version of a part of ftrace_caller, where
+// there is one to emit, and says whether it did.
+
+// faultyLoad is loadOps.
+func (c *code) faultyLoad(rd Reg) bool {
+	switch c.fault {
+	case UnalignedLiteral:
+		c.Emit(Ldr(rd, Off(LR, -literalBack)))
+	case LoseX18:
+		c.Emit(
+			AndImm(X18, LR, ^uint64(literalAlign-1)),
+			Ldr(rd, Off(X18, -literalBack)),
+		)
+	default:
+		return false
+	}
+	return true
+}
+
+// faultyCall is callTracer, from x2 on.
+func (c *code) faultyCall(direct bool) bool {
+	fn := at(X11, c.l.Ops.Func) // x11 is the ops whose direct_call was tested
+	switch {
+	case c.fault == LoadFuncFirst || c.fault == LoadLiteralTwice && !direct:
+		c.loadOps(X11)
+	case c.fault == LoadLiteralTwice:
+	default:
+		return false
+	}
+	c.Emit(Ldr(X4, fn))
+	c.loadOps(X2)
+	c.Emit(
+		Mov(X3, SP),
+		Blr(X4),
+	)
+	return true
+}
+
+// faultyRestore is restoreRegs' load of x8 and, with direct, x17.
+func (c *code) faultyRestore(direct bool) bool {
+	if c.fault != LoseX8 {
+		return false
+	}
+	if direct {
+		c.Emit(Ldr(X17, at(SP, c.l.Regs.DirectTramp)))
+	}
+	return true
+}
