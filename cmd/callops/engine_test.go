@@ -138,7 +138,7 @@ func TestTraceInsn_PrintsEveryInstruction(t *testing.T) {
 }
 
 func TestCancel_EndsEndlessLoop(t *testing.T) {
-	for _, line := range []string{"call spin_forever", "trace spin_forever", "bench --calls 4294967295"} {
+	for _, line := range []string{"call spin_forever", "trace spin_forever", "bench --calls 4294967295", "check --scenario hand-over --no-reduce"} {
 		t.Run(line, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer time.AfterFunc(100*time.Millisecond, cancel).Stop()

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -69,6 +70,36 @@ func (n *number) Set(s string) error {
 		n.value = v
 	}
 	return err
+}
+
+// size is a flag that takes a number of bytes, with K, M or G behind it.
+type size struct{ bytes uint64 }
+
+const sizeUnits = "KMG"
+
+func (s *size) Type() string { return "SIZE" }
+
+func (s *size) String() string {
+	n, unit := s.bytes, ""
+	for i := 0; i < len(sizeUnits) && n != 0 && n%1024 == 0; i++ {
+		n, unit = n/1024, sizeUnits[i:i+1]
+	}
+	return strconv.FormatUint(n, 10) + unit
+}
+
+func (s *size) Set(text string) error {
+	digits, shift := text, 0
+	if n := len(text) - 1; n >= 0 {
+		if i := strings.IndexByte(sizeUnits, text[n]); i >= 0 {
+			digits, shift = text[:n], 10*(i+1)
+		}
+	}
+	v, ok, err := parseNumber(digits)
+	if err != nil || !ok || v == 0 || v > math.MaxInt64>>shift {
+		return fmt.Errorf("%q is no size, as 500M and 4G are", text)
+	}
+	s.bytes = v << shift
+	return nil
 }
 
 // fileName is a flag that takes a file's name. An empty one is a mistake, as of

@@ -1,6 +1,7 @@
 // Command callops runs arm64 ftrace in user space: it calls functions of a
 // kernel image under an emulator, traces them through call sites patched as
-// Linux patches them, and counts what a traced call costs.
+// Linux patches them, counts what a traced call costs, and searches all
+// interleavings of patching and execution.
 //
 // Only flags and printing live here. Results go to stdout, everything else to
 // stderr. It exits with 0 when done, 1 when the work failed and 2 for wrong

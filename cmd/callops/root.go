@@ -15,12 +15,14 @@ func newRoot(in io.Reader, out, errw io.Writer) *cobra.Command {
 		Short: "arm64 ftrace in user space: what a traced call costs, and how it works",
 		Long: `callops runs arm64 ftrace in user space. It executes real arm64 code, patches
 its call sites as Linux's DYNAMIC_FTRACE_WITH_CALL_OPS does, says what a traced
-call costs in instructions, and shows every step.
+call costs in instructions, shows every step, and searches all interleavings of
+patching and execution for a race.
 
 Without --image, commands use a small kernel that is built in.`,
 		Example: `  callops bench                        what a traced call costs
   callops trace fib 4                  which functions fib(4) calls
-  callops trace --tracer insn gcd 6 4  every instruction of gcd(6, 4)`,
+  callops trace --tracer insn gcd 6 4  every instruction of gcd(6, 4)
+  callops check                        whether patching races with execution`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 
@@ -39,7 +41,7 @@ Without --image, commands use a small kernel that is built in.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SuggestionsMinimumDistance = 2
-	root.AddCommand(newBench(), newCall(), newTrace(), newImage(), newSites())
+	root.AddCommand(newBench(), newCall(), newTrace(), newImage(), newSites(), newCheck())
 	root.SetHelpCommand(newHelp(root))
 	return root
 }

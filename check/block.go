@@ -1,0 +1,86 @@
+package check
+
+import (
+	"encoding/binary"
+	"sync"
+	"sync/atomic"
+
+	"callops/check/internal/guest"
+	"callops/check/internal/weak"
+)
+
+// A block is what a state says of one CPU, a string of bytes:
+//
+//	0  node
+//	4  what waits for the CPU: bit 0 the patcher, then a bit a callback
+//	6  low: all data up to this time is visible to the CPU
+//	8  text: all instructions cleaned up to this time are
+//	10 known: the CPU knows what was owed to ops up to this time
+//	12 begun, knew: time, and what was known, when its call began
+//	16 a byte a data location: the version read last, if that says more than low
+//
+// A time stands for the earliest one at which nothing was different that still
+// matters to the CPU.
+const (
+	cpuNode  = 0
+	cpuWaits = 4
+	cpuLow   = 6
+	cpuText  = 8
+	cpuKnown = 10
+	cpuBegun = 12
+	cpuKnew  = 14
+	cpuRead  = 16
+)
+
+func get16(s []byte, at int) uint16         { return binary.LittleEndian.Uint16(s[at:]) }
+func put16(s []byte, at int, v uint16)      { binary.LittleEndian.PutUint16(s[at:], v) }
+func getTime(s []byte, at int) weak.Time    { return weak.Time(get16(s, at)) }
+func putTime(s []byte, at int, t weak.Time) { put16(s, at, uint16(t)) }
+func getNode(s []byte, at int) uint32       { return binary.LittleEndian.Uint32(s[at:]) }
+func putNode(s []byte, at int, id uint32)   { binary.LittleEndian.PutUint32(s[at:], id) }
+
+// block is one that was met, with what a search asks of it most.
+type block struct {
+	bytes []byte
+	node  *guest.Node
+	waits uint16
+}
+
+// blocks numbers the blocks that a search meets. There are few, for a CPU by
+// itself is in few states; what is large is the number of ways in which CPUs
+// can be in them at the same time.
+type blocks struct {
+	mu    sync.Mutex
+	ids   map[string]uint32
+	table [maxTables]atomic.Pointer[[tableSize]block]
+}
+
+const (
+	tableSize = 1 << 12
+	maxTables = 1 << 14
+)
+
+// number returns the number of a block of a kind of task.
+func (m *model) number(kind int, b []byte) uint32 {
+	bs := &m.blocks
+	key := append([]byte{byte(kind)}, b...)
+	bs.mu.Lock()
+	defer bs.mu.Unlock()
+	if id, ok := bs.ids[string(key)]; ok {
+		return id
+	}
+	id := uint32(len(bs.ids))
+	tab := bs.table[id/tableSize].Load()
+	if tab == nil {
+		tab = new([tableSize]block)
+		bs.table[id/tableSize].Store(tab)
+	}
+	tab[id%tableSize] = block{bytes: key[1:], node: m.g.Node(kind, getNode(b, cpuNode)), waits: get16(b, cpuWaits)}
+	bs.ids[string(key)] = id
+	return id
+}
+
+// block returns the block of a number, which came from number.
+func (m *model) block(id uint32) *block {
+	return &m.blocks.table[id/tableSize].Load()[id%tableSize]
+}

@@ -1,0 +1,22 @@
+// Package check searches all interleavings of patching and execution.
+//
+// A [Scenario] is a machine with ftrace, tasks that call traced functions, and
+// patchers: threads that register, unregister and free ops meanwhile. The
+// patchers run the core itself, package ftrace, unmodified: it is executed
+// once for every order in which its operations may come, and each thing that
+// it does to the machine becomes a step. The tasks execute the trampolines
+// themselves, by the interpreter. At every step the search chooses which
+// patcher or CPU goes on, and what a CPU sees of what others wrote (package
+// weak). It visits every state that can be reached, and in each looks at what
+// must hold; see property.go.
+//
+// The core decides nothing by what CPUs do, but waits for them: so what it does
+// is the same in all interleavings, and only how far it is differs. Where it
+// waits for a grace period, the search holds it back until the tasks have done
+// what the period waits for, by the rules of package sched.
+//
+// A [Mutation] is a fault put into the core, the trampoline or the machine. That
+// each is found shows that the properties are looked at.
+//
+// Start at [Check]. docs/checking.md says what is claimed, and what is assumed.
+package check

@@ -1,0 +1,31 @@
+// Package weak says what a CPU may see of memory that another CPU is writing:
+// the concurrency model of the Arm architecture (Arm ARM DDI 0487, B2.3), as
+// far as it concerns one writer at a time and readers that only read.
+//
+// A [History] is the tree of everything that the writers do, one event a node;
+// a [Time] is a node of it, and stands for all that happened up to it. Each
+// branch is one order in which writers that exclude one another may come.
+//
+// Data. A store may become visible to each CPU late, and out of order with
+// others, unless a barrier orders them. A CPU that reads a location gets any
+// [Version] from the oldest that it may still see to the newest. What it may
+// still see is bounded by
+//
+//   - coherence: never older than what it read there before (B2.3.4, internal
+//     visibility requirement);
+//   - its synchronisation: whatever was complete when it took a barrier or
+//     changed tasks (DSB, B2.3.7);
+//   - address dependencies: a version read together with a pointer to the
+//     location brings all that was ordered before it (B2.3.6,
+//     dependency-ordered-before). Control dependencies order no loads.
+//
+// Instructions. A word may be fetched as it was before a store or after it,
+// in any order, until its CPU takes a context synchronization event after the
+// word was cleaned and invalidated to the point of unification (B2.7.4). No
+// order holds between fetches, nor between a fetch and a load.
+//
+// Left out, always on the side of more behaviours than the architecture has:
+// that all CPUs agree on the order of two stores (multi-copy atomicity), and
+// that acquire loads and barriers of a reading CPU order its later loads. What
+// holds here holds there.
+package weak

@@ -1,0 +1,123 @@
+package check
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"callops/check/internal/guest"
+	"callops/check/internal/weak"
+)
+
+// model is a scenario as a search sees it: the program's steps, the tasks'
+// nodes, and what each CPU sees. It implements search.Model; see product.go.
+type model struct {
+	sc      *Scenario
+	p       *program
+	g       *guest.Machine
+	kinds   []int // by CPU: the kind of its task, ascending
+	reduced bool
+
+	settled []weak.Time // by time: how far the patcher goes on without anybody noticing
+	reads   []int       // data locations that CPUs read
+	words   []int       // instructions that change and that CPUs fetch
+	slot    []int       // by location: its place among reads, or -1
+	funcOf  [][]int     // by kind and call: the function's number
+
+	size   int
+	blocks blocks
+
+	news   int64 // see guest.Machine.News
+	mu     sync.Mutex
+	missed map[int]bool // locations that were not known to be read
+	lost   atomic.Bool  // there are some
+}
+
+// newModel prepares a search in which CPUs run these kinds of tasks and read
+// these locations.
+func newModel(sc *Scenario, p *program, g *guest.Machine, kinds []int, reduced bool, read map[int]bool) *model {
+	m := &model{sc: sc, p: p, g: g, kinds: kinds, reduced: reduced, missed: map[int]bool{}, news: g.News()}
+	m.blocks.ids = map[string]uint32{}
+	p.hist.MarkRead(read)
+	m.slot = make([]int, p.hist.Locations())
+	for i := range m.slot {
+		m.slot[i] = -1
+		switch {
+		case !read[i]:
+		case p.hist.Location(i).Text:
+			m.words = append(m.words, i)
+		default:
+			m.slot[i] = len(m.reads)
+			m.reads = append(m.reads, i)
+		}
+	}
+	m.size = m.cpuAt(len(kinds))
+	m.settled = make([]weak.Time, len(p.steps))
+	for t := len(p.steps) - 1; t >= 0; t-- {
+		m.settled[t] = weak.Time(t)
+		if kids := p.kids[t]; reduced && len(kids) == 1 && m.unnoticed(kids[0]) {
+			m.settled[t] = m.settled[kids[0]]
+		}
+	}
+	for _, calls := range p.tasks {
+		var funcs []int
+		for _, f := range calls {
+			funcs = append(funcs, slices.Index(p.funcs, f))
+		}
+		m.funcOf = append(m.funcOf, funcs)
+	}
+	return m
+}
+
+// unnoticed says that no CPU can tell whether a step has been made.
+func (m *model) unnoticed(t weak.Time) bool {
+	h := m.p.hist
+	switch m.p.steps[t].Kind {
+	case stepStore, stepText:
+		return !h.Relevant(t)
+	case stepOrder:
+		return true
+	case stepClean:
+		// Unless it completes stores on the way.
+		up := h.Parent(t)
+		return !h.Relevant(t) && h.CanonData(up) == h.CanonData(h.Completed(up))
+	}
+	return false
+}
+
+// stale says that the search went by what turned out to be wrong: that a
+// location is not read, or not any more. All that it found is void.
+func (m *model) stale() bool { return m.lost.Load() || m.reduced && m.g.News() != m.news }
+
+// learn notes the locations that a node reads and that were not known to be
+// read.
+func (m *model) learn(n *guest.Node) {
+	for _, l := range n.Loads {
+		if m.slot[l.Loc] < 0 {
+			m.miss(l.Loc)
+		}
+	}
+	if n.Fetch >= 0 && !m.p.hist.IsRead(n.Fetch) {
+		m.miss(n.Fetch)
+	}
+}
+
+func (m *model) miss(loc int) {
+	m.mu.Lock()
+	m.missed[loc] = true
+	m.mu.Unlock()
+	m.lost.Store(true)
+}
+
+// move says what a move is, for those who want to know.
+type move struct {
+	cpu   int       // -1: the patcher's, or a callback
+	time  weak.Time // the patcher's step
+	call  int       // the callback that runs, plus one
+	node  *guest.Node
+	in    guest.Input
+	to    *guest.Node
+	event string // what a CPU does other than to execute
+
+	broken *guest.Broken // what the move breaks
+}

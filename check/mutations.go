@@ -1,0 +1,213 @@
+package check
+
+import (
+	"callops/ftrace"
+	"callops/kernelimage"
+	"callops/sched"
+	"callops/trampolines"
+)
+
+// mutations are the faults that the checker must find.
+var mutations = []Mutation{
+	{
+		Name:     "no-tasks-wait",
+		About:    "unregistering does not wait for synchronize_rcu_tasks",
+		Scenario: "disable",
+		steps:    without(func(_ *machine, s *step) bool { return isWait(s) && s.Wait == sched.Tasks }),
+	},
+	{
+		Name:     "no-rude-wait",
+		About:    "unregistering does not wait for synchronize_rcu_tasks_rude",
+		Scenario: "disable-idle",
+		steps:    without(func(_ *machine, s *step) bool { return isWait(s) && s.Wait == sched.Rude }),
+	},
+	{
+		Name:     "plain-rcu-wait",
+		About:    "unregistering waits for synchronize_rcu only",
+		Scenario: "disable",
+		steps:    plainRCU,
+	},
+	{
+		Name:     "no-list-grace",
+		About:    "an ops is taken off the list and freed without a grace period",
+		Scenario: "second-leaves",
+		steps:    without(func(_ *machine, s *step) bool { return isWait(s) }),
+	},
+	{
+		Name:     "no-hash-grace",
+		About:    "a filter hash that was replaced is freed at once",
+		Scenario: "filter-list",
+		steps:    freeAtOnce,
+	},
+	{
+		Name:     "literal-halves",
+		About:    "the literal is written as two 32-bit halves",
+		Scenario: "enable",
+		steps:    halves,
+	},
+	{
+		Name:       "literal-misaligned",
+		About:      "the literal lies at an address that is no multiple of 8",
+		Scenario:   "enable",
+		trampoline: trampolines.UnalignedLiteral,
+		core:       ftrace.UnalignedLiteral,
+		image:      misalign,
+		steps:      halves, // a store that is not aligned is not one store
+	},
+	{
+		Name:     "branch-before-literal",
+		About:    "the BL is written before the literal, which still names an ops that was freed",
+		Scenario: "replace",
+		steps:    func(m *machine, s []step) []step { return branchFirst(keepLiteral(m, s)) },
+	},
+	{
+		Name:     "literal-not-restored",
+		About:    "a site that is disabled keeps its literal",
+		Scenario: "replace",
+		steps:    keepLiteral,
+	},
+	{
+		Name:       "load-literal-twice",
+		About:      "the trampoline loads the literal once for func and once for ops",
+		Scenario:   "enable",
+		trampoline: trampolines.LoadLiteralTwice,
+	},
+	{
+		Name:       "load-func-first",
+		About:      "the trampoline loads func before ops",
+		Scenario:   "hand-over",
+		trampoline: trampolines.LoadFuncFirst,
+	},
+	{
+		Name:       "lose-x8",
+		About:      "the trampoline does not restore x8",
+		Scenario:   "enable",
+		trampoline: trampolines.LoseX8,
+	},
+	{
+		Name:       "lose-x18",
+		About:      "the trampoline uses x18",
+		Scenario:   "enable",
+		trampoline: trampolines.LoseX18,
+	},
+	{
+		Name:     "live-init",
+		About:    "a site's NOP becomes MOV X9, X30 while CPUs run it",
+		Scenario: "enable",
+		liveInit: true,
+	},
+	{
+		Name:     "no-text-sync",
+		About:    "instructions are not cleaned and invalidated before the operation returns",
+		Scenario: "enable",
+		steps:    without(func(_ *machine, s *step) bool { return s.Kind == stepClean }),
+	},
+	{
+		Name:     "keep-unique",
+		About:    "the update of a record is missed when a second ops joins its site",
+		Scenario: "second-arrives",
+		core:     ftrace.KeepUnique,
+	},
+	{
+		Name:     "plain-publish",
+		About:    "ops are linked into the list with plain stores",
+		Scenario: "third-arrives",
+		steps: func(_ *machine, steps []step) []step {
+			for i := range steps {
+				steps[i].Release = false
+			}
+			return steps
+		},
+	},
+}
+
+// plainRCU makes both waits of unregistering one for plain RCU.
+func plainRCU(_ *machine, steps []step) []step {
+	var kept []step
+	for _, s := range steps {
+		switch {
+		case !isWait(&s):
+		case s.Wait == sched.Tasks:
+			continue
+		default:
+			s.Wait = sched.RCU
+		}
+		kept = append(kept, s)
+	}
+	return kept
+}
+
+// freeAtOnce runs callbacks where they are handed over.
+func freeAtOnce(m *machine, steps []step) []step {
+	var out []step
+	for _, s := range steps {
+		if s.Kind != stepCall {
+			out = append(out, s)
+			continue
+		}
+		for _, o := range m.rec.calls[s.Call] {
+			out = append(out, step{Kind: stepFree, Name: o.name, Addr: o.Start, Size: o.End - o.Start})
+		}
+	}
+	return out
+}
+
+// halves stores each literal in two parts, the lower first.
+func halves(_ *machine, steps []step) []step {
+	var out []step
+	for i, s := range steps {
+		if !s.Literal {
+			out = append(out, s)
+			continue
+		}
+		whole := i + 1
+		for part := range uint64(2) {
+			h := s
+			h.Addr, h.Size, h.Whole = s.Addr+4*part, 4, whole
+			h.Value, h.Old = s.Value>>(32*part)&0xffffffff, s.Old>>(32*part)&0xffffffff
+			out = append(out, h)
+		}
+	}
+	return out
+}
+
+// misalign moves an image's text by one word: call sites are then where a
+// compiler puts them that aligns functions to 4 bytes.
+func misalign(img *kernelimage.Image) error {
+	const word = 4
+	text := img.Text[0]
+	for i := range img.Segments {
+		if s := &img.Segments[i]; text.Contains(s.Addr) {
+			s.Addr += word
+		}
+	}
+	for i := range img.Symbols {
+		if s := &img.Symbols[i]; text.Contains(s.Addr) {
+			s.Addr += word
+		}
+	}
+	for i := range img.Sites {
+		s := &img.Sites[i]
+		s.Entry, s.IP, s.Literal = s.Entry+word, s.IP+word, s.Literal+word
+	}
+	for i := range img.Text {
+		img.Text[i].Start, img.Text[i].End = img.Text[i].Start+word, img.Text[i].End+word
+	}
+	return nil
+}
+
+// keepLiteral leaves out the store that makes a literal name ftrace_nop_ops.
+func keepLiteral(m *machine, steps []step) []step {
+	return without(func(m *machine, s *step) bool { return s.Literal && s.Value == m.r.Code().NopOps })(m, steps)
+}
+
+// branchFirst swaps the store of a literal with that of the instruction behind
+// it, and what makes that seen.
+func branchFirst(steps []step) []step {
+	for i := 0; i+2 < len(steps); i++ {
+		if steps[i].Literal && steps[i+1].Kind == stepText && steps[i+2].Kind == stepClean {
+			steps[i], steps[i+1], steps[i+2] = steps[i+1], steps[i+2], steps[i]
+		}
+	}
+	return steps
+}

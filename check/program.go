@@ -1,0 +1,348 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+
+	"callops/check/internal/weak"
+	"callops/emu"
+	"callops/sched"
+)
+
+// need is what the calls of a function owe an ops at some time.
+type need uint8
+
+const (
+	needNever  need = iota // not registered, and nobody may still be about to call it
+	needAbsent             // is not to be called, once the CPU has synchronised
+	needOnce               // registered, and wants the function
+	needEither             // an operation that changes it is under way
+)
+
+// program is all that the patchers do, in every order that ftrace_lock allows
+// their operations to come in: a tree of steps, whose nodes are the times of
+// a history. The core itself made them: each branch is a run of it.
+type program struct {
+	hist  *weak.History
+	steps []step // what happened at each time; of 0 nothing
+	kids  [][]weak.Time
+	ops   []operation
+
+	needs   [][]need      // by time: of each ops for each function
+	changed [][]weak.Time // by time: since when it has been so
+	done    []uint64      // by time: which operations have returned
+	gone    []uint64      // by time: which objects have been freed
+
+	objects   []object // what is freed
+	made      []object // what is allocated on the way, in any order
+	callbacks []callback
+	tasks     [][]uint64 // the functions that each CPU's task calls
+	funcs     []uint64   // each of them once
+}
+
+// operation is one of a thread, or one that a tracer starts.
+type operation struct {
+	name   string
+	thread int // -1: a tracer's
+	gate   uint64
+	run    func(*machine) error
+}
+
+// callback is one handed to call_rcu.
+type callback struct {
+	kind    sched.Kind // what it waits for
+	objects uint64     // what it frees
+}
+
+// record runs the core in every order and notes what it does.
+func record(sc *Scenario, mut *Mutation) (*program, error) {
+	p := &program{hist: weak.New(), steps: make([]step, 1), kids: make([][]weak.Time, 1)}
+	var threads [][]int
+	for i, ops := range sc.Threads {
+		var numbers []int
+		for _, op := range ops {
+			numbers = append(numbers, len(p.ops))
+			p.ops = append(p.ops, operation{name: op.Name, thread: i, run: op.do})
+		}
+		threads = append(threads, numbers)
+	}
+	first, err := setUp(sc, mut)
+	if err != nil {
+		return nil, err
+	}
+	defer first.k.Close()
+	for _, o := range sc.Ops {
+		if o.Tracer != nil {
+			threads = append(threads, []int{len(p.ops)})
+			gate := first.gates[len(threads)-1-len(sc.Threads)]
+			p.ops = append(p.ops, operation{name: o.Tracer.Name, thread: -1, gate: gate, run: o.Tracer.do})
+		}
+	}
+	if err := p.findFuncs(first); err != nil {
+		return nil, err
+	}
+	p.needs = [][]need{p.needsOf(first)}
+	p.done, p.gone = []uint64{0}, []uint64{0}
+	for _, order := range orders(threads) {
+		if err := p.addOrder(sc, mut, order); err != nil {
+			return nil, fmt.Errorf("scenario %s: %w", sc.Name, err)
+		}
+	}
+	return p, p.finish(first)
+}
+
+// orders returns all ways to merge threads, each of which keeps its own order.
+func orders(threads [][]int) [][]int {
+	var all [][]int
+	total := 0
+	for _, t := range threads {
+		total += len(t)
+	}
+	next := make([]int, len(threads))
+	var rec func(order []int)
+	rec = func(order []int) {
+		if len(order) == total {
+			all = append(all, slices.Clone(order))
+			return
+		}
+		for i, t := range threads {
+			if next[i] < len(t) {
+				next[i]++
+				rec(append(order, t[next[i]-1]))
+				next[i]--
+			}
+		}
+	}
+	rec(nil)
+	return all
+}
+
+// findFuncs collects what tasks call.
+func (p *program) findFuncs(m *machine) error {
+	p.tasks = make([][]uint64, len(m.sc.Tasks))
+	for kind := range m.sc.Tasks {
+		for _, name := range m.sc.Tasks[kind].Calls {
+			addr, err := m.k.Func(name)
+			if err != nil {
+				return err
+			}
+			p.tasks[kind] = append(p.tasks[kind], addr)
+			if !slices.Contains(p.funcs, addr) {
+				p.funcs = append(p.funcs, addr)
+			}
+		}
+	}
+	return nil
+}
+
+// needsOf is what is owed as the machine stands.
+func (p *program) needsOf(m *machine) []need {
+	on, err := m.r.Enabled()
+	var needs []need
+	for i, o := range m.ops {
+		for _, f := range p.funcs {
+			n := needNever
+			switch {
+			case m.sc.Ops[i].Static, slices.Contains(m.r.Registered(), o):
+				n = needAbsent
+			}
+			if err == nil && on != 0 && m.r.Matches(o, m.r.Location(f)) {
+				n = needOnce
+			}
+			needs = append(needs, n)
+		}
+	}
+	return needs
+}
+
+// addOrder runs the core once.
+func (p *program) addOrder(sc *Scenario, mut *Mutation, order []int) error {
+	m, err := setUp(sc, mut)
+	if err != nil {
+		return err
+	}
+	defer m.k.Close()
+	at := weak.Time(0)
+	if mut.liveInit {
+		if at, err = p.addSteps(at, mut.apply(m, m.rec.steps), nil); err != nil {
+			return err
+		}
+	}
+	for _, n := range order {
+		before := p.needsOf(m)
+		m.rec.steps, m.rec.on = nil, true
+		err := p.ops[n].run(m)
+		m.rec.on = false
+		if err != nil {
+			return fmt.Errorf("%s: %w", p.ops[n].name, err)
+		}
+		after := p.needsOf(m)
+		during := slices.Clone(before)
+		for i := range during {
+			if before[i] != after[i] {
+				during[i] = needEither
+			}
+		}
+		steps := slices.Concat([]step{{Kind: stepBegin, Op: n}}, m.rec.steps)
+		if at, err = p.addSteps(at, p.numbered(mut.apply(m, steps), m.rec.calls), during); err != nil {
+			return err
+		}
+		if at, err = p.addSteps(at, []step{{Kind: stepEnd, Op: n}}, after); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// numbered gives the callbacks that steps hand over the numbers that they have
+// in all orders: what is the third to one order is another's first.
+func (p *program) numbered(steps []step, calls [][]object) []step {
+	for i := range steps {
+		s := &steps[i]
+		if s.Kind != stepCall {
+			continue
+		}
+		c := callback{kind: s.Wait}
+		for _, o := range calls[s.Call] {
+			c.objects |= 1 << p.object(o)
+		}
+		if s.Call = slices.Index(p.callbacks, c); s.Call < 0 {
+			s.Call = len(p.callbacks)
+			p.callbacks = append(p.callbacks, c)
+		}
+	}
+	return steps
+}
+
+// object numbers an object.
+func (p *program) object(o object) int {
+	if i := slices.Index(p.objects, o); i >= 0 {
+		return i
+	}
+	p.objects = append(p.objects, o)
+	return len(p.objects) - 1
+}
+
+// addSteps appends steps, or finds them where an order before this one went
+// the same way.
+func (p *program) addSteps(at weak.Time, steps []step, needs []need) (weak.Time, error) {
+	for i := range steps {
+		next, err := p.addStep(at, &steps[i], needs)
+		if err != nil {
+			return 0, err
+		}
+		at = next
+	}
+	return at, nil
+}
+
+func (p *program) addStep(at weak.Time, s *step, needs []need) (weak.Time, error) {
+	for _, kid := range p.kids[at] {
+		if p.steps[kid] == *s {
+			return kid, nil
+		}
+	}
+	t, err := p.hist.Append(at, s.event())
+	if err != nil {
+		return 0, err
+	}
+	p.kids[at] = append(p.kids[at], t)
+	p.kids = append(p.kids, nil)
+	p.steps = append(p.steps, *s)
+	if needs == nil {
+		needs = p.needs[at]
+	}
+	p.needs = append(p.needs, needs)
+	done, gone := p.done[at], p.gone[at]
+	switch s.Kind {
+	case stepEnd:
+		done |= 1 << s.Op
+	case stepFree:
+		o := object{name: s.Name}
+		o.Start, o.End = s.Addr, s.Addr+s.Size
+		gone |= 1 << p.object(o)
+	}
+	p.done, p.gone = append(p.done, done), append(p.gone, gone)
+	return t, nil
+}
+
+const (
+	maxObjects = 64
+	maxCalls   = 15 // one bit less than a CPU has for what waits for it
+)
+
+// finish computes what follows from the steps.
+func (p *program) finish(m *machine) error {
+	if len(p.objects) > maxObjects || len(p.ops) > 64 || len(p.callbacks) > maxCalls {
+		return fmt.Errorf("%d objects freed, %d operations, %d callbacks: too many", len(p.objects), len(p.ops), len(p.callbacks))
+	}
+	p.changed = make([][]weak.Time, len(p.steps))
+	for t := range p.steps {
+		up := p.hist.Parent(weak.Time(t))
+		p.changed[t] = make([]weak.Time, len(p.needs[0]))
+		for i := range p.changed[t] {
+			if t > 0 {
+				p.changed[t][i] = p.changed[up][i]
+				if p.needs[t][i] != p.needs[up][i] {
+					p.changed[t][i] = weak.Time(t)
+				}
+			}
+		}
+	}
+	first := map[uint64]byte{}
+	if m.mut.liveInit {
+		first = p.firstBytes() // m has been through what the program begins with
+	}
+	return p.hist.Freeze(func(addr, size uint64) (uint64, error) {
+		var b [8]byte
+		if err := m.k.Mem.Read(addr, b[:size]); err != nil {
+			return 0, err
+		}
+		v := uint64(0)
+		for i := range size {
+			c := b[i]
+			if old, ok := first[addr+i]; ok {
+				c = old
+			}
+			v |= uint64(c) << (8 * i)
+		}
+		return v, nil
+	}, m.isText)
+}
+
+// owedSince is the latest time up to t at which something began to be owed that
+// is still owed at now.
+func (p *program) owedSince(now, t weak.Time) (since weak.Time) {
+	for _, c := range p.changed[now] {
+		if c <= t {
+			since = max(since, c)
+		}
+	}
+	return since
+}
+
+// firstBytes is what memory held before the first store to it.
+func (p *program) firstBytes() map[uint64]byte {
+	first := map[uint64]byte{}
+	for _, s := range p.steps {
+		if s.Kind != stepStore && s.Kind != stepText {
+			continue
+		}
+		for i := range s.Size {
+			if _, ok := first[s.Addr+i]; !ok {
+				first[s.Addr+i] = byte(s.Old >> (8 * i))
+			}
+		}
+	}
+	return first
+}
+
+// gateOf returns the operation that a gate starts.
+func (p *program) gateOf(gate uint64) (op int, ok bool) {
+	for i := range p.ops {
+		if p.ops[i].thread < 0 && p.ops[i].gate == gate && emu.InGates(gate) {
+			return i, true
+		}
+	}
+	return 0, false
+}

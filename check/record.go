@@ -1,0 +1,149 @@
+package check
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"callops/emu"
+	"callops/kernelimage"
+	"callops/sched"
+)
+
+// recorder stands between the core and the machine: all that the core does
+// goes through, and is noted. The core waits for nobody here, since it decides
+// nothing by what other CPUs do; that they make it wait is the search's to see.
+// It implements ftrace.Text and ftrace.GracePeriods.
+type recorder struct {
+	mem   *emu.Memory
+	heap  *emu.Heap
+	text  func(addr uint64) bool // instructions
+	lit   func(addr uint64) bool // literals
+	on    bool
+	steps []step
+
+	// calls are what the callbacks handed to call_rcu free, by their numbers.
+	calls [][]object
+	freed *[]object // where frees go while a callback runs
+
+	made []object // what was allocated
+}
+
+// object is a piece of memory that is freed at some time.
+type object struct {
+	name string
+	kernelimage.Range
+}
+
+func newRecorder(k *kernelimage.Kernel, text, literal func(uint64) bool) *recorder {
+	r := &recorder{mem: k.Mem, heap: k.Heap, text: text, lit: literal}
+	k.Heap.Observe(func(o emu.Object) {
+		at := kernelimage.Range{Start: o.Addr, End: o.Addr + o.Size}
+		if o.Freed {
+			r.free(o.Name, at)
+		} else if r.on {
+			r.made = append(r.made, object{o.Name, at})
+		}
+	})
+	return r
+}
+
+func (r *recorder) note(s step) {
+	if r.on {
+		r.steps = append(r.steps, s)
+	}
+}
+
+// free notes that memory is given back. What it holds then is not looked at:
+// whoever touches it has done wrong.
+func (r *recorder) free(name string, at kernelimage.Range) {
+	if r.freed != nil {
+		*r.freed = append(*r.freed, object{name, at})
+		return
+	}
+	r.note(step{Kind: stepFree, Name: name, Addr: at.Start, Size: at.End - at.Start})
+}
+
+func (r *recorder) Load32(addr uint64) (uint32, error) { return r.mem.Load32(addr) }
+func (r *recorder) Load64(addr uint64) (uint64, error) { return r.mem.Load64(addr) }
+
+func (r *recorder) Store32(addr uint64, v uint32) error {
+	old, err := r.mem.Load32(addr)
+	if err != nil {
+		return err
+	}
+	kind := stepStore
+	if r.text(addr) {
+		kind = stepText
+	}
+	r.note(step{Kind: kind, Addr: addr, Size: 4, Value: uint64(v), Old: uint64(old)})
+	return r.mem.Store32(addr, v)
+}
+
+func (r *recorder) Store64(addr uint64, v uint64) error { return r.store64(addr, v, false) }
+
+func (r *recorder) StoreRelease64(addr uint64, v uint64) error { return r.store64(addr, v, true) }
+
+// store64 takes misaligned addresses too, which the architecture allows and
+// does not store as one.
+func (r *recorder) store64(addr, v uint64, release bool) error {
+	var old, b [8]byte
+	if err := r.mem.Read(addr, old[:]); err != nil {
+		return err
+	}
+	r.note(step{
+		Kind: stepStore, Addr: addr, Size: 8, Value: v, Old: binary.LittleEndian.Uint64(old[:]), Release: release, Literal: r.lit(addr),
+	})
+	binary.LittleEndian.PutUint64(b[:], v)
+	return r.mem.Write(addr, b[:])
+}
+
+// Write notes what fills memory that nobody can reach yet as what it is: stores
+// that order nothing.
+func (r *recorder) Write(addr uint64, p []byte) error {
+	if len(p)%8 != 0 {
+		return fmt.Errorf("%d bytes written at %#x: only doublewords are recorded", len(p), addr)
+	}
+	for i := 0; i < len(p); i += 8 {
+		if err := r.store64(addr+uint64(i), binary.LittleEndian.Uint64(p[i:]), false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *recorder) WriteBarrier() { r.note(step{Kind: stepOrder}) }
+
+func (r *recorder) SyncText(addr, size uint64) {
+	r.note(step{Kind: stepClean, Addr: addr, Size: size})
+	r.mem.SyncText(addr, size)
+}
+
+func (r *recorder) SyncCPUs() {
+	r.note(step{Kind: stepInterrupt})
+	r.note(step{Kind: stepAnswered})
+}
+
+func (r *recorder) SynchronizeRCUTasksRude() error { return r.wait(sched.Rude) }
+func (r *recorder) SynchronizeRCUTasks() error     { return r.wait(sched.Tasks) }
+
+func (r *recorder) wait(kind sched.Kind) error {
+	r.note(step{Kind: stepWait, Wait: kind})
+	r.note(step{Kind: stepWaited, Wait: kind})
+	return nil
+}
+
+func (r *recorder) CallRCU(free func())      { r.call(sched.RCU, free) }
+func (r *recorder) CallRCUTasks(free func()) { r.call(sched.Tasks, free) }
+
+// call runs the callback at once, to learn what it will free.
+func (r *recorder) call(kind sched.Kind, free func()) {
+	var freed []object
+	r.freed = &freed
+	free()
+	r.freed = nil
+	if !r.on || len(freed) == 0 {
+		return
+	}
+	r.note(step{Kind: stepCall, Wait: kind, Call: len(r.calls)})
+	r.calls = append(r.calls, freed)
+}

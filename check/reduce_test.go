@@ -1,0 +1,52 @@
+package check_test
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"callops/check"
+)
+
+// Liveness, symmetry, what was left out because something else stands for it,
+// merged steps: on scenarios that nobody thought of, none of it changes whether
+// a property is broken.
+func TestReduction_ChangesNoVerdictOfRandomScenarios(t *testing.T) {
+	const (
+		scenarios = 400
+		memory    = 64 << 20
+	)
+	held, broke := 0, 0
+	for seed := range uint64(scenarios) {
+		rnd := rand.New(rand.NewPCG(seed, 7))
+		sc := check.RandomScenario(rnd)
+		mutations := check.FittingMutations(sc)
+		mutation := mutations[rnd.IntN(len(mutations))]
+		opts := check.Options{CPUs: 1, Memory: memory}
+		if rnd.IntN(4) == 0 && len(sc.Tasks[0].Calls) == 1 {
+			opts.CPUs = 2
+		}
+		got, r, err := check.Verdict(t.Context(), sc, mutation, opts)
+		require.NoError(t, err, "seed %d: %s", seed, sc.Describe())
+		require.True(t, r.Complete)
+		opts.NoReduce = true
+		want, whole, err := check.Verdict(t.Context(), sc, mutation, opts)
+		require.NoError(t, err)
+		t.Logf("seed %d, %q, %d CPUs: %d and %d states: %q", seed, mutation, opts.CPUs, r.States, whole.States, want)
+		if !whole.Complete {
+			continue
+		}
+		assert.Equal(t, want == "", got == "", "seed %d, %q, %d CPUs: %q whole, %q reduced\n%s",
+			seed, mutation, opts.CPUs, want, got, sc.Describe())
+		if want == "" {
+			held++
+		} else {
+			broke++
+		}
+	}
+	t.Logf("%d held, %d broke", held, broke)
+	assert.Greater(t, held, scenarios/4)
+	assert.Greater(t, broke, scenarios/8)
+}

@@ -1,0 +1,89 @@
+package check
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// ErrToken is a token that Replay can't use.
+var ErrToken = errors.New("no token of a counterexample")
+
+// A token is the scenario, the mutation, the CPUs and whether the search was
+// reduced, and the choices: of each its kind, its CPU, and its argument.
+const (
+	tokenParts   = 4
+	maxChoices   = 10_000
+	tokenReduced = "r"
+	tokenWhole   = "w"
+)
+
+func (s *subject) token(way []choice) string {
+	var b []byte
+	for _, c := range way {
+		b = append(b, byte(c.kind)|byte(c.cpu)<<4)
+		if c.kind == patches || c.kind == callsBack || c.kind == sees {
+			b = binary.AppendUvarint(b, uint64(c.arg))
+		}
+	}
+	mode := tokenReduced
+	if s.whole {
+		mode = tokenWhole
+	}
+	return strings.Join([]string{
+		s.sc.Name, s.m.mut.Name, mode + strconv.Itoa(len(s.kinds)), base64.RawURLEncoding.EncodeToString(b),
+	}, ":")
+}
+
+// parseToken is the other way round.
+func parseToken(token string) (sc *Scenario, mut *Mutation, opts Options, way []choice, err error) {
+	bad := func(format string, args ...any) (*Scenario, *Mutation, Options, []choice, error) {
+		return nil, nil, Options{}, nil, fmt.Errorf("%w: %s", ErrToken, fmt.Sprintf(format, args...))
+	}
+	parts := strings.Split(token, ":")
+	if len(parts) != tokenParts || len(parts[2]) < 2 {
+		return bad("%d parts, and there ought to be %d", len(parts), tokenParts)
+	}
+	if sc, err = find(parts[0]); err != nil {
+		return bad("%v", err)
+	}
+	mut = none
+	if parts[1] != "" {
+		if mut, err = findMutation(parts[1]); err != nil {
+			return bad("%v", err)
+		}
+	}
+	switch parts[2][:1] {
+	case tokenReduced:
+	case tokenWhole:
+		opts.NoReduce = true
+	default:
+		return bad("mode %q", parts[2][:1])
+	}
+	if opts.CPUs, err = strconv.Atoi(parts[2][1:]); err != nil {
+		return bad("%q CPUs", parts[2][1:])
+	}
+	b, err := base64.RawURLEncoding.DecodeString(parts[3])
+	if err != nil {
+		return bad("%v", err)
+	}
+	for len(b) > 0 && len(way) < maxChoices {
+		c := choice{kind: choiceKind(b[0] & 15), cpu: int(b[0] >> 4)}
+		b = b[1:]
+		if c.kind >= numChoices || c.cpu >= opts.CPUs {
+			return bad("choice %d of CPU %d", c.kind, c.cpu)
+		}
+		if c.kind == patches || c.kind == callsBack || c.kind == sees {
+			v, n := binary.Uvarint(b)
+			if n <= 0 || v > 1<<32-1 {
+				return bad("it ends within a choice")
+			}
+			c.arg, b = int(v), b[n:]
+		}
+		way = append(way, c)
+	}
+	return sc, mut, opts, way, nil
+}

@@ -1,0 +1,301 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"callops/check"
+)
+
+const (
+	formatText = "text"
+	all        = "all"
+	maxCPUs    = 8 // of package check
+)
+
+// checkFlags is the flags of `callops check`.
+type checkFlags struct {
+	scenarios []string
+	mutation  string
+	replay    string
+	cpus      number
+	workers   number
+	memory    size
+	noReduce  bool
+	list      bool
+	format    choice
+}
+
+// newCheck builds `callops check`.
+func newCheck() *cobra.Command {
+	c := &checkFlags{
+		cpus:    number{min: 1, max: maxCPUs},
+		workers: number{min: 1, max: math.MaxInt16},
+		memory:  size{4 << 30},
+		format:  newChoice(formatText, formatJSON),
+	}
+	cmd := &cobra.Command{
+		Use:   "check [flags]",
+		Short: "Search all interleavings of patching and execution",
+		Long: `check searches everything that can happen while ops come and go and CPUs run
+the functions that they trace: every order of the patcher's stores and the CPUs'
+instructions, and everything that a CPU may see by then. It says whether what
+must hold does, and if not, shows the shortest way to break it.
+
+Without flags it goes through all scenarios. In some Linux itself breaks what
+ought to hold; these findings are expected. A mutation is a fault put in on
+purpose: with --mutation all, each has to be found.
+
+It exits with 1 where something is broken: among all scenarios, anything but the
+findings; among all mutations, one that is not found and not harmless; and where
+scenarios or a mutation are named, or a way is replayed, anything at all. What a
+search found nothing in that did not come to its end is "bounded", and no error.`,
+		Example: `  callops check
+  callops check --scenario hand-over --cpus 2
+  callops check --mutation all
+  callops check --mutation load-literal-twice
+  callops check --list`,
+		Args: argCount(0, 0, ""),
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd) },
+	}
+	f := cmd.Flags()
+	f.StringArrayVar(&c.scenarios, "scenario", nil, "scenario to search: `NAME` (repeatable; default all)")
+	f.StringVar(&c.mutation, "mutation", "", "put a fault in: `NAME`, or all, one after the other; each has its own scenario")
+	f.StringVar(&c.replay, "replay", "", "go the way of a counterexample again: its `TOKEN`")
+	f.Var(&c.cpus, "cpus", "how many CPUs there are (default what the scenario says)")
+	f.BoolVar(&c.noReduce, "no-reduce", false, "leave nothing out that makes no difference: larger by far, with the same verdict")
+	f.Var(&c.workers, "workers", "how many states are worked on at once (default one a core)")
+	f.Var(&c.memory, "memory", "what the states seen may take up before a search is given up")
+	f.BoolVar(&c.list, "list", false, "list the scenarios and the mutations")
+	f.Var(&c.format, "format", "form of the output")
+	return cmd
+}
+
+func (c *checkFlags) run(cmd *cobra.Command) error {
+	switch {
+	case c.list:
+		return c.alone(cmd, "list", c.printList)
+	case cmd.Flags().Changed("replay"):
+		return c.alone(cmd, "replay", c.playAgain)
+	}
+	jobs, err := c.jobs()
+	if err != nil {
+		return err
+	}
+	found, err := c.search(cmd, jobs)
+	if err != nil {
+		return err
+	}
+	return c.judge(found)
+}
+
+// alone runs what takes no other flag but --format.
+func (c *checkFlags) alone(cmd *cobra.Command, flag string, do func(io.Writer) error) error {
+	for _, other := range []string{"scenario", "mutation", "replay", "cpus", "no-reduce", "workers", "memory", "list"} {
+		if other != flag && cmd.Flags().Changed(other) {
+			return usagef("--%s goes without --%s", flag, other)
+		}
+	}
+	return do(cmd.OutOrStdout())
+}
+
+// job is a search to be made.
+type job struct {
+	scenario string
+	mutation *check.Mutation // nil: none
+}
+
+// name is what the job's line begins with.
+func (j *job) name() string {
+	if j.mutation != nil {
+		return j.mutation.Name
+	}
+	return j.scenario
+}
+
+// jobs says what is to be searched.
+func (c *checkFlags) jobs() ([]job, error) {
+	mutations, err := c.mutations()
+	if err != nil {
+		return nil, err
+	}
+	if c.mutation == all && len(c.scenarios) > 0 {
+		return nil, usagef("--mutation all takes no --scenario: each has its own")
+	}
+	var jobs []job
+	for _, m := range mutations {
+		for _, name := range c.scenariosFor(m) {
+			sc, err := scenario(name)
+			if err != nil {
+				return nil, err
+			}
+			if n := len(sc.Tasks); c.cpus.value > 0 && int(c.cpus.value) < n {
+				return nil, usagef("--cpus %d: scenario %s has tasks for %d", c.cpus.value, name, n)
+			}
+			jobs = append(jobs, job{name, m})
+		}
+	}
+	return jobs, nil
+}
+
+// mutations returns those that are asked for; nil stands for none.
+func (c *checkFlags) mutations() ([]*check.Mutation, error) {
+	if c.mutation == "" {
+		return []*check.Mutation{nil}, nil
+	}
+	var chosen []*check.Mutation
+	known := []string{all}
+	for _, m := range check.Mutations() {
+		known = append(known, m.Name)
+		if c.mutation == all || c.mutation == m.Name {
+			chosen = append(chosen, &m)
+		}
+	}
+	if len(chosen) == 0 {
+		return nil, usagef("no mutation %q; there are %s", c.mutation, strings.Join(known, ", "))
+	}
+	return chosen, nil
+}
+
+// scenariosFor names where a mutation is looked for, or what is searched
+// without one.
+func (c *checkFlags) scenariosFor(m *check.Mutation) []string {
+	switch {
+	case len(c.scenarios) > 0:
+		return c.scenarios
+	case m != nil:
+		return []string{m.Scenario}
+	}
+	var names []string
+	for _, sc := range check.Scenarios() {
+		names = append(names, sc.Name)
+	}
+	return names
+}
+
+func scenario(name string) (*check.Scenario, error) {
+	var known []string
+	for _, sc := range check.Scenarios() {
+		if sc.Name == name {
+			return &sc, nil
+		}
+		known = append(known, sc.Name)
+	}
+	return nil, usagef("no scenario %q; there are %s", name, strings.Join(known, ", "))
+}
+
+// search makes the searches, and prints each result as it comes.
+func (c *checkFlags) search(cmd *cobra.Command, jobs []job) ([]outcome, error) {
+	out := cmd.OutOrStdout()
+	t := newCheckTable(out, jobs)
+	if c.format.value == formatText {
+		t.head()
+	}
+	var found []outcome
+	for i := range jobs {
+		r, err := c.searchOne(cmd.Context(), cmd.ErrOrStderr(), &jobs[i])
+		if err != nil {
+			return nil, err
+		}
+		o := outcome{jobs[i], r}
+		found = append(found, o)
+		if c.format.value == formatText {
+			t.line(&o)
+		}
+	}
+	if c.format.value == formatJSON {
+		return found, writeFound(out, found)
+	}
+	return found, c.explain(out, found)
+}
+
+func (c *checkFlags) searchOne(ctx context.Context, errw io.Writer, j *job) (*check.Result, error) {
+	report, finish := status(errw)
+	defer finish()
+	opts := &check.Options{
+		CPUs: int(c.cpus.value), Workers: int(c.workers.value), Memory: int(c.memory.bytes), NoReduce: c.noReduce,
+	}
+	if report != nil {
+		opts.Progress = func(p check.Progress) {
+			report(fmt.Sprintf("%s: %d states, depth %d", j.name(), p.States, p.Depth))
+		}
+	}
+	mutation := ""
+	if j.mutation != nil {
+		mutation = j.mutation.Name
+	}
+	return check.Check(ctx, j.scenario, mutation, opts)
+}
+
+// explain shows the ways to what is broken. Those of findings are shown only
+// where their scenarios were named.
+func (c *checkFlags) explain(w io.Writer, found []outcome) error {
+	if c.mutation == all {
+		return nil
+	}
+	before := "\n"
+	for i := range found {
+		o := &found[i]
+		for _, v := range o.result.Violations {
+			if v.Property == o.result.Finding && len(c.scenarios) == 0 {
+				fmt.Fprintf(w, "%sfinding: %s; --scenario %s shows the way\n", before, v.Property, o.scenario)
+				before = ""
+				continue
+			}
+			fmt.Fprintln(w)
+			if err := v.WriteText(w); err != nil {
+				return err
+			}
+			before = "\n"
+		}
+	}
+	return nil
+}
+
+// judge says whether all is as it ought to be. Who names something asks whether
+// it breaks; who names nothing, whether anything is not as it is known.
+func (c *checkFlags) judge(found []outcome) error {
+	what, wrong := "broken", (*outcome).broken
+	switch {
+	case c.mutation == all:
+		what, wrong = "not as they ought to be", (*outcome).missed
+	case c.mutation == "" && len(c.scenarios) == 0:
+		wrong = (*outcome).unexpected
+	}
+	var bad []string
+	for i := range found {
+		if o := &found[i]; wrong(o) {
+			bad = append(bad, o.name())
+		}
+	}
+	if len(bad) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s: %s", what, strings.Join(bad, ", "))
+}
+
+// playAgain prints a counterexample.
+func (c *checkFlags) playAgain(w io.Writer) error {
+	ce, err := check.Replay(c.replay)
+	if errors.Is(err, check.ErrToken) {
+		return &usageError{err}
+	}
+	if err != nil {
+		return err
+	}
+	if c.format.value == formatJSON {
+		err = printJSON(w, ce)
+	} else {
+		err = ce.WriteText(w)
+	}
+	if err == nil {
+		err = fmt.Errorf("broken: %s", ce.Scenario)
+	}
+	return err
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"callops/check"
+)
+
+// outcomeOf is what a search found that broke a property, or none where that is "".
+func outcomeOf(finding, broke string, complete bool) *outcome {
+	r := &check.Result{Complete: complete, Bound: "memory", Finding: finding}
+	if broke != "" {
+		r.Violations = []*check.Counterexample{{Property: broke}}
+	}
+	return &outcome{result: r}
+}
+
+func TestOutcome_OfAScenario(t *testing.T) {
+	for _, c := range []struct {
+		verdict        string
+		finding, broke string
+		complete       bool
+		broken, unlike bool
+	}{
+		{"holds", "", "", true, false, false},
+		{"bounded by memory", "", "", false, false, false},
+		{"BROKEN", "", "p", true, true, true},
+		{"finding", "p", "p", true, true, false},
+		{"BROKEN", "p", "q", true, true, true},
+		{"NO FINDING", "p", "", true, false, true},
+		{"bounded by memory", "p", "", false, false, false},
+	} {
+		o := outcomeOf(c.finding, c.broke, c.complete)
+		assert.Equal(t, c.verdict, o.verdict())
+		assert.Equal(t, c.broken, o.broken(), c.verdict)
+		assert.Equal(t, c.unlike, o.unexpected(), c.verdict)
+	}
+}
+
+func TestOutcome_OfAMutation(t *testing.T) {
+	for _, c := range []struct {
+		found, property string
+		harmless, broke string
+		complete        bool
+		missed          bool
+	}{
+		{"yes", "p", "", "p", true, false},
+		{"NO", "", "", "", true, true},
+		{"bounded", "", "", "", false, true},
+		{"harmless", "why", "why", "", true, false},
+		{"YES", "p", "why", "p", true, true},
+	} {
+		o := outcomeOf("", c.broke, c.complete)
+		o.mutation = &check.Mutation{Harmless: c.harmless}
+		found, property := o.found()
+		assert.Equal(t, c.found, found)
+		assert.Equal(t, c.property, property)
+		assert.Equal(t, c.missed, o.missed(), c.found)
+	}
+}
+
+// Who names nothing expects what is known; who names something asks for it.
+func TestJudge(t *testing.T) {
+	finding, broken, bounded := *outcomeOf("p", "p", true), *outcomeOf("", "p", true), *outcomeOf("", "", false)
+	finding.scenario, broken.scenario = "known", "new"
+	everything, named := &checkFlags{}, &checkFlags{scenarios: []string{"known"}}
+	assert.NoError(t, everything.judge([]outcome{finding, bounded}))
+	assert.EqualError(t, everything.judge([]outcome{finding, broken, bounded}), "broken: new")
+	assert.EqualError(t, named.judge([]outcome{finding, bounded}), "broken: known")
+
+	found, missed := broken, *outcomeOf("", "", true)
+	found.mutation, missed.mutation = &check.Mutation{Name: "found"}, &check.Mutation{Name: "missed"}
+	each, one := &checkFlags{mutation: all}, &checkFlags{mutation: "found"}
+	assert.NoError(t, each.judge([]outcome{found}))
+	assert.EqualError(t, each.judge([]outcome{found, missed}), "not as they ought to be: missed")
+	assert.EqualError(t, one.judge([]outcome{found}), "broken: found")
+	assert.NoError(t, one.judge([]outcome{missed}))
+}
+
+// The token that one run prints is what another one takes.
+func TestCheck_ReplaysItsOwnTokens(t *testing.T) {
+	code, out, _ := runIn(nil, "check", "--mutation", "load-literal-twice", "--format", "json")
+	require.Equal(t, exitFailed, code)
+	var found struct{ Mutations []mutationInfo }
+	require.NoError(t, json.Unmarshal([]byte(out), &found))
+	require.Len(t, found.Mutations, 1)
+	m := found.Mutations[0]
+	assert.True(t, m.Found)
+
+	code, out, errs := runIn(nil, "check", "--replay", m.Token, "--format", "json")
+	assert.Equal(t, exitFailed, code)
+	assert.Equal(t, "callops: broken: enable\n", errs)
+	var way check.Counterexample
+	require.NoError(t, json.Unmarshal([]byte(out), &way))
+	assert.Equal(t, m.Property, way.Property)
+	assert.Len(t, way.Steps, m.Steps)
+	assert.Equal(t, m.Token, way.Token)
+
+	code, out, _ = runIn(nil, "check", "--replay", m.Token)
+	assert.Equal(t, exitFailed, code)
+	assert.Contains(t, out, "enable with load-literal-twice, 2 CPUs, 7 steps; --replay "+m.Token+"\n")
+}
+
+func TestSize(t *testing.T) {
+	for text, want := range map[string]uint64{"1": 1, "4G": 4 << 30, "500M": 500 << 20, "1536K": 1536 << 10, "0x10": 16} {
+		var s size
+		require.NoError(t, s.Set(text))
+		assert.Equal(t, want, s.bytes, text)
+	}
+	assert.Equal(t, "4G", (&size{4 << 30}).String())
+	assert.Equal(t, "1536K", (&size{1536 << 10}).String())
+	assert.Equal(t, "5", (&size{5}).String())
+	for _, text := range []string{"", "K", "0", "-1", "4T", "1.5G", "9999999999G"} {
+		var s size
+		assert.Error(t, s.Set(text), text)
+	}
+}
