@@ -158,44 +158,16 @@ func defaultTracee(img *kernelimage.Image) string {
 	if img == nil {
 		return DefaultTracee
 	}
-	empty := ""
 	for _, s := range img.Symbols {
 		if s.Name == DefaultTracee {
 			return DefaultTracee
 		}
-		if empty == "" && s.Func && isEmpty(img, s.Addr) {
-			empty = s.Name
-		}
 	}
-	return empty
+	if empty := img.EmptyFuncs(1); len(empty) > 0 {
+		return empty[0].Name
+	}
+	return ""
 }
-
-// isEmpty says that RET follows the call site of the function at addr, with
-// nothing between but what signs and checks the return address.
-func isEmpty(img *kernelimage.Image, addr uint64) bool {
-	site, ok := img.Site(addr)
-	if !ok || site.Init || site.Func() != addr {
-		return false
-	}
-	for at := site.IP + 4; ; at += 4 {
-		word, ok := img.Word(at)
-		switch {
-		case !ok:
-			return false
-		case word == retWord:
-			return true
-		case word != paciaspWord && word != autiaspWord:
-			return false
-		}
-	}
-}
-
-// What may follow the call site of a function that does nothing.
-const (
-	retWord     = 0xd65f03c0
-	paciaspWord = 0xd503233f
-	autiaspWord = 0xd50323bf
-)
 
 func (c *Config) check() error {
 	switch {

@@ -68,8 +68,8 @@ func TestRun_Linux61TakesWhatItTookBooted(t *testing.T) {
 // emptyFunction returns a function that does nothing, other than the one given.
 func emptyFunction(t *testing.T, img *kernelimage.Image, other uint64) uint64 {
 	t.Helper()
-	for _, s := range img.Symbols {
-		if s.Func && s.Addr != other && isEmpty(img, s.Addr) {
+	for _, s := range img.EmptyFuncs(2) {
+		if s.Addr != other {
 			return s.Addr
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"callops/kernelimage"
 )
 
 // ErrUnknown is a scenario or mutation that does not exist.
@@ -13,9 +15,16 @@ var ErrUnknown = errors.New("unknown")
 
 // Options say how a scenario is searched; the zero value searches all of it.
 type Options struct {
-	CPUs    int // the scenario's own number when 0
+	CPUs    int // 2 when 0, or one for each task of the scenario
 	Workers int // GOMAXPROCS when 0
 	Memory  int // bytes for the states seen, after which the search is given up; 4 GiB when 0
+
+	// Image is the kernel to set scenarios up on, the built-in one when nil. Two
+	// of its functions that do nothing are traced. With ImageCode its own
+	// ftrace_caller and list function are checked in the place of callops'.
+	// Scenarios that are for another kind of kernel are ErrUnfit.
+	Image     *kernelimage.Image
+	ImageCode bool
 
 	// NoReduce makes every instruction, and every step of the core, a step of
 	// the search, and takes every state as it is.
@@ -111,14 +120,19 @@ func Check(ctx context.Context, scenario, mutation string, opts *Options) (*Resu
 
 // Replay goes the way of a counterexample again, and says what it breaks. A
 // token that is none, or of another version, matches ErrToken.
-func Replay(token string) (*Counterexample, error) {
+//
+// Of opts, Image and ImageCode have to be what they were.
+func Replay(token string, on *Options) (*Counterexample, error) {
 	sc, mut, opts, way, err := parseToken(token)
 	if err != nil {
 		return nil, err
 	}
+	if on != nil {
+		opts.Image, opts.ImageCode = on.Image, on.ImageCode
+	}
 	s, err := prepare(sc, mut, &opts)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrToken, err)
 	}
 	defer s.close()
 	return s.play(way)

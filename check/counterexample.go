@@ -66,7 +66,7 @@ func (s *subject) play(way []choice) (*Counterexample, error) {
 	}
 	p := s.newPlayer()
 	d := describer{s.m, s.p, s.g}
-	for _, ch := range way {
+	for i, ch := range way {
 		first := true
 		broke, err := p.step(ch, func(state []byte, mv *move) error {
 			if !first {
@@ -78,15 +78,22 @@ func (s *subject) play(way []choice) (*Counterexample, error) {
 			return err
 		})
 		if err != nil {
-			return nil, fmt.Errorf("scenario %s: %w", s.sc.Name, err)
+			return nil, fmt.Errorf("scenario %s: step %d: %w", s.sc.Name, i+1, err)
 		}
 		if broke != nil {
+			if i+1 < len(way) {
+				return nil, fmt.Errorf("scenario %s: %w: it goes on after what step %d breaks", s.sc.Name, ErrToken, i+1)
+			}
 			c.Property, c.Detail = broke.Property, broke.Detail
 			return c, nil
 		}
 	}
-	if list, err := p.moves(p.s); err != nil || len(list) > 0 {
-		return nil, fmt.Errorf("scenario %s: the way breaks nothing: %w", s.sc.Name, ErrToken)
+	list, err := p.moves(p.s)
+	if err != nil {
+		return nil, fmt.Errorf("scenario %s: %w", s.sc.Name, err)
+	}
+	if len(list) > 0 || p.finished() {
+		return nil, fmt.Errorf("scenario %s: %w: the way breaks nothing", s.sc.Name, ErrToken)
 	}
 	return c, nil
 }

@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"strings"
 
 	"callops/asm"
 	"callops/check/internal/guest"
@@ -205,8 +206,8 @@ func (d *describer) value(v uint64) string {
 	if name, off, ok := d.object(v); ok && off == 0 {
 		return name
 	}
-	if sym, off, ok := d.m.k.Symbols.At(v); ok && off == 0 {
-		return sym.Name
+	if name := d.m.name(v); !strings.Contains(name, "+") {
+		return name
 	}
 	return fmt.Sprintf("%#x", v)
 }

@@ -3,9 +3,11 @@ package check
 import (
 	"context"
 	"fmt"
+	"math/bits"
 	"math/rand/v2"
 	"slices"
 
+	"callops/check/internal/weak"
 	"callops/ftrace"
 )
 
@@ -53,13 +55,13 @@ func randomFilter(rnd *rand.Rand) []string {
 // randomLife is what happens to an ops: up to three operations.
 func randomLife(rnd *rand.Rand, o *Ops) (ops []Operation) {
 	on := o.Registered
-	for range rnd.IntN(4) {
+	for range rnd.IntN(3) {
 		switch {
 		case on && rnd.IntN(3) > 0:
 			on = false
 			ops = append(ops, unregister(o.Name))
 		case on:
-			ops = append(ops, filter(o.Name, []string{relevant, irrelevant, "tracee_*"}[rnd.IntN(3)]))
+			ops = append(ops, filter(o.Name, randomFilter(rnd)...))
 		case rnd.IntN(3) == 0:
 			return append(ops, free(o.Name))
 		default:
@@ -116,10 +118,39 @@ func Verdict(ctx context.Context, sc *Scenario, mutation string, opts Options) (
 func FittingMutations(sc *Scenario) []string {
 	names := []string{"", ""}
 	for i := range mutations {
-		if m := &mutations[i]; m.image == nil && !m.liveInit && (m.trampoline == 0 || !sc.NoCallOps) {
+		if m := &mutations[i]; m.image == nil && !m.liveInit && (m.trampoline == 0 && m.core == 0 || !sc.NoCallOps) {
 			names = append(names, m.Name)
 		}
 	}
 	slices.Sort(names)
 	return names
+}
+
+// TwoFilters is two patchers that change a filter each, of a different ops.
+func TwoFilters() *Scenario {
+	return &Scenario{
+		Name:    "two-filters",
+		Ops:     []Ops{live("A", relevant), live("B", relevant)},
+		Threads: [][]Operation{{filter("A", irrelevant)}, {filter("B", irrelevant)}},
+		Tasks:   calls(relevant),
+	}
+}
+
+// Callbacks returns how many objects each callback of a scenario frees.
+func Callbacks(sc *Scenario) (objects []int, err error) {
+	p, err := record(&base{}, sc, none)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range p.callbacks {
+		objects = append(objects, bits.OnesCount64(c.objects))
+	}
+	return objects, nil
+}
+
+// SameAsOlder says whether a reader leaves out a version of the first location
+// for an older one.
+func SameAsOlder(h *weak.History, v weak.Version) bool {
+	t := turn{model: &model{p: &program{hist: h}}}
+	return t.sameAsOlder(h.Location(0), v, 0)
 }

@@ -1,7 +1,9 @@
 package check
 
 import (
+	"errors"
 	"fmt"
+	"sort"
 
 	"callops/asm"
 	"callops/emu"
@@ -10,6 +12,38 @@ import (
 	"callops/kernelimage"
 	"callops/trampolines"
 )
+
+// base is what scenarios are set up on.
+type base struct {
+	image *kernelimage.Image // nil: the built-in kernel
+	own   bool               // with the image's own trampolines and list function
+}
+
+// ErrUnfit is a scenario, or a mutation, that is for another kind of kernel.
+var ErrUnfit = errors.New("not for this kernel")
+
+// fits says whether a scenario can be set up.
+func (b *base) fits(sc *Scenario, mut *Mutation) error {
+	switch {
+	case sc.NoCallOps && (mut.trampoline != trampolines.NoFault || mut.core != ftrace.NoFault):
+		return fmt.Errorf("mutation %s is for scenarios with CALL_OPS: %w", mut.Name, ErrUnfit)
+	case b.image == nil && b.own:
+		return fmt.Errorf("the built-in kernel has no trampolines of its own: %w", ErrUnfit)
+	case b.image == nil:
+		return nil
+	case !sc.NoCallOps && !b.image.CallOps:
+		return fmt.Errorf("%s has no room for literals: %w", b.image.Name, ErrUnfit)
+	case sc.NoCallOps && b.image.CallOps && b.own:
+		return fmt.Errorf("%s has an ftrace_caller for CALL_OPS: %w", b.image.Name, ErrUnfit)
+	case sc.BTI && !b.image.BTI:
+		return fmt.Errorf("%s is built without BTI: %w", b.image.Name, ErrUnfit)
+	case mut.liveInit:
+		return fmt.Errorf("mutation %s is for a kernel with few call sites: %w", mut.Name, ErrUnfit)
+	case mut.image != nil, mut.trampoline != trampolines.NoFault && b.own:
+		return fmt.Errorf("mutation %s is built into callops' own code: %w", mut.Name, ErrUnfit)
+	}
+	return nil
+}
 
 // machine is a scenario set up: a kernel, ftrace on it, its ops.
 type machine struct {
@@ -22,32 +56,38 @@ type machine struct {
 	ops    []*ftrace.Ops          // as Scenario.Ops
 	tracer [][2]kernelimage.Range // its tracer's code, or its direct calls'
 	gates  []uint64               // by operation that a tracer asks for: the gate
+	names  map[string]string      // what functions of scenarios are called here
 }
 
 // setUp builds the machine. Everything has the same address each time.
-func setUp(sc *Scenario, mut *Mutation) (*machine, error) {
+func setUp(b *base, sc *Scenario, mut *Mutation) (*machine, error) {
 	m := &machine{sc: sc, mut: mut, ops: make([]*ftrace.Ops, len(sc.Ops)), tracer: make([][2]kernelimage.Range, len(sc.Ops))}
-	if err := m.boot(); err != nil {
+	if err := m.boot(b); err != nil {
+		if m.k != nil {
+			err = errors.Join(err, m.k.Close())
+		}
 		return nil, fmt.Errorf("scenario %s: %w", sc.Name, err)
 	}
 	return m, nil
 }
 
-func (m *machine) boot() error {
-	img, err := kernelimage.Builtin(&kernelimage.BuiltinOptions{NoCallOps: m.sc.NoCallOps, BTI: m.sc.BTI})
-	if err != nil {
+func (m *machine) boot(b *base) error {
+	if err := b.fits(m.sc, m.mut); err != nil {
 		return err
 	}
-	if m.mut.image != nil {
-		if err := m.mut.image(img); err != nil {
-			return err
-		}
+	img, err := m.image(b)
+	if err != nil {
+		return err
 	}
 	if m.k, err = kernelimage.Boot(img, interp.New, &kernelimage.BootOptions{CPUs: len(m.sc.Tasks)}); err != nil {
 		return err
 	}
 	m.rec = newRecorder(m.k, m.isText, m.isLiteral)
-	code, err := trampolines.Install(m.k, &trampolines.Options{CallOps: !m.sc.NoCallOps, Fault: m.mut.trampoline})
+	install := trampolines.Install
+	if b.own {
+		install = trampolines.FromImage
+	}
+	code, err := install(m.k, &trampolines.Options{CallOps: !m.sc.NoCallOps, Fault: m.mut.trampoline})
 	if err != nil {
 		return err
 	}
@@ -68,6 +108,50 @@ func (m *machine) boot() error {
 	return m.initTasks()
 }
 
+// image is what is booted. Of a kernel that is not the built-in one, the first
+// functions that do nothing stand for those of the scenarios.
+func (m *machine) image(b *base) (*kernelimage.Image, error) {
+	m.names = map[string]string{relevant: relevant, irrelevant: irrelevant}
+	if b.image != nil {
+		empty := b.image.EmptyFuncs(2)
+		if len(empty) < 2 {
+			return nil, fmt.Errorf("%s has no two functions that do nothing: %w", b.image.Name, ErrUnfit)
+		}
+		m.names = map[string]string{relevant: empty[0].Name, irrelevant: empty[1].Name}
+		return b.image, nil
+	}
+	img, err := kernelimage.Builtin(&kernelimage.BuiltinOptions{NoCallOps: m.sc.NoCallOps, BTI: m.sc.BTI})
+	if err == nil && m.mut.image != nil {
+		err = m.mut.image(img)
+	}
+	return img, err
+}
+
+// preemptible says whether the kernel was built with CONFIG_PREEMPTION; only then
+// does it count what disables preemption. Without it, tasks leave their CPUs of
+// their own will, and synchronize_rcu_tasks is synchronize_rcu, which such a
+// task holds up until it does.
+func (m *machine) preemptible() bool {
+	if m.k.Image.Linux == nil {
+		return true
+	}
+	_, err := m.k.Symbols.Lookup("preempt_schedule")
+	return err == nil
+}
+
+// setFilter replaces or extends the filter of ops number i.
+func (m *machine) setFilter(i int, functions []string, reset bool) error {
+	var ips []uint64
+	for _, f := range functions {
+		addr, err := m.k.Func(m.names[f])
+		if err != nil {
+			return err
+		}
+		ips = append(ips, addr)
+	}
+	return m.r.SetFilterIPs(m.ops[i], ips, false, reset)
+}
+
 // isText says that what is stored at addr are instructions: literals lie among
 // them and are not.
 func (m *machine) isText(addr uint64) bool {
@@ -81,12 +165,9 @@ func (m *machine) isLiteral(addr uint64) bool {
 	if m.sc.NoCallOps {
 		return false
 	}
-	for _, s := range m.k.Image.Sites {
-		if lit := s.IP - 12; addr+4 > lit&^7 && addr < lit+8 {
-			return true
-		}
-	}
-	return false
+	sites := m.k.Image.Sites
+	i := sort.Search(len(sites), func(i int) bool { return sites[i].IP-12+8 > addr })
+	return i < len(sites) && addr+4 > (sites[i].IP-12)&^7
 }
 
 // addOps makes ops number i and its tracer, and registers it where the scenario
@@ -113,10 +194,8 @@ func (m *machine) addOps(i int) (err error) {
 	if err != nil {
 		return err
 	}
-	for _, f := range spec.Filter {
-		if err := m.r.SetFilter(m.ops[i], f, false); err != nil {
-			return err
-		}
+	if err := m.setFilter(i, spec.Filter, false); err != nil {
+		return err
 	}
 	if spec.Registered {
 		return m.register(i)
@@ -224,6 +303,6 @@ func (m *machine) initTasks() error {
 
 // fn is a function that a kind of task calls.
 func (m *machine) fn(kind, call int) uint64 {
-	addr, _ := m.k.Func(m.sc.Tasks[kind].Calls[call])
+	addr, _ := m.k.Func(m.names[m.sc.Tasks[kind].Calls[call]])
 	return addr
 }

@@ -33,7 +33,11 @@ type program struct {
 	done    []uint64      // by time: which operations have returned
 	gone    []uint64      // by time: which objects have been freed
 
-	objects   []object // what is freed
+	objects []object // what is freed
+	// preemptible says that the kernel can take a task off its CPU against its
+	// will.
+	preemptible bool
+
 	made      []object // what is allocated on the way, in any order
 	callbacks []callback
 	tasks     [][]uint64 // the functions that each CPU's task calls
@@ -55,7 +59,7 @@ type callback struct {
 }
 
 // record runs the core in every order and notes what it does.
-func record(sc *Scenario, mut *Mutation) (*program, error) {
+func record(b *base, sc *Scenario, mut *Mutation) (*program, error) {
 	p := &program{hist: weak.New(), steps: make([]step, 1), kids: make([][]weak.Time, 1)}
 	var threads [][]int
 	for i, ops := range sc.Threads {
@@ -66,7 +70,7 @@ func record(sc *Scenario, mut *Mutation) (*program, error) {
 		}
 		threads = append(threads, numbers)
 	}
-	first, err := setUp(sc, mut)
+	first, err := setUp(b, sc, mut)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +88,7 @@ func record(sc *Scenario, mut *Mutation) (*program, error) {
 	p.needs = [][]need{p.needsOf(first)}
 	p.done, p.gone = []uint64{0}, []uint64{0}
 	for _, order := range orders(threads) {
-		if err := p.addOrder(sc, mut, order); err != nil {
+		if err := p.addOrder(b, sc, mut, order); err != nil {
 			return nil, fmt.Errorf("scenario %s: %w", sc.Name, err)
 		}
 	}
@@ -122,7 +126,7 @@ func (p *program) findFuncs(m *machine) error {
 	p.tasks = make([][]uint64, len(m.sc.Tasks))
 	for kind := range m.sc.Tasks {
 		for _, name := range m.sc.Tasks[kind].Calls {
-			addr, err := m.k.Func(name)
+			addr, err := m.k.Func(m.names[name])
 			if err != nil {
 				return err
 			}
@@ -156,8 +160,8 @@ func (p *program) needsOf(m *machine) []need {
 }
 
 // addOrder runs the core once.
-func (p *program) addOrder(sc *Scenario, mut *Mutation, order []int) error {
-	m, err := setUp(sc, mut)
+func (p *program) addOrder(b *base, sc *Scenario, mut *Mutation, order []int) error {
+	m, err := setUp(b, sc, mut)
 	if err != nil {
 		return err
 	}
@@ -184,6 +188,9 @@ func (p *program) addOrder(sc *Scenario, mut *Mutation, order []int) error {
 			}
 		}
 		steps := slices.Concat([]step{{Kind: stepBegin, Op: n}}, m.rec.steps)
+		if sc.fix != nil {
+			steps = sc.fix(steps)
+		}
 		if at, err = p.addSteps(at, p.numbered(mut.apply(m, steps), m.rec.calls), during); err != nil {
 			return err
 		}
@@ -191,6 +198,12 @@ func (p *program) addOrder(sc *Scenario, mut *Mutation, order []int) error {
 			return err
 		}
 	}
+	for _, o := range m.rec.made {
+		if !slices.Contains(p.made, o) {
+			p.made = append(p.made, o)
+		}
+	}
+	p.preemptible = m.preemptible()
 	return nil
 }
 

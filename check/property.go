@@ -175,6 +175,16 @@ func (m *machine) name(addr uint64) string {
 	if name, ok := m.k.Gates.Name(addr); ok {
 		return name
 	}
+	// A kernel without CONFIG_KALLSYMS_ALL has no symbols for these.
+	code := m.r.Code()
+	for name, at := range map[string]uint64{
+		"ftrace_ops_list": code.OpsList, "function_trace_op": code.FunctionTraceOp, "ftrace_list_end": code.ListEnd,
+		"ftrace_list_ops": code.ListOps, "ftrace_nop_ops": code.NopOps,
+	} {
+		if addr == at && at != 0 {
+			return name
+		}
+	}
 	if sym, off, ok := m.k.Symbols.At(addr); ok && off == 0 {
 		return sym.Name
 	} else if ok {

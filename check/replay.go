@@ -27,6 +27,22 @@ const (
 	numChoices
 )
 
+func (c choice) String() string {
+	switch c.kind {
+	case patches:
+		return fmt.Sprintf("the patchers' step %d", c.arg)
+	case callsBack:
+		return fmt.Sprintf("callback %d", c.arg)
+	case sees:
+		return fmt.Sprintf("what cpu%d sees (%#x)", c.cpu, c.arg)
+	case switches:
+		return fmt.Sprintf("a switch on cpu%d", c.cpu)
+	case answers:
+		return fmt.Sprintf("an interrupt of cpu%d", c.cpu)
+	}
+	return fmt.Sprintf("choice %d", c.kind)
+}
+
 // choice is what mv chooses, on its way to the time now.
 func (mv *move) choice(now weak.Time) choice {
 	switch {
@@ -109,7 +125,7 @@ func (p *player) step(c choice, tell func(s []byte, mv *move) error) (*guest.Bro
 			}
 		}
 		if found < 0 {
-			return nil, fmt.Errorf("a step of the way can't be made: %v", c)
+			return nil, fmt.Errorf("%w: %s can't be made", ErrToken, c)
 		}
 		mv := &list[found]
 		if err := tell(p.s, &mv.move); err != nil {
@@ -125,6 +141,16 @@ func (p *player) step(c choice, tell func(s []byte, mv *move) error) (*guest.Bro
 	}
 }
 
+// finished says that nothing is left to do.
+func (p *player) finished() bool {
+	for cpu := range p.kinds {
+		if p.block(p.blockOf(p.s, cpu)).node.Kind != guest.Done {
+			return false
+		}
+	}
+	return !p.patches(p.s, getTime(p.s, atTime), func(weak.Time) {})
+}
+
 // fits says whether a move is the choice, or leads to it.
 func (p *player) fits(c choice, mv *reached) bool {
 	if mv.cpu != c.cpu && c.kind >= sees {
@@ -133,7 +159,7 @@ func (p *player) fits(c choice, mv *reached) bool {
 	if c.kind != patches {
 		return mv.choice(0) == c
 	}
-	if mv.cpu >= 0 || mv.call > 0 {
+	if mv.cpu >= 0 || mv.call > 0 || c.arg >= len(p.p.steps) {
 		return false
 	}
 	for t := weak.Time(c.arg); t > 0; t = p.p.hist.Parent(t) {

@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"strings"
 
 	"callops/ftrace"
 )
@@ -16,10 +17,6 @@ type Scenario struct {
 	BTI        bool
 	FixCallOps bool
 
-	// CPUs is how many there are unless the caller says; 2 when 0. MaxCPUs is up
-	// to how many the search comes to its end in reasonable time.
-	CPUs, MaxCPUs int
-
 	Ops     []Ops
 	Threads [][]Operation // each is a patcher: operations one after another
 	Tasks   []Task        // of CPU 0, 1, ...; the last one is that of the others too
@@ -27,6 +24,9 @@ type Scenario struct {
 	// Strict also asks for calls that begin right after an ops was registered,
 	// on a CPU that has not synchronised since.
 	Strict bool
+
+	// fix changes what the core does in one operation, as a mended Linux would.
+	fix func([]step) []step
 
 	// Finding names the property that Linux breaks here, and "" where all hold.
 	Finding string
@@ -97,9 +97,10 @@ func free(ops string) Operation {
 	}}
 }
 
-func filter(ops, pattern string) Operation {
-	return Operation{fmt.Sprintf("filter of %s := %s", ops, pattern), func(m *machine) error {
-		return m.r.SetFilter(m.ops[m.sc.number(ops)], pattern, true)
+// filter replaces the filter of an ops by one of these functions.
+func filter(ops string, functions ...string) Operation {
+	return Operation{fmt.Sprintf("filter of %s := %s", ops, strings.Join(functions, ",")), func(m *machine) error {
+		return m.setFilter(m.sc.number(ops), functions, true)
 	}}
 }
 

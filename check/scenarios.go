@@ -31,7 +31,6 @@ var scenarios = []Scenario{
 		Ops:     []Ops{on("A", relevant)},
 		Threads: [][]Operation{{register("A")}},
 		Tasks:   calls(relevant, relevant),
-		MaxCPUs: 3,
 	},
 	{
 		Name:    "enable-strict",
@@ -43,16 +42,23 @@ var scenarios = []Scenario{
 		Finding: "a registered ops sees every call",
 	},
 	{
+		Name:    "enable-strict-fixed",
+		About:   "the same, with every CPU interrupted before register returns",
+		Ops:     []Ops{on("A", relevant)},
+		Threads: [][]Operation{{register("A")}},
+		Tasks:   calls(relevant, relevant),
+		Strict:  true,
+		fix:     interruptLast,
+	},
+	{
 		Name:    "disable",
 		About:   "an ops is unregistered and freed, with its filter and its tracer's code",
 		Ops:     []Ops{live("A", relevant)},
 		Threads: [][]Operation{{unregister("A"), free("A")}},
 		Tasks:   calls(relevant, relevant),
-		MaxCPUs: 3,
 	},
 	{
 		Name:    "disable-idle",
-		MaxCPUs: 3,
 		About:   "the same while a CPU's idle loop calls the function",
 		Ops:     []Ops{live("A", relevant)},
 		Threads: [][]Operation{{unregister("A"), free("A")}},
@@ -60,7 +66,6 @@ var scenarios = []Scenario{
 	},
 	{
 		Name:    "disable-bti",
-		MaxCPUs: 3,
 		About:   "the same in a kernel built with BTI",
 		BTI:     true,
 		Ops:     []Ops{live("A", relevant)},
@@ -69,7 +74,6 @@ var scenarios = []Scenario{
 	},
 	{
 		Name:    "off-and-on",
-		MaxCPUs: 3,
 		About:   "kernel.ftrace_enabled is set to 0 and to 1 again",
 		Ops:     []Ops{live("A", relevant)},
 		Threads: [][]Operation{{enabled(0), enabled(1)}},
@@ -77,7 +81,6 @@ var scenarios = []Scenario{
 	},
 	{
 		Name:    "second-arrives",
-		MaxCPUs: 3,
 		About:   "a second ops joins a site: from unique to the list",
 		Ops:     []Ops{live("A", relevant), on("B", relevant)},
 		Threads: [][]Operation{{register("B")}},
@@ -99,7 +102,6 @@ var scenarios = []Scenario{
 	},
 	{
 		Name:    "third-arrives",
-		MaxCPUs: 3,
 		About:   "an ops joins a list that CPUs walk",
 		Ops:     []Ops{live("A", relevant), live("B", relevant), on("C", relevant)},
 		Threads: [][]Operation{{register("C")}},
@@ -111,7 +113,6 @@ var scenarios = []Scenario{
 		Ops:     []Ops{live("A", relevant), on("B", relevant)},
 		Threads: [][]Operation{{unregister("A"), free("A"), register("B")}},
 		Tasks:   calls(relevant, relevant),
-		MaxCPUs: 3,
 	},
 	{
 		Name:    "hand-over",
@@ -122,7 +123,6 @@ var scenarios = []Scenario{
 	},
 	{
 		Name:    "filter-live",
-		MaxCPUs: 3,
 		About:   "the filter of a registered ops goes from one function to another, and back",
 		Ops:     []Ops{live("A", relevant)},
 		Threads: [][]Operation{{filter("A", irrelevant), filter("A", relevant)}},
@@ -130,34 +130,39 @@ var scenarios = []Scenario{
 	},
 	{
 		Name:    "filter-list",
-		MaxCPUs: 3,
 		About:   "the filter of an ops on a shared site is replaced while CPUs look into it",
 		Ops:     []Ops{live("A", relevant), live("B", relevant)},
-		Threads: [][]Operation{{filter("A", "tracee_*")}},
+		Threads: [][]Operation{{filter("A", relevant, irrelevant)}},
 		Tasks:   calls(relevant, relevant),
 	},
 	{
 		Name:    "two-sites",
-		MaxCPUs: 3,
 		About:   "an ops with two sites comes, goes and is freed",
 		Ops:     []Ops{on("A", relevant, irrelevant)},
 		Threads: [][]Operation{{register("A"), unregister("A"), free("A")}},
 		Tasks:   []Task{{Calls: []string{relevant, irrelevant}}, {Calls: []string{irrelevant, relevant}}},
 	},
 	{
-		Name:    "from-a-tracer",
-		MaxCPUs: 3,
-		About:   "a tracer registers another ops on its own site",
-		Ops:     []Ops{live("A", relevant).doing(register("B")), on("B", relevant)},
-		Tasks:   calls(relevant, relevant),
+		Name:  "from-a-tracer",
+		About: "a tracer registers another ops on its own site",
+		Ops:   []Ops{live("A", relevant).doing(register("B")), on("B", relevant)},
+		Tasks: calls(relevant, relevant),
 	},
 	{
 		Name:    "filter-idle",
 		About:   "the same, and one CPU is where RCU does not watch",
 		Ops:     []Ops{live("A", relevant), live("B", relevant)},
-		Threads: [][]Operation{{filter("A", "tracee_*")}},
+		Threads: [][]Operation{{filter("A", relevant, irrelevant)}},
 		Tasks:   []Task{{Calls: []string{relevant}, Idle: true, NotWatching: true}, {Calls: []string{relevant}}},
 		Finding: "what is freed is not used",
+	},
+	{
+		Name:    "filter-idle-fixed",
+		About:   "the same, with the hash freed behind synchronize_rcu_tasks_rude",
+		Ops:     []Ops{live("A", relevant), live("B", relevant)},
+		Threads: [][]Operation{{filter("A", relevant, irrelevant)}},
+		Tasks:   []Task{{Calls: []string{relevant}, Idle: true, NotWatching: true}, {Calls: []string{relevant}}},
+		fix:     callRude,
 	},
 	{
 		Name:    "direct-modify",
@@ -197,7 +202,6 @@ var scenarios = []Scenario{
 	},
 	{
 		Name:       "protection-fixed",
-		MaxCPUs:    3,
 		About:      "the same with the survivor's flags asked",
 		FixCallOps: true,
 		Ops:        []Ops{live("A", relevant), live("B", relevant).with(ftrace.OpsRecursion)},
@@ -220,5 +224,14 @@ var scenarios = []Scenario{
 		Threads:   [][]Operation{{register("A")}},
 		Tasks:     calls(relevant, relevant),
 		Finding:   belongs,
+	},
+	{
+		Name:      "global-static-fixed",
+		About:     "the same, with both waits of unregistering in the place of the interrupt",
+		NoCallOps: true,
+		Ops:       []Ops{on("A", relevant).static()},
+		Threads:   [][]Operation{{register("A")}},
+		Tasks:     calls(relevant, relevant),
+		fix:       waitForInterrupt,
 	},
 }

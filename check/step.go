@@ -53,7 +53,8 @@ func (s *step) event() weak.Event {
 	case stepClean:
 		return weak.Event{Kind: weak.Clean, Addr: s.Addr, Size: s.Size}
 	case stepBegin, stepEnd, stepInterrupt, stepAnswered, stepWait, stepWaited:
-		// Taking and giving back a lock orders all; so does a grace period on
+		// Taking and giving back a lock orders all, for who learns of it: that an
+		// operation has returned means nothing to others. So does a grace period on
 		// either side, and an interrupt that was answered.
 		return weak.Event{Kind: weak.Complete}
 	}

@@ -22,20 +22,24 @@ type subject struct {
 	read  map[int]bool // locations that CPUs are known to read
 }
 
+// usualCPUs is how many a scenario has unless it is told, or has more tasks.
+const usualCPUs = 2
+
 // prepare sets a scenario up and records what the core does in it.
 func prepare(sc *Scenario, mut *Mutation, opts *Options) (*subject, error) {
 	cpus := opts.CPUs
 	if cpus == 0 {
-		cpus = max(sc.CPUs, 2)
+		cpus = max(len(sc.Tasks), usualCPUs)
 	}
 	if cpus < len(sc.Tasks) || cpus > maxCPUs {
 		return nil, fmt.Errorf("scenario %s: %d CPUs: from %d to %d can be checked", sc.Name, cpus, len(sc.Tasks), maxCPUs)
 	}
-	p, err := record(sc, mut)
+	b := base{image: opts.Image, own: opts.ImageCode}
+	p, err := record(&b, sc, mut)
 	if err != nil {
 		return nil, err
 	}
-	m, err := setUp(sc, mut)
+	m, err := setUp(&b, sc, mut)
 	if err != nil {
 		return nil, err
 	}

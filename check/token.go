@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 )
@@ -44,8 +45,8 @@ func parseToken(token string) (sc *Scenario, mut *Mutation, opts Options, way []
 		return nil, nil, Options{}, nil, fmt.Errorf("%w: %s", ErrToken, fmt.Sprintf(format, args...))
 	}
 	parts := strings.Split(token, ":")
-	if len(parts) != tokenParts || len(parts[2]) < 2 {
-		return bad("%d parts, and there ought to be %d", len(parts), tokenParts)
+	if len(parts) != tokenParts {
+		return bad("the number of its parts is %d, not %d", len(parts), tokenParts)
 	}
 	if sc, err = find(parts[0]); err != nil {
 		return bad("%v", err)
@@ -56,30 +57,35 @@ func parseToken(token string) (sc *Scenario, mut *Mutation, opts Options, way []
 			return bad("%v", err)
 		}
 	}
-	switch parts[2][:1] {
-	case tokenReduced:
-	case tokenWhole:
-		opts.NoReduce = true
-	default:
-		return bad("mode %q", parts[2][:1])
+	cpus, reduced := strings.CutPrefix(parts[2], tokenReduced)
+	if !reduced {
+		if cpus, opts.NoReduce = strings.CutPrefix(parts[2], tokenWhole); !opts.NoReduce {
+			return bad("mode %q", parts[2])
+		}
 	}
-	if opts.CPUs, err = strconv.Atoi(parts[2][1:]); err != nil {
-		return bad("%q CPUs", parts[2][1:])
+	if opts.CPUs, err = strconv.Atoi(cpus); err != nil || opts.CPUs < 1 || opts.CPUs > maxCPUs {
+		return bad("%q CPUs", cpus)
 	}
 	b, err := base64.RawURLEncoding.DecodeString(parts[3])
 	if err != nil {
 		return bad("%v", err)
 	}
-	for len(b) > 0 && len(way) < maxChoices {
+	for len(b) > 0 {
+		if len(way) == maxChoices {
+			return bad("more than %d choices", maxChoices)
+		}
 		c := choice{kind: choiceKind(b[0] & 15), cpu: int(b[0] >> 4)}
 		b = b[1:]
 		if c.kind >= numChoices || c.cpu >= opts.CPUs {
-			return bad("choice %d of CPU %d", c.kind, c.cpu)
+			return bad("choice %d is of kind %d, on CPU %d", len(way)+1, c.kind, c.cpu)
 		}
 		if c.kind == patches || c.kind == callsBack || c.kind == sees {
 			v, n := binary.Uvarint(b)
-			if n <= 0 || v > 1<<32-1 {
-				return bad("it ends within a choice")
+			switch {
+			case n == 0:
+				return bad("it ends within choice %d", len(way)+1)
+			case n < 0 || v > math.MaxUint32 || c.kind == patches && v > math.MaxUint16:
+				return bad("choice %d is of %d", len(way)+1, v)
 			}
 			c.arg, b = int(v), b[n:]
 		}

@@ -57,7 +57,7 @@ func (t *turn) moves() (err error) {
 	case guest.Run:
 		err = t.execute()
 	}
-	if n.Kind != guest.Between && n.Preemptible && !t.sc.Tasks[t.kind].Idle {
+	if n.Kind != guest.Between && n.Preemptible && t.p.preemptible && !t.sc.Tasks[t.kind].Idle {
 		t.switchTo(sched.Preempted, isPreempted)
 	}
 	t.answer()

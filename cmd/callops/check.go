@@ -30,6 +30,9 @@ type checkFlags struct {
 	noReduce  bool
 	list      bool
 	format    choice
+
+	machine *machine // which kernel to check
+	opts    check.Options
 }
 
 // newCheck builds `callops check`.
@@ -39,6 +42,7 @@ func newCheck() *cobra.Command {
 		workers: number{min: 1, max: math.MaxInt16},
 		memory:  size{4 << 30},
 		format:  newChoice(formatText, formatJSON),
+		machine: newMachine(),
 	}
 	cmd := &cobra.Command{
 		Use:   "check [flags]",
@@ -60,6 +64,7 @@ search found nothing in that did not come to its end is "bounded", and no error.
   callops check --scenario hand-over --cpus 2
   callops check --mutation all
   callops check --mutation load-literal-twice
+  callops check --image vmlinuz-6.12 --trampoline image
   callops check --list`,
 		Args: argCount(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd) },
@@ -74,15 +79,24 @@ search found nothing in that did not come to its end is "bounded", and no error.
 	f.Var(&c.memory, "memory", "what the states seen may take up before a search is given up")
 	f.BoolVar(&c.list, "list", false, "list the scenarios and the mutations")
 	f.Var(&c.format, "format", "form of the output")
+	f.Var((*fileName)(&c.machine.image), "image", "kernel `FILE` to check in the place of the built-in one; two of its functions that do nothing are traced")
+	c.machine.addTrampoline(cmd)
 	return cmd
 }
 
-func (c *checkFlags) run(cmd *cobra.Command) error {
-	switch {
-	case c.list:
+func (c *checkFlags) run(cmd *cobra.Command) (err error) {
+	if c.list {
 		return c.alone(cmd, "list", c.printList)
+	}
+	if err := c.open(); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.machine.close(nil)) }()
+	switch {
 	case cmd.Flags().Changed("replay"):
 		return c.alone(cmd, "replay", c.playAgain)
+	case cmd.Flags().Changed("mutation") && c.mutation == "":
+		return usagef("--mutation: a name is missing")
 	}
 	jobs, err := c.jobs()
 	if err != nil {
@@ -93,6 +107,21 @@ func (c *checkFlags) run(cmd *cobra.Command) error {
 		return err
 	}
 	return c.judge(found)
+}
+
+// open opens the kernel to check.
+func (c *checkFlags) open() (err error) {
+	c.opts = check.Options{
+		CPUs: int(c.cpus.value), Workers: int(c.workers.value), Memory: int(c.memory.bytes), NoReduce: c.noReduce,
+		ImageCode: c.machine.trampoline.value == trampolineImage,
+	}
+	switch {
+	case c.machine.image != "":
+		c.opts.Image, err = c.machine.open()
+	case c.opts.ImageCode:
+		err = usagef("--trampoline image: the built-in kernel has none of its own, name one with --image")
+	}
+	return err
 }
 
 // alone runs what takes no other flag but --format.
@@ -198,8 +227,13 @@ func (c *checkFlags) search(cmd *cobra.Command, jobs []job) ([]outcome, error) {
 		t.head()
 	}
 	var found []outcome
+	unfit := 0
 	for i := range jobs {
 		r, err := c.searchOne(cmd.Context(), cmd.ErrOrStderr(), &jobs[i])
+		if errors.Is(err, check.ErrUnfit) && len(c.scenarios) == 0 && len(jobs) > 1 {
+			unfit++
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -208,6 +242,12 @@ func (c *checkFlags) search(cmd *cobra.Command, jobs []job) ([]outcome, error) {
 		if c.format.value == formatText {
 			t.line(&o)
 		}
+	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("%d of %d left out: %w", unfit, len(jobs), check.ErrUnfit)
+	}
+	if unfit > 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "left out %d of %d: they are for another kind of kernel\n", unfit, len(jobs))
 	}
 	if c.format.value == formatJSON {
 		return found, writeFound(out, found)
@@ -218,9 +258,7 @@ func (c *checkFlags) search(cmd *cobra.Command, jobs []job) ([]outcome, error) {
 func (c *checkFlags) searchOne(ctx context.Context, errw io.Writer, j *job) (*check.Result, error) {
 	report, finish := status(errw)
 	defer finish()
-	opts := &check.Options{
-		CPUs: int(c.cpus.value), Workers: int(c.workers.value), Memory: int(c.memory.bytes), NoReduce: c.noReduce,
-	}
+	opts := c.opts
 	if report != nil {
 		opts.Progress = func(p check.Progress) {
 			report(fmt.Sprintf("%s: %d states, depth %d", j.name(), p.States, p.Depth))
@@ -230,7 +268,7 @@ func (c *checkFlags) searchOne(ctx context.Context, errw io.Writer, j *job) (*ch
 	if j.mutation != nil {
 		mutation = j.mutation.Name
 	}
-	return check.Check(ctx, j.scenario, mutation, opts)
+	return check.Check(ctx, j.scenario, mutation, &opts)
 }
 
 // explain shows the ways to what is broken. Those of findings are shown only
@@ -282,7 +320,7 @@ func (c *checkFlags) judge(found []outcome) error {
 
 // playAgain prints a counterexample.
 func (c *checkFlags) playAgain(w io.Writer) error {
-	ce, err := check.Replay(c.replay)
+	ce, err := check.Replay(c.replay, &c.opts)
 	if errors.Is(err, check.ErrToken) {
 		return &usageError{err}
 	}

@@ -1,6 +1,6 @@
 // Package weak says what a CPU may see of memory that another CPU is writing:
-// the concurrency model of the Arm architecture (Arm ARM DDI 0487, B2.3), as
-// far as it concerns one writer at a time and readers that only read.
+// the concurrency model of the Arm architecture (Arm ARM, DDI 0487 issue M.a,
+// B2.3), as far as it concerns one writer at a time and readers that only read.
 //
 // A [History] is the tree of everything that the writers do, one event a node;
 // a [Time] is a node of it, and stands for all that happened up to it. Each
@@ -11,18 +11,22 @@
 // [Version] from the oldest that it may still see to the newest. What it may
 // still see is bounded by
 //
-//   - coherence: never older than what it read there before (B2.3.4, internal
-//     visibility requirement);
+//   - coherence: never older than what it read there before (B2.3.7,
+//     explicit-hazard-ordered-before);
 //   - its synchronisation: whatever was complete when it took a barrier or
-//     changed tasks (DSB, B2.3.7);
+//     changed tasks (DSB, B2.3.7). It is taken to be later than the writer's
+//     barrier, as it is for who was woken, interrupted or told; who was not may
+//     as well not have synchronised;
 //   - address dependencies: a version read together with a pointer to the
-//     location brings all that was ordered before it (B2.3.6,
+//     location brings all that was ordered before it (B2.3.7,
 //     dependency-ordered-before). Control dependencies order no loads.
 //
 // Instructions. A word may be fetched as it was before a store or after it,
 // in any order, until its CPU takes a context synchronization event after the
-// word was cleaned and invalidated to the point of unification (B2.7.4). No
-// order holds between fetches, nor between a fetch and a load.
+// word was cleaned and invalidated to the point of unification (B2.7.4.2). No
+// order holds between fetches, nor between a fetch and a load. That a change of
+// tasks is such an event is assumed: arm64's is where it comes by an interrupt or
+// changes address spaces, and need not be between two kernel threads that yield.
 //
 // Left out, always on the side of more behaviours than the architecture has:
 // that all CPUs agree on the order of two stores (multi-copy atomicity), and

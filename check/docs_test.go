@@ -1,0 +1,37 @@
+package check_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"callops/check"
+)
+
+// Every scenario and every mutation stands for a claim, and every finding is
+// told.
+func TestDocs_NameAll(t *testing.T) {
+	claims, figures, found := strings.Cut(doc(t, "checking.md"), "\n## Figures\n")
+	require.True(t, found)
+	findings := doc(t, "findings.md")
+	for _, sc := range check.Scenarios() {
+		assert.True(t, strings.Contains(claims, "`"+sc.Name+"`"), "%s has no %s", "checking.md", sc.Name)
+		assert.True(t, strings.Contains(figures, "`"+sc.Name+"`"), "%s has no %s", "the table of checking.md", sc.Name)
+		if sc.Finding != "" {
+			assert.True(t, strings.Contains(findings, "--scenario "+sc.Name+"`"), "%s has no %s", "findings.md", sc.Name)
+		}
+	}
+	for _, mut := range check.Mutations() {
+		assert.True(t, strings.Contains(claims, "`"+mut.Name+"`"), "%s has no %s", "checking.md", mut.Name)
+	}
+}
+
+func doc(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile("../docs/" + name)
+	require.NoError(t, err)
+	return string(text)
+}

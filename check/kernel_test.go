@@ -1,0 +1,36 @@
+package check_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"callops/check"
+	"callops/internal/kernels"
+	"callops/kernelimage"
+)
+
+// What a distribution's compiler made of ftrace_caller and of the list function
+// is checked as ours is.
+func TestKernel_OwnTrampolines(t *testing.T) {
+	for kernel, scenarios := range map[string][]string{
+		kernels.Linux612: {"enable", "disable", "second-arrives", "second-leaves", "replace", "filter-list", "protection", "protection-fixed"},
+		kernels.Linux61:  {"global-dynamic", "global-static"},
+	} {
+		img, err := kernelimage.Open(kernels.Path(t, kernel), nil)
+		require.NoError(t, err)
+		t.Cleanup(func() { img.Close() })
+		for _, name := range scenarios {
+			t.Run(name, func(t *testing.T) {
+				r, err := check.Check(t.Context(), name, "", &check.Options{Image: img, ImageCode: true})
+				require.NoError(t, err)
+				for _, v := range r.Violations {
+					v.WriteText(t.Output())
+				}
+				assert.True(t, r.OK())
+				t.Logf("%d states, %.1f s", r.States, r.Seconds)
+			})
+		}
+	}
+}
