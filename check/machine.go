@@ -3,6 +3,7 @@ package check
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 
 	"callops/asm"
@@ -39,6 +40,8 @@ func (b *base) fits(sc *Scenario, mut *Mutation) error {
 		return fmt.Errorf("%s is built without BTI: %w", b.image.Name, ErrUnfit)
 	case mut.liveInit:
 		return fmt.Errorf("mutation %s is for a kernel with few call sites: %w", mut.Name, ErrUnfit)
+	case mut.preempts && !preemptible(b.image):
+		return fmt.Errorf("mutation %s shows where tasks can be preempted, and %s is built without CONFIG_PREEMPTION: %w", mut.Name, b.image.Name, ErrUnfit)
 	case mut.image != nil, mut.trampoline != trampolines.NoFault && b.own:
 		return fmt.Errorf("mutation %s is built into callops' own code: %w", mut.Name, ErrUnfit)
 	}
@@ -131,12 +134,8 @@ func (m *machine) image(b *base) (*kernelimage.Image, error) {
 // does it count what disables preemption. Without it, tasks leave their CPUs of
 // their own will, and synchronize_rcu_tasks is synchronize_rcu, which such a
 // task holds up until it does.
-func (m *machine) preemptible() bool {
-	if m.k.Image.Linux == nil {
-		return true
-	}
-	_, err := m.k.Symbols.Lookup("preempt_schedule")
-	return err == nil
+func preemptible(img *kernelimage.Image) bool {
+	return img.Linux == nil || slices.ContainsFunc(img.Symbols, func(s kernelimage.Symbol) bool { return s.Name == "preempt_schedule" })
 }
 
 // setFilter replaces or extends the filter of ops number i.

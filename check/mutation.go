@@ -18,6 +18,7 @@ type Mutation struct {
 	trampoline trampolines.Fault
 	core       ftrace.Fault
 	image      func(*kernelimage.Image) error
+	preempts   bool // it shows only where tasks can be preempted
 	liveInit   bool // call sites are prepared while CPUs run
 
 	// steps changes what the core does in one operation.

@@ -13,6 +13,7 @@ var mutations = []Mutation{
 		Name:     "no-tasks-wait",
 		About:    "unregistering does not wait for synchronize_rcu_tasks",
 		Scenario: "disable",
+		preempts: true,
 		steps:    without(func(_ *machine, s *step) bool { return isWait(s) && s.Wait == sched.Tasks }),
 	},
 	{
@@ -25,6 +26,7 @@ var mutations = []Mutation{
 		Name:     "plain-rcu-wait",
 		About:    "unregistering waits for synchronize_rcu only",
 		Scenario: "disable",
+		preempts: true,
 		steps:    plainRCU,
 	},
 	{

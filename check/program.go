@@ -203,7 +203,7 @@ func (p *program) addOrder(b *base, sc *Scenario, mut *Mutation, order []int) er
 			p.made = append(p.made, o)
 		}
 	}
-	p.preemptible = m.preemptible()
+	p.preemptible = preemptible(m.k.Image)
 	return nil
 }
 

@@ -65,6 +65,9 @@ func (c *cpu) loop() {
 	// A body that ends its goroutine (testing.T.FailNow) ends this one: the
 	// coroutine does so to whoever resumed it. The CPU goes on in another.
 	defer func() {
+		if p := recover(); p != nil {
+			panic(p) // the end of the program, not of the task
+		}
 		if t != nil {
 			t.err = errors.Join(t.err, errGoexit)
 			c.switchFrom(t, leaving{to: dead})

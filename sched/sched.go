@@ -51,6 +51,8 @@ type Scheduler struct {
 	cpus   []*cpu
 	wg     sync.WaitGroup // the CPUs' goroutines
 
+	closing sync.Once
+
 	awaited atomic.Int32 // len(periods)
 	queued  atomic.Int32 // len(queue)
 
@@ -117,13 +119,15 @@ func (s *Scheduler) Wait() error {
 
 // Close ends the calls of all tasks, waits until the tasks have ended, stops the
 // CPUs and gives them back as they were. What callbacks are still pending run.
-// The errors are those of tasks that failed otherwise than by Close.
-func (s *Scheduler) Close() error {
+// The errors are those of tasks that failed otherwise than by Close. Who closes
+// a Scheduler again waits as well, and is told none.
+func (s *Scheduler) Close() (err error) {
+	s.closing.Do(func() { err = s.close() })
+	return err
+}
+
+func (s *Scheduler) close() error {
 	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
-		return nil
-	}
 	s.closed = true
 	s.cancel()
 	s.wake.Broadcast()

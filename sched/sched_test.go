@@ -2,9 +2,12 @@ package sched
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -121,6 +124,16 @@ func (m *machine) functions(base uint64) (*Program, error) {
 	preempt(add)
 	b.Emit(MovImm(X16, m.Gate())...)
 	b.Emit(Blr(X16), Ldp(FP, LR, Post(SP, 16)), Ret())
+
+	// call_masked(fn): calls fn with interrupts masked, and returns DAIF as it is then.
+	b.Func("call_masked")
+	b.Emit(
+		Stp(FP, LR, Pre(SP, -32)), Mov(FP, SP), Str(X19, Off(SP, 16)),
+		Mrs(X19, DAIF), Word32(0xd50342df), // msr daifset, #2
+		Blr(X0),
+		Mrs(X0, DAIF), Msr(DAIF, X19),
+		Ldr(X19, Off(SP, 16)), Ldp(FP, LR, Post(SP, 32)), Ret(),
+	)
 	b.EndFunc()
 	return b.Assemble(base)
 }
@@ -401,6 +414,150 @@ func TestTask_ThatEndsItsGoroutineLeavesTheCPUWorking(t *testing.T) {
 	require.ErrorIs(t, gone.Wait(), errGoexit)
 	require.NoError(t, m.call("fib", 5).Wait())
 	require.ErrorIs(t, m.Close(), errGoexit)
+}
+
+// A panic ends the program, and tells where it comes from.
+func TestTask_PanicKeepsItsStack(t *testing.T) {
+	const env = "SCHED_TEST_PANIC"
+	if os.Getenv(env) != "" {
+		m := boot(t, 1, nil)
+		m.spawn("careless", func(*Task) error { return fmt.Errorf("%d", divide(0)) })
+		<-t.Context().Done()
+	}
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$")
+	cmd.Env = append(os.Environ(), env+"=1")
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	require.ErrorAs(t, err, &exit, "%s", out)
+	assert.Contains(t, string(out), "task careless: runtime error: integer divide by zero")
+	assert.Contains(t, string(out), "callops/sched.divide(")
+	assert.NotContains(t, string(out), errGoexit.Error())
+}
+
+//go:noinline
+func divide(by int) int { return 1 / by }
+
+// The gate's caller goes on as it was when what the gate called has failed.
+func TestCall_FailedInAGateLeavesInterruptsMasked(t *testing.T) {
+	m := boot(t, 1, nil)
+	var outer *Task
+	gate, err := m.k.Gates.Add("outer", func(emu.CPU, [8]uint64) (uint64, error) {
+		_, err := outer.Call(m.fn["do_overflow"])
+		assert.ErrorIs(t, err, unix.EFAULT)
+		return 0, nil
+	})
+	require.NoError(t, err)
+	m.spawn("outer", func(t *Task) error {
+		outer = t
+		res, err := t.Call(m.fn["call_masked"], gate)
+		assert.NotZero(m.t, res.X0&daifI, "after the gate")
+		return err
+	})
+	require.NoError(t, m.Wait())
+}
+
+// 64 tasks on two CPUs do all that tasks may do, while several goroutines wait
+// for grace periods, and tasks come and go.
+func TestScheduler_UnderLoad(t *testing.T) {
+	m := boot(t, 2, &Options{Slice: 200})
+	w := m.word()
+	var stop atomic.Bool
+	const each = 3
+	var bumped atomic.Uint64
+	for i := range 64 {
+		m.spawn("busy", func(t *Task) error {
+			for n := i; !stop.Load(); n++ {
+				var err error
+				switch n % 5 {
+				case 0:
+					_, err = t.Call(m.fn["fib"], 7)
+				case 1:
+					_, err = t.Call(m.fn["bump_exclusive"], w, each)
+					bumped.Add(each)
+				case 2:
+					_, err = t.Call(m.fn["call_schedule"], 3)
+				case 3:
+					err = t.Schedule()
+				case 4:
+					err = t.User(func(context.Context) { runtime.Gosched() })
+				}
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	var wg sync.WaitGroup
+	for _, wait := range []func() error{
+		m.SynchronizeRCU, m.SynchronizeRCUTasks, m.SynchronizeRCUTasks, m.SynchronizeRCUTasksRude, m.SynchronizeRCUTasksRude,
+		func() error {
+			short, err := m.Spawn("short", func(t *Task) error { _, err := t.Call(m.fn["fib"], 5); return err })
+			if err != nil {
+				return err
+			}
+			return short.Wait()
+		},
+	} {
+		wg.Go(func() {
+			for range 500 {
+				assert.NoError(t, wait())
+			}
+		})
+	}
+	wg.Wait()
+	stop.Store(true)
+	require.NoError(t, m.Wait())
+	assert.Equal(t, bumped.Load(), m.load(w))
+}
+
+// Tasks that are waited for may end in any way, and the scheduler be closed by
+// several.
+func TestGracePeriods_EndWithTheirReaders(t *testing.T) {
+	for range 20 {
+		m := boot(t, 2, &Options{Slice: 100})
+		flag, failed := m.word(), errors.New("failed")
+		for _, end := range []func() error{
+			func() error { return failed },
+			func() error { runtime.Goexit(); return nil },
+			func() error { return nil },
+		} {
+			m.spawn("reader", func(t *Task) error {
+				if _, err := t.Call(m.fn["spin_until"], flag); err != nil {
+					return err
+				}
+				return end()
+			})
+		}
+		m.call("spin_forever")
+		freed := false
+		m.CallRCUTasks(func() { freed = true })
+		var wg sync.WaitGroup
+		for range 2 {
+			wg.Go(func() { assert.NoError(t, m.SynchronizeRCUTasks()) })
+			wg.Go(func() { assert.NoError(t, m.SynchronizeRCUTasksRude()) })
+		}
+		m.set(flag)
+		until(func() bool {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			return m.alive == 1
+		})
+		var closed atomic.Int32
+		for range 2 {
+			wg.Go(func() {
+				if err := m.Close(); err != nil {
+					assert.ErrorIs(t, err, failed)
+					assert.ErrorIs(t, err, errGoexit)
+					closed.Add(1)
+				}
+				assert.Zero(t, m.cpus[0].Task-m.cpus[0].idle.Addr(), "given back")
+			})
+		}
+		wg.Wait()
+		assert.EqualValues(t, 1, closed.Load())
+		assert.True(t, freed)
+	}
 }
 
 func TestTask_MemoryIsUsedAgain(t *testing.T) {

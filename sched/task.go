@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"runtime/debug"
 	"sync"
 
 	"callops/emu"
@@ -91,6 +92,7 @@ func (s *Scheduler) Spawn(name string, body func(*Task) error) (*Task, error) {
 	t := &Task{Name: name, s: s, task: task, done: make(chan struct{}), seen: seen{body: true}}
 	t.regs.SP, t.regs.SPEL0 = task.Stack.End, task.Addr
 	t.resume, _ = iter.Pull(func(yield func(leaving) bool) {
+		defer keepStack(name)
 		t.start(yield)
 		if err := body(t); t.err == nil {
 			t.err = err
@@ -100,6 +102,14 @@ func (s *Scheduler) Spawn(name string, body func(*Task) error) (*Task, error) {
 	s.alive++
 	s.enqueue(t)
 	return t, nil
+}
+
+// keepStack lets a panic of a task's body go on with the stack that it comes
+// from: the coroutine tells whoever resumed it no more than what it says.
+func keepStack(name string) {
+	if p := recover(); p != nil {
+		panic(fmt.Sprintf("task %s: %v\n\n%s", name, p, debug.Stack()))
+	}
 }
 
 // Addr is the task_struct's address.
@@ -118,7 +128,7 @@ func (t *Task) Wait() error {
 // preempted between any two instructions where its preempt_count is 0 and
 // interrupts are not masked, and may go on on another CPU. When it fails the
 // error is a *kernelimage.RunError; the task then stays usable: its
-// registers, preempt_count and recursion bits are put back.
+// registers, interrupt mask, preempt_count and recursion bits are put back.
 //
 // Result.Count is what the task executed, without what gates call by other
 // means. A gate that the task has reached may Call as well; meanwhile the task
@@ -129,6 +139,16 @@ func (t *Task) Call(addr uint64, args ...uint64) (emu.Result, error) {
 	if err != nil {
 		return emu.Result{}, err
 	}
+	restore := t.s.code.unmask
+	if t.inGate > 0 { // the caller of the gate may have masked interrupts
+		daif, err := t.cpu.exec(t.s.code.masked)
+		if err != nil {
+			return emu.Result{}, err
+		}
+		if daif&daifI != 0 {
+			restore = t.s.code.mask
+		}
+	}
 	if err := t.cpu.Regs().SetCall(addr, args...); err != nil {
 		return emu.Result{}, err
 	}
@@ -138,8 +158,8 @@ func (t *Task) Call(addr uint64, args ...uint64) (emu.Result, error) {
 	res := emu.Result{X0: regs.X[0], Count: t.count - count}
 	if err != nil {
 		failed := emu.NewCallError(t.cpu.CPU.CPU, addr, exit, err)
-		_, unmasked := t.cpu.exec(t.s.code.unmask)
-		res.X0, err = 0, errors.Join(t.s.k.RunError(t.task.Stack, failed), unmasked, t.s.k.RestoreTask(before))
+		_, restored := t.cpu.exec(restore)
+		res.X0, err = 0, errors.Join(t.s.k.RunError(t.task.Stack, failed), restored, t.s.k.RestoreTask(before))
 	}
 	saved.TPIDREL1 = t.cpu.PerCPU
 	*regs = saved

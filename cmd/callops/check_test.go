@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"callops/check"
+	"callops/internal/kernels"
 )
 
 // outcomeOf is what a search found that broke a property, or none where that is "".
@@ -103,6 +104,15 @@ func TestCheck_ReplaysItsOwnTokens(t *testing.T) {
 	code, out, _ = runIn(nil, "check", "--replay", m.Token)
 	assert.Equal(t, exitFailed, code)
 	assert.Contains(t, out, "enable with load-literal-twice, 2 CPUs, 7 steps; --replay "+m.Token+"\n")
+}
+
+// A kernel without CALL_OPS has none of the faults of CALL_OPS: that is no success.
+func TestCheck_NothingFits(t *testing.T) {
+	for _, format := range []string{formatText, formatJSON} {
+		code, _, errs := runIn(nil, "check", "--image", kernels.Path(t, kernels.Linux61), "--mutation", "all", "--format", format)
+		assert.Equal(t, exitFailed, code)
+		assert.Regexp(t, `^callops: (\d+) of (\d+) left out: not for this kernel\n$`, errs)
+	}
 }
 
 func TestSize(t *testing.T) {
