@@ -123,13 +123,14 @@ func Check(ctx context.Context, scenario, mutation string, opts *Options) (*Resu
 //
 // Of opts, Image and ImageCode have to be what they were.
 func Replay(token string, on *Options) (*Counterexample, error) {
-	sc, mut, opts, way, err := parseToken(token)
+	if on == nil {
+		on = &Options{}
+	}
+	sc, mut, opts, way, err := parseToken(token, &base{image: on.Image, own: on.ImageCode})
 	if err != nil {
 		return nil, err
 	}
-	if on != nil {
-		opts.Image, opts.ImageCode = on.Image, on.ImageCode
-	}
+	opts.Image, opts.ImageCode = on.Image, on.ImageCode
 	s, err := prepare(sc, mut, &opts)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrToken, err)

@@ -11,6 +11,7 @@ import (
 type Counterexample struct {
 	Scenario string `json:"scenario"`
 	Mutation string `json:"mutation,omitempty"`
+	Kernel   string `json:"kernel,omitempty"` // the image, where it is not the built-in kernel
 	CPUs     int    `json:"cpus"`
 	Property string `json:"property"` // what ought to hold
 	Detail   string `json:"detail"`   // what was found instead
@@ -61,7 +62,7 @@ func (s *subject) explain(m *model, trace *search.Trace) (*Counterexample, error
 // play goes a way and tells of it.
 func (s *subject) play(way []choice) (*Counterexample, error) {
 	c := &Counterexample{
-		Scenario: s.sc.Name, Mutation: s.m.mut.Name, CPUs: len(s.kinds),
+		Kernel: s.base.String(), Scenario: s.sc.Name, Mutation: s.m.mut.Name, CPUs: len(s.kinds),
 		Property: noDeadlock, Detail: stuck, Token: s.token(way),
 	}
 	p := s.newPlayer()

@@ -20,6 +20,17 @@ type base struct {
 	own   bool               // with the image's own trampolines and list function
 }
 
+// String names it; "" is the built-in kernel.
+func (b *base) String() string {
+	switch {
+	case b.image == nil:
+		return ""
+	case b.own:
+		return b.image.Name + " with its own trampolines"
+	}
+	return b.image.Name + " with callops' trampolines"
+}
+
 // ErrUnfit is a scenario, or a mutation, that is for another kind of kernel.
 var ErrUnfit = errors.New("not for this kernel")
 

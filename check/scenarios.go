@@ -34,7 +34,7 @@ var scenarios = []Scenario{
 	},
 	{
 		Name:    "enable-strict",
-		About:   "the same, and calls count from the moment at which register returns",
+		About:   "enable, with calls that count from the moment at which register returns",
 		Ops:     []Ops{on("A", relevant)},
 		Threads: [][]Operation{{register("A")}},
 		Tasks:   calls(relevant, relevant),
@@ -43,7 +43,7 @@ var scenarios = []Scenario{
 	},
 	{
 		Name:    "enable-strict-fixed",
-		About:   "the same, with every CPU interrupted before register returns",
+		About:   "enable-strict, with every CPU interrupted before register returns",
 		Ops:     []Ops{on("A", relevant)},
 		Threads: [][]Operation{{register("A")}},
 		Tasks:   calls(relevant, relevant),
@@ -59,14 +59,14 @@ var scenarios = []Scenario{
 	},
 	{
 		Name:    "disable-idle",
-		About:   "the same while a CPU's idle loop calls the function",
+		About:   "disable, while a CPU's idle loop calls the function",
 		Ops:     []Ops{live("A", relevant)},
 		Threads: [][]Operation{{unregister("A"), free("A")}},
 		Tasks:   []Task{{Calls: []string{relevant, relevant}, Idle: true}, {Calls: []string{relevant, relevant}}},
 	},
 	{
 		Name:    "disable-bti",
-		About:   "the same in a kernel built with BTI",
+		About:   "disable, in a kernel built with BTI",
 		BTI:     true,
 		Ops:     []Ops{live("A", relevant)},
 		Threads: [][]Operation{{unregister("A"), free("A")}},
@@ -150,7 +150,7 @@ var scenarios = []Scenario{
 	},
 	{
 		Name:    "filter-idle",
-		About:   "the same, and one CPU is where RCU does not watch",
+		About:   "filter-list, with one CPU where RCU does not watch",
 		Ops:     []Ops{live("A", relevant), live("B", relevant)},
 		Threads: [][]Operation{{filter("A", relevant, irrelevant)}},
 		Tasks:   []Task{{Calls: []string{relevant}, Idle: true, NotWatching: true}, {Calls: []string{relevant}}},
@@ -158,7 +158,7 @@ var scenarios = []Scenario{
 	},
 	{
 		Name:    "filter-idle-fixed",
-		About:   "the same, with the hash freed behind synchronize_rcu_tasks_rude",
+		About:   "filter-idle, with the hash freed behind synchronize_rcu_tasks_rude",
 		Ops:     []Ops{live("A", relevant), live("B", relevant)},
 		Threads: [][]Operation{{filter("A", relevant, irrelevant)}},
 		Tasks:   []Task{{Calls: []string{relevant}, Idle: true, NotWatching: true}, {Calls: []string{relevant}}},
@@ -202,7 +202,7 @@ var scenarios = []Scenario{
 	},
 	{
 		Name:       "protection-fixed",
-		About:      "the same with the survivor's flags asked",
+		About:      "protection, with the survivor's flags asked",
 		FixCallOps: true,
 		Ops:        []Ops{live("A", relevant), live("B", relevant).with(ftrace.OpsRecursion)},
 		Threads:    [][]Operation{{unregister("A"), free("A")}},
@@ -227,7 +227,7 @@ var scenarios = []Scenario{
 	},
 	{
 		Name:      "global-static-fixed",
-		About:     "the same, with both waits of unregistering in the place of the interrupt",
+		About:     "global-static, with both waits of unregistering in the place of the interrupt",
 		NoCallOps: true,
 		Ops:       []Ops{on("A", relevant).static()},
 		Threads:   [][]Operation{{register("A")}},

@@ -13,6 +13,7 @@ import (
 
 // subject is a scenario made ready to be searched.
 type subject struct {
+	base  base
 	sc    *Scenario
 	kinds []int // by CPU
 	whole bool  // not reduced
@@ -54,7 +55,7 @@ func prepare(sc *Scenario, mut *Mutation, opts *Options) (*subject, error) {
 	if err != nil {
 		return nil, fmt.Errorf("scenario %s: %w", sc.Name, err)
 	}
-	s := &subject{sc: sc, whole: opts.NoReduce, m: m, p: p, g: g, read: map[int]bool{}}
+	s := &subject{base: b, sc: sc, whole: opts.NoReduce, m: m, p: p, g: g, read: map[int]bool{}}
 	for cpu := range cpus {
 		s.kinds = append(s.kinds, sc.kind(cpu))
 	}

@@ -20,6 +20,9 @@ func (c *Counterexample) WriteText(w io.Writer) error {
 	if c.Mutation != "" {
 		what += " with " + c.Mutation
 	}
+	if c.Kernel != "" {
+		what += ", " + c.Kernel
+	}
 	fmt.Fprintf(&sb, "%s, %d CPUs, %d steps; --replay %s\n\n", what, c.CPUs, len(c.Steps), c.Token)
 	head := fmt.Sprintf("%*s%-*s", agentColumn, "", agentWidth, "patcher")
 	for cpu := range c.CPUs {

@@ -13,14 +13,27 @@ import (
 // ErrToken is a token that Replay can't use.
 var ErrToken = errors.New("no token of a counterexample")
 
-// A token is the scenario, the mutation, the CPUs and whether the search was
-// reduced, and the choices: of each its kind, its CPU, and its argument.
+// A token is the scenario, the mutation, the mode, and the choices: of each its
+// kind, its CPU, and its argument. The mode is whose kernel and trampolines,
+// whether the search was reduced, and the CPUs.
 const (
 	tokenParts   = 4
 	maxChoices   = 10_000
 	tokenReduced = "r"
 	tokenWhole   = "w"
+	tokenKernel  = "k" // an image's kernel
+	tokenOwn     = "o" // with its own trampolines
 )
+
+func (b *base) token() string {
+	switch {
+	case b.own:
+		return tokenOwn
+	case b.image != nil:
+		return tokenKernel
+	}
+	return ""
+}
 
 func (s *subject) token(way []choice) string {
 	var b []byte
@@ -35,12 +48,12 @@ func (s *subject) token(way []choice) string {
 		mode = tokenWhole
 	}
 	return strings.Join([]string{
-		s.sc.Name, s.m.mut.Name, mode + strconv.Itoa(len(s.kinds)), base64.RawURLEncoding.EncodeToString(b),
+		s.sc.Name, s.m.mut.Name, s.base.token() + mode + strconv.Itoa(len(s.kinds)), base64.RawURLEncoding.EncodeToString(b),
 	}, ":")
 }
 
-// parseToken is the other way round.
-func parseToken(token string) (sc *Scenario, mut *Mutation, opts Options, way []choice, err error) {
+// parseToken is the other way round, for the kernel that the way was on.
+func parseToken(token string, on *base) (sc *Scenario, mut *Mutation, opts Options, way []choice, err error) {
 	bad := func(format string, args ...any) (*Scenario, *Mutation, Options, []choice, error) {
 		return nil, nil, Options{}, nil, fmt.Errorf("%w: %s", ErrToken, fmt.Sprintf(format, args...))
 	}
@@ -57,9 +70,13 @@ func parseToken(token string) (sc *Scenario, mut *Mutation, opts Options, way []
 			return bad("%v", err)
 		}
 	}
-	cpus, reduced := strings.CutPrefix(parts[2], tokenReduced)
+	mode, ok := strings.CutPrefix(parts[2], on.token())
+	if !ok || strings.HasPrefix(mode, tokenKernel) || strings.HasPrefix(mode, tokenOwn) {
+		return bad("mode %q is another kernel's, or for other trampolines", parts[2])
+	}
+	cpus, reduced := strings.CutPrefix(mode, tokenReduced)
 	if !reduced {
-		if cpus, opts.NoReduce = strings.CutPrefix(parts[2], tokenWhole); !opts.NoReduce {
+		if cpus, opts.NoReduce = strings.CutPrefix(mode, tokenWhole); !opts.NoReduce {
 			return bad("mode %q", parts[2])
 		}
 	}

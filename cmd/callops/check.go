@@ -227,11 +227,12 @@ func (c *checkFlags) search(cmd *cobra.Command, jobs []job) ([]outcome, error) {
 		t.head()
 	}
 	var found []outcome
-	unfit := 0
+	var unfit []string
+	var reason error // why the last one of them was left out
 	for i := range jobs {
 		r, err := c.searchOne(cmd.Context(), cmd.ErrOrStderr(), &jobs[i])
 		if errors.Is(err, check.ErrUnfit) && len(c.scenarios) == 0 && len(jobs) > 1 {
-			unfit++
+			unfit, reason = append(unfit, jobs[i].name()), err
 			continue
 		}
 		if err != nil {
@@ -244,10 +245,10 @@ func (c *checkFlags) search(cmd *cobra.Command, jobs []job) ([]outcome, error) {
 		}
 	}
 	if len(found) == 0 {
-		return nil, fmt.Errorf("%d of %d left out: %w", unfit, len(jobs), check.ErrUnfit)
+		return nil, fmt.Errorf("%d of %d left out, the last for this reason: %w", len(unfit), len(jobs), reason)
 	}
-	if unfit > 0 {
-		fmt.Fprintf(cmd.ErrOrStderr(), "left out %d of %d: they are for another kind of kernel\n", unfit, len(jobs))
+	if len(unfit) > 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "left out %d of %d, which are for another kind of kernel: %s\n", len(unfit), len(jobs), strings.Join(unfit, ", "))
 	}
 	if c.format.value == formatJSON {
 		return found, writeFound(out, found)
@@ -282,7 +283,7 @@ func (c *checkFlags) explain(w io.Writer, found []outcome) error {
 		o := &found[i]
 		for _, v := range o.result.Violations {
 			if v.Property == o.result.Finding && len(c.scenarios) == 0 {
-				fmt.Fprintf(w, "%sfinding: %s; --scenario %s shows the way\n", before, v.Property, o.scenario)
+				fmt.Fprintf(w, "%sfinding: %s; --scenario %s shows the way\n", before, v.Property, o.scenario+c.kernelFlags())
 				before = ""
 				continue
 			}
@@ -294,6 +295,17 @@ func (c *checkFlags) explain(w io.Writer, found []outcome) error {
 		}
 	}
 	return nil
+}
+
+// kernelFlags are the flags that choose the kernel, to be given again.
+func (c *checkFlags) kernelFlags() string {
+	switch {
+	case c.opts.Image == nil:
+		return ""
+	case c.opts.ImageCode:
+		return " --image " + c.machine.image + " --trampoline image"
+	}
+	return " --image " + c.machine.image
 }
 
 // judge says whether all is as it ought to be. Who names something asks whether

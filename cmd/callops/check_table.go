@@ -117,6 +117,8 @@ type mutationInfo struct {
 	Steps    int     `json:"steps"`
 	Seconds  float64 `json:"seconds"`
 	Token    string  `json:"token"`
+
+	Violations []*check.Counterexample `json:"violations"`
 }
 
 // writeFound writes what was found as JSON.
@@ -134,6 +136,7 @@ func writeFound(w io.Writer, found []outcome) error {
 		m := mutationInfo{
 			Name: o.mutation.Name, Scenario: o.scenario, Found: o.broken(), Harmless: o.mutation.Harmless,
 			Complete: o.result.Complete, Bound: o.result.Bound, Steps: o.steps(), Seconds: o.result.Seconds,
+			Violations: o.result.Violations,
 		}
 		for _, v := range o.result.Violations {
 			m.Property, m.Token = v.Property, v.Token
