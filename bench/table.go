@@ -121,7 +121,7 @@ func (r *Result) writeRegistration(b *bytes.Buffer) {
 	if len(r.Registration) == 0 {
 		return
 	}
-	fmt.Fprintf(b, "\nRegistration: one ops with all of %d sites in its filter; bytes are those a site takes beside text\n", r.Registration[0].Sites)
+	fmt.Fprintf(b, "\nRegistration, in a kernel made up of %d functions: one ops with all of their sites in its filter; bytes are those a site takes beside text\n", r.Registration[0].Sites)
 	t := columns(b)
 	fmt.Fprintln(t, "engine\tCALL_OPS\tregister ms\tunregister ms\thost bytes\tguest bytes\t")
 	for _, reg := range r.Registration {

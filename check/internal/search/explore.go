@@ -12,7 +12,7 @@ import (
 // cores.
 type Options struct {
 	Workers int // GOMAXPROCS when 0
-	Memory  int // bytes that the states seen may take up; 0: no bound
+	Memory  int // bytes that the states seen, and those to visit, may take up; 0: no bound
 	Depth   int // levels; 0: no bound
 
 	// Stop, asked after each level, ends a search that is of no use any more.
@@ -96,13 +96,14 @@ func (e *explorer) run(ctx context.Context, start time.Time) (Result, error) {
 			return res, err
 		}
 		frontier = frontier[:0]
-		broken, fresh := false, 0
+		broken, fresh, room := false, 0, 0
 		for i := range found {
 			res.Transitions += found[i].transitions
 			broken = broken || found[i].broken
 			if n := len(found[i].states); n > 0 {
 				frontier = append(frontier, found[i].states)
 				fresh += n / size
+				room += cap(found[i].states)
 			}
 		}
 		res.States += fresh
@@ -126,7 +127,8 @@ func (e *explorer) run(ctx context.Context, start time.Time) (Result, error) {
 			e.opts.Progress(res)
 		}
 		switch {
-		case e.opts.Memory > 0 && e.seen.bytes() > e.opts.Memory:
+		// The next level takes about as much as this one, which is there meanwhile.
+		case e.opts.Memory > 0 && e.seen.bytes()+2*room > e.opts.Memory:
 			res.Bound = "memory"
 			return res, nil
 		case e.opts.Depth > 0 && res.Depth >= e.opts.Depth:
