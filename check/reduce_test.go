@@ -17,7 +17,7 @@ import (
 func TestReduction_ChangesNoVerdictOfRandomScenarios(t *testing.T) {
 	const (
 		scenarios = 40
-		memory    = 1 << 20
+		memory    = 2 << 20
 	)
 	held, broke := 0, 0
 	for seed := range uint64(scenarios) {

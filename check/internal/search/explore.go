@@ -103,7 +103,7 @@ func (e *explorer) run(ctx context.Context, start time.Time) (Result, error) {
 			if n := len(found[i].states); n > 0 {
 				frontier = append(frontier, found[i].states)
 				fresh += n / size
-				room += cap(found[i].states)
+				room += n
 			}
 		}
 		res.States += fresh
