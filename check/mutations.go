@@ -63,6 +63,13 @@ var mutations = []Mutation{
 		steps:    func(m *machine, s []step) []step { return branchFirst(keepLiteral(m, s)) },
 	},
 	{
+		Name:     "branch-first",
+		About:    "the BL is written before the literal, and nothing else is wrong",
+		Scenario: "replace",
+		Harmless: "a disabled site's literal names ftrace_nop_ops, which any CPU may call",
+		steps:    func(_ *machine, s []step) []step { return branchFirst(s) },
+	},
+	{
 		Name:     "literal-not-restored",
 		About:    "a site that is disabled keeps its literal",
 		Scenario: "replace",
