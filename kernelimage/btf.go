@@ -41,7 +41,11 @@ func readSplitBTF(r io.ReaderAt, base *btfTypes) (t *btfTypes, err error) {
 	if err != nil {
 		return nil, err
 	}
-	t = &btfTypes{count: countBTF(section)}
+	h, ok := btfHeaderOf(section)
+	if !ok {
+		return nil, fmt.Errorf("no little-endian BTF section of version 1: %w", unix.ENOEXEC)
+	}
+	t = &btfTypes{count: h.countTypes(section)}
 	var on *btf.Spec
 	if base != nil {
 		on = base.spec
@@ -56,15 +60,59 @@ func readSplitBTF(r io.ReaderAt, base *btfTypes) (t *btfTypes, err error) {
 	return t, nil
 }
 
-// countBTF counts the types of a section (include/uapi/linux/btf.h). What is
-// behind one of an unknown kind does not count: there the reader stops.
-func countBTF(section []byte) (n int) {
-	if !bytes.HasPrefix(section, []byte(btfHeader)) || len(section) < btfHeaderSize {
-		return 0
+// btfHeader is the header of a BTF section (include/uapi/linux/btf.h). Offsets
+// are from its end on.
+type btfHeader struct {
+	size           uint64
+	types, strings Range
+	layout         Range // how to skip types of an unknown kind, since 7.1; empty where the header has no such field
+}
+
+// The start of a header is a magic number, the version, and no flags. Its length
+// follows: later versions of the same format add fields.
+const (
+	btfMagic         = "\x9f\xeb\x01\x00"
+	btfHeaderSize    = 24
+	btfLayoutHeader  = 32
+	maxBTFHeaderSize = 4096
+)
+
+// btfHeaderOf reads the header at the start of b. It reports whether there is
+// one, and b holds all that it tells.
+func btfHeaderOf(b []byte) (h btfHeader, ok bool) {
+	if len(b) < btfHeaderSize || !bytes.HasPrefix(b, []byte(btfMagic)) {
+		return h, false
 	}
-	types := section[btfHeaderSize:]
-	types = types[min(len(types), int(u32At(section, 8))):]
-	types = types[:min(len(types), int(u32At(section, 12)))]
+	at := func(off int) Range {
+		start := uint64(u32At(b, off))
+		return Range{start, start + uint64(u32At(b, off+4))}
+	}
+	h = btfHeader{size: uint64(u32At(b, 4)), types: at(8), strings: at(16)}
+	if h.size < btfHeaderSize || h.size > maxBTFHeaderSize || h.size > uint64(len(b)) {
+		return h, false
+	}
+	if h.size >= btfLayoutHeader {
+		h.layout = at(24)
+	}
+	return h, h.end() <= uint64(len(b))
+}
+
+// end is where the section ends.
+func (h btfHeader) end() uint64 {
+	return h.size + max(h.types.End, h.strings.End, h.layout.End)
+}
+
+// plausible reports whether b, which begins with h, is a section as tools write
+// them: types first, and strings that begin and end with NUL.
+func (h btfHeader) plausible(b []byte) bool {
+	return h.types.Start == 0 && h.types.End <= h.strings.Start && h.strings.Start < h.strings.End &&
+		b[h.size+h.strings.Start] == 0 && b[h.size+h.strings.End-1] == 0
+}
+
+// countTypes counts the types of a section. What follows one of an unknown kind
+// does not count: there the reader stops.
+func (h btfHeader) countTypes(section []byte) (n int) {
+	types := section[h.size+h.types.Start : h.size+h.types.End]
 	const header, word = 12, 4
 	for len(types) >= header {
 		info, size := u32At(types, 4), header
@@ -84,29 +132,18 @@ func countBTF(section []byte) (n int) {
 	return n
 }
 
-// btfHeader is the start of a BTF section: magic, version, no flags, and the
-// length of the header.
-const (
-	btfHeader     = "\x9f\xeb\x01\x00\x18\x00\x00\x00"
-	btfHeaderSize = 24
-)
-
-// findBTF finds the largest BTF section in b by its header. Its types come
-// first, then its strings.
+// findBTF finds the largest BTF section in b by its header.
 func findBTF(b []byte) (section []byte, at int) {
-	for from := 0; ; {
-		i := bytes.Index(b[from:], []byte(btfHeader))
-		if i < 0 || from+i+btfHeaderSize > len(b) {
+	for from := 0; ; from += len(btfMagic) {
+		i := bytes.Index(b[from:], []byte(btfMagic))
+		if i < 0 {
 			return section, at
 		}
 		from += i
-		h := b[from:]
-		typeOff, typeLen, strOff, strLen := uint64(u32At(h, 8)), uint64(u32At(h, 12)), uint64(u32At(h, 16)), uint64(u32At(h, 20))
-		size := btfHeaderSize + strOff + strLen
-		if typeOff == 0 && strOff == typeLen && size <= uint64(len(h)) && size > uint64(len(section)) {
-			section, at = h[:size:size], from
+		h, ok := btfHeaderOf(b[from:])
+		if end := h.end(); ok && end > uint64(len(section)) && h.plausible(b[from:]) {
+			section, at = b[from:from+int(end):from+int(end)], from
 		}
-		from += len(btfHeader)
 	}
 }
 

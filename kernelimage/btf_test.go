@@ -40,15 +40,38 @@ func TestBTF_NamesEverythingThatIsMissingInOneLine(t *testing.T) {
 }
 
 func TestFindBTF_TakesTheLargestThatIsWhole(t *testing.T) {
-	section := fixtureBTF(t)
-	b := append([]byte("........"+btfHeader+"and no more that makes sense......"), section...)
-	got, at := findBTF(append(b, "behind it"...))
-	assert.Equal(t, section, got)
-	assert.Equal(t, len(b)-len(section), at)
-	got, _ = findBTF(b[:len(b)-1])
+	header := btfMagic + "\x18\x00\x00\x00"
+	for name, section := range map[string][]byte{"header of 24 bytes": fixtureBTF(t), "longer header": longHeader(fixtureBTF(t), 32)} {
+		b := append([]byte("........"+header+"and no more that makes sense......"), section...)
+		got, at := findBTF(append(b, "after it"...))
+		assert.Equal(t, section, got, name)
+		assert.Equal(t, len(b)-len(section), at, name)
+		got, _ = findBTF(b[:len(b)-1])
+		assert.Nil(t, got, name)
+	}
+	got, _ := findBTF([]byte(header))
 	assert.Nil(t, got)
-	got, _ = findBTF([]byte(btfHeader))
-	assert.Nil(t, got)
+}
+
+// longHeader gives a section a header of n bytes, as later versions of the format have.
+func longHeader(section []byte, n int) []byte {
+	h := bytes.Clone(section[:btfHeaderSize])
+	binary.LittleEndian.PutUint32(h[4:], uint32(n))
+	return append(append(h, make([]byte, n-btfHeaderSize)...), section[btfHeaderSize:]...)
+}
+
+func TestReadBTF_HeaderOfAnyLength(t *testing.T) {
+	for _, n := range []int{24, 28, 32, 40, 64} {
+		types, err := readBTF(bytes.NewReader(longHeader(fixtureBTF(t), n)))
+		require.NoError(t, err, n)
+		_, err = types.layout()
+		require.NoError(t, err, n)
+		assert.NotZero(t, types.count, n)
+	}
+	bad := fixtureBTF(t)
+	bad[0], bad[1] = bad[1], bad[0] // big-endian
+	_, err := readBTF(bytes.NewReader(bad))
+	assert.ErrorIs(t, err, unix.ENOEXEC)
 }
 
 // FuzzBTF: any section gives a layout whose offsets lie in its structures, or
@@ -78,7 +101,7 @@ func rawBTF(types ...[]uint32) []byte {
 			b = binary.LittleEndian.AppendUint32(b, w)
 		}
 	}
-	h := []byte(btfHeader)
+	h := []byte(btfMagic + "\x18\x00\x00\x00")
 	for _, n := range []int{0, len(b), len(b), len(names)} {
 		h = binary.LittleEndian.AppendUint32(h, uint32(n))
 	}
@@ -116,6 +139,8 @@ func TestReadBTF_TypesOfTypesWithoutEndAreRefused(t *testing.T) {
 	_, err := readBTF(bytes.NewReader(chain(maxBTFTypes + 1)))
 	assert.ErrorIs(t, err, unix.ENOEXEC)
 	assert.ErrorContains(t, err, "240001 types, at most 240000 are read")
+	_, err = readBTF(bytes.NewReader(longHeader(chain(maxBTFTypes+1), 32)))
+	assert.ErrorContains(t, err, "240001 types", "whatever its header's length")
 	base, err := readBTF(bytes.NewReader(chain(2)))
 	require.NoError(t, err)
 	_, err = readSplitBTF(bytes.NewReader(chain(maxBTFTypes-1)), base)
@@ -147,8 +172,10 @@ func TestCountBTF_CountsEachKindOfType(t *testing.T) {
 	_, err = types.spec.TypeByID(14)
 	assert.ErrorIs(t, err, btf.ErrNotFound)
 
-	assert.Zero(t, countBTF(b[:btfHeaderSize-1]))
-	assert.Zero(t, countBTF(nil))
+	for n := range b {
+		_, ok := btfHeaderOf(b[:n])
+		require.False(t, ok, "cut short to %d bytes", n)
+	}
 }
 
 func TestMember_OfAStructureThatHoldsItselfOftenEnds(t *testing.T) {

@@ -121,7 +121,7 @@ func TestParse_RefusesDamagedRawImages(t *testing.T) {
 		"small_size":    {edit: put(rawSizeOff, 0x1000), want: "image_size 0x1000, with a file of 0x28000 bytes"},
 		"huge_size":     {edit: put(rawSizeOff, 1<<60), want: "image_size 0x1000000000000000"},
 		"no_symbols":    {edit: func(b []byte) { clear(b[fixtureRodata:fixtureInit]) }, want: "no embedded symbol table (kallsyms) found"},
-		"no_btf":        {edit: func(b []byte) { b[bytes.Index(b, []byte(btfHeader))] = 0 }, want: "BTF at 0x8000: "},
+		"no_btf":        {edit: func(b []byte) { b[bytes.Index(b, []byte(btfMagic))] = 0 }, want: "BTF at 0x8000: "},
 		"shift":         {edit: put(rawTextOff, 0x1000), want: "0 link addresses"},
 		"outside_rela":  {edit: func(b []byte) { le.PutUint64(b[rela(b):], 0xffff_8000_8100_0000) }, want: ".rela.dyn"},
 		"wild_rela":     {edit: func(b []byte) { le.PutUint64(b[rela(b)+24:], 7) }, want: ".rela.dyn"},
