@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"callops/ftrace"
-	"callops/kernelimage"
+	"callops/kernel"
 )
 
 // batch is how many calls one run of the loop makes: enough that what is
@@ -67,7 +67,7 @@ func BenchmarkRegister(b *testing.B) {
 func benchmarkRegister(b *testing.B, e Engine, callOps bool) {
 	img, err := syntheticImage(registrationSites, callOps)
 	require.NoError(b, err)
-	k, err := kernelimage.Boot(img, e.New, nil)
+	k, err := kernel.Boot(img, e.New, nil)
 	require.NoError(b, err)
 	defer k.Close()
 	r, err := ftrace.New(k, nil)

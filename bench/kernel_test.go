@@ -8,6 +8,7 @@ import (
 
 	"callops/ftrace"
 	"callops/internal/kernels"
+	"callops/kernel"
 	"callops/kernelimage"
 )
 
@@ -105,8 +106,8 @@ func BenchmarkLinux612(b *testing.B) {
 	})
 	img := openKernel(b, kernels.Linux612)
 	e := engines[len(engines)-1]
-	boot := func(b *testing.B) (*kernelimage.Kernel, *ftrace.Registry) {
-		k, err := kernelimage.Boot(img, e.New, nil)
+	boot := func(b *testing.B) (*kernel.Kernel, *ftrace.Registry) {
+		k, err := kernel.Boot(img, e.New, nil)
 		require.NoError(b, err)
 		require.NoError(b, k.FreeInitMem())
 		r, err := ftrace.New(k, &ftrace.Options{ImageCode: true})

@@ -5,7 +5,7 @@ import (
 
 	"callops/asm"
 	"callops/emu"
-	"callops/kernelimage"
+	"callops/kernel"
 )
 
 // Names in the kernel's symbol table.
@@ -22,7 +22,7 @@ type callLoop struct {
 }
 
 // loadLoop places the loop and the arguments in the kernel.
-func loadLoop(k *kernelimage.Kernel, args []uint64) (*callLoop, error) {
+func loadLoop(k *kernel.Kernel, args []uint64) (*callLoop, error) {
 	block, err := k.AllocModuleData(loopModule, argsSymbol, 8*emu.MaxArgs, emu.Read)
 	if err != nil {
 		return nil, err
@@ -34,7 +34,7 @@ func loadLoop(k *kernelimage.Kernel, args []uint64) (*callLoop, error) {
 	if err := k.Mem.Write(block, b); err != nil {
 		return nil, err
 	}
-	p, err := k.LoadModule(loopModule, kernelimage.ModuleOptions{}, func(base uint64) (*asm.Program, error) {
+	p, err := k.PlaceCode(loopModule, kernel.CodeOptions{}, func(base uint64) (*asm.Program, error) {
 		return loopCode(len(args)).Assemble(base)
 	})
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"callops/ftrace"
-	"callops/kernelimage"
+	"callops/kernel"
 )
 
 const (
@@ -42,7 +42,7 @@ func register(ctx context.Context, engine Engine, callOps bool, n int) (reg *Reg
 	if err != nil {
 		return nil, err
 	}
-	k, err := kernelimage.Boot(img, engine.New, nil)
+	k, err := kernel.Boot(img, engine.New, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +122,7 @@ func heapInUse() uint64 {
 
 // heapTop is the end of the kernel's heap in use: it gives out memory that was
 // never used, in ascending order, until there is none.
-func heapTop(k *kernelimage.Kernel) (uint64, error) {
+func heapTop(k *kernel.Kernel) (uint64, error) {
 	addr, err := k.Heap.Alloc("mark", 0)
 	if err != nil {
 		return 0, err

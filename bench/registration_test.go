@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"callops/ftrace"
-	"callops/kernelimage"
+	"callops/kernel"
 )
 
 func TestRegister(t *testing.T) {
@@ -51,7 +51,7 @@ func TestSyntheticImage(t *testing.T) {
 			img, err := syntheticImage(100, on)
 			require.NoError(t, err)
 			assert.Len(t, img.Sites, 100)
-			k, err := kernelimage.Boot(img, e.New, nil)
+			k, err := kernel.Boot(img, e.New, nil)
 			require.NoError(t, err)
 			defer k.Close()
 			r, err := ftrace.New(k, nil)

@@ -11,6 +11,7 @@ import (
 
 	"callops/emu"
 	"callops/ftrace"
+	"callops/kernel"
 	"callops/kernelimage"
 )
 
@@ -19,7 +20,7 @@ const counterSize = 4
 
 // rig is a kernel with ftrace and the call loop, for one engine and mode.
 type rig struct {
-	k      *kernelimage.Kernel
+	k      *kernel.Kernel
 	ftrace *ftrace.Registry
 	loop   *callLoop
 	tracee kernelimage.Site
@@ -44,7 +45,7 @@ func newRig(cfg *Config, engine Engine, callOps bool) (*rig, error) {
 	if err != nil {
 		return nil, err
 	}
-	k, err := kernelimage.Boot(img, engine.New, nil)
+	k, err := kernel.Boot(img, engine.New, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +71,7 @@ func imageFor(cfg *Config, callOps bool) (*kernelimage.Image, error) {
 func (r *rig) setUp(cfg *Config, callOps bool) error {
 	var err error
 	for _, file := range cfg.Modules {
-		if _, err := r.k.LoadKoFile(file, nil); err != nil {
+		if _, err := r.k.LoadModuleFile(file, nil); err != nil {
 			return err
 		}
 	}

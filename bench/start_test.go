@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"callops/ftrace"
+	"callops/kernel"
 	"callops/kernelimage"
 )
 
@@ -17,7 +18,7 @@ func BenchmarkStart(b *testing.B) {
 	for _, e := range engines {
 		b.Run("engine="+e.Name, func(b *testing.B) {
 			for b.Loop() {
-				k, err := kernelimage.Boot(image, e.New, nil)
+				k, err := kernel.Boot(image, e.New, nil)
 				require.NoError(b, err)
 				_, err = ftrace.New(k, nil)
 				require.NoError(b, err)

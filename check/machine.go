@@ -10,6 +10,7 @@ import (
 	"callops/emu"
 	"callops/emu/interp"
 	"callops/ftrace"
+	"callops/kernel"
 	"callops/kernelimage"
 	"callops/trampolines"
 )
@@ -63,7 +64,7 @@ func (b *base) fits(sc *Scenario, mut *Mutation) error {
 type machine struct {
 	sc  *Scenario
 	mut *Mutation
-	k   *kernelimage.Kernel
+	k   *kernel.Kernel
 	r   *ftrace.Registry
 	rec *recorder
 
@@ -93,7 +94,7 @@ func (m *machine) boot(b *base) error {
 	if err != nil {
 		return err
 	}
-	if m.k, err = kernelimage.Boot(img, interp.New, &kernelimage.BootOptions{CPUs: len(m.sc.Tasks)}); err != nil {
+	if m.k, err = kernel.Boot(img, interp.New, &kernel.BootOptions{CPUs: len(m.sc.Tasks)}); err != nil {
 		return err
 	}
 	m.rec = newRecorder(m.k, m.isText, m.isLiteral)
@@ -284,7 +285,7 @@ func (m *machine) place(name string, body func(*asm.Builder)) (kernelimage.Range
 	b.Func(name)
 	body(b)
 	b.EndFunc()
-	p, err := m.k.LoadModule(name, kernelimage.ModuleOptions{Core: true}, b.Assemble)
+	p, err := m.k.PlaceCode(name, kernel.CodeOptions{Core: true}, b.Assemble)
 	if err != nil {
 		return kernelimage.Range{}, err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"callops/emu"
+	"callops/kernel"
 	"callops/kernelimage"
 	"callops/sched"
 )
@@ -34,7 +35,7 @@ type object struct {
 	kernelimage.Range
 }
 
-func newRecorder(k *kernelimage.Kernel, text, literal func(uint64) bool) *recorder {
+func newRecorder(k *kernel.Kernel, text, literal func(uint64) bool) *recorder {
 	r := &recorder{mem: k.Mem, heap: k.Heap, text: text, lit: literal}
 	k.Heap.Observe(func(o emu.Object) {
 		at := kernelimage.Range{Start: o.Addr, End: o.Addr + o.Size}

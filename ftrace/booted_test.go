@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"callops/internal/kernels"
+	"callops/kernel"
 	"callops/kernelimage"
 )
 
@@ -26,7 +27,7 @@ func TestWriteAvailable_IsWhatLinuxPrintsAfterBoot(t *testing.T) {
 	img, err := kernelimage.Open(kernels.Path(t, kernels.Linux612), nil)
 	require.NoError(t, err)
 	defer img.Close()
-	k, err := kernelimage.Boot(img, newIdle, nil)
+	k, err := kernel.Boot(img, newIdle, nil)
 	require.NoError(t, err)
 	defer k.Close()
 	require.NoError(t, k.FreeInitMem())

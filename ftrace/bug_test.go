@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"callops/asm"
+	"callops/kernel"
 	"callops/kernelimage"
 	"callops/trampolines"
 )
@@ -92,7 +93,7 @@ func TestBug_ReportSaysWhatFailed(t *testing.T) {
 func TestNew_RefusesASiteThatIsNotAsCompiled(t *testing.T) {
 	image, err := kernelimage.Builtin(nil)
 	require.NoError(t, err)
-	k, err := kernelimage.Boot(image, newIdle, nil)
+	k, err := kernel.Boot(image, newIdle, nil)
 	require.NoError(t, err)
 	defer k.Close()
 	ip := image.Sites[3].IP
@@ -109,7 +110,7 @@ func TestNew_RefusesASiteThatIsNotAsCompiled(t *testing.T) {
 func TestNew_RefusesATrampolineOutOfBranchRange(t *testing.T) {
 	image, err := kernelimage.Builtin(nil)
 	require.NoError(t, err)
-	k, err := kernelimage.Boot(image, newIdle, nil)
+	k, err := kernel.Boot(image, newIdle, nil)
 	require.NoError(t, err)
 	defer k.Close()
 	code, err := trampolines.Install(k, &trampolines.Options{CallOps: true, Far: true})
@@ -223,7 +224,7 @@ func TestNew_RefusesTrampolinesOfTheOtherScheme(t *testing.T) {
 	for _, callOps := range []bool{false, true} {
 		image, err := kernelimage.Builtin(nil)
 		require.NoError(t, err)
-		k, err := kernelimage.Boot(image, newIdle, nil)
+		k, err := kernel.Boot(image, newIdle, nil)
 		require.NoError(t, err)
 		defer k.Close()
 		code, err := trampolines.Install(k, &trampolines.Options{CallOps: callOps})

@@ -7,6 +7,7 @@ import (
 
 	"callops/emu/interp"
 	"callops/ftrace"
+	"callops/kernel"
 	"callops/kernelimage"
 )
 
@@ -16,7 +17,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	kernel, err := kernelimage.Boot(image, interp.New, nil)
+	kernel, err := kernel.Boot(image, interp.New, nil)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -62,7 +63,7 @@ func Example_protectionLost() {
 		if err != nil {
 			log.Fatal(err)
 		}
-		kernel, err := kernelimage.Boot(image, interp.New, nil)
+		kernel, err := kernel.Boot(image, interp.New, nil)
 		if err != nil {
 			log.Fatal(err)
 		}

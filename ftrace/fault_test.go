@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"callops/emu/interp"
+	"callops/kernel"
 	"callops/kernelimage"
 )
 
@@ -72,7 +73,7 @@ func (u *unalignedText) Store64(addr, v uint64) error {
 func TestFault_UnalignedLiteralIsWrittenTwelveBytesBeforeTheSite(t *testing.T) {
 	image, err := kernelimage.Builtin(&kernelimage.BuiltinOptions{BTI: true})
 	require.NoError(t, err)
-	k, err := kernelimage.Boot(image, newIdle, nil)
+	k, err := kernel.Boot(image, newIdle, nil)
 	require.NoError(t, err)
 	defer k.Close()
 	_, err = New(k, &Options{Fault: UnalignedLiteral})
@@ -97,7 +98,7 @@ func TestFault_UnalignedLiteralIsWrittenTwelveBytesBeforeTheSite(t *testing.T) {
 func TestFault_RefusedWhereItCanNotBe(t *testing.T) {
 	image, err := kernelimage.Builtin(nil)
 	require.NoError(t, err)
-	k, err := kernelimage.Boot(image, newIdle, nil)
+	k, err := kernel.Boot(image, newIdle, nil)
 	require.NoError(t, err)
 	defer k.Close()
 	for _, opts := range []Options{{NoCallOps: true, Fault: KeepUnique}, {Fault: numFaults}} {

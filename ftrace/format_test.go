@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"callops/kernel"
 	"callops/kernelimage"
 )
 
@@ -82,7 +83,7 @@ func TestWriteAvailable_SiteWithoutSymbolIsItsAddress(t *testing.T) {
 	image, err := kernelimage.Builtin(nil)
 	require.NoError(t, err)
 	image.Symbols = nil
-	k, err := kernelimage.Boot(image, newIdle, nil)
+	k, err := kernel.Boot(image, newIdle, nil)
 	require.NoError(t, err)
 	defer k.Close()
 	r, err := New(k, nil)

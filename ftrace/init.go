@@ -3,7 +3,7 @@ package ftrace
 import "slices"
 
 // FreeInit forgets the call sites in the kernel's init text, which is about to
-// be freed (ftrace_free_init_mem); [callops/kernelimage.Kernel.FreeInitMem]
+// be freed (ftrace_free_init_mem); [callops/kernel.Kernel.FreeInitMem]
 // comes next. Its text is left as it is, traced or not. In the filters of all ops
 // its sites' addresses become 0, as in RemoveModule. A second time there is nothing
 // left to forget.

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"callops/internal/kernels"
+	"callops/kernel"
 	"callops/kernelimage"
 )
 
@@ -24,7 +25,7 @@ func bootWithInit(t *testing.T) *testKernel {
 	for i := 2; i < 5; i++ {
 		image.Sites[i].Init = true
 	}
-	k, err := kernelimage.Boot(image, newIdle, nil)
+	k, err := kernel.Boot(image, newIdle, nil)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, k.Close()) })
 	r, err := New(k, nil)
@@ -71,7 +72,7 @@ func TestFreeInit_LeavesWhatLinuxPrintsAfterBoot(t *testing.T) {
 	img, err := kernelimage.Open(kernels.Path(t, kernels.Linux612), nil)
 	require.NoError(t, err)
 	defer img.Close()
-	k, err := kernelimage.Boot(img, newIdle, nil)
+	k, err := kernel.Boot(img, newIdle, nil)
 	require.NoError(t, err)
 	defer k.Close()
 	r, err := New(k, nil)

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"callops/emu"
+	"callops/kernel"
 	"callops/kernelimage"
 )
 
@@ -38,7 +39,7 @@ func (c *idleCPU) Recent(int) []uint64                           { return nil }
 type testKernel struct {
 	*Registry
 	t *testing.T
-	k *kernelimage.Kernel
+	k *kernel.Kernel
 }
 
 func bootIdle(t *testing.T, img *kernelimage.BuiltinOptions, opts *Options) *testKernel {
@@ -50,7 +51,7 @@ func bootOn(t *testing.T, engine emu.NewEngine, img *kernelimage.BuiltinOptions,
 	t.Helper()
 	image, err := kernelimage.Builtin(img)
 	require.NoError(t, err)
-	k, err := kernelimage.Boot(image, engine, nil)
+	k, err := kernel.Boot(image, engine, nil)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, k.Close()) })
 	r, err := New(k, opts)

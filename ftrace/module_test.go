@@ -10,6 +10,7 @@ import (
 
 	"callops/emu"
 	"callops/emu/engines"
+	"callops/kernel"
 	"callops/kernelimage"
 )
 
@@ -17,7 +18,7 @@ const fixtureKo = "../kernelimage/testdata/module/fixture.ko"
 
 func (k *testKernel) load(far bool) *kernelimage.Module {
 	k.t.Helper()
-	m, err := k.k.LoadKoFile(fixtureKo, &kernelimage.KoOptions{Far: far})
+	m, err := k.k.LoadModuleFile(fixtureKo, &kernel.ModuleOptions{Far: far})
 	require.NoError(k.t, err)
 	return m
 }

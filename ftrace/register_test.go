@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"callops/kernel"
 	"callops/kernelimage"
 )
 
@@ -306,7 +307,7 @@ func withRecorder(t *testing.T, img *kernelimage.BuiltinOptions) (*testKernel, *
 	t.Helper()
 	image, err := kernelimage.Builtin(img)
 	require.NoError(t, err)
-	k, err := kernelimage.Boot(image, newIdle, nil)
+	k, err := kernel.Boot(image, newIdle, nil)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, k.Close()) })
 	rec := &recorder{liveText: liveText{k.Mem}}
@@ -490,7 +491,7 @@ func TestRegistry_InvariantsHoldThroughRandomUse(t *testing.T) {
 func BenchmarkRegister_OneOpsOnEverySite(b *testing.B) {
 	image, err := kernelimage.Builtin(nil)
 	require.NoError(b, err)
-	k, err := kernelimage.Boot(image, newIdle, nil)
+	k, err := kernel.Boot(image, newIdle, nil)
 	require.NoError(b, err)
 	defer k.Close()
 	r, err := New(k, nil)

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"callops/kernel"
 	"callops/kernelimage"
 	"callops/trampolines"
 )
@@ -58,7 +59,7 @@ type Options struct {
 // Registry is the ftrace of one kernel: its records, its registered ops and
 // the code they are called by.
 type Registry struct {
-	k          *kernelimage.Kernel
+	k          *kernel.Kernel
 	layout     *kernelimage.Layout
 	code       *trampolines.Code
 	prof       profile
@@ -103,7 +104,7 @@ type Registry struct {
 // every call site (MOV X9, X30 and, with CALL_OPS, the literal). EINVAL where the
 // trampolines are out of a site's reach, or its words are not what a compiler
 // puts there; a *BugError then names the site.
-func New(k *kernelimage.Kernel, opts *Options) (*Registry, error) {
+func New(k *kernel.Kernel, opts *Options) (*Registry, error) {
 	if opts == nil {
 		opts = &Options{}
 	}

@@ -14,6 +14,7 @@ import (
 	"callops/asm"
 	"callops/emu/interp"
 	"callops/ftrace"
+	"callops/kernel"
 	"callops/kernelimage"
 	"callops/sched"
 )
@@ -54,7 +55,7 @@ func TestSoak(t *testing.T) {
 type soak struct {
 	*ftrace.Registry
 	t      *testing.T
-	k      *kernelimage.Kernel
+	k      *kernel.Kernel
 	sched  *sched.Scheduler
 	rnd    *rand.Rand
 	tracer uint64
@@ -79,7 +80,7 @@ type counted struct {
 func newSoak(t *testing.T, img *kernelimage.BuiltinOptions, tasks int, seed uint64) *soak {
 	image, err := kernelimage.Builtin(img)
 	require.NoError(t, err)
-	k, err := kernelimage.Boot(image, interp.New, &kernelimage.BootOptions{CPUs: 2})
+	k, err := kernel.Boot(image, interp.New, &kernel.BootOptions{CPUs: 2})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, k.Close()) })
 	s := &soak{t: t, k: k, rnd: rand.New(rand.NewPCG(seed, 1)), size: uint64(k.Layout.Ops.Size)}
@@ -104,7 +105,7 @@ func newSoak(t *testing.T, img *kernelimage.BuiltinOptions, tasks int, seed uint
 // behind its ops, which several CPUs may do at once, and a loop around the
 // targets.
 func (s *soak) load() {
-	p, err := s.k.LoadModule("soak", kernelimage.ModuleOptions{}, func(base uint64) (*asm.Program, error) {
+	p, err := s.k.PlaceCode("soak", kernel.CodeOptions{}, func(base uint64) (*asm.Program, error) {
 		b := asm.NewBuilder()
 		b.Func("soak_count")
 		b.Emit(

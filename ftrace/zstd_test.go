@@ -14,13 +14,14 @@ import (
 	"callops/emu"
 	"callops/emu/engines"
 	"callops/internal/kernels"
+	"callops/kernel"
 	"callops/kernelimage"
 	"callops/trampolines"
 )
 
 // zstdCall is a compression set up in a kernel, ready to be called.
 type zstdCall struct {
-	*kernelimage.Kernel
+	*kernel.Kernel
 	t    *testing.T
 	in   []byte
 	args []uint64
@@ -29,7 +30,7 @@ type zstdCall struct {
 
 func newZstdCall(t *testing.T, img *kernelimage.Image, newEngine emu.NewEngine, in []byte) *zstdCall {
 	t.Helper()
-	k, err := kernelimage.Boot(img, newEngine, &kernelimage.BootOptions{HeapSize: 256 << 20})
+	k, err := kernel.Boot(img, newEngine, &kernel.BootOptions{HeapSize: 256 << 20})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, k.Close()) })
 	z := &zstdCall{Kernel: k, t: t, in: in}
@@ -111,7 +112,7 @@ func TestLinux_ATraceOfZstdNamesEveryCall(t *testing.T) {
 	}
 
 	sites := make(map[uint64]bool)
-	names := kernelimage.NewSymbols(img.Symbols...)
+	names := kernel.NewSymbols(img.Symbols...)
 	for _, s := range img.Sites {
 		if name, _, ok := names.FormatName(s.IP); ok && strings.HasPrefix(name, "ZSTD_") {
 			sites[s.IP] = true

@@ -8,6 +8,8 @@ import (
 	"math"
 	"strings"
 
+	"callops/internal/text"
+
 	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
 )
@@ -34,7 +36,7 @@ func readBTF(r io.ReaderAt) (*btfTypes, error) { return readSplitBTF(r, nil) }
 func readSplitBTF(r io.ReaderAt, base *btfTypes) (t *btfTypes, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			t, err = nil, fmt.Errorf("damaged: %s: %w", printable(fmt.Sprint(p)), unix.ENOEXEC)
+			t, err = nil, fmt.Errorf("damaged: %s: %w", text.Printable(fmt.Sprint(p)), unix.ENOEXEC)
 		}
 	}()
 	section, err := io.ReadAll(io.NewSectionReader(r, 0, math.MaxInt64))
@@ -55,7 +57,7 @@ func readSplitBTF(r io.ReaderAt, base *btfTypes) (t *btfTypes, err error) {
 		return nil, fmt.Errorf("%d types, at most %d are read: %w", t.count, maxBTFTypes, unix.ENOEXEC)
 	}
 	if t.spec, err = btf.LoadSplitSpecFromReader(bytes.NewReader(section), on); err != nil {
-		return nil, fmt.Errorf("%s: %w", printable(err.Error()), unix.ENOEXEC)
+		return nil, fmt.Errorf("%s: %w", text.Printable(err.Error()), unix.ENOEXEC)
 	}
 	return t, nil
 }
@@ -267,7 +269,7 @@ func sizeOf(s *btf.Struct) int {
 func (t *btfTypes) layout() (l *Layout, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			l, err = nil, fmt.Errorf("damaged: %s: %w", printable(fmt.Sprint(p)), unix.ENOEXEC)
+			l, err = nil, fmt.Errorf("damaged: %s: %w", text.Printable(fmt.Sprint(p)), unix.ENOEXEC)
 		}
 	}()
 	ops, hash, entry := t.structure("ftrace_ops"), t.structure("ftrace_hash"), t.structure("ftrace_func_entry")

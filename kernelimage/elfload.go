@@ -17,6 +17,9 @@ import (
 // addresses, KIMAGE_VADDR of Linux 6.12.
 const kernelBase uint64 = 0xffff_8000_8000_0000
 
+// maxMem bounds what the segments of an image may take up, in bytes.
+const maxMem = 1 << 30
+
 // maxSegments bounds how many regions an image becomes. Linkers make a handful.
 const maxSegments = 256
 

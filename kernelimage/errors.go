@@ -2,10 +2,9 @@ package kernelimage
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
+
+	"callops/internal/text"
 
 	"golang.org/x/sys/unix"
 )
@@ -44,16 +43,7 @@ func (e *FormatError) Error() string {
 	default:
 		fmt.Fprintf(&sb, ": %#x", v)
 	}
-	return printable(sb.String())
-}
-
-// printable escapes what a damaged file's names may do to a terminal or a line.
-func printable(s string) string {
-	if utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0 {
-		return s
-	}
-	q := strconv.Quote(s)
-	return strings.ReplaceAll(q[1:len(q)-1], `\"`, `"`)
+	return text.Printable(sb.String())
 }
 
 // Unwrap returns the errno.

@@ -11,7 +11,7 @@ import (
 )
 
 // Image describes a kernel, or a program that stands in for one: its memory,
-// its symbols and its call sites. Nothing of it is mapped; [Boot] does that.
+// its symbols and its call sites. Nothing of it is mapped.
 // An Image and what it refers to never change.
 type Image struct {
 	Name    string // "builtin", or the base name of the file
@@ -59,6 +59,16 @@ type Segment struct {
 // End is the first address after the segment.
 func (s *Segment) End() uint64 { return s.Addr + s.MemSize }
 
+// Load puts the segment's bytes into memory that is mapped for it: as copy-on-write pages of the file
+// that they are in, or else as a copy. ESTALE where that file has changed, and
+// os.ErrClosed once the image is closed.
+func (s *Segment) Load(mem *emu.Memory) error {
+	if s.file != nil {
+		return s.file.fill(mem, s.Addr, s.off, uint64(len(s.Data)))
+	}
+	return mem.Write(s.Addr, s.Data)
+}
+
 // Range is the addresses from Start up to End, which is not part of it.
 type Range struct{ Start, End uint64 }
 
@@ -89,7 +99,7 @@ type Site struct {
 	IP      uint64 // dyn_ftrace.ip: the word that toggles between NOP and BL
 	Literal uint64 // where the ops pointer stands; 0: there is none
 	BTI     bool   // the function begins with BTI C
-	Init    bool   // in code that is freed after boot, see Kernel.FreeInitMem
+	Init    bool   // in code that is freed after boot, see Linux.InitText
 }
 
 // Func returns the address of the function, which its symbol has.
@@ -109,6 +119,18 @@ func (img *Image) Site(ip uint64) (Site, bool) {
 	return Site{}, false
 }
 
+// InitSites is how many of the image's call sites are in code that is freed
+// after boot.
+func (img *Image) InitSites() int {
+	n := 0
+	for i := range img.Sites {
+		if img.Sites[i].Init {
+			n++
+		}
+	}
+	return n
+}
+
 // Banner returns the version that the image states in linux_banner; "" if it
 // does not.
 func (img *Image) Banner() string {
@@ -117,7 +139,7 @@ func (img *Image) Banner() string {
 	var text []byte
 	switch {
 	case i >= 0:
-		text = img.tail(img.Symbols[i].Addr)
+		text = img.Tail(img.Symbols[i].Addr)
 	case img.Linux != nil:
 		text = img.Linux.findBanner(img)
 	}
@@ -133,8 +155,8 @@ func (img *Image) Bounds() Range {
 	return Range{img.Segments[0].Addr, img.Segments[len(img.Segments)-1].End()}
 }
 
-// textBounds returns the addresses from the first instruction to the last.
-func (img *Image) textBounds() Range {
+// TextBounds returns the addresses from the first instruction to the last.
+func (img *Image) TextBounds() Range {
 	if len(img.Text) == 0 {
 		return img.Bounds()
 	}
@@ -143,16 +165,16 @@ func (img *Image) textBounds() Range {
 
 // read returns n bytes of the image at addr, which lie in one segment's Data.
 func (img *Image) read(addr, n uint64) ([]byte, bool) {
-	b := img.tail(addr)
+	b := img.Tail(addr)
 	if b == nil || n > uint64(len(b)) {
 		return nil, false
 	}
 	return b[:n:n], true
 }
 
-// tail returns the Data of the segment that holds addr, from there on; nil
+// Tail returns the Data of the segment that holds addr, from there on; nil
 // when none does.
-func (img *Image) tail(addr uint64) []byte {
+func (img *Image) Tail(addr uint64) []byte {
 	i := sort.Search(len(img.Segments), func(i int) bool { return img.Segments[i].End() > addr })
 	if i == len(img.Segments) {
 		return nil
@@ -178,3 +200,5 @@ func (img *Image) symbolize(addr uint64) string {
 	}
 	return fmt.Sprintf("%s+%#x", img.Symbols[i].Name, addr-img.Symbols[i].Addr)
 }
+
+func pageUp(n uint64) uint64 { return (n + emu.PageSize - 1) &^ (emu.PageSize - 1) }

@@ -3,6 +3,8 @@ package kernelimage
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
+	"strings"
 
 	"callops/emu"
 )
@@ -20,46 +22,40 @@ const (
 	crcSize     = 4
 )
 
-// export is a symbol that modules may use.
-type export struct {
-	addr      uint64
-	owner     *Module // nil: the kernel
-	namespace string  // "": none
-	crc       uint32  // of its declaration, as genksyms has it
-	versioned bool    // there is a crc
+// Export is a symbol that modules may use.
+type Export struct {
+	Addr      uint64
+	Module    string // that exports it; "": the kernel
+	Namespace string // "": none
+	CRC       uint32 // of its declaration, as genksyms has it
+	Versioned bool   // there is a CRC
 }
 
-func (e export) ownerName() string {
-	if e.owner == nil {
+func (e Export) ownerName() string {
+	if e.Module == "" {
 		return "the kernel"
 	}
-	return e.owner.Name
+	return e.Module
 }
 
-// exports returns what modules may use by now.
-func (k *Kernel) exports() map[string]export {
-	if k.loaded.exports == nil {
-		k.loaded.exports = k.kernelExports()
-	}
-	return k.loaded.exports
-}
-
-// kernelExports returns what the kernel exports. An image that has no list is
-// taken to export all its symbols but those whose name is there twice.
-func (k *Kernel) kernelExports() map[string]export {
-	img, exports := k.Image, make(map[string]export)
+// Exports returns what the image exports to modules, by name; with CRCs where
+// versions (CONFIG_MODVERSIONS) are told by its version magic. An image that has
+// no list is taken to export all its symbols but those whose name is there
+// twice. It reads the lists anew for each call.
+func (img *Image) Exports(vermagic string) map[string]Export {
+	exports := make(map[string]Export)
 	list := img.findKsymtab()
 	var crcs []byte
-	if k.hasVersions() {
+	if slices.Contains(strings.Fields(vermagic), "modversions") {
 		crcs, _ = img.read(list.End, (list.End-list.Start)/ksymSize*crcSize)
 	}
 	for i, addr := 0, list.Start; addr < list.End; i, addr = i+1, addr+ksymSize {
 		b, _ := img.read(addr, ksymSize)
 		name, _ := img.identifier(relative(b, addr, ksymNameAt))
 		space, _ := img.text(relative(b, addr, ksymSpaceAt))
-		e := export{addr: relative(b, addr, 0), namespace: string(space), versioned: crcs != nil}
-		if e.versioned {
-			e.crc = u32At(crcs, crcSize*i)
+		e := Export{Addr: relative(b, addr, 0), Namespace: string(space), Versioned: crcs != nil}
+		if e.Versioned {
+			e.CRC = u32At(crcs, crcSize*i)
 		}
 		exports[string(name)] = e
 	}
@@ -68,10 +64,10 @@ func (k *Kernel) kernelExports() map[string]export {
 	}
 	twice := make(map[string]bool)
 	for _, s := range img.Symbols {
-		if e, ok := exports[s.Name]; ok && e.addr != s.Addr {
+		if e, ok := exports[s.Name]; ok && e.Addr != s.Addr {
 			twice[s.Name] = true
 		}
-		exports[s.Name] = export{addr: s.Addr}
+		exports[s.Name] = Export{Addr: s.Addr}
 	}
 	for name := range twice {
 		delete(exports, name)
@@ -144,7 +140,7 @@ func (img *Image) identifier(addr uint64) ([]byte, bool) {
 
 // text returns the printable string at addr.
 func (img *Image) text(addr uint64) ([]byte, bool) {
-	b := img.tail(addr)
+	b := img.Tail(addr)
 	n := bytes.IndexByte(b[:min(len(b), maxNameLen)], 0)
 	if n < 0 {
 		return nil, false

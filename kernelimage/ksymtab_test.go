@@ -11,6 +11,7 @@ import (
 
 	"callops/emu"
 	"callops/internal/kernels"
+	"callops/internal/text"
 )
 
 const (
@@ -44,16 +45,15 @@ func ksymImage(magic string, namespaces map[int]string) *Image {
 }
 
 func TestKernelExports_HaveNamespacesAndVersions(t *testing.T) {
-	k := &Kernel{Image: ksymImage(ksymMagic, map[int]string{3: "CXL", 40: "module:kvm,snd-*"})}
-	exports := k.exports()
+	img := ksymImage(ksymMagic, map[int]string{3: "CXL", 40: "module:kvm,snd-*"})
+	exports := img.Exports(img.Vermagic())
 	assert.Len(t, exports, ksymEntries)
-	assert.Equal(t, export{addr: ksymBase + 3, namespace: "CXL", crc: 0x1000_0003, versioned: true}, exports["symbol_3"])
-	assert.Equal(t, export{addr: ksymBase + 40, namespace: "module:kvm,snd-*", crc: 0x1000_0028, versioned: true}, exports["symbol_40"])
+	assert.Equal(t, Export{Addr: ksymBase + 3, Namespace: "CXL", CRC: 0x1000_0003, Versioned: true}, exports["symbol_3"])
+	assert.Equal(t, Export{Addr: ksymBase + 40, Namespace: "module:kvm,snd-*", CRC: 0x1000_0028, Versioned: true}, exports["symbol_40"])
 
-	k = &Kernel{Image: ksymImage("6.99 SMP mod_unload aarch64", nil)}
-	assert.Equal(t, export{addr: ksymBase + 3}, k.exports()["symbol_3"])
-	assert.Equal(t, "6.99 SMP mod_unload aarch64", k.vermagic())
-	assert.Equal(t, "6.99", k.release())
+	img = ksymImage("6.99 SMP mod_unload aarch64", nil)
+	assert.Equal(t, "6.99 SMP mod_unload aarch64", img.Vermagic())
+	assert.Equal(t, Export{Addr: ksymBase + 3}, img.Exports(img.Vermagic())["symbol_3"])
 }
 
 func TestFindKsymtab_AShortRunIsNone(t *testing.T) {
@@ -75,10 +75,10 @@ func TestLinux_ItsExportsAreThoseItsSymbolsName(t *testing.T) {
 	assert.Equal(t, Range{mark("__start___ksymtab"), mark("__stop___ksymtab_gpl")}, list)
 	assert.Equal(t, mark("__start___kcrctab"), list.End)
 	assert.Equal(t, mark("__stop___kcrctab_gpl"), list.End+(list.End-list.Start)/ksymSize*crcSize)
-	k := &Kernel{Image: img}
-	assert.Len(t, k.exports(), int(list.End-list.Start)/ksymSize)
-	for name, e := range k.exports() {
-		assert.True(t, e.versioned, name)
+	exports := img.Exports(img.Vermagic())
+	assert.Len(t, exports, int(list.End-list.Start)/ksymSize)
+	for name, e := range exports {
+		assert.True(t, e.Versioned, name)
 	}
 }
 
@@ -91,12 +91,12 @@ func FuzzKsymtab(f *testing.F) {
 		img := ksymImage(ksymMagic, map[int]string{3: "CXL"})
 		b := img.Segments[0].Data
 		copy(b[int(at)%len(b):], patch)
-		k := &Kernel{Image: img}
-		for name, e := range k.exports() {
-			require.True(t, img.Bounds().Contains(e.addr), name)
-			require.Equal(t, name, printable(name))
-			require.Equal(t, e.namespace, printable(e.namespace))
+		vermagic := img.Vermagic()
+		for name, e := range img.Exports(vermagic) {
+			require.True(t, img.Bounds().Contains(e.Addr), name)
+			require.Equal(t, name, text.Printable(name))
+			require.Equal(t, e.Namespace, text.Printable(e.Namespace))
 		}
-		require.False(t, bytes.ContainsAny([]byte(k.vermagic()), "\x00"))
+		require.False(t, bytes.ContainsAny([]byte(vermagic), "\x00"))
 	})
 }

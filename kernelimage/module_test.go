@@ -6,6 +6,7 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -13,7 +14,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
-	"callops/emu"
 	"callops/internal/kernels"
 )
 
@@ -33,91 +33,26 @@ func standard(tb testing.TB) *Image {
 	return img
 }
 
-func TestLoadKo_NearAndFarItRuns(t *testing.T) {
-	eachEngine(t, func(t *testing.T, boot bootFunc) {
-		for name, far := range map[string]bool{"near": false, "far": true} {
-			t.Run(name, func(t *testing.T) {
-				m := boot(t, standard(t))
-				ko, err := m.LoadKoFile(fixtureKo, &KoOptions{Far: far})
-				require.NoError(t, err)
-				assert.Equal(t, "fixture", ko.Name)
-				assert.EqualValues(t, 2*12, m.call("fixture_sum", 84, 36))
-				assert.EqualValues(t, 1, m.call("fixture_calls"))
-				text, err := m.Mem.ReadString(m.call("fixture_text"), 64)
-				require.NoError(t, err)
-				assert.Equal(t, "fixture", text)
-				assert.EqualValues(t, 7, m.call("fixture_per_cpu"))
-				assert.Zero(t, m.call("fixture:init_module"))
-				assert.EqualValues(t, 100, m.call("fixture_calls"))
-
-				assert.Len(t, ko.Image.Sites, 4)
-				assert.Len(t, ko.InitSites, 1)
-				assert.Zero(t, ko.Exit)
-				if far {
-					assert.Equal(t, 1, ko.PLTs, "the call of gcd")
-				} else {
-					assert.Zero(t, ko.PLTs)
-				}
-				site, ok := m.Site(ko.Image.Sites[0].IP)
-				assert.True(t, ok)
-				assert.Equal(t, "fixture_sum+0x4/0x68 [fixture]", m.Symbols.Format(site.IP))
-				perms := make(map[string]emu.Perm)
-				for _, s := range ko.Image.Segments {
-					perms[s.Name] = m.Mem.Region(s.Addr).Perm
-				}
-				assert.Equal(t, map[string]emu.Perm{
-					"text": emu.Read | emu.Exec, "rodata": emu.Read, "data": emu.Read | emu.Write, "init text": emu.Read | emu.Exec,
-				}, perms)
-			})
-		}
-	})
+// hostOf is a kernel that has loaded nothing, with room for one module below it.
+func hostOf(img *Image) *Host {
+	vermagic := img.Vermagic()
+	return &Host{
+		Image: img, Vermagic: vermagic, Exports: img.Exports(vermagic),
+		PerCPU: Range{0x1_0000, 0x1_2000},
+		Loaded: func(string) bool { return false },
+		Room:   func([]Segment) (uint64, error) { return img.Bounds().Start - 32<<20, nil },
+	}
 }
 
-func TestUnload_LeavesNothingBehind(t *testing.T) {
-	eachEngine(t, func(t *testing.T, boot bootFunc) {
-		m := boot(t, standard(t))
-		before := m.Symbols.All()
-		ko, err := m.LoadKoFile(fixtureKo, nil)
-		require.NoError(t, err)
-		_, err = m.LoadKoFile(fixtureKo, nil)
-		require.ErrorIs(t, err, unix.EEXIST)
-		fn, err := m.Func("fixture_calls")
-		require.NoError(t, err)
-		require.NoError(t, m.Unload(ko))
-		assert.Equal(t, before, m.Symbols.All())
-		assert.Empty(t, m.Modules())
-		assert.NotContains(t, m.loaded.exports, "fixture_sum")
-		assert.ErrorIs(t, m.Unload(ko), unix.ENOENT)
-		_, err = m.Call(t.Context(), 0, nil, fn)
-		assert.Error(t, err, "its text is no instructions any more")
-
-		regions := len(m.Mem.Regions())
-		again, err := m.LoadKoFile(fixtureKo, nil)
-		require.NoError(t, err)
-		assert.Equal(t, ko.Image.Segments[0].Addr, again.Image.Segments[0].Addr)
-		assert.Len(t, m.Mem.Regions(), regions, "memory is taken again")
-		assert.EqualValues(t, 24, m.call("fixture_sum", 84, 36))
-	})
+func link(host *Host, file []byte, name string) (*Module, error) {
+	f, err := ParseModule(file, name)
+	if err != nil {
+		return nil, err
+	}
+	return f.Link(host)
 }
 
-func TestLoadKo_ModulesUseOneAnother(t *testing.T) {
-	k := bootStill(t, standard(t), nil)
-	first, err := k.LoadKoFile(fixtureKo, nil)
-	require.NoError(t, err)
-	b := fixtureModule(t)
-	b = bytes.ReplaceAll(b, []byte("\x00name="), []byte("\x00nome="))
-	user := bytes.ReplaceAll(b, []byte("\x00gcd\x00"), []byte("\x00gcf\x00"))
-	k.loaded.exports["gcf"] = k.loaded.exports["fixture_sum"]
-	delete(k.loaded.exports, "fixture_sum")
-	second, err := k.LoadKo(user, "a-user.ko", nil)
-	require.NoError(t, err)
-	assert.Equal(t, "a_user", second.Name)
-	assert.ErrorIs(t, k.Unload(first), unix.EBUSY)
-	require.NoError(t, k.Unload(second))
-	assert.NoError(t, k.Unload(first))
-}
-
-func TestLoadKo_RefusesDamagedModules(t *testing.T) {
+func TestLink_RefusesDamagedModules(t *testing.T) {
 	le := binary.LittleEndian
 	replace := func(old, with string) func([]byte) []byte {
 		return func(b []byte) []byte { return bytes.ReplaceAll(b, []byte(old), []byte(with)) }
@@ -160,7 +95,7 @@ func TestLoadKo_RefusesDamagedModules(t *testing.T) {
 		"outside":       {rela(".rela.text", 1<<40, 275), "relocates what is not in the section's", unix.ENOEXEC},
 		"overflow":      {rela(".rela.text", 0, uint64(elf.R_AARCH64_ABS16)), "R_AARCH64_ABS16 at 0x", unix.ENOEXEC},
 		"huge_bss":      {set(".bss", 32, 1<<40), "the module would take more than", unix.ENOEXEC},
-		"huge_per_cpu":  {set(".data..percpu", 32, 3<<12), "0x3000 bytes of per-CPU variables: modules have 0x2000 of 0x2000 left", unix.ENOMEM},
+		"huge_per_cpu":  {set(".data..percpu", 32, 3<<12), "0x3000 bytes of per-CPU variables: 0x2000 are left for modules", unix.ENOMEM},
 		"alignment":     {set(".data", 48, 3), "is no alignment of a section", unix.ENOEXEC},
 		"alignment_big": {set(".data", 48, 1<<40), "is no alignment of a section", unix.ENOEXEC},
 		"bad_site":      {func(b []byte) []byte { le.PutUint32(b[0x40+12:], 0xd65f03c0); return b }, "expected nop", unix.EINVAL},
@@ -188,47 +123,42 @@ func TestLoadKo_RefusesDamagedModules(t *testing.T) {
 		}, "unpack to more than", unix.ENOEXEC},
 	} {
 		t.Run(name, func(t *testing.T) {
-			k := bootStill(t, standard(t), nil)
-			regions, symbols := len(k.Mem.Regions()), k.Symbols.All()
-			_, err := k.LoadKo(test.edit(fixtureModule(t)), "fixture.ko", nil)
+			_, err := link(hostOf(standard(t)), test.edit(fixtureModule(t)), "fixture.ko")
 			require.ErrorContains(t, err, test.want)
 			assert.ErrorIs(t, err, test.is)
 			assert.Less(t, len(err.Error()), 300)
-			assert.Len(t, k.Mem.Regions(), regions)
-			assert.Equal(t, symbols, k.Symbols.All())
-			assert.Empty(t, k.Modules())
 		})
 	}
 }
 
-func TestLoadKo_AllUnresolvedSymbolsAreNamedAtOnce(t *testing.T) {
-	k := bootStill(t, standard(t), nil)
+func TestLink_AllUnresolvedSymbolsAreNamedAtOnce(t *testing.T) {
+	host := hostOf(standard(t))
+	host.Exports = nil
 	b := bytes.ReplaceAll(fixtureModule(t), []byte("\x00gcd\x00nobody\x00"), []byte("\x00zzz\x00nobody\x00"))
-	k.loaded.exports = map[string]export{}
-	_, err := k.LoadKo(b, "fixture.ko", nil)
+	_, err := link(host, b, "fixture.ko")
 	require.ErrorIs(t, err, unix.ENOENT)
 	_, list, _ := strings.Cut(err.Error(), "exports ")
 	assert.NotContains(t, list, "nobody", "it is weak")
 }
 
-func TestLoadKo_RefusesAModuleForAnotherKernel(t *testing.T) {
-	k := bootStill(t, parsed(t, buildRaw(t, rawSpec{callOps: true}).b), nil)
+func TestLink_RefusesAModuleForAnotherKernel(t *testing.T) {
+	host := hostOf(parsed(t, buildRaw(t, rawSpec{callOps: true}).b))
 	b := bytes.ReplaceAll(fixtureModule(t), []byte("vermagic=6.99"), []byte("vermagic=6.98"))
-	_, err := k.LoadKo(b, "fixture.ko", nil)
+	_, err := link(host, b, "fixture.ko")
 	require.ErrorIs(t, err, unix.ENOEXEC)
 	assert.ErrorContains(t, err, `the module is for the kernel "6.98", this one is "6.99"`)
 
 	noCallOps, err := Builtin(&BuiltinOptions{NoCallOps: true})
 	require.NoError(t, err)
-	_, err = bootStill(t, noCallOps, nil).LoadKo(fixtureModule(t), "fixture.ko", nil)
+	_, err = link(hostOf(noCallOps), fixtureModule(t), "fixture.ko")
 	assert.ErrorContains(t, err, "call sites with literals: true, in the kernel: false")
 }
 
-func TestLoadKo_CutShortAnywhereIsAnError(t *testing.T) {
-	k := bootStill(t, standard(t), nil)
+func TestLink_CutShortAnywhereIsAnError(t *testing.T) {
+	host := hostOf(standard(t))
 	b := fixtureModule(t)
 	for n := 0; n < len(b); n += 7 {
-		_, err := k.LoadKo(b[:n:n], "fixture.ko", nil)
+		_, err := link(host, b[:n:n], "fixture.ko")
 		assert.Error(t, err, "%#x bytes", n)
 	}
 }
@@ -243,10 +173,10 @@ func TestRelocations_WriteWhatTheManualSays(t *testing.T) {
 		fits  bool
 	}{
 		{elf.R_AARCH64_CALL26, 0x94000000, p + 0x100, 0x94000040, true},
-		{elf.R_AARCH64_CALL26, 0x94000000, p + blReach - 4, 0x95ffffff, true},
-		{elf.R_AARCH64_CALL26, 0x94000000, p + blReach, 0x96000000, false},
-		{elf.R_AARCH64_JUMP26, 0x14000000, p - blReach, 0x16000000, true},
-		{elf.R_AARCH64_JUMP26, 0x14000000, p - blReach - 4, 0x15ffffff, false},
+		{elf.R_AARCH64_CALL26, 0x94000000, p + 128<<20 - 4, 0x95ffffff, true},
+		{elf.R_AARCH64_CALL26, 0x94000000, p + 128<<20, 0x96000000, false},
+		{elf.R_AARCH64_JUMP26, 0x14000000, p - 128<<20, 0x16000000, true},
+		{elf.R_AARCH64_JUMP26, 0x14000000, p - 128<<20 - 4, 0x15ffffff, false},
 		{elf.R_AARCH64_CONDBR19, 0x54000000, p - 4, 0x54ffffe0, true},
 		{elf.R_AARCH64_CONDBR19, 0x54000000, p + 1<<20, 0x54800000, false},
 		{elf.R_AARCH64_TSTBR14, 0x36000000, p + 8, 0x36000040, true},
@@ -294,51 +224,7 @@ func TestRelocations_WriteWhatTheManualSays(t *testing.T) {
 	assert.EqualValues(t, -neg, binary.LittleEndian.Uint64(b))
 }
 
-// A module's name is that of all it has: one without a name, or with that of
-// what is there already, would take the kernel's symbols with it.
-func TestLoadKo_ANameBelongsToOneOnly(t *testing.T) {
-	k := bootStill(t, standard(t), nil)
-	b := bytes.ReplaceAll(fixtureModule(t), []byte("\x00name="), []byte("\x00nome="))
-	_, err := k.LoadKo(b, ".ko", nil)
-	require.ErrorIs(t, err, unix.ENOEXEC)
-	assert.ErrorContains(t, err, "is no name of a module")
-
-	_, err = k.AllocModuleData("callops", "table", 64, emu.Read)
-	require.NoError(t, err)
-	_, err = k.LoadKo(b, "callops.ko", nil)
-	assert.ErrorIs(t, err, unix.EEXIST)
-	_, err = k.LoadKo(b, strings.Repeat("n", maxModuleName+1)+".ko", nil)
-	assert.ErrorIs(t, err, unix.ENOEXEC)
-	m, err := k.LoadKo(b, strings.Repeat("n", maxModuleName)+".ko", nil)
-	require.NoError(t, err)
-	require.NoError(t, k.Unload(m))
-}
-
-func TestLoadKo_FarWhereThereIsNoRoomNear(t *testing.T) {
-	eachEngine(t, func(t *testing.T, boot bootFunc) {
-		m := boot(t, standard(t))
-		text, img := m.Image.textBounds(), m.Image.Bounds()
-		for _, r := range []Range{{text.End - blReach, img.Start}, {img.End, text.Start + blReach}} {
-			for size := uint64(blReach); size >= emu.PageSize; size /= 2 {
-				for {
-					at, ok := m.Mem.FreeRange(r.Start, r.End, size)
-					if !ok {
-						break
-					}
-					_, err := m.Mem.Map("other modules", at, size, emu.Read)
-					require.NoError(t, err)
-				}
-			}
-		}
-		ko, err := m.LoadKoFile(fixtureKo, nil)
-		require.NoError(t, err)
-		assert.Equal(t, 1, ko.PLTs)
-		assert.EqualValues(t, 24, m.call("fixture_sum", 84, 36))
-	})
-}
-
-func TestLoadKo_MoreSectionsThanAnIndexNamesAreRefused(t *testing.T) {
-	k := bootStill(t, standard(t), nil)
+func TestLink_MoreSectionsThanAnIndexNamesAreRefused(t *testing.T) {
 	le, b := binary.LittleEndian, fixtureModule(t)
 	old, n := le.Uint64(b[0x28:]), uint64(le.Uint16(b[0x3c:]))
 	headers := make([]byte, int(elf.SHN_LORESERVE)*elfSectionSize)
@@ -346,127 +232,50 @@ func TestLoadKo_MoreSectionsThanAnIndexNamesAreRefused(t *testing.T) {
 	le.PutUint64(headers[32:], uint64(elf.SHN_LORESERVE)) // the number, where e_shnum is 0
 	le.PutUint64(b[0x28:], uint64(len(b)))
 	le.PutUint16(b[0x3c:], 0)
-	_, err := k.LoadKo(append(b, headers...), "fixture.ko", nil)
+	_, err := link(hostOf(standard(t)), append(b, headers...), "fixture.ko")
 	require.ErrorIs(t, err, unix.ENOEXEC)
 	assert.ErrorContains(t, err, "more sections than a module may have: 0xff00")
 }
 
-func TestUnload_PerCPUVariablesAreGivenBackInAnyOrder(t *testing.T) {
-	k := bootStill(t, standard(t), nil)
-	b := bytes.ReplaceAll(fixtureModule(t), []byte("\x00name="), []byte("\x00nome="))
-	b = bytes.ReplaceAll(b, []byte("__ksymtab_fixture_sum"), []byte("__ksumtab_fixture_sum"))
-	first, err := k.LoadKo(b, "first.ko", nil)
-	require.NoError(t, err)
-	second, err := k.LoadKo(b, "second.ko", nil)
-	require.NoError(t, err)
-	assert.Equal(t, first.perCPU.End, second.perCPU.Start)
-	require.NoError(t, k.Unload(first))
-	assert.EqualValues(t, 16, k.loaded.perCPU)
-	require.NoError(t, k.Unload(second))
-	assert.Zero(t, k.loaded.perCPU)
-}
-
-func TestUnload_OfWhatIsBeingExecutedEndsTheCall(t *testing.T) {
-	eachEngine(t, func(t *testing.T, boot bootFunc) {
-		m := boot(t, standard(t))
-		ko, err := m.LoadKoFile(fixtureKo, nil)
-		require.NoError(t, err)
-		gate, err := m.Gates.Add("unloads", func(emu.CPU, [8]uint64) (uint64, error) { return 0, m.Unload(ko) })
-		require.NoError(t, err)
-		pointer, err := m.Symbols.Lookup("pointer")
-		require.NoError(t, err)
-		require.NoError(t, m.Mem.Store64(pointer.Addr, gate))
-		_, err = m.try("fixture_sum", 84, 36)
-		var run *RunError
-		require.ErrorAs(t, err, &run, "it returns to words that are no instructions")
-		assert.EqualValues(t, 12, m.call("gcd", 84, 36), "and the CPU stays usable")
-	})
-}
-
-// FuzzModule: any file is a module that can be loaded and unloaded, or an error
-// and no trace of it.
-func FuzzModule(f *testing.F) {
-	f.Add(fixtureModule(f))
-	for _, edit := range []func(b []byte){
-		func(b []byte) { b[0x28+7] = 0x80 },              // section headers
-		func(b []byte) { copy(b[len(b)-200:], b[:100]) }, // in them
-	} {
-		b := fixtureModule(f)
-		edit(b)
-		f.Add(b)
-	}
-	img := standard(f)
-	var k *Kernel
-	loads := 0
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if k == nil { // freed memory is taken again for the same form only
-			var err error
-			k, err = Boot(img, newStill, nil)
-			require.NoError(t, err)
-			loads = 0
-		}
-		symbols := len(k.Symbols.All())
-		m, err := k.LoadKo(b, "fuzz.ko", nil)
-		if err != nil {
-			require.NotContains(t, err.Error(), "\n")
-			require.Less(t, len(err.Error()), 16<<10)
-			require.Empty(t, k.Modules())
-		} else {
-			_, _ = k.Prototype("fixture_sum")
-			require.NoError(t, k.Unload(m))
-			if loads++; loads == 50 {
-				require.NoError(t, k.Close())
-				k = nil
-				return
-			}
-		}
-		require.Len(t, k.Symbols.All(), symbols)
-	})
-}
-
-func TestLoadKo_PackedAndCutShortIsAnError(t *testing.T) {
-	k := bootStill(t, standard(t), nil)
+func TestLink_PackedAndCutShortIsAnError(t *testing.T) {
+	host := hostOf(standard(t))
 	for name, b := range pack(t, fixtureModule(t)) {
 		for n := 8; n < len(b)-16; n += 97 { // the end is a checksum, which not all formats need
-			_, err := k.LoadKo(b[:n:n], "fixture.ko", nil)
+			_, err := link(host, b[:n:n], "fixture.ko")
 			assert.Error(t, err, "%s, %#x bytes", name, n)
 		}
-		m, err := k.LoadKo(b, "fixture.ko", nil)
+		_, err := link(host, b, "fixture.ko")
 		require.NoError(t, err, name)
-		require.NoError(t, k.Unload(m))
 	}
 }
 
-func TestPrototype_OfAModulesFunction(t *testing.T) {
+func TestModule_PrototypesBuildOnTheKernelsBTF(t *testing.T) {
 	for _, series := range []string{kernels.Linux612, kernels.Linux61} {
 		t.Run(series, func(t *testing.T) {
 			img, _ := linux(t, series)
-			k := bootStill(t, img, nil)
-			ko := unpackedModule(t, modulesOf(t, series)["lz4_compress"])
-			m, err := k.LoadKo(ko, "lz4_compress.ko", nil)
+			found, err := filepath.Glob(filepath.Join(kernels.Dir(t, series), "lib/modules/*/kernel/lib/lz4/lz4_compress.ko*"))
 			require.NoError(t, err)
-			for _, name := range []string{"LZ4_loadDict", "lz4_compress:LZ4_loadDict"} {
-				p, err := k.Prototype(name)
-				require.NoError(t, err)
-				assert.Equal(t, "int LZ4_loadDict(LZ4_stream_t *LZ4_dict, const char *dictionary, int dictSize)", p.String())
-			}
-			p, err := k.Prototype("gcd")
+			require.Len(t, found, 1)
+			ko, err := os.ReadFile(found[0])
 			require.NoError(t, err)
-			assert.Equal(t, "unsigned long gcd(unsigned long a, unsigned long b)", p.String())
-			_, err = k.Prototype("nothing_of_the_kind")
+			m, err := link(hostOf(img), ko, "lz4_compress.ko")
+			require.NoError(t, err)
+			const fn = "LZ4_loadDict"
+			p, err := m.Prototype(img, fn)
+			require.NoError(t, err)
+			assert.Equal(t, "int LZ4_loadDict(LZ4_stream_t *LZ4_dict, const char *dictionary, int dictSize)", p.String())
+			_, err = m.Prototype(img, "nothing_of_the_kind")
 			assert.ErrorIs(t, err, unix.ENOENT)
 
 			m.btf = m.btf[:len(m.btf)-1]
-			_, err = k.Prototype("LZ4_loadDict")
+			_, err = m.Prototype(img, fn)
 			assert.ErrorIs(t, err, unix.ENOEXEC, "cut short")
 			m.btf, m.btfBase = fixtureBTF(t), fixtureBTF(t)
-			_, err = k.Prototype("LZ4_loadDict")
+			_, err = m.Prototype(img, fn)
 			assert.ErrorIs(t, err, unix.ENOENT, "of another module")
 			m.btf, m.btfBase = nil, nil
-			_, err = k.Prototype("LZ4_loadDict")
+			_, err = m.Prototype(img, fn)
 			assert.ErrorIs(t, err, unix.ENOENT)
-			_, err = k.Prototype("gcd")
-			assert.NoError(t, err)
 		})
 	}
 }

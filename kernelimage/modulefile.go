@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"debug/elf"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -62,11 +61,10 @@ const maxModule = 64 << 20 // Linux has room for 2 GiB of all modules; the large
 // maxModuleAlign bounds a section's alignment: a page, as modules get whole pages.
 const maxModuleAlign = emu.PageSize
 
-// koLoad is a module being loaded.
+// koLoad is a module being linked.
 type koLoad struct {
 	*elfFile
-	k    *Kernel
-	opts *KoOptions
+	host *Host
 	m    *Module
 
 	symtab   *elfSection
@@ -78,7 +76,6 @@ type koLoad struct {
 	parts    [koParts]*Segment
 	plts     [koParts]koPLT // of text and init text
 	base     uint64
-	reused   int // index of the freed memory taken; -1: none
 }
 
 // koSection is where a section goes; addr is an offset in its part until the
@@ -90,7 +87,7 @@ type koSection struct {
 	ok   bool   // addr means something: loaded, or per-CPU
 }
 
-func newKoLoad(k *Kernel, file []byte, name string, opts *KoOptions) (*koLoad, error) {
+func newKoLoad(file []byte, name string) (*koLoad, error) {
 	f := &elfFile{r: bytes.NewReader(file), size: uint64(len(file)), name: name, relocatable: true}
 	f.left = readFactor*f.size + elfHeaderSize
 	if magic := file[:min(len(file), len(elf.ELFMAG))]; len(magic) > 0 && string(magic) != elf.ELFMAG {
@@ -101,7 +98,7 @@ func newKoLoad(k *Kernel, file []byte, name string, opts *KoOptions) (*koLoad, e
 			return nil, err
 		}
 	}
-	l := &koLoad{elfFile: f, k: k, opts: opts, reused: -1, m: &Module{Image: &Image{Profile: k.Image.Profile, Layout: k.Layout}}}
+	l := &koLoad{elfFile: f, m: &Module{Image: &Image{}}}
 	l.sections = make([]koSection, len(f.sections))
 	return l, nil
 }
@@ -124,7 +121,7 @@ func (l *koLoad) tables() error {
 	return err
 }
 
-// modinfo names the module and checks that it may be loaded here.
+// modinfo names the module.
 func (l *koLoad) modinfo() error {
 	if !slices.ContainsFunc(l.elfFile.sections, func(s elfSection) bool { return s.Name == koThisModule }) {
 		return l.fail("section headers", l.header.Shoff, nil, "no section %s: the file is no kernel module", koThisModule)
@@ -137,11 +134,16 @@ func (l *koLoad) modinfo() error {
 		return &FormatError{File: l.elfFile.name, Section: koModinfo, Msg: "is no name of a module", Value: fmt.Sprintf("%.*q", maxModuleName, name), Errno: unix.ENOEXEC}
 	}
 	l.m.Name, l.m.Image.Name = name, name
+	return nil
+}
+
+// admit checks that the module may be loaded here.
+func (l *koLoad) admit() error {
 	if err := l.checkKernel(); err != nil {
 		return err
 	}
-	if l.k.Symbols.hasModule(name) {
-		return &FormatError{File: l.elfFile.name, Msg: fmt.Sprintf("a module %s is loaded already", name), Errno: unix.EEXIST}
+	if l.host.Loaded(l.m.Name) {
+		return &FormatError{File: l.elfFile.name, Msg: fmt.Sprintf("a module %s is loaded already", l.m.Name), Errno: unix.EEXIST}
 	}
 	return nil
 }
@@ -258,13 +260,7 @@ func (l *koLoad) findRoom(sizes [koParts]uint64) error {
 	if total == 0 {
 		return l.fail("section headers", l.header.Shoff, nil, "no section is loaded")
 	}
-	base, err := l.k.moduleBase(total, l.opts.Far)
-	if err != nil && !l.opts.Far {
-		base, err = l.k.moduleBase(total, true)
-	}
-	if i := l.k.freedLike(segments, l.opts.Far); i >= 0 {
-		base, l.reused, err = l.k.loaded.free[i].segments[0].Addr, i, nil
-	}
+	base, err := l.host.Room(segments)
 	if err != nil {
 		return fmt.Errorf("module %s: %w", l.m.Name, err)
 	}
@@ -282,15 +278,6 @@ func (l *koLoad) findRoom(sizes [koParts]uint64) error {
 		}
 	}
 	return nil
-}
-
-// freedLike finds memory of a module that is gone, of this form and place.
-func (k *Kernel) freedLike(segments []Segment, far bool) int {
-	return slices.IndexFunc(k.loaded.free, func(f freed) bool {
-		return (f.segments[0].Addr >= k.areas+farArea) == far && slices.EqualFunc(f.segments, segments, func(a, b Segment) bool {
-			return a.MemSize == b.MemSize && a.Perm == b.Perm && a.Addr-f.segments[0].Addr == b.Addr
-		})
-	})
 }
 
 // fill reads the sections into their parts.
@@ -337,12 +324,12 @@ func (l *koLoad) placePerCPU() error {
 		if align > maxModuleAlign || align&(align-1) != 0 {
 			return l.fail(s.Name, s.Off, align, "is no alignment of a section")
 		}
-		start := l.k.loaded.perCPU
-		at := (start + align - 1) &^ (align - 1)
-		if at > modulePerCPU || s.Size > modulePerCPU-at || l.m.perCPU.End != 0 {
+		room := l.host.PerCPU
+		at := (room.Start + align - 1) &^ (align - 1)
+		if at > room.End || s.Size > room.End-at || l.m.PerCPU.End != 0 {
 			return &FormatError{
 				File: l.elfFile.name, Section: s.Name, Offset: s.Off, Errno: unix.ENOMEM,
-				Msg: fmt.Sprintf("%#x bytes of per-CPU variables: modules have %#x of %#x left", s.Size, modulePerCPU-min(at, modulePerCPU), modulePerCPU),
+				Msg: fmt.Sprintf("%#x bytes of per-CPU variables: %#x are left for modules", s.Size, room.End-min(at, room.End)),
 			}
 		}
 		var data []byte
@@ -355,9 +342,8 @@ func (l *koLoad) placePerCPU() error {
 		} else {
 			data = make([]byte, s.Size)
 		}
-		first := l.k.perCPUModules()
-		l.m.perCPU = Range{first + start, first + at + s.Size}
-		l.sections[i] = koSection{part: notLoaded, addr: first + at, data: data, ok: true}
+		l.m.PerCPU, l.m.PerCPUData = Range{at, at + s.Size}, data
+		l.sections[i] = koSection{part: notLoaded, addr: at, data: data, ok: true}
 	}
 	return nil
 }
@@ -401,7 +387,7 @@ func (l *koLoad) exports() error {
 		"__ksymtab":     l.loadedSection("__kcrctab"),
 		"__ksymtab_gpl": l.loadedSection("__kcrctab_gpl"),
 	}
-	l.m.exports = make(map[string]export)
+	l.m.Exports = make(map[string]Export)
 	for _, s := range l.syms {
 		symbol, err := l.str(l.names, uint64(s.Name), l.symtab.Name)
 		if err != nil {
@@ -416,22 +402,22 @@ func (l *koLoad) exports() error {
 		if size := uint64(len(sec.data)); !ok || size < ksymSize || s.Value > size-ksymSize {
 			continue
 		}
-		if have, ok := l.k.exports()[name]; ok {
+		if have, ok := l.host.Exports[name]; ok {
 			return &FormatError{
 				File: l.elfFile.name, Section: list, Errno: unix.ENOEXEC,
 				Msg: fmt.Sprintf("exports %s, which %s does too", name, have.ownerName()),
 			}
 		}
 		entry, addr := sec.data[s.Value:], sec.addr+s.Value
-		e := export{addr: relative(entry, addr, 0), owner: l.m}
+		e := Export{Addr: relative(entry, addr, 0), Module: l.m.Name}
 		if u32At(entry, ksymSpaceAt) != 0 {
 			space, _ := l.m.Image.text(relative(entry, addr, ksymSpaceAt))
-			e.namespace = string(space)
+			e.Namespace = string(space)
 		}
 		if at := s.Value / ksymSize * crcSize; at+crcSize <= uint64(len(crcs)) {
-			e.crc, e.versioned = u32At(crcs, int(at)), true
+			e.CRC, e.Versioned = u32At(crcs, int(at)), true
 		}
-		l.m.exports[name] = e
+		l.m.Exports[name] = e
 	}
 	return nil
 }
@@ -445,7 +431,7 @@ func (l *koLoad) loadedSection(name string) []byte {
 	return l.sections[i].data
 }
 
-// types keeps the module's BTF for [Kernel.Prototype].
+// types keeps the module's BTF for [Module.Prototype].
 func (l *koLoad) types() error {
 	for i := range l.elfFile.sections {
 		s := &l.elfFile.sections[i]
@@ -487,10 +473,10 @@ func (l *koLoad) sites() error {
 	if err := img.setSites(entries); err != nil {
 		return err
 	}
-	if len(entries) > 0 && img.CallOps != l.k.Image.CallOps {
+	if len(entries) > 0 && img.CallOps != l.host.Image.CallOps {
 		return &FormatError{
 			File: l.elfFile.name, Section: entriesSection, Errno: unix.ENOEXEC,
-			Msg: fmt.Sprintf("call sites with literals: %v, in the kernel: %v", img.CallOps, l.k.Image.CallOps),
+			Msg: fmt.Sprintf("call sites with literals: %v, in the kernel: %v", img.CallOps, l.host.Image.CallOps),
 		}
 	}
 	all := img.Sites
@@ -505,41 +491,5 @@ func (l *koLoad) sites() error {
 	if len(img.Sites) == 0 {
 		l.m.FtracePLT = 0
 	}
-	return nil
-}
-
-// commit puts the module into the kernel's memory. Nothing was changed before.
-func (l *koLoad) commit() error {
-	k, m := l.k, l.m
-	for _, s := range m.Image.Segments {
-		if l.reused < 0 {
-			if _, err := k.Mem.Map(m.Name+" "+s.Name, s.Addr, s.MemSize, s.Perm); err != nil {
-				return err
-			}
-		}
-		if err := k.Mem.Write(s.Addr, s.Data); err != nil {
-			return err
-		}
-		if s.Perm&emu.Exec != 0 {
-			k.Mem.SyncText(s.Addr, s.MemSize)
-		}
-		k.Symbols.AddRange(m.Name, s.Addr, s.End())
-	}
-	for i := range l.sections {
-		if s := &l.sections[i]; s.ok && s.part == notLoaded {
-			for _, c := range k.CPUs {
-				if err := k.Mem.Write(s.addr+c.PerCPU, s.data); err != nil {
-					return err
-				}
-			}
-			k.loaded.perCPU = m.perCPU.End - k.perCPUModules()
-		}
-	}
-	if l.reused >= 0 {
-		k.loaded.free = slices.Delete(k.loaded.free, l.reused, l.reused+1)
-	}
-	k.Symbols.Add(m.Image.Symbols...)
-	maps.Copy(k.loaded.exports, m.exports)
-	k.loaded.modules = append(k.loaded.modules, m)
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"callops/asm"
+	"callops/internal/text"
 )
 
 // Relocations that debug/elf has no name for.
@@ -264,7 +265,7 @@ func (l *koLoad) resolve() error {
 			if err != nil {
 				return err
 			}
-			e, ok := l.k.exports()[name]
+			e, ok := l.host.Exports[name]
 			if !ok && elf.ST_BIND(s.Info) == elf.STB_WEAK {
 				continue
 			}
@@ -272,9 +273,9 @@ func (l *koLoad) resolve() error {
 				problems[problem] = append(problems[problem], name)
 				continue
 			}
-			l.value[i] = e.addr
-			if e.owner != nil && !slices.Contains(l.m.uses, e.owner) {
-				l.m.uses = append(l.m.uses, e.owner)
+			l.value[i] = e.Addr
+			if e.Module != "" && !slices.Contains(l.m.Uses, e.Module) {
+				l.m.Uses = append(l.m.Uses, e.Module)
 			}
 		case n == elf.SHN_ABS:
 			l.value[i] = s.Value
@@ -289,19 +290,22 @@ func (l *koLoad) resolve() error {
 	return l.unusable(problems)
 }
 
+// mostProblems bounds how many kinds of problem a message names.
+const mostProblems = 16
+
 const notExported = "neither the kernel nor a module loaded exports"
 
 // problem says why a module may not use a symbol; "" where it may
 // (resolve_symbol).
-func (l *koLoad) problem(name string, e export, exported bool) string {
+func (l *koLoad) problem(name string, e Export, exported bool) string {
 	if !exported {
 		return notExported
 	}
 	if problem := l.info.disagrees(name, e); problem != "" {
 		return problem
 	}
-	if !l.info.mayUse(e.namespace, l.m.Name) {
-		return "does not import namespace " + e.namespace + " of"
+	if !l.info.mayUse(e.Namespace, l.m.Name) {
+		return "does not import namespace " + e.Namespace + " of"
 	}
 	return ""
 }
@@ -317,27 +321,16 @@ func (l *koLoad) unusable(problems map[string][]string) error {
 	for _, problem := range slices.Sorted(maps.Keys(problems)) {
 		names := problems[problem]
 		slices.Sort(names)
-		parts = append(parts, problem+" "+someOf(slices.Compact(names)))
+		parts = append(parts, problem+" "+text.SomeOf(slices.Compact(names)))
 	}
 	if problems[notExported] != nil {
 		errno = unix.ENOENT
-		missing := slices.DeleteFunc(l.info.depends, l.k.Symbols.hasModule)
+		missing := slices.DeleteFunc(slices.Clone(l.info.depends), l.host.Loaded)
 		if len(missing) > 0 {
-			parts = append(parts, "it depends on "+someOf(missing)+": load that first")
+			parts = append(parts, "it depends on "+text.SomeOf(missing)+": load that first")
 		}
 	}
-	return &FormatError{File: l.elfFile.name, Section: "symbols", Errno: errno, Msg: strings.Join(parts[:min(len(parts), maxListed)], "; ")}
-}
-
-// maxListed bounds lists in messages.
-const maxListed = 16
-
-// someOf lists names, not all where there are many.
-func someOf(names []string) string {
-	if len(names) <= maxListed {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:maxListed], ", "), len(names)-maxListed)
+	return &FormatError{File: l.elfFile.name, Section: "symbols", Errno: errno, Msg: strings.Join(parts[:min(len(parts), mostProblems)], "; ")}
 }
 
 // relocate applies all relocations (apply_relocate_add).

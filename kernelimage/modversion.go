@@ -74,16 +74,17 @@ func (info *moduleInfo) readVersions(b []byte) {
 // checkKernel compares the kernel that the module was built for with this one
 // (early_mod_check).
 func (l *koLoad) checkKernel() error {
-	have, want := l.info.vermagic, l.k.vermagic()
+	have, want := l.info.vermagic, l.host.Vermagic
+	kernel, _, _ := strings.Cut(want, " ")
 	refuse := func(why string) error {
 		release, _, _ := strings.Cut(have, " ")
-		msg := fmt.Sprintf("%sthe module is for the kernel %q, this one is %q", why, release, l.k.release())
-		if release == l.k.release() {
+		msg := fmt.Sprintf("%sthe module is for the kernel %q, this one is %q", why, release, kernel)
+		if release == kernel {
 			msg = fmt.Sprintf("%sthe module's version magic is %q, the kernel's %q", why, have, want)
 		}
 		return &FormatError{File: l.elfFile.name, Section: koModinfo, Errno: unix.ENOEXEC, Msg: msg}
 	}
-	if layout, ok := l.k.exports()[moduleLayout]; ok {
+	if layout, ok := l.host.Exports[moduleLayout]; ok {
 		if problem := l.info.disagrees(moduleLayout, layout); problem != "" {
 			return refuse(problem + " " + moduleLayout + ": ")
 		}
@@ -108,14 +109,14 @@ func sameMagic(module, kernel string, versions bool) bool {
 
 // disagrees says what is wrong with the module's version of a symbol; "" where
 // it agrees, or there is nothing to compare (check_version).
-func (info *moduleInfo) disagrees(name string, e export) string {
-	if !e.versioned || info.versions == nil {
+func (info *moduleInfo) disagrees(name string, e Export) string {
+	if !e.Versioned || info.versions == nil {
 		return ""
 	}
 	switch crc, ok := info.versions[name]; {
 	case !ok:
 		return "has no version for symbol"
-	case crc != uint64(e.crc):
+	case crc != uint64(e.CRC):
 		return "disagrees about version of symbol"
 	}
 	return ""
@@ -138,45 +139,27 @@ func (info *moduleInfo) mayUse(namespace, module string) bool {
 	return false
 }
 
-// release is the kernel's version as modules name it; "" where the image does
-// not say.
-func (k *Kernel) release() string {
-	release, _, _ := strings.Cut(k.vermagic(), " ")
-	return release
-}
-
-// hasVersions reports whether the kernel's symbols have versions
-// (CONFIG_MODVERSIONS).
-func (k *Kernel) hasVersions() bool {
-	return slices.Contains(strings.Fields(k.vermagic()), "modversions")
-}
-
-// vermagic is the kernel's VERMAGIC_STRING (include/linux/vermagic.h); only its
+// Vermagic is the kernel's VERMAGIC_STRING (include/linux/vermagic.h); only its
 // release where the image has no such string, and "" where it does not say even
-// that.
-func (k *Kernel) vermagic() string {
+// that. It searches the image.
+func (img *Image) Vermagic() string {
 	const banner, arch, most = "Linux version ", " aarch64", 256
-	if k.loaded.vermagic != "" {
-		return k.loaded.vermagic
-	}
-	rest, ok := strings.CutPrefix(k.Image.Banner(), banner)
+	rest, ok := strings.CutPrefix(img.Banner(), banner)
 	release, _, _ := strings.Cut(rest, " ")
 	if !ok || release == "" {
 		return ""
 	}
-	k.loaded.vermagic = release
-	for i := range k.Image.Segments {
-		for b := k.Image.Segments[i].Data; ; b = b[1:] {
+	for i := range img.Segments {
+		for b := img.Segments[i].Data; ; b = b[1:] {
 			at := bytes.Index(b, []byte(release+" "))
 			if at < 0 {
 				break
 			}
 			b = b[at:]
 			if s, _, ok := bytes.Cut(b[:min(most, len(b))], []byte{0}); ok && bytes.HasSuffix(s, []byte(arch)) {
-				k.loaded.vermagic = string(s)
-				return k.loaded.vermagic
+				return string(s)
 			}
 		}
 	}
-	return k.loaded.vermagic
+	return release
 }

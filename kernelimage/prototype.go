@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"callops/internal/text"
+
 	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
 )
@@ -72,23 +74,9 @@ func (p *Prototype) Arg(i int) (t Type, ok bool) {
 	return Type{}, false
 }
 
-// Prototype is that of Image for a function of the kernel or of a module, which
-// "module:name" may name. Also ENOENT where there is no such function, and EINVAL where
-// the name is ambiguous.
-func (k *Kernel) Prototype(name string) (*Prototype, error) {
-	sym, err := k.Symbols.Lookup(name)
-	if err != nil {
-		return nil, err
-	}
-	if sym.Module == "" {
-		return k.Image.Prototype(sym.Name)
-	}
-	i := slices.IndexFunc(k.loaded.modules, func(m *Module) bool { return m.Name == sym.Module })
-	if i < 0 {
-		return nil, fmt.Errorf("%s has no BTF: %w", sym.Module, unix.ENOENT)
-	}
-	m := k.loaded.modules[i]
-	return m.Image.prototype(sym.Name, func() (*btfTypes, error) { return m.types(k.Image) })
+// Prototype is that of Image for a function of the module.
+func (m *Module) Prototype(kernel *Image, name string) (*Prototype, error) {
+	return m.Image.prototype(name, func() (*btfTypes, error) { return m.types(kernel) })
 }
 
 // types reads the module's BTF, which builds on the kernel's, or on what the
@@ -168,12 +156,12 @@ func (img *Image) btfSection() []byte {
 func (t *btfTypes) prototype(name string) (p *Prototype, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			p, err = nil, fmt.Errorf("damaged: %s: %w", printable(fmt.Sprint(r)), unix.ENOEXEC)
+			p, err = nil, fmt.Errorf("damaged: %s: %w", text.Printable(fmt.Sprint(r)), unix.ENOEXEC)
 		}
 	}()
 	types, err := t.spec.AnyTypesByName(name)
 	if err != nil && !errors.Is(err, btf.ErrNotFound) {
-		return nil, fmt.Errorf("%s: %s: %w", name, printable(err.Error()), unix.ENOEXEC)
+		return nil, fmt.Errorf("%s: %s: %w", name, text.Printable(err.Error()), unix.ENOEXEC)
 	}
 	for _, typ := range types {
 		fn, ok := typ.(*btf.Func)
@@ -197,7 +185,7 @@ func (t *btfTypes) prototype(name string) (p *Prototype, err error) {
 }
 
 func newPrototype(name string, proto *btf.FuncProto) *Prototype {
-	p := &Prototype{Name: name, Result: typeOf(proto.Return), decl: printable(declare(proto, name))}
+	p := &Prototype{Name: name, Result: typeOf(proto.Return), decl: text.Printable(declare(proto, name))}
 	for i, param := range proto.Params {
 		if isVariadic(proto, i) {
 			p.Variadic = true

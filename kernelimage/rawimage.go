@@ -33,7 +33,7 @@ type Linux struct {
 
 	Config []byte // .config, of a kernel that has it in it
 
-	cpuNumber uint64 // the per-CPU variable of that name; 0: there is none
+	CPUNumber uint64 // the per-CPU variable of that name; 0: there is none
 }
 
 // The header of a raw Image (Documentation/arch/arm64/booting.rst).
@@ -351,7 +351,7 @@ func (l *rawLoad) structures() error {
 		layout.PerCPU.ContextState = Absent
 	}
 	if off, ok := t.perCPUVar("cpu_number"); ok {
-		l.info.cpuNumber = l.info.PerCPU.Start + uint64(off)
+		l.info.CPUNumber = l.info.PerCPU.Start + uint64(off)
 	}
 	l.img.Layout = layout
 	return nil

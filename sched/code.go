@@ -7,7 +7,7 @@ import (
 
 	"callops/asm"
 	"callops/emu"
-	"callops/kernelimage"
+	"callops/kernel"
 )
 
 // code is what the scheduler has in the kernel: what can only be asked of a
@@ -24,8 +24,8 @@ const daifI = 1 << 7
 
 const moduleName = "sched"
 
-func (c *code) load(k *kernelimage.Kernel) error {
-	p, err := k.LoadModule(moduleName, kernelimage.ModuleOptions{}, func(base uint64) (*asm.Program, error) {
+func (c *code) load(k *kernel.Kernel) error {
+	p, err := k.PlaceCode(moduleName, kernel.CodeOptions{}, func(base uint64) (*asm.Program, error) {
 		b := asm.NewBuilder()
 		for name, inst := range map[string]asm.Inst{
 			"sched_daif_unmask": asm.Word32(0xd5034fff), // msr daifclr, #15

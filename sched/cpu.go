@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 
 	"callops/emu"
-	"callops/kernelimage"
+	"callops/kernel"
 )
 
 var background = context.Background()
@@ -20,7 +20,7 @@ const retry = 64
 // cpu is a CPU and the goroutine that drives it: tasks' code, Go and guest,
 // runs there as a coroutine.
 type cpu struct {
-	*kernelimage.CPU
+	*kernel.CPU
 	s      *Scheduler
 	id     int
 	rnd    *rand.Rand
@@ -42,7 +42,7 @@ func (s *Scheduler) newCPU(id int) (*cpu, error) {
 	}
 	c.idle = &Task{
 		Name: "swapper", s: s, idle: true, cpu: c, regs: *k.Regs(), state: asleep,
-		task: &kernelimage.Task{Addr: k.Task, Stack: k.Stack},
+		task: &kernel.Task{Addr: k.Task, Stack: k.Stack},
 	}
 	s.tasks[c.idle] = struct{}{}
 	c.newSlice(s.opts.Slice)

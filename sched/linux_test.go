@@ -9,6 +9,7 @@ import (
 
 	"callops/emu/interp"
 	"callops/internal/kernels"
+	"callops/kernel"
 	"callops/kernelimage"
 )
 
@@ -19,7 +20,7 @@ func TestLinux_TasksAreMovedInTheKernelsOwnCode(t *testing.T) {
 		t.Run(series, func(t *testing.T) {
 			img, err := kernelimage.Open(kernels.Path(t, series), nil)
 			require.NoError(t, err)
-			k, err := kernelimage.Boot(img, interp.New, &kernelimage.BootOptions{CPUs: 2})
+			k, err := kernel.Boot(img, interp.New, &kernel.BootOptions{CPUs: 2})
 			require.NoError(t, err)
 			defer k.Close()
 			s, err := New(t.Context(), k, &Options{Slice: 40})

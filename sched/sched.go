@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"callops/emu"
+	"callops/kernel"
 	"callops/kernelimage"
 )
 
@@ -42,7 +43,7 @@ type Options struct {
 
 // Scheduler runs tasks on a kernel's CPUs.
 type Scheduler struct {
-	k      *kernelimage.Kernel
+	k      *kernel.Kernel
 	opts   Options
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -70,7 +71,7 @@ type Scheduler struct {
 
 // New takes over the CPUs of k until Close, and starts them, idle. When ctx
 // ends, so does every task's next or present Call, with ctx's error.
-func New(ctx context.Context, k *kernelimage.Kernel, opts *Options) (*Scheduler, error) {
+func New(ctx context.Context, k *kernel.Kernel, opts *Options) (*Scheduler, error) {
 	s := &Scheduler{k: k, caller: emu.Caller{Gates: k.Gates}, tasks: map[*Task]struct{}{}}
 	if opts != nil {
 		s.opts = *opts

@@ -19,6 +19,7 @@ import (
 	"callops/emu"
 	"callops/emu/engines"
 	"callops/emu/interp"
+	"callops/kernel"
 	"callops/kernelimage"
 )
 
@@ -38,14 +39,14 @@ func bootOn(t *testing.T, engine emu.NewEngine, cpus int, opts *Options) *machin
 	t.Helper()
 	img, err := kernelimage.Builtin(nil)
 	require.NoError(t, err)
-	k, err := kernelimage.Boot(img, engine, &kernelimage.BootOptions{CPUs: cpus})
+	k, err := kernel.Boot(img, engine, &kernel.BootOptions{CPUs: cpus})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, k.Close()) })
 	s, err := New(t.Context(), k, opts)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, s.Close()) })
 	m := &machine{Scheduler: s, t: t, fn: map[string]uint64{}}
-	p, err := k.LoadModule("test", kernelimage.ModuleOptions{}, m.functions)
+	p, err := k.PlaceCode("test", kernel.CodeOptions{}, m.functions)
 	require.NoError(t, err)
 	for _, sym := range append(p.Symbols, Symbol{Name: "fib"}, Symbol{Name: "do_overflow"}, Symbol{Name: "spin_forever"}) {
 		if m.fn[sym.Name] = sym.Addr; sym.Addr == 0 {
@@ -311,7 +312,7 @@ func TestTask_ErrorsSayWhereAndLeaveTheTaskUsable(t *testing.T) {
 	for range 3 {
 		m.spawn("overflow", func(t *Task) error {
 			_, err := t.Call(m.fn["do_overflow"])
-			var run *kernelimage.RunError
+			var run *kernel.RunError
 			if assert.ErrorAs(m.t, err, &run) {
 				assert.ErrorIs(m.t, err, unix.EFAULT)
 				assert.Contains(m.t, run.Func, "do_overflow+0x0/")
@@ -390,7 +391,7 @@ func TestClose_EndsWhatDoesNotEnd(t *testing.T) {
 func TestContext_EndsCalls(t *testing.T) {
 	img, err := kernelimage.Builtin(nil)
 	require.NoError(t, err)
-	k, err := kernelimage.Boot(img, interp.New, nil)
+	k, err := kernel.Boot(img, interp.New, nil)
 	require.NoError(t, err)
 	defer k.Close()
 	ctx, cancel := context.WithCancel(t.Context())

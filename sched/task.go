@@ -9,7 +9,7 @@ import (
 	"sync"
 
 	"callops/emu"
-	"callops/kernelimage"
+	"callops/kernel"
 )
 
 var errGoexit = errors.New("the task's body ended its goroutine")
@@ -48,7 +48,7 @@ type Task struct {
 	Name string
 
 	s      *Scheduler
-	task   *kernelimage.Task
+	task   *kernel.Task
 	idle   bool
 	resume func() (leaving, bool) // runs it on the calling CPU
 	yield  func(leaving) bool
@@ -127,7 +127,7 @@ func (t *Task) Wait() error {
 // Call is for the body: it calls the guest function at addr, which may be
 // preempted between any two instructions where its preempt_count is 0 and
 // interrupts are not masked, and may go on on another CPU. When it fails the
-// error is a *kernelimage.RunError; the task then stays usable: its
+// error is a *kernel.RunError; the task then stays usable: its
 // registers, interrupt mask, preempt_count and recursion bits are put back.
 //
 // Result.Count is what the task executed, without what gates call by other

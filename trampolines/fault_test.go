@@ -11,6 +11,7 @@ import (
 
 	"callops/emu"
 	"callops/emu/engines"
+	"callops/kernel"
 	"callops/kernelimage"
 )
 
@@ -130,7 +131,7 @@ func TestFault_UnalignedLiteral(t *testing.T) {
 func TestFault_RefusedWhereItCanNotBe(t *testing.T) {
 	img, err := kernelimage.Builtin(nil)
 	require.NoError(t, err)
-	k, err := kernelimage.Boot(img, engines.All()[0].New, nil)
+	k, err := kernel.Boot(img, engines.All()[0].New, nil)
 	require.NoError(t, err)
 	defer k.Close()
 	for _, opts := range []Options{{Fault: LoseX8}, {CallOps: true, Fault: numFaults}} {

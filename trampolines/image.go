@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"callops/kernel"
 	"callops/kernelimage"
 )
 
@@ -14,7 +15,7 @@ import (
 // function, ops and variables, by their symbols. Only the tracers are callops'.
 // ENOENT names what the image lacks; code that is there already takes no Fault,
 // EINVAL.
-func FromImage(k *kernelimage.Kernel, opts *Options) (*Code, error) {
+func FromImage(k *kernel.Kernel, opts *Options) (*Code, error) {
 	if opts != nil && opts.Fault != NoFault {
 		return nil, fmt.Errorf("trampolines of the image: fault %s: %w", opts.Fault, unix.EINVAL)
 	}
@@ -29,7 +30,7 @@ func FromImage(k *kernelimage.Kernel, opts *Options) (*Code, error) {
 }
 
 // takeFrom puts the image's own addresses in the place of callops'.
-func (c *Code) takeFrom(k *kernelimage.Kernel, callOps bool) error {
+func (c *Code) takeFrom(k *kernel.Kernel, callOps bool) error {
 	own := map[string]*uint64{
 		"ftrace_caller":             &c.Caller,
 		"ftrace_stub":               &c.Stub,
@@ -98,7 +99,7 @@ func callerEnd(img *kernelimage.Image, caller uint64) uint64 {
 // a kernel in which nothing is registered: the caller loads the first right
 // before its call, the list function the last, and both then hold the address
 // of the second.
-func (c *Code) findVariables(k *kernelimage.Kernel) error {
+func (c *Code) findVariables(k *kernel.Kernel) error {
 	if c.CallSlot == 0 {
 		return unix.ENOENT // with CALL_OPS the caller names no variable
 	}
@@ -128,7 +129,7 @@ const (
 
 // isList says whether the variable at addr names ftrace_list_end: an ops whose
 // func is ftrace_stub. It notes which.
-func (c *Code) isList(k *kernelimage.Kernel, addr uint64) bool {
+func (c *Code) isList(k *kernel.Kernel, addr uint64) bool {
 	end, err := k.Mem.Load64(addr)
 	if err != nil || c.ListEnd != 0 && end != c.ListEnd {
 		return false

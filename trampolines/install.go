@@ -8,6 +8,7 @@ import (
 
 	"callops/asm"
 	"callops/emu"
+	"callops/kernel"
 	"callops/kernelimage"
 )
 
@@ -93,7 +94,7 @@ type code struct {
 //
 // Where the image has an ftrace_caller of its own, the symbols belong to
 // module "callops".
-func Install(k *kernelimage.Kernel, opts *Options) (*Code, error) {
+func Install(k *kernel.Kernel, opts *Options) (*Code, error) {
 	if opts == nil {
 		opts = &Options{}
 	}
@@ -104,7 +105,7 @@ func Install(k *kernelimage.Kernel, opts *Options) (*Code, error) {
 	return c, nil
 }
 
-func install(k *kernelimage.Kernel, opts *Options) (*Code, error) {
+func install(k *kernel.Kernel, opts *Options) (*Code, error) {
 	if err := opts.Fault.check(opts.CallOps); err != nil {
 		return nil, err
 	}
@@ -124,7 +125,7 @@ func install(k *kernelimage.Kernel, opts *Options) (*Code, error) {
 		return nil, err
 	}
 	var src *code
-	p, err := k.LoadModule("callops", kernelimage.ModuleOptions{Core: module == "", Far: opts.Far},
+	p, err := k.PlaceCode("callops", kernel.CodeOptions{Core: module == "", Far: opts.Far},
 		func(base uint64) (*asm.Program, error) {
 			src = &code{
 				Builder: asm.NewBuilder(), l: k.Layout, data: c, warn: warn,
@@ -145,7 +146,7 @@ func install(k *kernelimage.Kernel, opts *Options) (*Code, error) {
 }
 
 // addGates adds the Go functions that the code calls.
-func (c *Code) addGates(k *kernelimage.Kernel, opts *Options) (warn uint64, err error) {
+func (c *Code) addGates(k *kernel.Kernel, opts *Options) (warn uint64, err error) {
 	resched := opts.PreemptSchedule
 	if resched == nil {
 		resched = clearNeedResched(k)
@@ -163,7 +164,7 @@ func (c *Code) addGates(k *kernelimage.Kernel, opts *Options) (warn uint64, err 
 }
 
 // clearNeedResched is a scheduler that finds nothing better to run.
-func clearNeedResched(k *kernelimage.Kernel) emu.GateFunc {
+func clearNeedResched(k *kernel.Kernel) emu.GateFunc {
 	// thread_info.preempt.need_resched is the upper half, and inverted.
 	need := uint64(k.Layout.Task.PreemptCount) + 4
 	return func(cpu emu.CPU, _ [8]uint64) (uint64, error) {

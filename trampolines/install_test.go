@@ -11,6 +11,7 @@ import (
 
 	"callops/asm"
 	"callops/emu"
+	"callops/kernel"
 	"callops/kernelimage"
 )
 
@@ -105,7 +106,7 @@ func TestInstall_BTI(t *testing.T) {
 	forEngines(t, func(t *testing.T, newEngine emu.NewEngine) {
 		img, err := kernelimage.Builtin(&kernelimage.BuiltinOptions{BTI: true})
 		require.NoError(t, err)
-		k, err := kernelimage.Boot(img, newEngine, nil)
+		k, err := kernel.Boot(img, newEngine, nil)
 		require.NoError(t, err)
 		defer k.Close()
 		c, err := Install(k, &Options{CallOps: true})

@@ -12,6 +12,7 @@ import (
 	"callops/asm"
 	"callops/emu"
 	"callops/emu/engines"
+	"callops/kernel"
 	"callops/kernelimage"
 )
 
@@ -27,7 +28,7 @@ func forEngines(t *testing.T, f func(t *testing.T, newEngine emu.NewEngine)) {
 // ftrace does is done here by plain stores.
 type machine struct {
 	t testing.TB
-	k *kernelimage.Kernel
+	k *kernel.Kernel
 	c *Code
 	l *kernelimage.Layout
 	p *asm.Program // the tracees
@@ -50,13 +51,13 @@ func boot(t testing.TB, newEngine emu.NewEngine, opts bootOptions) *machine {
 
 func bootImage(t testing.TB, newEngine emu.NewEngine, img *kernelimage.Image, opts bootOptions) *machine {
 	t.Helper()
-	k, err := kernelimage.Boot(img, newEngine, &kernelimage.BootOptions{CPUs: opts.cpus, HeapSize: 16 << 20})
+	k, err := kernel.Boot(img, newEngine, &kernel.BootOptions{CPUs: opts.cpus, HeapSize: 16 << 20})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, k.Close()) })
 	c, err := Install(k, &opts.Options)
 	require.NoError(t, err)
 	m := &machine{t: t, k: k, c: c, l: k.Layout}
-	m.p, err = k.LoadModule("tracees", kernelimage.ModuleOptions{Far: opts.Far}, func(base uint64) (*asm.Program, error) {
+	m.p, err = k.PlaceCode("tracees", kernel.CodeOptions{Far: opts.Far}, func(base uint64) (*asm.Program, error) {
 		return tracees().Assemble(base)
 	})
 	require.NoError(t, err)

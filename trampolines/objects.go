@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"callops/emu"
+	"callops/kernel"
 	"callops/kernelimage"
 )
 
@@ -18,7 +19,7 @@ const (
 )
 
 // allocObjects gives the objects their addresses, which the code refers to.
-func (c *Code) allocObjects(k *kernelimage.Kernel, module string) error {
+func (c *Code) allocObjects(k *kernel.Kernel, module string) error {
 	ops, pointer := uint64(k.Layout.Ops.Size), uint64(8)
 	oneBucket := uint64(k.Layout.Hash.Size) + pointer
 	for _, o := range []struct {
@@ -44,7 +45,7 @@ func (c *Code) allocObjects(k *kernelimage.Kernel, module string) error {
 }
 
 // initObjects writes the objects' initializers (kernel/trace/ftrace.c).
-func (c *Code) initObjects(k *kernelimage.Kernel) error {
+func (c *Code) initObjects(k *kernel.Kernel) error {
 	l := &k.Layout.Ops
 	var errs []error
 	set := func(object uint64, field int, v uint64) {

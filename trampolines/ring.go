@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"callops/emu"
+	"callops/kernel"
 	"callops/kernelimage"
 )
 
@@ -64,7 +65,7 @@ type Entry struct {
 // NewRing gives a CPU a ring of at least the given number of entries, a power
 // of two and no less than 16, and makes the function tracer record there. It
 // takes the place of the CPU's ring so far.
-func NewRing(k *kernelimage.Kernel, cpu int, entries int) (*Ring, error) {
+func NewRing(k *kernel.Kernel, cpu int, entries int) (*Ring, error) {
 	if cpu < 0 || cpu >= len(k.CPUs) || entries <= 0 || entries > maxRingSlots {
 		return nil, fmt.Errorf("ring of %d entries for CPU %d: %w", entries, cpu, unix.EINVAL)
 	}

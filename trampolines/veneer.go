@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"callops/asm"
-	"callops/kernelimage"
+	"callops/kernel"
 )
 
 // A veneer carries the call at ftrace_call further than BL reaches: the
@@ -34,7 +34,7 @@ func (c *code) veneerArea() {
 // Reach returns where the BL at ftrace_call has to go to call addr: addr
 // itself, or a veneer that leads there. With CALL_OPS nothing is called from
 // there, EINVAL; with too many tracers out of range it is ENOSPC.
-func (c *Code) Reach(k *kernelimage.Kernel, addr uint64) (uint64, error) {
+func (c *Code) Reach(k *kernel.Kernel, addr uint64) (uint64, error) {
 	if c.CallSlot == 0 {
 		return 0, fmt.Errorf("reach %s: there is no ftrace_call with CALL_OPS: %w", k.Symbols.Format(addr), unix.EINVAL)
 	}
@@ -59,7 +59,7 @@ func (c *Code) Reach(k *kernelimage.Kernel, addr uint64) (uint64, error) {
 }
 
 // writeVeneer writes where no CPU has a branch to yet.
-func writeVeneer(k *kernelimage.Kernel, at, target uint64) error {
+func writeVeneer(k *kernel.Kernel, at, target uint64) error {
 	b := asm.NewBuilder()
 	b.Emit(asm.MovImm(asm.X16, target)...)
 	b.Emit(asm.Br(asm.X16))

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"callops/emu"
+	"callops/kernel"
 	"callops/kernelimage"
 )
 
@@ -151,7 +152,7 @@ func (inv *invocation) size() uint64 {
 
 // place puts the arguments' data into guest memory, and returns the function's
 // address and what to pass.
-func (inv *invocation) place(k *kernelimage.Kernel) (fn uint64, values []uint64, err error) {
+func (inv *invocation) place(k *kernel.Kernel) (fn uint64, values []uint64, err error) {
 	if fn, err = k.Func(inv.name); err != nil {
 		return 0, nil, err
 	}
@@ -190,7 +191,7 @@ func (inv *invocation) String() string {
 }
 
 // printResult prints what the call returned, and then the buffers.
-func (inv *invocation) printResult(w io.Writer, k *kernelimage.Kernel, res emu.Result) error {
+func (inv *invocation) printResult(w io.Writer, k *kernel.Kernel, res emu.Result) error {
 	fmt.Fprintf(w, "%s%s\n%d instructions\n", inv, inv.result(k, res.X0), res.Count)
 	for _, a := range inv.args {
 		if !a.dump {

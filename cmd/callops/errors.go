@@ -7,9 +7,9 @@ import (
 	"io"
 	"strings"
 
-	"github.com/spf13/cobra"
+	"callops/kernel"
 
-	"callops/kernelimage"
+	"github.com/spf13/cobra"
 )
 
 // usageError is a command line that can't be carried out whatever the machine
@@ -46,7 +46,7 @@ func report(errw io.Writer, cmd *cobra.Command, err error) int {
 		err = errors.New("interrupted")
 	}
 	fmt.Fprintln(errw, "callops: "+oneLine(err))
-	var run *kernelimage.RunError
+	var run *kernel.RunError
 	if errors.As(err, &run) {
 		printStop(errw, run)
 	}
@@ -67,7 +67,7 @@ func oneLine(err error) string {
 const maxCallers = 16
 
 // printStop shows where guest code stopped.
-func printStop(w io.Writer, e *kernelimage.RunError) {
+func printStop(w io.Writer, e *kernel.RunError) {
 	if len(e.Backtrace) > 0 {
 		fmt.Fprintf(w, "  pc %#x %s\n", e.Backtrace[0], e.PC)
 	}

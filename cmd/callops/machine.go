@@ -10,6 +10,7 @@ import (
 
 	"callops/emu"
 	"callops/ftrace"
+	"callops/kernel"
 	"callops/kernelimage"
 )
 
@@ -107,7 +108,7 @@ func (m *machine) open() (*kernelimage.Image, error) {
 
 // close closes the images that were opened, behind the kernel booted from the
 // last one; k may be nil.
-func (m *machine) close(k *kernelimage.Kernel) error {
+func (m *machine) close(k *kernel.Kernel) error {
 	var errs []error
 	if k != nil {
 		errs = append(errs, k.Close())
@@ -121,12 +122,12 @@ func (m *machine) close(k *kernelimage.Kernel) error {
 
 // boot makes a running kernel with one CPU and room for data on its heap. After
 // it, on an error too, comes close.
-func (m *machine) boot(newEngine emu.NewEngine, data uint64) (*kernelimage.Kernel, error) {
+func (m *machine) boot(newEngine emu.NewEngine, data uint64) (*kernel.Kernel, error) {
 	img, err := m.open()
 	if err != nil {
 		return nil, err
 	}
-	k, err := kernelimage.Boot(img, newEngine, &kernelimage.BootOptions{HeapSize: heapSize + data})
+	k, err := kernel.Boot(img, newEngine, &kernel.BootOptions{HeapSize: heapSize + data})
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +136,7 @@ func (m *machine) boot(newEngine emu.NewEngine, data uint64) (*kernelimage.Kerne
 	}
 	for _, file := range m.modules {
 		if err == nil {
-			_, err = k.LoadKoFile(file, nil)
+			_, err = k.LoadModuleFile(file, nil)
 		}
 	}
 	if err != nil {
@@ -149,7 +150,7 @@ const heapSize = 64 << 20
 
 // ftrace starts ftrace on a kernel. The kernel's log goes to errw; text stands
 // in for the kernel's memory unless it is nil.
-func (m *machine) ftrace(k *kernelimage.Kernel, text ftrace.Text, errw io.Writer) (*ftrace.Registry, error) {
+func (m *machine) ftrace(k *kernel.Kernel, text ftrace.Text, errw io.Writer) (*ftrace.Registry, error) {
 	r, err := ftrace.New(k, &ftrace.Options{
 		NoCallOps: m.callOps.value == off,
 		ImageCode: m.trampoline.value == trampolineImage,

@@ -6,11 +6,11 @@ import (
 
 	"callops/asm"
 	"callops/ftrace"
-	"callops/kernelimage"
+	"callops/kernel"
 )
 
 // names says what lies at the addresses of a kernel.
-type names struct{ k *kernelimage.Kernel }
+type names struct{ k *kernel.Kernel }
 
 // short is symbol+offset, or nothing where there is no symbol.
 func (n names) short(addr uint64) string {

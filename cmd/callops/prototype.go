@@ -6,12 +6,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"callops/kernel"
 	"callops/kernelimage"
 )
 
 // check holds the arguments against the function's prototype, where the kernel
 // or its module has one.
-func (inv *invocation) check(k *kernelimage.Kernel) error {
+func (inv *invocation) check(k *kernel.Kernel) error {
 	p, err := k.Prototype(inv.name)
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EINVAL):
@@ -44,7 +45,7 @@ const maxErrno = 4095
 
 // result writes what the function returned, by its type; without one, all that
 // x0 may mean.
-func (inv *invocation) result(k *kernelimage.Kernel, x0 uint64) string {
+func (inv *invocation) result(k *kernel.Kernel, x0 uint64) string {
 	if inv.proto == nil {
 		if int64(x0) < 0 {
 			return fmt.Sprintf(" = %#x (%d, %d)", x0, x0, int64(x0))
@@ -70,7 +71,7 @@ func (inv *invocation) result(k *kernelimage.Kernel, x0 uint64) string {
 }
 
 // pointer says what an address points to: an argument, or a symbol.
-func (inv *invocation) pointer(k *kernelimage.Kernel, addr uint64) string {
+func (inv *invocation) pointer(k *kernel.Kernel, addr uint64) string {
 	switch {
 	case addr == 0:
 		return "NULL"

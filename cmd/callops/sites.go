@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"callops/ftrace"
-	"callops/kernelimage"
+	"callops/kernel"
 )
 
 // newSites builds `callops sites`.
@@ -81,7 +81,7 @@ func registerEach(r *ftrace.Registry, patterns []string) error {
 	return nil
 }
 
-func printSites(w io.Writer, k *kernelimage.Kernel, r *ftrace.Registry, globs []string) error {
+func printSites(w io.Writer, k *kernel.Kernel, r *ftrace.Registry, globs []string) error {
 	records := r.Records()
 	for _, glob := range globs {
 		var err error

@@ -7,20 +7,20 @@ import (
 	"slices"
 
 	"callops/emu"
-	"callops/kernelimage"
+	"callops/kernel"
 	"callops/trampolines"
 )
 
 // ringEntries is how many calls a trace holds; of more, the newest stay.
 const ringEntries = 1 << 20
 
-func newRing(k *kernelimage.Kernel) (*trampolines.Ring, error) {
+func newRing(k *kernel.Kernel) (*trampolines.Ring, error) {
 	return trampolines.NewRing(k, 0, ringEntries)
 }
 
 // traceFunctions prints the calls that the function tracer saw, those of a
 // call that failed as well.
-func (t *tracing) traceFunctions(out, errw io.Writer, k *kernelimage.Kernel, call callFunc) (emu.Result, error) {
+func (t *tracing) traceFunctions(out, errw io.Writer, k *kernel.Kernel, call callFunc) (emu.Result, error) {
 	r, err := t.ftrace(k, nil, errw)
 	if err != nil {
 		return emu.Result{}, err

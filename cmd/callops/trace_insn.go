@@ -8,12 +8,12 @@ import (
 
 	"callops/emu"
 	"callops/ftrace"
-	"callops/kernelimage"
+	"callops/kernel"
 )
 
 // traceInsns prints each instruction that is executed and each word that is
 // patched.
-func (t *tracing) traceInsns(out, errw io.Writer, k *kernelimage.Kernel, call callFunc) (emu.Result, error) {
+func (t *tracing) traceInsns(out, errw io.Writer, k *kernel.Kernel, call callFunc) (emu.Result, error) {
 	p := newInsnPrinter(out, k)
 	r, err := t.ftrace(k, p, errw)
 	if err != nil {
@@ -59,7 +59,7 @@ type insnPrinter struct {
 	started  bool
 }
 
-func newInsnPrinter(out io.Writer, k *kernelimage.Kernel) *insnPrinter {
+func newInsnPrinter(out io.Writer, k *kernel.Kernel) *insnPrinter {
 	p := &insnPrinter{Memory: k.Mem, names: names{k}, out: out, literals: make(map[uint64]string)}
 	sites := slices.Clone(k.Sites())
 	for _, m := range k.Modules() {

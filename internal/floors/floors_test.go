@@ -26,6 +26,7 @@ var floors = [][]string{
 	{"emu/lockstep", "emu/difftest"},
 	{"emu/engines"},
 	{"kernelimage"},
+	{"kernel"},
 	{"trampolines", "sched"},
 	{"ftrace"},
 	{"bench", "check", "tracefs"},

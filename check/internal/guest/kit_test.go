@@ -13,12 +13,13 @@ import (
 	"callops/check/internal/weak"
 	"callops/emu"
 	"callops/emu/interp"
+	"callops/kernel"
 	"callops/kernelimage"
 )
 
 // rig is a kernel with a few words of data that a writer changes.
 type rig struct {
-	k    *kernelimage.Kernel
+	k    *kernel.Kernel
 	h    *weak.History
 	data uint64 // words of it
 	at   weak.Time
@@ -31,7 +32,7 @@ func newRig(t testing.TB) *rig {
 	t.Helper()
 	img, err := kernelimage.Builtin(nil)
 	require.NoError(t, err)
-	k, err := kernelimage.Boot(img, interp.New, &kernelimage.BootOptions{CPUs: 1})
+	k, err := kernel.Boot(img, interp.New, &kernel.BootOptions{CPUs: 1})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, k.Close()) })
 	data, err := k.Heap.Alloc("data", 8*words)
@@ -48,7 +49,7 @@ func (r *rig) code(t testing.TB, build func(b *asm.Builder)) kernelimage.Range {
 	b.Func(name)
 	build(b)
 	b.EndFunc()
-	p, err := r.k.LoadModule(name, kernelimage.ModuleOptions{Core: true}, b.Assemble)
+	p, err := r.k.PlaceCode(name, kernel.CodeOptions{Core: true}, b.Assemble)
 	require.NoError(t, err)
 	return kernelimage.Range{Start: p.Base, End: p.Base + uint64(len(p.Code))}
 }

@@ -9,6 +9,7 @@ import (
 	"callops/asm"
 	"callops/check/internal/weak"
 	"callops/emu"
+	"callops/kernel"
 	"callops/kernelimage"
 )
 
@@ -16,7 +17,7 @@ import (
 type Config struct {
 	// Kernel is as it is before anything happens. Its CPUs' stacks, registers
 	// and tasks are scratch from now on, and so is what History stores to.
-	Kernel  *kernelimage.Kernel
+	Kernel  *kernel.Kernel
 	History *weak.History
 
 	// Tasks are the functions that each kind of task calls, one after another.
@@ -55,7 +56,7 @@ type Machine struct {
 
 // task is what a CPU runs.
 type task struct {
-	cpu   *kernelimage.CPU
+	cpu   *kernel.CPU
 	calls []uint64
 	base  uint64 // sp at the beginning of each call
 	fp    uint64

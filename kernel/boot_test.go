@@ -1,4 +1,4 @@
-package kernelimage
+package kernel
 
 import (
 	"context"
@@ -11,6 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"callops/emu"
+	"callops/internal/kernels"
+	"callops/kernelimage"
 )
 
 // still is an engine whose CPUs do not run: enough for what Boot sets up.
@@ -35,7 +37,7 @@ func (c *stillCPU) Step() (emu.Exit, error) {
 }
 func (c *stillCPU) Run(context.Context, uint64) (emu.Exit, error) { return c.Step() }
 
-func bootStill(t *testing.T, img *Image, opts *BootOptions) *Kernel {
+func bootStill(t *testing.T, img *kernelimage.Image, opts *BootOptions) *Kernel {
 	t.Helper()
 	k, err := Boot(img, newStill, opts)
 	require.NoError(t, err)
@@ -58,7 +60,7 @@ func load32(t *testing.T, k *Kernel, addr uint64) uint32 {
 }
 
 func TestBoot_EachCPUHasATaskAStackAndAPerCPUArea(t *testing.T) {
-	k := bootStill(t, builtinImage(t, nil), &BootOptions{CPUs: 3})
+	k := bootStill(t, builtin(t, nil), &BootOptions{CPUs: 3})
 	require.Len(t, k.CPUs, 3)
 	for id, c := range k.CPUs {
 		l := k.Layout.Task
@@ -80,7 +82,7 @@ func TestBoot_EachCPUHasATaskAStackAndAPerCPUArea(t *testing.T) {
 }
 
 func TestBoot_StacksHaveGuardPages(t *testing.T) {
-	k := bootStill(t, builtinImage(t, nil), &BootOptions{CPUs: 2})
+	k := bootStill(t, builtin(t, nil), &BootOptions{CPUs: 2})
 	for _, c := range k.CPUs {
 		assert.EqualValues(t, StackSize, c.Stack.End-c.Stack.Start)
 		assert.Equal(t, c.Stack.End, c.StackTop)
@@ -94,14 +96,14 @@ func TestBoot_StacksHaveGuardPages(t *testing.T) {
 }
 
 func TestBoot_LoadsSegmentsWithTheirPermissions(t *testing.T) {
-	for _, w := range workloads {
-		img := workload(t, w.file)
+	for _, file := range workloadFiles(t) {
+		img := workload(t, file)
 		k := bootStill(t, img, nil)
 		for _, s := range img.Segments {
 			got := make([]byte, len(s.Data))
 			require.NoError(t, k.Mem.Read(s.Addr, got))
-			assert.Equal(t, s.Data, got, w.file)
-			assert.Equal(t, s.Perm, k.Mem.Region(s.Addr).Perm, "%s %s", w.file, s.Name)
+			assert.Equal(t, s.Data, got, file)
+			assert.Equal(t, s.Perm, k.Mem.Region(s.Addr).Perm, "%s %s", file, s.Name)
 			if s.MemSize > uint64(len(s.Data)) {
 				var last [1]byte
 				require.NoError(t, k.Mem.Read(s.End()-1, last[:]))
@@ -113,28 +115,28 @@ func TestBoot_LoadsSegmentsWithTheirPermissions(t *testing.T) {
 
 func TestPagesOf_ASharedPageGetsBothPermissions(t *testing.T) {
 	const rx, rw = emu.Read | emu.Exec, emu.Read | emu.Write
-	seg := func(name string, addr, size uint64, perm emu.Perm) Segment {
-		return Segment{Name: name, Addr: addr, MemSize: size, Perm: perm}
+	seg := func(name string, addr, size uint64, perm emu.Perm) kernelimage.Segment {
+		return kernelimage.Segment{Name: name, Addr: addr, MemSize: size, Perm: perm}
 	}
 	for name, test := range map[string]struct {
-		segments []Segment
+		segments []kernelimage.Segment
 		want     []pages
 	}{
 		"apart": {
-			[]Segment{seg("text", 0x1000, 0x800, rx), seg("data", 0x2010, 0x10, rw)},
-			[]pages{{Range{0x1000, 0x2000}, "text", rx}, {Range{0x2000, 0x3000}, "data", rw}},
+			[]kernelimage.Segment{seg("text", 0x1000, 0x800, rx), seg("data", 0x2010, 0x10, rw)},
+			[]pages{{kernelimage.Range{Start: 0x1000, End: 0x2000}, "text", rx}, {kernelimage.Range{Start: 0x2000, End: 0x3000}, "data", rw}},
 		},
 		"in_the_middle": {
-			[]Segment{seg("text", 0x1000, 0x1800, rx), seg("data", 0x2900, 0x1000, rw)},
-			[]pages{{Range{0x1000, 0x2000}, "text", rx}, {Range{0x2000, 0x3000}, "text+data", rx | rw}, {Range{0x3000, 0x4000}, "data", rw}},
+			[]kernelimage.Segment{seg("text", 0x1000, 0x1800, rx), seg("data", 0x2900, 0x1000, rw)},
+			[]pages{{kernelimage.Range{Start: 0x1000, End: 0x2000}, "text", rx}, {kernelimage.Range{Start: 0x2000, End: 0x3000}, "text+data", rx | rw}, {kernelimage.Range{Start: 0x3000, End: 0x4000}, "data", rw}},
 		},
 		"all_in_one": {
-			[]Segment{seg("text", 0x1000, 0x10, rx), seg("data", 0x1900, 0x10, rw)},
-			[]pages{{Range{0x1000, 0x2000}, "text+data", rx | rw}},
+			[]kernelimage.Segment{seg("text", 0x1000, 0x10, rx), seg("data", 0x1900, 0x10, rw)},
+			[]pages{{kernelimage.Range{Start: 0x1000, End: 0x2000}, "text+data", rx | rw}},
 		},
 		"same_permissions": {
-			[]Segment{seg("a", 0x1000, 0x10, rw), seg("b", 0x1900, 0x1000, rw)},
-			[]pages{{Range{0x1000, 0x2000}, "a", rw}, {Range{0x2000, 0x3000}, "b", rw}},
+			[]kernelimage.Segment{seg("a", 0x1000, 0x10, rw), seg("b", 0x1900, 0x1000, rw)},
+			[]pages{{kernelimage.Range{Start: 0x1000, End: 0x2000}, "a", rw}, {kernelimage.Range{Start: 0x2000, End: 0x3000}, "b", rw}},
 		},
 	} {
 		assert.Equal(t, test.want, pagesOf(test.segments), name)
@@ -142,38 +144,38 @@ func TestPagesOf_ASharedPageGetsBothPermissions(t *testing.T) {
 }
 
 func TestBoot_RefusesImpossibleMachines(t *testing.T) {
-	img := builtinImage(t, nil)
+	img := builtin(t, nil)
 	for name, opts := range map[string]*BootOptions{
 		"negative_cpus": {CPUs: -1}, "too_many_cpus": {CPUs: maxCPUs + 1}, "too_much_heap": {HeapSize: 1 << 40},
 	} {
 		_, err := Boot(img, newStill, opts)
 		assert.ErrorIs(t, err, unix.EINVAL, name)
 	}
-	top := &Image{Name: "top", Layout: img.Layout, Segments: []Segment{{Addr: 1<<64 - 0x2000, MemSize: 0x1000}}}
+	top := &kernelimage.Image{Name: "top", Layout: img.Layout, Segments: []kernelimage.Segment{{Addr: 1<<64 - 0x2000, MemSize: 0x1000}}}
 	_, err := Boot(top, newStill, nil)
 	assert.ErrorIs(t, err, unix.ENOMEM)
-	_, err = Boot(&Image{Name: "void", Layout: img.Layout}, newStill, nil)
+	_, err = Boot(&kernelimage.Image{Name: "void", Layout: img.Layout}, newStill, nil)
 	assert.ErrorIs(t, err, unix.ENOMEM)
 	for _, addr := range []uint64{1 << 48, 1<<63 - 0x1000, 1<<48 - 0x1000} {
-		odd := &Image{Name: "odd", Layout: img.Layout, Segments: []Segment{{Name: "text", Addr: addr, MemSize: 0x1000}}}
+		odd := &kernelimage.Image{Name: "odd", Layout: img.Layout, Segments: []kernelimage.Segment{{Name: "text", Addr: addr, MemSize: 0x1000}}}
 		_, err = Boot(odd, newStill, nil)
 		assert.ErrorIs(t, err, unix.EINVAL)
 		assert.ErrorContains(t, err, "not at 48-bit addresses")
 	}
-	gates := &Image{Name: "gates", Layout: img.Layout, Segments: []Segment{{Name: "text", Addr: emu.GateBase, MemSize: 0x1000}}}
+	gates := &kernelimage.Image{Name: "gates", Layout: img.Layout, Segments: []kernelimage.Segment{{Name: "text", Addr: emu.GateBase, MemSize: 0x1000}}}
 	_, err = Boot(gates, newStill, nil)
 	assert.ErrorIs(t, err, unix.EINVAL)
 	assert.ErrorContains(t, err, "boot gates: map text at 0xffffa00000000000, 0x1000 bytes: overlaps the gates")
 }
 
 func TestBoot_ReportsAnEngineThatDoesNotOpen(t *testing.T) {
-	_, err := Boot(builtinImage(t, nil), func(*emu.Memory) (emu.Engine, error) { return nil, errors.ErrUnsupported }, nil)
+	_, err := Boot(builtin(t, nil), func(*emu.Memory) (emu.Engine, error) { return nil, errors.ErrUnsupported }, nil)
 	assert.ErrorIs(t, err, errors.ErrUnsupported)
 	assert.ErrorContains(t, err, "boot builtin")
 }
 
 func TestClose_TwiceClosesTheEngineOnce(t *testing.T) {
-	k, err := Boot(builtinImage(t, nil), newStill, nil)
+	k, err := Boot(builtin(t, nil), newStill, nil)
 	require.NoError(t, err)
 	engine := k.Engine.(*still)
 	require.NoError(t, k.Close())
@@ -182,10 +184,33 @@ func TestClose_TwiceClosesTheEngineOnce(t *testing.T) {
 }
 
 func TestCall_OfAClosedKernelSaysSo(t *testing.T) {
-	k, err := Boot(builtinImage(t, nil), newStill, nil)
+	k, err := Boot(builtin(t, nil), newStill, nil)
 	require.NoError(t, err)
 	require.NoError(t, k.Close())
 	_, err = k.CallName(t.Context(), 0, nil, "gcd", 12, 18)
 	assert.ErrorIs(t, err, os.ErrClosed)
 	assert.Nil(t, k.Backtrace(0))
+}
+
+func TestBoot_ALinuxImageHasItsOwnPerCPUAreas(t *testing.T) {
+	img, _ := linux(t, kernels.Linux612)
+	k := bootStill(t, img, &BootOptions{CPUs: 2})
+	linked := k.Image.Tail(img.Linux.PerCPU.Start)[:img.Linux.PerCPU.End-img.Linux.PerCPU.Start]
+	for id, c := range k.CPUs {
+		first := img.Linux.PerCPU.Start + c.PerCPU
+		got := make([]byte, len(linked))
+		require.NoError(t, k.Mem.Read(first, got), "a variable is at its symbol's address and tpidr_el1")
+		assert.Equal(t, c.PerCPU, c.Regs().TPIDREL1)
+		assert.EqualValues(t, rcuWatching, load32(t, k, c.PerCPU+uint64(k.Layout.PerCPU.ContextState)))
+		if n := img.Linux.CPUNumber; n != 0 {
+			assert.EqualValues(t, id, load32(t, k, c.PerCPU+n))
+		}
+		ring := uint64(k.Layout.PerCPU.RingBuffer) + c.PerCPU
+		assert.Zero(t, load64(t, k, ring))
+		assert.GreaterOrEqual(t, ring, first+uint64(len(linked)))
+		offsets, err := k.Symbols.Lookup("__per_cpu_offset")
+		require.NoError(t, err)
+		assert.Equal(t, c.PerCPU, load64(t, k, offsets.Addr+8*uint64(id)))
+	}
+	assert.NotEqual(t, k.CPUs[0].PerCPU, k.CPUs[1].PerCPU)
 }

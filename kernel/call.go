@@ -1,4 +1,4 @@
-package kernelimage
+package kernel
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 
 	"callops/asm"
 	"callops/emu"
+	"callops/kernelimage"
 )
 
 // RunError is a call that did not return: the error of package emu with
@@ -106,7 +107,7 @@ func (k *Kernel) cpu(id int) (*CPU, error) {
 
 // RunError tells what an engine's error means on this kernel, for a call on the
 // given stack.
-func (k *Kernel) RunError(stack Range, call *emu.CallError) *RunError {
+func (k *Kernel) RunError(stack kernelimage.Range, call *emu.CallError) *RunError {
 	e := &RunError{
 		Func: k.Symbols.Format(call.Addr), PC: k.Where(call.Regs.PC),
 		Backtrace: k.Unwind(stack, &call.Regs), InitFreed: k.inFreedInit(call.Regs.PC), Err: call,
@@ -156,7 +157,7 @@ func (k *Kernel) Backtrace(cpu int) []uint64 {
 // Unwind is Backtrace for registers on a stack. It walks frame records, pairs of
 // the caller's x29 and a return address, as arch_stack_walk does: a record has
 // to lie on the task's stack, above the one before it.
-func (k *Kernel) Unwind(stack Range, regs *emu.Regs) []uint64 {
+func (k *Kernel) Unwind(stack kernelimage.Range, regs *emu.Regs) []uint64 {
 	trace := []uint64{regs.PC}
 	if k.frameless(regs) {
 		trace = append(trace, regs.X[30])

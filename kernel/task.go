@@ -1,4 +1,4 @@
-package kernelimage
+package kernel
 
 import (
 	"errors"
@@ -8,13 +8,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"callops/emu"
+	"callops/kernelimage"
 )
 
 // Task is a task_struct and its kernel stack, which lies between two unmapped
 // pages.
 type Task struct {
 	Addr  uint64
-	Stack Range
+	Stack kernelimage.Range
 }
 
 // tasks are the places in the task area.
@@ -89,7 +90,7 @@ type savedWord struct{ addr, value uint64 }
 func (k *Kernel) SaveTask(addr uint64) (TaskState, error) {
 	var words TaskState
 	for _, off := range []int{k.Layout.Task.PreemptCount, k.Layout.Task.TraceRecursion} {
-		if off == Absent {
+		if off == kernelimage.Absent {
 			continue
 		}
 		at := addr + uint64(off)

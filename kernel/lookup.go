@@ -1,4 +1,4 @@
-package kernelimage
+package kernel
 
 import (
 	"cmp"

@@ -1,4 +1,4 @@
-package kernelimage
+package kernel
 
 import (
 	"context"
@@ -16,6 +16,7 @@ import (
 
 	"callops/emu"
 	"callops/emu/engines"
+	"callops/kernelimage"
 )
 
 var update = flag.Bool("update", false, "write docs/kernel-functions.md anew, for the kernel that is there")
@@ -92,8 +93,7 @@ type failure struct {
 // compares what they give with Go's. Both engines count the same instructions.
 func TestLibrary(t *testing.T) {
 	img, _ := linux(t, "6.12.")
-	data, ok := img.read(img.Segments[1].Addr, 64<<10)
-	require.True(t, ok)
+	data := img.Tail(img.Segments[1].Addr)[: 64<<10 : 64<<10]
 	counts := make(map[string]uint64)
 	same := func(t *testing.T, fn string, count uint64) {
 		t.Helper()
@@ -158,12 +158,12 @@ func TestLibrary(t *testing.T) {
 }
 
 // kernelRelease is what uname -r prints.
-func kernelRelease(img *Image) string {
+func kernelRelease(img *kernelimage.Image) string {
 	return regexp.MustCompile(`\S*$`).FindString(strings.SplitN(img.Banner(), " (", 2)[0])
 }
 
 // libraryTable is docs/kernel-functions.md.
-func libraryTable(img *Image, counts map[string]uint64) string {
+func libraryTable(img *kernelimage.Image, counts map[string]uint64) string {
 	run := make(map[string]bool)
 	for _, g := range library {
 		for _, c := range g.trials {

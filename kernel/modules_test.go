@@ -1,4 +1,4 @@
-package kernelimage
+package kernel
 
 import (
 	"bytes"
@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"callops/internal/kernels"
+	"callops/kernelimage"
 )
 
 // koTree is the modules of a kernel's package, by name.
@@ -38,7 +39,7 @@ func modulesOf(t *testing.T, series string) koTree {
 }
 
 // load loads a module after those that it names in its "depends".
-func (tree koTree) load(k *Kernel, name string, opts *KoOptions) (*Module, error) {
+func (tree koTree) load(k *Kernel, name string, opts *ModuleOptions) (*kernelimage.Module, error) {
 	for _, m := range k.Modules() {
 		if m.Name == name {
 			return m, nil
@@ -48,23 +49,19 @@ func (tree koTree) load(k *Kernel, name string, opts *KoOptions) (*Module, error
 	if err != nil {
 		return nil, err
 	}
-	if p := packingOf(b); p != nil {
-		if b, err = p.unpack(bytes.NewReader(b), int64(len(b)), name); err != nil {
-			return nil, err
+	f, err := kernelimage.ParseModule(b, filepath.Base(tree[name]))
+	if err != nil {
+		return nil, err
+	}
+	for _, dep := range f.Depends {
+		if tree[dep] == "" {
+			continue
+		}
+		if _, err := tree.load(k, dep, opts); err != nil {
+			return nil, fmt.Errorf("needs %s: %w", dep, err)
 		}
 	}
-	if _, after, ok := bytes.Cut(b, []byte("\x00depends=")); ok {
-		list, _, _ := bytes.Cut(after, []byte{0})
-		for dep := range strings.SplitSeq(string(list), ",") {
-			if dep = strings.ReplaceAll(dep, "-", "_"); tree[dep] == "" {
-				continue
-			}
-			if _, err := tree.load(k, dep, opts); err != nil {
-				return nil, fmt.Errorf("needs %s: %w", dep, err)
-			}
-		}
-	}
-	return k.LoadKo(b, filepath.Base(tree[name]), opts)
+	return k.LoadModule(b, filepath.Base(tree[name]), opts)
 }
 
 // TestModules_Tally loads every module of each package into one kernel.
@@ -139,7 +136,7 @@ func TestModules_TheirFunctionsRun(t *testing.T) {
 			tree := modulesOf(t, series)
 			text := bytes.Repeat([]byte("what a traced call costs in instructions, "), 500)
 			eachEngine(t, func(t *testing.T, boot bootFunc) {
-				for name, opts := range map[string]*KoOptions{"near": nil, "far": {Far: true}} {
+				for name, opts := range map[string]*ModuleOptions{"near": nil, "far": {Far: true}} {
 					t.Run(name, func(t *testing.T) {
 						m := boot(t, img)
 						for _, name := range []string{"lz4_compress", "lz4hc_compress", "crc_itu_t", "crc7", "crc32_generic"} {

@@ -1,4 +1,4 @@
-package kernelimage
+package kernel
 
 import (
 	"fmt"
@@ -7,14 +7,15 @@ import (
 
 	"callops/asm"
 	"callops/emu"
+	"callops/kernelimage"
 )
 
 // blReach is how far BL reaches: from pc-blReach up to, not including,
 // pc+blReach.
 const blReach = 128 << 20
 
-// ModuleOptions say where hand-assembled code goes.
-type ModuleOptions struct {
+// CodeOptions say where hand-assembled code goes.
+type CodeOptions struct {
 	// Core makes the code part of the kernel: its symbols name no module.
 	Core bool
 	// Far places it where no BL of the image's text reaches it, nor the other
@@ -25,10 +26,10 @@ type ModuleOptions struct {
 	Size uint64
 }
 
-// LoadModule places code at a page of its own, readable and executable: build
+// PlaceCode places code at a page of its own, readable and executable: build
 // assembles it for the base it is given. Its symbols are the module's. Unless
 // opts.Far, BL reaches it from everywhere in the image's text and back.
-func (k *Kernel) LoadModule(name string, opts ModuleOptions, build func(base uint64) (*asm.Program, error)) (*asm.Program, error) {
+func (k *Kernel) PlaceCode(name string, opts CodeOptions, build func(base uint64) (*asm.Program, error)) (*asm.Program, error) {
 	p, err := k.place(name, opts, build)
 	if err != nil {
 		return nil, fmt.Errorf("module %s: %w", name, err)
@@ -36,11 +37,11 @@ func (k *Kernel) LoadModule(name string, opts ModuleOptions, build func(base uin
 	return p, nil
 }
 
-func (k *Kernel) place(name string, opts ModuleOptions, build func(base uint64) (*asm.Program, error)) (*asm.Program, error) {
+func (k *Kernel) place(name string, opts CodeOptions, build func(base uint64) (*asm.Program, error)) (*asm.Program, error) {
 	size := pageUp(opts.Size)
 	var p *asm.Program
 	for {
-		base, err := k.moduleBase(max(size, emu.PageSize), opts.Far)
+		base, err := k.codeBase(max(size, emu.PageSize), opts.Far)
 		if err != nil {
 			return nil, err
 		}
@@ -71,30 +72,30 @@ func (k *Kernel) place(name string, opts ModuleOptions, build func(base uint64) 
 		module = ""
 	}
 	k.Symbols.AddRange(module, p.Base, p.Base+uint64(len(p.Code)))
-	syms := make([]Symbol, len(p.Symbols))
+	syms := make([]kernelimage.Symbol, len(p.Symbols))
 	for i, s := range p.Symbols {
-		syms[i] = Symbol{Name: s.Name, Addr: s.Addr, Size: s.Size, Func: s.Kind == asm.Func, Module: module}
+		syms[i] = kernelimage.Symbol{Name: s.Name, Addr: s.Addr, Size: s.Size, Func: s.Kind == asm.Func, Module: module}
 	}
 	k.Symbols.Add(syms...)
 	return p, nil
 }
 
-// moduleBase finds room for size bytes of code. As on arm64 a kernel's modules
+// codeBase finds room for size bytes of code. As on arm64 a kernel's modules
 // lie below it; above it where there is nothing below, as for a program linked
 // at a low address.
-func (k *Kernel) moduleBase(size uint64, far bool) (uint64, error) {
+func (k *Kernel) codeBase(size uint64, far bool) (uint64, error) {
 	if far {
 		if base, ok := k.Mem.FreeRange(k.areas+farArea, k.areas+dataArea, size); ok {
 			return base, nil
 		}
 		return 0, fmt.Errorf("no room for %#x bytes in the far module area: %w", size, unix.ENOMEM)
 	}
-	text, img := k.Image.textBounds(), k.Image.Bounds()
-	below := Range{text.End - blReach, img.Start}
+	text, img := k.Image.TextBounds(), k.Image.Bounds()
+	below := kernelimage.Range{Start: text.End - blReach, End: img.Start}
 	if below.Start>>48 != img.Start>>48 {
-		below = Range{} // and nothing is put where a null pointer with an offset points
+		below = kernelimage.Range{} // and nothing is put where a null pointer with an offset points
 	}
-	for _, r := range []Range{below, {img.End, text.Start + blReach}} {
+	for _, r := range []kernelimage.Range{below, {Start: img.End, End: text.Start + blReach}} {
 		if r.Start >= r.End {
 			continue
 		}
@@ -107,6 +108,9 @@ func (k *Kernel) moduleBase(size uint64, far bool) (uint64, error) {
 
 // pool hands out memory of regions with the same permissions.
 type pool struct{ next, end uint64 }
+
+// maxData bounds one object, in bytes.
+const maxData = 1 << 30
 
 // poolChunk is how much of the data area is mapped at once.
 const poolChunk = 64 << 10
@@ -125,7 +129,7 @@ func (k *Kernel) AllocModuleData(module, name string, size uint64, perm emu.Perm
 		k.pools[perm] = p
 	}
 	room := (max(size, 1) + 63) &^ 63
-	if size > maxMem {
+	if size > maxData {
 		return 0, fmt.Errorf("data %s, %#x bytes: %w", name, size, unix.ENOMEM)
 	}
 	if room > p.end-p.next {
@@ -142,6 +146,6 @@ func (k *Kernel) AllocModuleData(module, name string, size uint64, perm emu.Perm
 	addr := p.next
 	p.next += room
 	k.Symbols.AddRange(module, addr, addr+size)
-	k.Symbols.Add(Symbol{Name: name, Addr: addr, Size: size, Module: module})
+	k.Symbols.Add(kernelimage.Symbol{Name: name, Addr: addr, Size: size, Module: module})
 	return addr, nil
 }

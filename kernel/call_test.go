@@ -1,4 +1,4 @@
-package kernelimage
+package kernel
 
 import (
 	"context"
@@ -27,7 +27,7 @@ func (m *machine) fails(name string, args ...uint64) *RunError {
 
 func TestCall_FailureSaysWhere(t *testing.T) {
 	eachEngine(t, func(t *testing.T, boot bootFunc) {
-		m := boot(t, builtinImage(t, nil))
+		m := boot(t, builtin(t, nil))
 
 		t.Run("undefined_instruction", func(t *testing.T) {
 			err := m.fails("do_undefined")
@@ -73,9 +73,9 @@ func TestCall_FailureSaysWhere(t *testing.T) {
 
 func TestCall_FailurePutsTheTaskBack(t *testing.T) {
 	eachEngine(t, func(t *testing.T, boot bootFunc) {
-		m := boot(t, builtinImage(t, nil))
+		m := boot(t, builtin(t, nil))
 		task := m.Layout.Task
-		_, err := m.LoadModule("exp", ModuleOptions{}, func(base uint64) (*asm.Program, error) {
+		_, err := m.PlaceCode("exp", CodeOptions{}, func(base uint64) (*asm.Program, error) {
 			b := asm.NewBuilder()
 			b.Func("leave_a_mess")
 			b.Emit(
@@ -97,7 +97,7 @@ func TestCall_FailurePutsTheTaskBack(t *testing.T) {
 
 func TestCall_APanicInAGatePutsTheTaskBack(t *testing.T) {
 	eachEngine(t, func(t *testing.T, boot bootFunc) {
-		m := boot(t, builtinImage(t, nil))
+		m := boot(t, builtin(t, nil))
 		c, task := m.CPUs[0], m.Layout.Task
 		for name, leave := range map[string]func(){"panic": func() { panic("tracer") }, "goexit": runtime.Goexit} {
 			gate, err := m.Gates.Add(name, func(emu.CPU, [8]uint64) (uint64, error) {
@@ -123,7 +123,7 @@ func TestCall_APanicInAGatePutsTheTaskBack(t *testing.T) {
 }
 
 func TestCall_RefusesWhatItCannotPass(t *testing.T) {
-	k := bootStill(t, builtinImage(t, nil), nil)
+	k := bootStill(t, builtin(t, nil), nil)
 	_, err := k.Call(context.Background(), 0, nil, kernelBase, make([]uint64, 9)...)
 	assert.ErrorIs(t, err, unix.E2BIG)
 	_, err = k.Call(context.Background(), 1, nil, kernelBase)
@@ -133,7 +133,7 @@ func TestCall_RefusesWhatItCannotPass(t *testing.T) {
 
 func TestCall_AGateSeesTheBacktraceAndCallsBack(t *testing.T) {
 	eachEngine(t, func(t *testing.T, boot bootFunc) {
-		m := boot(t, builtinImage(t, nil))
+		m := boot(t, builtin(t, nil))
 		var trace []string
 		gate, err := m.Gates.Add("probe", func(_ emu.CPU, args [8]uint64) (uint64, error) {
 			for _, addr := range m.Backtrace(0) {
@@ -156,7 +156,7 @@ func TestCall_AGateSeesTheBacktraceAndCallsBack(t *testing.T) {
 		trace = nil
 		apply, err := m.Func("apply")
 		require.NoError(t, err)
-		_, err = m.LoadModule("exp", ModuleOptions{}, func(base uint64) (*asm.Program, error) {
+		_, err = m.PlaceCode("exp", CodeOptions{}, func(base uint64) (*asm.Program, error) {
 			b := asm.NewBuilder()
 			b.Func("twice")
 			b.Emit(asm.Stp(asm.FP, asm.LR, asm.Pre(asm.SP, -16)), asm.Mov(asm.FP, asm.SP))
@@ -173,7 +173,7 @@ func TestCall_AGateSeesTheBacktraceAndCallsBack(t *testing.T) {
 
 func TestCall_AGatesErrorEndsIt(t *testing.T) {
 	eachEngine(t, func(t *testing.T, boot bootFunc) {
-		m := boot(t, builtinImage(t, nil))
+		m := boot(t, builtin(t, nil))
 		broken := errors.New("tracer is broken")
 		gate, err := m.Gates.Add("tracer", func(emu.CPU, [8]uint64) (uint64, error) { return 0, broken })
 		require.NoError(t, err)

@@ -1,4 +1,4 @@
-package kernelimage
+package kernel
 
 import (
 	"testing"
@@ -8,10 +8,11 @@ import (
 
 	"callops/emu"
 	"callops/emu/interp"
+	"callops/kernelimage"
 )
 
 func TestNewTask_HasMemoryOfItsOwn(t *testing.T) {
-	img, err := Builtin(nil)
+	img, err := kernelimage.Builtin(nil)
 	require.NoError(t, err)
 	k, err := Boot(img, interp.New, &BootOptions{CPUs: 2})
 	require.NoError(t, err)
@@ -60,7 +61,7 @@ func TestNewTask_HasMemoryOfItsOwn(t *testing.T) {
 }
 
 func TestSaveTask_RestoresWhatACallLeavesWrong(t *testing.T) {
-	img, err := Builtin(nil)
+	img, err := kernelimage.Builtin(nil)
 	require.NoError(t, err)
 	k, err := Boot(img, interp.New, nil)
 	require.NoError(t, err)

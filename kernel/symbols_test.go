@@ -1,7 +1,9 @@
-package kernelimage
+package kernel
 
 import (
 	"testing"
+
+	"callops/kernelimage"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -10,14 +12,14 @@ import (
 
 func kernelSymbols() *Symbols {
 	s := NewSymbols(
-		Symbol{Name: "gic_handle_irq", Addr: 0x1008, Size: 0x10, Func: true},
-		Symbol{Name: "alias_of_gic", Addr: 0x1008, Func: true},
-		Symbol{Name: "ftrace_caller", Addr: 0x1020, Size: 0x9c, Func: true},
-		Symbol{Name: "last", Addr: 0x1100, Func: true},
+		kernelimage.Symbol{Name: "gic_handle_irq", Addr: 0x1008, Size: 0x10, Func: true},
+		kernelimage.Symbol{Name: "alias_of_gic", Addr: 0x1008, Func: true},
+		kernelimage.Symbol{Name: "ftrace_caller", Addr: 0x1020, Size: 0x9c, Func: true},
+		kernelimage.Symbol{Name: "last", Addr: 0x1100, Func: true},
 	)
 	s.AddRange("", 0x1000, 0x1180)
-	s.Add(Symbol{Name: "cb", Addr: 0x9000, Size: 0x20, Func: true, Module: "exp"},
-		Symbol{Name: "my_tramp", Addr: 0x9028, Func: true, Module: "exp"})
+	s.Add(kernelimage.Symbol{Name: "cb", Addr: 0x9000, Size: 0x20, Func: true, Module: "exp"},
+		kernelimage.Symbol{Name: "my_tramp", Addr: 0x9028, Func: true, Module: "exp"})
 	s.AddRange("exp", 0x9000, 0x9038)
 	return s
 }
@@ -41,7 +43,7 @@ func TestSymbols_FormatIsPercentPS(t *testing.T) {
 }
 
 func TestSymbols_SizeWithoutRangeIsTheSymbolsOwn(t *testing.T) {
-	s := NewSymbols(Symbol{Name: "a", Addr: 0x100, Size: 8}, Symbol{Name: "b", Addr: 0x200}, Symbol{Name: "c", Addr: 0x300})
+	s := NewSymbols(kernelimage.Symbol{Name: "a", Addr: 0x100, Size: 8}, kernelimage.Symbol{Name: "b", Addr: 0x200}, kernelimage.Symbol{Name: "c", Addr: 0x300})
 	assert.Equal(t, "a+0x7/0x8", s.Format(0x107))
 	assert.Equal(t, "0x108", s.Format(0x108))
 	assert.Equal(t, "b+0x10/0x100", s.Format(0x210))
@@ -60,8 +62,8 @@ func TestSymbols_FormatNameLeavesTheOffsetOut(t *testing.T) {
 
 func TestSymbols_Lookup(t *testing.T) {
 	s := kernelSymbols()
-	s.Add(Symbol{Name: "cb", Addr: 0x1150, Func: true})
-	s.Add(Symbol{Name: "last", Addr: 0x1100, Func: true})
+	s.Add(kernelimage.Symbol{Name: "cb", Addr: 0x1150, Func: true})
+	s.Add(kernelimage.Symbol{Name: "last", Addr: 0x1100, Func: true})
 
 	t.Run("adding_a_symbol_twice_does_not_make_it_ambiguous", func(t *testing.T) {
 		sym, err := s.Lookup("last")
@@ -96,12 +98,12 @@ func TestSymbols_RemoveForgetsAModule(t *testing.T) {
 }
 
 func TestSymbols_NamesAreEscapedWhereTheyEnter(t *testing.T) {
-	syms := []Symbol{{Name: "red\x1b[31m", Addr: 0x1000}, {Name: "plain", Addr: 0x2000}, {Name: "line\nbreak\xff", Addr: 0x3000}}
+	syms := []kernelimage.Symbol{{Name: "red\x1b[31m", Addr: 0x1000}, {Name: "plain", Addr: 0x2000}, {Name: "line\nbreak\xff", Addr: 0x3000}}
 	s := NewSymbols(syms...)
 	assert.Equal(t, "red\x1b[31m", syms[0].Name, "the image's own stay")
 	assert.Equal(t, `red\x1b[31m+0x8/0x1000`, s.Format(0x1008))
 	assert.Equal(t, `plain+0x0/0x1000`, s.Format(0x2000))
-	s.Add(Symbol{Name: "one\tmore", Addr: 0x4000, Size: 4})
+	s.Add(kernelimage.Symbol{Name: "one\tmore", Addr: 0x4000, Size: 4})
 	assert.Equal(t, `one\tmore+0x0/0x4`, s.Format(0x4000))
 	name, _, ok := s.FormatName(0x3000)
 	assert.True(t, ok)
@@ -109,9 +111,9 @@ func TestSymbols_NamesAreEscapedWhereTheyEnter(t *testing.T) {
 }
 
 func TestLookup_OfANameThatManyHaveIsShort(t *testing.T) {
-	var syms []Symbol
+	var syms []kernelimage.Symbol
 	for i := range 1000 {
-		syms = append(syms, Symbol{Name: "__func__.0", Addr: 0x1000 + 8*uint64(i)})
+		syms = append(syms, kernelimage.Symbol{Name: "__func__.0", Addr: 0x1000 + 8*uint64(i)})
 	}
 	_, err := NewSymbols(syms...).Lookup("__func__.0")
 	assert.ErrorIs(t, err, unix.EINVAL)
@@ -120,7 +122,7 @@ func TestLookup_OfANameThatManyHaveIsShort(t *testing.T) {
 }
 
 func TestLookup_AModulesNameIsNotEmpty(t *testing.T) {
-	s := NewSymbols(Symbol{Name: "gcd", Addr: 0x1000}, Symbol{Name: "lcm", Addr: 0x2000, Module: "m"})
+	s := NewSymbols(kernelimage.Symbol{Name: "gcd", Addr: 0x1000}, kernelimage.Symbol{Name: "lcm", Addr: 0x2000, Module: "m"})
 	_, err := s.Lookup(":gcd")
 	assert.ErrorIs(t, err, unix.ENOENT)
 	_, err = s.Lookup("m:gcd")
@@ -131,8 +133,8 @@ func TestLookup_AModulesNameIsNotEmpty(t *testing.T) {
 }
 
 func TestFunc_OfAnAmbiguousNameNoOtherIsProposed(t *testing.T) {
-	k := &Kernel{Image: &Image{}, Symbols: NewSymbols(
-		Symbol{Name: "cleanup", Addr: 0x1000, Func: true}, Symbol{Name: "cleanup", Addr: 0x2000, Func: true}, Symbol{Name: "cleanups", Addr: 0x3000, Func: true},
+	k := &Kernel{Image: &kernelimage.Image{}, Symbols: NewSymbols(
+		kernelimage.Symbol{Name: "cleanup", Addr: 0x1000, Func: true}, kernelimage.Symbol{Name: "cleanup", Addr: 0x2000, Func: true}, kernelimage.Symbol{Name: "cleanups", Addr: 0x3000, Func: true},
 	)}
 	_, err := k.Func("cleanup")
 	assert.EqualError(t, err, `symbol "cleanup" is ambiguous: at 0x1000, 0x2000: invalid argument`)

@@ -1,4 +1,4 @@
-package kernelimage
+package kernel
 
 import (
 	"cmp"
@@ -8,6 +8,9 @@ import (
 	"strings"
 	"sync"
 
+	"callops/internal/text"
+	"callops/kernelimage"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -15,20 +18,20 @@ import (
 // modules'. Methods may be called from any goroutine.
 type Symbols struct {
 	mu     sync.RWMutex
-	syms   []Symbol      // by address; at the same address in the order they were added
-	names  []int32       // indexes into syms, by name; nil: to be made anew
-	ranges []moduleRange // by address
+	syms   []kernelimage.Symbol // by address; at the same address in the order they were added
+	names  []int32              // indexes into syms, by name; nil: to be made anew
+	ranges []moduleRange        // by address
 }
 
 // moduleRange is memory that belongs to the kernel or a module as a whole, so
 // that its last symbol ends there.
 type moduleRange struct {
-	Range
+	kernelimage.Range
 	module string
 }
 
 // NewSymbols returns a table of syms.
-func NewSymbols(syms ...Symbol) *Symbols {
+func NewSymbols(syms ...kernelimage.Symbol) *Symbols {
 	s := &Symbols{}
 	s.Add(syms...)
 	return s
@@ -36,14 +39,14 @@ func NewSymbols(syms ...Symbol) *Symbols {
 
 // Add adds symbols. One that is there already is not added twice. Their names
 // go to terminals: what is not printable in them is escaped here, for all.
-func (s *Symbols) Add(syms ...Symbol) {
+func (s *Symbols) Add(syms ...kernelimage.Symbol) {
 	syms = withPrintableNames(syms)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.names = nil
 	if len(syms) > fewSymbols {
 		syms = slices.Clone(syms)
-		slices.SortStableFunc(syms, func(a, b Symbol) int { return cmp.Compare(a.Addr, b.Addr) })
+		slices.SortStableFunc(syms, func(a, b kernelimage.Symbol) int { return cmp.Compare(a.Addr, b.Addr) })
 		syms = dropRepeated(syms)
 		first, last := syms[0].Addr, syms[len(syms)-1].Addr
 		if at := s.after(last); at == 0 || s.syms[at-1].Addr < first {
@@ -51,7 +54,7 @@ func (s *Symbols) Add(syms ...Symbol) {
 			return
 		}
 		s.syms = append(s.syms, syms...)
-		slices.SortStableFunc(s.syms, func(a, b Symbol) int { return cmp.Compare(a.Addr, b.Addr) })
+		slices.SortStableFunc(s.syms, func(a, b kernelimage.Symbol) int { return cmp.Compare(a.Addr, b.Addr) })
 		s.syms = dropRepeated(s.syms)
 		return
 	}
@@ -64,10 +67,10 @@ func (s *Symbols) Add(syms ...Symbol) {
 }
 
 // withPrintableNames returns syms, or a copy where a name was escaped.
-func withPrintableNames(syms []Symbol) []Symbol {
+func withPrintableNames(syms []kernelimage.Symbol) []kernelimage.Symbol {
 	cloned := false
 	for i := range syms {
-		name := printable(syms[i].Name)
+		name := text.Printable(syms[i].Name)
 		if name == syms[i].Name {
 			continue
 		}
@@ -84,7 +87,7 @@ func withPrintableNames(syms []Symbol) []Symbol {
 const fewSymbols = 16
 
 // dropRepeated removes what is there twice from symbols in address order.
-func dropRepeated(syms []Symbol) []Symbol {
+func dropRepeated(syms []kernelimage.Symbol) []kernelimage.Symbol {
 	kept := syms[:0]
 	run := 0 // where the symbols at the last address begin
 	for _, sym := range syms {
@@ -112,7 +115,7 @@ func (s *Symbols) firstAt(addr uint64, after int) int {
 }
 
 // called returns the symbols of that name, in address order.
-func (s *Symbols) called(name string) []Symbol {
+func (s *Symbols) called(name string) []kernelimage.Symbol {
 	if s.names == nil {
 		s.names = make([]int32, len(s.syms))
 		for i := range s.names {
@@ -120,7 +123,7 @@ func (s *Symbols) called(name string) []Symbol {
 		}
 		slices.SortStableFunc(s.names, func(a, b int32) int { return strings.Compare(s.syms[a].Name, s.syms[b].Name) })
 	}
-	var found []Symbol
+	var found []kernelimage.Symbol
 	i, _ := slices.BinarySearchFunc(s.names, name, func(n int32, name string) int { return strings.Compare(s.syms[n].Name, name) })
 	for ; i < len(s.names) && s.syms[s.names[i]].Name == name; i++ {
 		found = append(found, s.syms[s.names[i]])
@@ -134,7 +137,7 @@ func (s *Symbols) called(name string) []Symbol {
 func (s *Symbols) AddRange(module string, start, end uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.ranges = append(s.ranges, moduleRange{Range{start, end}, module})
+	s.ranges = append(s.ranges, moduleRange{kernelimage.Range{Start: start, End: end}, module})
 	slices.SortFunc(s.ranges, func(a, b moduleRange) int { return cmp.Compare(a.Start, b.Start) })
 }
 
@@ -142,7 +145,7 @@ func (s *Symbols) AddRange(module string, start, end uint64) {
 func (s *Symbols) Remove(module string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	gone := func(sym Symbol) bool { return sym.Module == module }
+	gone := func(sym kernelimage.Symbol) bool { return sym.Module == module }
 	s.names = nil
 	s.syms = slices.DeleteFunc(s.syms, gone)
 	s.ranges = slices.DeleteFunc(s.ranges, func(r moduleRange) bool { return r.module == module })
@@ -156,7 +159,7 @@ func (s *Symbols) hasModule(name string) bool {
 }
 
 // All returns the symbols in address order.
-func (s *Symbols) All() []Symbol {
+func (s *Symbols) All() []kernelimage.Symbol {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return slices.Clone(s.syms)
@@ -166,16 +169,16 @@ func (s *Symbols) All() []Symbol {
 // (kernel/module/kallsyms.c: module_kallsyms_lookup_name). An unknown name is
 // ENOENT. A name that several symbols have is EINVAL, with their
 // addresses: which one is meant cannot be guessed.
-func (s *Symbols) Lookup(name string) (Symbol, error) {
+func (s *Symbols) Lookup(name string) (kernelimage.Symbol, error) {
 	s.mu.Lock() // called may make the index
 	defer s.mu.Unlock()
 	found := s.called(name)
 	if module, rest, ok := strings.Cut(name, ":"); ok && module != "" && len(found) == 0 {
-		found = slices.DeleteFunc(s.called(rest), func(sym Symbol) bool { return sym.Module != module })
+		found = slices.DeleteFunc(s.called(rest), func(sym kernelimage.Symbol) bool { return sym.Module != module })
 	}
 	switch len(found) {
 	case 0:
-		return Symbol{}, fmt.Errorf("no symbol %q: %w", name, unix.ENOENT)
+		return kernelimage.Symbol{}, fmt.Errorf("no symbol %q: %w", name, unix.ENOENT)
 	case 1:
 		return found[0], nil
 	}
@@ -186,31 +189,31 @@ func (s *Symbols) Lookup(name string) (Symbol, error) {
 			where[i] += " [" + sym.Module + "]"
 		}
 	}
-	return Symbol{}, fmt.Errorf("symbol %q is ambiguous: at %s: %w", name, someOf(where), unix.EINVAL)
+	return kernelimage.Symbol{}, fmt.Errorf("symbol %q is ambiguous: at %s: %w", name, text.SomeOf(where), unix.EINVAL)
 }
 
 // At returns the symbol that addr belongs to and addr's offset in it. Of
 // several symbols at one address it is the first, as in kallsyms. The symbol's
 // Size is the distance to the next one, which may be more than the function's
 // own: kallsyms knows no other.
-func (s *Symbols) At(addr uint64) (sym Symbol, off uint64, ok bool) {
+func (s *Symbols) At(addr uint64) (sym kernelimage.Symbol, off uint64, ok bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	next := s.after(addr)
 	if next == 0 {
-		return Symbol{}, 0, false
+		return kernelimage.Symbol{}, 0, false
 	}
 	sym = s.syms[s.firstAt(s.syms[next-1].Addr, next)]
 	end, ok := s.end(sym, next)
 	if !ok || addr >= end {
-		return Symbol{}, 0, false
+		return kernelimage.Symbol{}, 0, false
 	}
 	sym.Size = end - sym.Addr
 	return sym, addr - sym.Addr, true
 }
 
 // end returns where sym ends, given the index of the next symbol.
-func (s *Symbols) end(sym Symbol, next int) (uint64, bool) {
+func (s *Symbols) end(sym kernelimage.Symbol, next int) (uint64, bool) {
 	i := sort.Search(len(s.ranges), func(i int) bool { return s.ranges[i].Start > sym.Addr }) - 1
 	inRange := i >= 0 && s.ranges[i].Contains(sym.Addr)
 	switch {

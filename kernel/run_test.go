@@ -1,4 +1,4 @@
-package kernelimage
+package kernel
 
 import (
 	"bytes"
@@ -20,6 +20,7 @@ import (
 
 	"callops/emu"
 	"callops/emu/engines"
+	"callops/kernelimage"
 )
 
 // machine is a kernel that runs, with helpers that fail the test.
@@ -28,13 +29,13 @@ type machine struct {
 	t *testing.T
 }
 
-type bootFunc func(t *testing.T, img *Image) *machine
+type bootFunc func(t *testing.T, img *kernelimage.Image) *machine
 
 // eachEngine runs a test once on each engine of this build.
 func eachEngine(t *testing.T, test func(t *testing.T, boot bootFunc)) {
 	for _, e := range engines.All() {
 		t.Run(e.Name, func(t *testing.T) {
-			test(t, func(t *testing.T, img *Image) *machine {
+			test(t, func(t *testing.T, img *kernelimage.Image) *machine {
 				t.Helper()
 				k, err := Boot(img, e.New, nil)
 				require.NoError(t, err)
@@ -112,7 +113,7 @@ func TestBuiltin_FunctionsWork(t *testing.T) {
 	eachEngine(t, func(t *testing.T, boot bootFunc) {
 		for _, o := range fourLayouts {
 			t.Run(layoutName(o), func(t *testing.T) {
-				m := boot(t, builtinImage(t, &o))
+				m := boot(t, builtin(t, &o))
 				for _, n := range []int{0, 1, 2, 9, 300} {
 					b := noise(n)
 					assert.EqualValues(t, crc32.ChecksumIEEE(b), m.call("checksum_buffer", m.bytes(b), uint64(n)))
@@ -124,7 +125,7 @@ func TestBuiltin_FunctionsWork(t *testing.T) {
 						sum += w
 					}
 					assert.Equal(t, sum, m.call("sum_words", addr, uint64(n)))
-					if n <= 9 || o == (BuiltinOptions{}) {
+					if n <= 9 || o == (kernelimage.BuiltinOptions{}) {
 						m.call("sort_words", addr, uint64(n))
 						slices.Sort(v)
 						assert.Equal(t, v, m.readWords(addr, n))
@@ -162,9 +163,9 @@ func TestBuiltin_FunctionsWork(t *testing.T) {
 
 func TestWorkload_FunctionsWork(t *testing.T) {
 	eachEngine(t, func(t *testing.T, boot bootFunc) {
-		for _, w := range workloads {
-			t.Run(w.file, func(t *testing.T) {
-				m := boot(t, workload(t, w.file))
+		for _, file := range workloadFiles(t) {
+			t.Run(file, func(t *testing.T) {
+				m := boot(t, workload(t, file))
 				assert.Zero(t, m.call("self_test"))
 				checkSums(m)
 				checkSorting(m)

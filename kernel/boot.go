@@ -1,4 +1,4 @@
-package kernelimage
+package kernel
 
 import (
 	"errors"
@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"callops/emu"
+	"callops/kernelimage"
 )
 
 // What a CPU and its task get.
@@ -16,9 +17,6 @@ const (
 	guardSize       = emu.PageSize
 	defaultHeapSize = 64 << 20
 	maxCPUs         = 64
-
-	// maxMem bounds what the segments of an image may take up.
-	maxMem = 1 << 30
 )
 
 // The areas behind an image, from the next multiple of areaAlign after it on.
@@ -57,8 +55,8 @@ type BootOptions struct {
 
 // Kernel is an image in memory, ready to run.
 type Kernel struct {
-	Image   *Image
-	Layout  *Layout
+	Image   *kernelimage.Image
+	Layout  *kernelimage.Layout
 	Mem     *emu.Memory
 	Heap    *emu.Heap
 	Gates   *emu.Gates
@@ -70,24 +68,25 @@ type Kernel struct {
 	pools map[emu.Perm]*pool
 	tasks tasks
 
-	loaded loaded // modules
+	loaded    loaded // modules
+	notifiers []*Notifier
 
 	initFreed bool
-	sites     []Site // the image's that are left then
+	sites     []kernelimage.Site // the image's that are left then
 }
 
 // CPU is an engine's CPU with the task that runs on it.
 type CPU struct {
 	emu.CPU
-	Task     uint64 // task_struct; sp_el0 holds its address
-	PerCPU   uint64 // tpidr_el1 holds it
-	Stack    Range  // the task's stack, between two unmapped pages
+	Task     uint64            // task_struct; sp_el0 holds its address
+	PerCPU   uint64            // tpidr_el1 holds it
+	Stack    kernelimage.Range // the task's stack, between two unmapped pages
 	StackTop uint64
 }
 
 // Boot loads img into a new memory, opens an engine over it and makes the
 // CPUs, each with a task, a stack and a per-CPU area.
-func Boot(img *Image, newEngine emu.NewEngine, opts *BootOptions) (*Kernel, error) {
+func Boot(img *kernelimage.Image, newEngine emu.NewEngine, opts *BootOptions) (*Kernel, error) {
 	if opts == nil {
 		opts = &BootOptions{}
 	}
@@ -149,7 +148,7 @@ func (k *Kernel) load() error {
 		}
 	}
 	for _, s := range k.Image.Segments {
-		if err := s.fill(k.Mem); err != nil {
+		if err := s.Load(k.Mem); err != nil {
 			return err
 		}
 		k.Symbols.AddRange("", s.Addr, s.End())
@@ -157,18 +156,9 @@ func (k *Kernel) load() error {
 	return nil
 }
 
-// fill puts the segment's bytes into memory: as copy-on-write pages of the file
-// that they are in, or else as a copy.
-func (s *Segment) fill(mem *emu.Memory) error {
-	if s.file != nil {
-		return s.file.fill(mem, s.Addr, s.off, uint64(len(s.Data)))
-	}
-	return mem.Write(s.Addr, s.Data)
-}
-
 // pages is a run of whole pages with the same permissions.
 type pages struct {
-	Range
+	kernelimage.Range
 	name string
 	perm emu.Perm
 }
@@ -176,7 +166,7 @@ type pages struct {
 // pagesOf rounds segments, which are in address order, to pages. A page that
 // two of them share gets both's permissions, and is a run of its own so that
 // the rest of them keeps to theirs.
-func pagesOf(segments []Segment) []pages {
+func pagesOf(segments []kernelimage.Segment) []pages {
 	var runs []pages
 	for _, s := range segments {
 		start, end := s.Addr&^(emu.PageSize-1), pageUp(s.End())
@@ -184,7 +174,7 @@ func pagesOf(segments []Segment) []pages {
 			last := &runs[n-1]
 			start = last.End
 			if perm := last.perm | s.Perm; perm != last.perm {
-				shared := pages{Range{last.End - emu.PageSize, last.End}, last.name + "+" + s.Name, perm}
+				shared := pages{kernelimage.Range{Start: last.End - emu.PageSize, End: last.End}, last.name + "+" + s.Name, perm}
 				if last.End = shared.Start; last.End == last.Start {
 					runs = runs[:n-1]
 				}
@@ -192,7 +182,7 @@ func pagesOf(segments []Segment) []pages {
 			}
 		}
 		if start < end {
-			runs = append(runs, pages{Range{start, end}, s.Name, s.Perm})
+			runs = append(runs, pages{kernelimage.Range{Start: start, End: end}, s.Name, s.Perm})
 		}
 	}
 	return runs
@@ -238,7 +228,7 @@ func (k *Kernel) initPerCPU(c *CPU, id int) error {
 		return nil
 	}
 	r := k.Image.Linux.PerCPU
-	linked := k.Image.tail(r.Start)
+	linked := k.Image.Tail(r.Start)
 	linked = linked[:min(uint64(len(linked)), r.End-r.Start)]
 	if err := k.Mem.Write(r.Start+c.PerCPU, linked); err != nil {
 		return err
@@ -248,28 +238,28 @@ func (k *Kernel) initPerCPU(c *CPU, id int) error {
 			return err
 		}
 	}
-	if n := k.Image.Linux.cpuNumber; n != 0 {
+	if n := k.Image.Linux.CPUNumber; n != 0 {
 		return k.Mem.Store32(n+c.PerCPU, uint32(id))
 	}
 	return nil
 }
 
 func (k *Kernel) put(base uint64, off int, b []byte) error {
-	if off == Absent {
+	if off == kernelimage.Absent {
 		return nil
 	}
 	return k.Mem.Write(base+uint64(off), b)
 }
 
 func (k *Kernel) put32(base uint64, off int, v uint32) error {
-	if off == Absent {
+	if off == kernelimage.Absent {
 		return nil
 	}
 	return k.Mem.Store32(base+uint64(off), v)
 }
 
 func (k *Kernel) put64(base uint64, off int, v uint64) error {
-	if off == Absent {
+	if off == kernelimage.Absent {
 		return nil
 	}
 	return k.Mem.Store64(base+uint64(off), v)

@@ -1,38 +1,31 @@
-package kernelimage
+package kernel
 
 import (
 	"bytes"
 	"slices"
+
+	"callops/kernelimage"
 )
 
 // poisonFreeInitmem is POISON_FREE_INITMEM (include/linux/poison.h). As an
 // instruction it is undefined.
 const poisonFreeInitmem = 0xcc
 
-// InitSites is how many of the image's call sites are in code that is freed
-// after boot.
-func (img *Image) InitSites() int {
-	n := 0
-	for i := range img.Sites {
-		if img.Sites[i].Init {
-			n++
-		}
-	}
-	return n
-}
-
 // FreeInitMem is free_initmem, the last step of booting: init text is gone. What
 // is called there ends with an undefined instruction and a report that says so,
 // Func does not find its functions any more, and Sites leaves out its sites.
-// As in Linux, kallsyms keeps its symbols. An ftrace that was built before must
-// free its records first (ftrace.Registry.FreeInit). An image without init text
-// has nothing to free, and a second time nothing is left. No CPU may run
+// As in Linux, kallsyms keeps its symbols. Those who subscribed hear of
+// [InitFreeing] first, and an error of theirs keeps init text. An image without
+// init text has nothing to free, and a second time nothing is left. No CPU may run
 // meanwhile.
 //
 // Differs: Linux unmaps the memory too, and frees init data as well.
 func (k *Kernel) FreeInitMem() error {
 	if k.initFreed || k.Image.Linux == nil {
 		return nil
+	}
+	if err := k.notify(InitFreeing, nil); err != nil {
+		return err
 	}
 	text := k.Image.Linux.InitText
 	size := text.End - text.Start
@@ -41,13 +34,13 @@ func (k *Kernel) FreeInitMem() error {
 	}
 	k.Mem.SyncText(text.Start, size)
 	k.initFreed = true
-	k.sites = slices.DeleteFunc(slices.Clone(k.Image.Sites), func(s Site) bool { return s.Init })
+	k.sites = slices.DeleteFunc(slices.Clone(k.Image.Sites), func(s kernelimage.Site) bool { return s.Init })
 	return nil
 }
 
 // Sites returns the call sites of the kernel itself, without those that were
 // freed with init text. They are not the caller's to change.
-func (k *Kernel) Sites() []Site {
+func (k *Kernel) Sites() []kernelimage.Site {
 	if k.initFreed {
 		return k.sites
 	}

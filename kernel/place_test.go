@@ -1,4 +1,4 @@
-package kernelimage
+package kernel
 
 import (
 	"errors"
@@ -10,6 +10,7 @@ import (
 
 	"callops/asm"
 	"callops/emu"
+	"callops/kernelimage"
 )
 
 // nops builds a module of n bytes with one function.
@@ -30,15 +31,15 @@ func reaches(from, to uint64) bool {
 	return d >= -blReach && d < blReach
 }
 
-func TestLoadModule_IsReachedFromAllOfTheText(t *testing.T) {
-	for name, img := range map[string]*Image{
-		"kernel": builtinImage(t, nil), "program": workload(t, "workload-callops.elf"), "shared": workload(t, "workload-callops.so"),
+func TestPlaceCode_IsReachedFromAllOfTheText(t *testing.T) {
+	for name, img := range map[string]*kernelimage.Image{
+		"kernel": builtin(t, nil), "program": workload(t, "workload-callops.elf"), "shared": workload(t, "workload-callops.so"),
 	} {
 		k := bootStill(t, img, nil)
 		for _, size := range []int{16, 3 * emu.PageSize} {
-			p, err := k.LoadModule("m", ModuleOptions{Core: true}, nops("f"+name+string(rune('0'+size%7)), size))
+			p, err := k.PlaceCode("m", CodeOptions{Core: true}, nops("f"+name+string(rune('0'+size%7)), size))
 			require.NoError(t, err, name)
-			text := img.textBounds()
+			text := img.TextBounds()
 			for _, a := range []uint64{text.Start, text.End - 4} {
 				for _, b := range []uint64{p.Base, p.Base + uint64(size) - 4} {
 					assert.True(t, reaches(a, b) && reaches(b, a), "%s: %#x and %#x", name, a, b)
@@ -52,74 +53,74 @@ func TestLoadModule_IsReachedFromAllOfTheText(t *testing.T) {
 	}
 }
 
-func TestLoadModule_FarIsBeyondReachBothWays(t *testing.T) {
-	k := bootStill(t, builtinImage(t, nil), nil)
-	p, err := k.LoadModule("far", ModuleOptions{Far: true}, nops("f", 64))
+func TestPlaceCode_FarIsBeyondReachBothWays(t *testing.T) {
+	k := bootStill(t, builtin(t, nil), nil)
+	p, err := k.PlaceCode("far", CodeOptions{Far: true}, nops("f", 64))
 	require.NoError(t, err)
-	text := k.Image.textBounds()
+	text := k.Image.TextBounds()
 	assert.False(t, reaches(text.End-4, p.Base))
 	assert.False(t, reaches(p.Base, text.End-4))
 }
 
-func TestLoadModule_TextLargerThanBLReachesLeavesNoRoom(t *testing.T) {
-	img := &Image{Name: "large", Layout: &layout612, Segments: []Segment{{Name: "text", Addr: kernelBase, MemSize: 130 << 20, Perm: emu.Read | emu.Exec}}}
+func TestPlaceCode_TextLargerThanBLReachesLeavesNoRoom(t *testing.T) {
+	img := &kernelimage.Image{Name: "large", Layout: builtin(t, nil).Layout, Segments: []kernelimage.Segment{{Name: "text", Addr: kernelBase, MemSize: 130 << 20, Perm: emu.Read | emu.Exec}}}
 	k := bootStill(t, img, nil)
-	_, err := k.LoadModule("m", ModuleOptions{}, nops("f", 64))
+	_, err := k.PlaceCode("m", CodeOptions{}, nops("f", 64))
 	assert.ErrorIs(t, err, unix.ENOMEM)
 	assert.ErrorContains(t, err, "that BL reaches from all of 0xffff800080000000..")
 }
 
-func TestLoadModule_StaysAwayFromNull(t *testing.T) {
+func TestPlaceCode_StaysAwayFromNull(t *testing.T) {
 	k := bootStill(t, workload(t, "workload-callops.elf"), nil)
-	p, err := k.LoadModule("m", ModuleOptions{}, nops("f", 64))
+	p, err := k.PlaceCode("m", CodeOptions{}, nops("f", 64))
 	require.NoError(t, err)
 	assert.Greater(t, p.Base, k.Image.Bounds().Start)
 }
 
-func TestLoadModule_StaysWithinTheKernelsHalf(t *testing.T) {
+func TestPlaceCode_StaysWithinTheKernelsHalf(t *testing.T) {
 	const start = 0xffff << 48
-	img := &Image{Name: "lowest", Layout: &layout612, Segments: []Segment{{Name: "text", Addr: start, MemSize: 0x1000, Perm: emu.Read | emu.Exec}}}
+	img := &kernelimage.Image{Name: "lowest", Layout: builtin(t, nil).Layout, Segments: []kernelimage.Segment{{Name: "text", Addr: start, MemSize: 0x1000, Perm: emu.Read | emu.Exec}}}
 	k := bootStill(t, img, nil)
-	p, err := k.LoadModule("m", ModuleOptions{}, nops("f", 64))
+	p, err := k.PlaceCode("m", CodeOptions{}, nops("f", 64))
 	require.NoError(t, err)
 	assert.Greater(t, p.Base, uint64(start))
 }
 
-func TestLoadModule_AddsSymbols(t *testing.T) {
-	k := bootStill(t, builtinImage(t, nil), nil)
-	p, err := k.LoadModule("exp", ModuleOptions{}, nops("t_a", 0x28))
+func TestPlaceCode_AddsSymbols(t *testing.T) {
+	k := bootStill(t, builtin(t, nil), nil)
+	p, err := k.PlaceCode("exp", CodeOptions{}, nops("t_a", 0x28))
 	require.NoError(t, err)
 	assert.Equal(t, "t_a+0x4/0x28 [exp]", k.Symbols.Format(p.Base+4))
-	_, err = k.LoadModule("core", ModuleOptions{Core: true}, nops("ftrace_caller", 0x10))
+	_, err = k.PlaceCode("core", CodeOptions{Core: true}, nops("ftrace_caller", 0x10))
 	require.NoError(t, err)
 	addr, err := k.Func("ftrace_caller")
 	require.NoError(t, err)
 	assert.Equal(t, "ftrace_caller+0x0/0x10", k.Symbols.Format(addr))
 }
 
-func TestLoadModule_SizeBoundsTheCode(t *testing.T) {
-	k := bootStill(t, builtinImage(t, nil), nil)
+func TestPlaceCode_SizeBoundsTheCode(t *testing.T) {
+	k := bootStill(t, builtin(t, nil), nil)
 	passes := 0
 	build := func(base uint64) (*asm.Program, error) { passes++; return nops("f", 2*emu.PageSize)(base) }
-	_, err := k.LoadModule("m", ModuleOptions{Size: 64}, build)
+	_, err := k.PlaceCode("m", CodeOptions{Size: 64}, build)
 	assert.ErrorIs(t, err, unix.ENOEXEC)
 
 	passes = 0
-	_, err = k.LoadModule("m", ModuleOptions{Size: 2 * emu.PageSize}, build)
+	_, err = k.PlaceCode("m", CodeOptions{Size: 2 * emu.PageSize}, build)
 	require.NoError(t, err)
 	assert.Equal(t, 1, passes)
 }
 
-func TestLoadModule_ReturnsTheAssemblersError(t *testing.T) {
-	k := bootStill(t, builtinImage(t, nil), nil)
+func TestPlaceCode_ReturnsTheAssemblersError(t *testing.T) {
+	k := bootStill(t, builtin(t, nil), nil)
 	broken := errors.New("broken")
-	_, err := k.LoadModule("m", ModuleOptions{}, func(uint64) (*asm.Program, error) { return nil, broken })
+	_, err := k.PlaceCode("m", CodeOptions{}, func(uint64) (*asm.Program, error) { return nil, broken })
 	assert.ErrorIs(t, err, broken)
 	assert.ErrorContains(t, err, "module m")
 }
 
 func TestAllocData_IsZeroedNamedAndWithinReachOfADRP(t *testing.T) {
-	k := bootStill(t, builtinImage(t, nil), nil)
+	k := bootStill(t, builtin(t, nil), nil)
 	global, err := k.AllocData("global_ops", 216, emu.Read|emu.Write)
 	require.NoError(t, err)
 	nop, err := k.AllocData("ftrace_nop_ops", 216, emu.Read)
@@ -139,7 +140,7 @@ func TestAllocData_IsZeroedNamedAndWithinReachOfADRP(t *testing.T) {
 }
 
 func TestFunc_SuggestsNearNames(t *testing.T) {
-	k := bootStill(t, builtinImage(t, nil), nil)
+	k := bootStill(t, builtin(t, nil), nil)
 	_, err := k.Func("traceee_relevant")
 	assert.ErrorIs(t, err, unix.ENOENT)
 	assert.EqualError(t, err, `no symbol "traceee_relevant": no such file or directory; is one of these meant: tracee_relevant, tracee_irrelevant?`)

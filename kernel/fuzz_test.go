@@ -1,0 +1,35 @@
+package kernel
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"callops/kernelimage"
+)
+
+// FuzzBoot: whatever can be read as an image boots, or is an error.
+func FuzzBoot(f *testing.F) {
+	for _, file := range []string{"workload-args.elf", "workload-vmlinux.elf"} {
+		b, err := os.ReadFile(filepath.Join(workloads, file))
+		require.NoError(f, err)
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		img, err := kernelimage.Parse(bytes.NewReader(b), int64(len(b)), "fuzz", nil)
+		if err != nil {
+			return
+		}
+		defer img.Close()
+		k, err := Boot(img, newStill, nil)
+		if err != nil {
+			return
+		}
+		k.Symbols.Format(img.Bounds().Start)
+		require.NoError(t, k.FreeInitMem())
+		require.NoError(t, k.Close())
+	})
+}

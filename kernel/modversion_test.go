@@ -1,0 +1,130 @@
+package kernel
+
+import (
+	"io"
+	"strings"
+
+	"github.com/xi2/xz"
+
+	"bytes"
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"callops/internal/kernels"
+	"callops/kernelimage"
+)
+
+// versioned changes a module's record of a symbol's version.
+func versioned(t *testing.T, ko []byte, symbol string, edit func(entry []byte)) []byte {
+	t.Helper()
+	ko = bytes.Clone(ko)
+	i := bytes.Index(ko, append([]byte("\x00\x00\x00\x00"+symbol), 0))
+	require.Positive(t, i, symbol)
+	edit(ko[i-4 : i+60])
+	return ko
+}
+
+func TestLoadModule_ComparesVersionsOfSymbols(t *testing.T) {
+	for _, series := range []string{kernels.Linux612, kernels.Linux61} {
+		t.Run(series, func(t *testing.T) {
+			img, _ := linux(t, series)
+			k := bootStill(t, img, nil)
+			ko := unpackedModule(t, modulesOf(t, series)["lz4_compress"])
+			for name, test := range map[string]struct {
+				ko   []byte
+				want string
+				is   error
+			}{
+				"a_symbols": {versioned(t, ko, "memcpy", func(e []byte) { e[0]++ }), "disagrees about version of symbol memcpy", unix.EINVAL},
+				"none":      {versioned(t, ko, "memcpy", func(e []byte) { e[8]++ }), "has no version for symbol memcpy", unix.EINVAL},
+				"layout": {
+					versioned(t, ko, "module_layout", func(e []byte) { e[0]++ }),
+					"disagrees about version of symbol module_layout: the module's version magic is", unix.ENOEXEC,
+				},
+				"flags": {
+					bytes.ReplaceAll(ko, []byte(" mod_unload modversions"), []byte(" mod_unlaod modversions")),
+					"mod_unlaod", unix.ENOEXEC,
+				},
+				"bad_magic": {bytes.ReplaceAll(ko, []byte("vermagic="), []byte("vermogic=")), `the module is for the kernel "", this one is`, unix.ENOEXEC},
+			} {
+				t.Run(name, func(t *testing.T) {
+					_, err := k.LoadModule(test.ko, "lz4_compress.ko", nil)
+					require.ErrorContains(t, err, test.want)
+					assert.ErrorIs(t, err, test.is)
+				})
+			}
+			other := bytes.ReplaceAll(ko, []byte("vermagic="+release(img)[:4]), []byte("vermagic=9.99"))
+			_, err := k.LoadModule(other, "lz4_compress.ko", nil)
+			assert.NoError(t, err, "where versions agree the release does not count")
+		})
+	}
+}
+
+func unpackedModule(t *testing.T, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	require.NoError(t, err)
+	if strings.HasSuffix(path, ".xz") {
+		r, err := xz.NewReader(bytes.NewReader(b), 0)
+		require.NoError(t, err)
+		b, err = io.ReadAll(r)
+		require.NoError(t, err)
+	}
+	return b
+}
+
+func TestLoadModule_OfAnotherKernelIsRefused(t *testing.T) {
+	img, _ := linux(t, kernels.Linux612)
+	k := bootStill(t, img, nil)
+	_, err := k.LoadModuleFile(modulesOf(t, kernels.Linux61)["lz4_compress"], nil)
+	require.ErrorIs(t, err, unix.ENOEXEC)
+	assert.Regexp(t, `disagrees about version of symbol module_layout: the module is for the kernel "6\.1\..*", this one is "6\.12\.`, err.Error())
+}
+
+func TestLoadModule_ANamespaceMustBeImported(t *testing.T) {
+	for _, series := range []string{kernels.Linux612, kernels.Linux61} {
+		t.Run(series, func(t *testing.T) {
+			img, _ := linux(t, series)
+			k := bootStill(t, img, nil)
+			ko := unpackedModule(t, modulesOf(t, series)["pcbc"])
+			without := bytes.ReplaceAll(ko, []byte("\x00import_ns=CRYPTO_INTERNAL\x00"), []byte("\x00import_ns=CRYPTO_EXTERNAL\x00"))
+			_, err := k.LoadModule(without, "pcbc.ko", nil)
+			require.ErrorIs(t, err, unix.EINVAL)
+			assert.ErrorContains(t, err, "does not import namespace CRYPTO_INTERNAL of crypto_")
+			_, err = k.LoadModule(ko, "pcbc.ko", nil)
+			require.NoError(t, err)
+		})
+	}
+}
+
+func TestLoadModule_UsesWhatModulesExportByVersionAndNamespace(t *testing.T) {
+	k := bootStill(t, builtin(t, nil), nil)
+	ko, err := k.LoadModule(fixtureModule(t), "fixture.ko", nil)
+	require.NoError(t, err)
+	require.NoError(t, k.Unload(ko))
+	gcd := k.loaded.exports["gcd"]
+	for name, test := range map[string]struct {
+		e    kernelimage.Export
+		want string
+	}{
+		"namespace": {kernelimage.Export{Addr: gcd.Addr, Namespace: "PRIVATE"}, "does not import namespace PRIVATE of gcd"},
+		"other":     {kernelimage.Export{Addr: gcd.Addr, Namespace: "module:other"}, "does not import namespace module:other of gcd"},
+		"itself":    {kernelimage.Export{Addr: gcd.Addr, Namespace: "module:fixture"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k.loaded.exports["gcd"] = test.e
+			m, err := k.LoadModule(fixtureModule(t), "fixture.ko", nil)
+			if test.want != "" {
+				require.ErrorContains(t, err, test.want)
+				assert.ErrorIs(t, err, unix.EINVAL)
+				return
+			}
+			require.NoError(t, err)
+			require.NoError(t, k.Unload(m))
+		})
+	}
+}
