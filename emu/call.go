@@ -19,13 +19,16 @@ const MaxArgs = 8
 // recentOnError is how many instructions a CallError shows.
 const recentOnError = 8
 
-// ErrBudget: the function did not return within its instruction budget.
+// ErrBudget: the function did not return within its budget of instructions and
+// gates.
 var ErrBudget = errors.New("instruction budget used up")
 
 // CallOptions say how a guest function is called; the zero value will do.
 type CallOptions struct {
-	// Budget is how many instructions may execute, gates' own calls not
-	// counted; 0 means DefaultBudget.
+	// Budget bounds the call: each instruction executed takes one of it, and so
+	// does each gate served, calls by gates included. 0 means DefaultBudget. A
+	// call that a gate makes has at most what the call around it has left,
+	// which is also what 0 means there.
 	Budget uint64
 
 	// OnStep, when set, makes the call run one instruction at a time and is
@@ -81,12 +84,20 @@ func (r *Regs) SetCall(addr uint64, args ...uint64) error {
 
 // Call runs the function at addr on cpu, on the stack that SP names, until it
 // returns. The registers are the CPU's own again afterwards, whatever
-// happened; a gate may therefore Call on the CPU that reached it. More than
-// MaxArgs arguments are refused with E2BIG.
+// happened; a gate may therefore Call on the CPU that reached it. Such a call
+// shares the budget and the context of the call around it, and ends when either
+// does; a [*DepthError] refuses it once MaxDepth calls are in progress. More
+// than MaxArgs arguments are refused with E2BIG.
 func (c *Caller) Call(ctx context.Context, cpu CPU, opts *CallOptions, addr uint64, args ...uint64) (Result, error) {
 	if opts == nil {
 		opts = &CallOptions{}
 	}
+	calls := cpu.Calls()
+	frame, err := calls.Enter(ctx, addr, opts.Budget)
+	if err != nil {
+		return Result{}, err
+	}
+	defer calls.Leave(frame)
 	regs := cpu.Regs()
 	saved := *regs
 	defer func() { *regs = saved }()
@@ -95,7 +106,7 @@ func (c *Caller) Call(ctx context.Context, cpu CPU, opts *CallOptions, addr uint
 		return Result{}, err
 	}
 	start := cpu.Count()
-	exit, err := c.run(ctx, cpu, opts)
+	exit, err := c.run(frame.Ctx, cpu, opts)
 	if err != nil {
 		return Result{Count: cpu.Count() - start}, NewCallError(cpu, addr, exit, err)
 	}
@@ -110,36 +121,34 @@ func NewCallError(cpu CPU, addr uint64, exit Exit, err error) *CallError {
 
 // run executes until ReturnGate, serving the gates on the way.
 func (c *Caller) run(ctx context.Context, cpu CPU, opts *CallOptions) (Exit, error) {
-	left := opts.Budget
-	if left == 0 {
-		left = DefaultBudget
-	}
+	calls := cpu.Calls()
 	for {
-		before := cpu.Count()
-		exit, err := c.resume(ctx, cpu, opts, left)
+		exit, err := resume(ctx, cpu, opts)
 		if err != nil {
 			return exit, err
 		}
-		left -= min(left, cpu.Count()-before)
-		returned, err := c.Serve(cpu, exit)
-		if err == nil && exit.Reason == ExitBudget && left == 0 {
-			err = fmt.Errorf("at %#x: %w", exit.PC, ErrBudget)
+		// A step that led to a gate does not say so.
+		if exit.Reason == ExitBudget && calls.Left() == 0 && !InGates(exit.PC) {
+			return exit, OutOfBudget(exit.PC)
 		}
-		if err != nil || returned {
+		if returned, err := c.Serve(cpu, exit); err != nil || returned {
 			return exit, err
 		}
 	}
 }
 
 // Serve does what a CPU that stopped within a call asks for: it calls the gate
-// that the CPU stands on, after which the CPU can go on. returned says that
+// that the CPU stands on, after which the CPU can go on. returned reports that
 // the call is over, its result in x0. What no gate serves is the error that ends
-// the call.
+// the call. Every gate is charged to the CPU's [CallStack].
 func (c *Caller) Serve(cpu CPU, exit Exit) (returned bool, err error) {
 	switch exit.Reason {
 	case ExitGate:
 		if exit.PC == ReturnGate {
 			return true, nil
+		}
+		if err := cpu.Calls().Charge(exit.PC); err != nil {
+			return false, err
 		}
 		return false, c.serve(cpu, exit.PC)
 	case ExitBudget:
@@ -151,17 +160,23 @@ func (c *Caller) Serve(cpu CPU, exit Exit) (returned bool, err error) {
 	}
 }
 
-func (c *Caller) resume(ctx context.Context, cpu CPU, opts *CallOptions, budget uint64) (Exit, error) {
-	if opts.OnStep == nil {
-		return cpu.Run(ctx, budget)
+// resume executes on, as far as the budget goes, and takes from it what was
+// executed.
+func resume(ctx context.Context, cpu CPU, opts *CallOptions) (Exit, error) {
+	calls, before := cpu.Calls(), cpu.Count()
+	if opts.OnStep == nil || calls.Left() == 0 {
+		exit, err := cpu.Run(ctx, calls.Left())
+		calls.Spend(cpu.Count() - before)
+		return exit, err
 	}
 	if err := ctx.Err(); err != nil {
 		return Exit{PC: cpu.Regs().PC}, err
 	}
-	before := *cpu.Regs()
+	regs := *cpu.Regs()
 	exit, err := cpu.Step()
+	calls.Spend(cpu.Count() - before)
 	if err == nil && exit.Reason == ExitBudget {
-		opts.OnStep(cpu, &before)
+		opts.OnStep(cpu, &regs)
 	}
 	return exit, err
 }

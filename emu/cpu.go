@@ -61,6 +61,10 @@ type CPU interface {
 	// number from CNTVCT_EL0: instructions executed before that MRS.
 	Count() uint64
 
+	// Calls returns the calls in progress on the CPU. The pointer stays the same
+	// for the CPU's life; an engine does nothing with what it points at.
+	Calls() *CallStack
+
 	// Recent returns the addresses of up to n instructions executed last,
 	// oldest first.
 	Recent(n int) []uint64

@@ -8,7 +8,7 @@ import (
 
 // The gate area: addresses that no region may cover. A CPU whose PC enters it
 // stops with [ExitGate] before anything executes there, so a gate costs no
-// guest instruction.
+// guest instruction; of a call's budget it takes one (see [Caller.Serve]).
 const (
 	GateBase  = 0xffff_a000_0000_0000
 	GateSize  = 0x10000

@@ -18,8 +18,9 @@ import (
 type idle struct{}
 
 type idleCPU struct {
-	id   int
-	regs emu.Regs
+	id    int
+	regs  emu.Regs
+	calls emu.CallStack
 }
 
 var errIdle = errors.New("this CPU does not run")
@@ -32,6 +33,7 @@ func (c *idleCPU) ID() int                                       { return c.id }
 func (c *idleCPU) Regs() *emu.Regs                               { return &c.regs }
 func (c *idleCPU) Run(context.Context, uint64) (emu.Exit, error) { return emu.Exit{}, errIdle }
 func (c *idleCPU) Step() (emu.Exit, error)                       { return emu.Exit{}, errIdle }
+func (c *idleCPU) Calls() *emu.CallStack                         { return &c.calls }
 func (c *idleCPU) Count() uint64                                 { return 0 }
 func (c *idleCPU) Recent(int) []uint64                           { return nil }
 

@@ -10,7 +10,10 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"callops/asm"
+	"callops/emu"
 	"callops/emu/engines"
+	"callops/kernel"
 	"callops/kernelimage"
 )
 
@@ -214,6 +217,69 @@ func TestRun_RecursiveTracerIsBounded(t *testing.T) {
 		k.call("tracee_relevant")
 		// Once in the task's own context and once in the transition.
 		assert.Equal(t, 2, depth)
+	})
+}
+
+// A tracer without a recursion check that calls what it traces: calls nest so
+// deep and no deeper, also where nothing takes up the guest's stack.
+func TestRun_TracerThatCallsWhatItTraces(t *testing.T) {
+	eachEngine(t, func(t *testing.T, boot bootFunc) {
+		k := boot(t, nil, nil)
+		stack, err := k.k.Mem.Map("stack", 0x1000_0000, 1<<20, emu.Read|emu.Write)
+		require.NoError(t, err)
+		k.k.CPUs[0].Regs().SP = stack.End()
+		for name, call := range map[string]func(gate uint64, o *Ops) error{
+			"through its site": func(uint64, *Ops) error {
+				_, err := k.k.CallName(t.Context(), 0, nil, "gcd", 12, 18)
+				return err
+			},
+			"at its gate": func(gate uint64, o *Ops) error {
+				_, err := k.k.Call(t.Context(), 0, nil, gate, 0, 0, o.Addr())
+				return err
+			},
+		} {
+			calls, refused := 0, error(nil)
+			var tracer uint64
+			var o *Ops
+			tracer, err := k.GoTracer("endless", func(uint64, uint64, *Ops, *Regs) {
+				calls++
+				if err := call(tracer, o); err != nil && refused == nil {
+					refused = err
+				}
+			})
+			require.NoError(t, err)
+			o = k.ops(name, tracer, 0, "gcd")
+			k.register(o)
+			require.NoError(t, call(tracer, o), name)
+			assert.Equal(t, emu.MaxDepth, calls, name)
+			require.ErrorIs(t, refused, unix.ELOOP, name)
+			require.NoError(t, k.Unregister(o))
+		}
+	})
+}
+
+// A Go tracer executes nothing, but is served out of the call's budget.
+func TestRun_TracerReturnsToItself(t *testing.T) {
+	eachEngine(t, func(t *testing.T, boot bootFunc) {
+		k := boot(t, nil, nil)
+		var o *Ops
+		calls := 0
+		tracer, err := k.GoTracer("again", func(uint64, uint64, *Ops, *Regs) { calls++ })
+		require.NoError(t, err)
+		o = k.ops("o", tracer, 0, "gcd")
+		p, err := k.k.PlaceCode("self_return", kernel.CodeOptions{}, func(base uint64) (*asm.Program, error) {
+			b := asm.NewBuilder()
+			b.Func("self_return")
+			b.Emit(asm.MovImm(asm.LR, tracer)...)
+			b.Emit(asm.Br(asm.LR))
+			b.EndFunc()
+			return b.Assemble(base)
+		})
+		require.NoError(t, err)
+		res, err := k.k.Call(t.Context(), 0, &emu.CallOptions{Budget: 1000}, p.Base, 0, 0, o.Addr())
+		require.ErrorIs(t, err, emu.ErrBudget)
+		assert.Equal(t, uint64(1000), res.Count+uint64(calls))
+		assert.Less(t, res.Count, uint64(10))
 	})
 }
 

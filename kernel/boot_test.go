@@ -24,14 +24,16 @@ func (s *still) Close() error                    { s.closed++; return nil }
 func newStill(_ *emu.Memory) (emu.Engine, error) { return &still{}, nil }
 
 type stillCPU struct {
-	id   int
-	regs emu.Regs
+	id    int
+	regs  emu.Regs
+	calls emu.CallStack
 }
 
-func (c *stillCPU) ID() int             { return c.id }
-func (c *stillCPU) Regs() *emu.Regs     { return &c.regs }
-func (c *stillCPU) Count() uint64       { return 0 }
-func (c *stillCPU) Recent(int) []uint64 { return nil }
+func (c *stillCPU) ID() int               { return c.id }
+func (c *stillCPU) Regs() *emu.Regs       { return &c.regs }
+func (c *stillCPU) Calls() *emu.CallStack { return &c.calls }
+func (c *stillCPU) Count() uint64         { return 0 }
+func (c *stillCPU) Recent(int) []uint64   { return nil }
 func (c *stillCPU) Step() (emu.Exit, error) {
 	return emu.Exit{}, errors.New("still engine runs nothing")
 }

@@ -108,7 +108,7 @@ func (c *cpu) pick() *Task {
 
 // load is __switch_to: it gives the CPU a task's registers.
 func (c *cpu) load(t *Task) {
-	*c.Regs() = t.regs
+	*c.Regs(), *c.Calls() = t.regs, t.calls
 	c.Regs().TPIDREL1 = c.PerCPU
 	c.Task, c.Stack, c.StackTop = t.task.Addr, t.task.Stack, t.task.Stack.End
 	if c.last != t && !t.idle {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"runtime/debug"
 	"sync"
 
@@ -56,6 +57,7 @@ type Task struct {
 
 	// These belong to the CPU that the task is on, and to s.mu where it is on none.
 	regs   emu.Regs
+	calls  emu.CallStack
 	count  uint64 // guest instructions executed
 	inGate int    // gates it is in
 	err    error  // what the body returned
@@ -131,9 +133,14 @@ func (t *Task) Wait() error {
 // registers, interrupt mask, preempt_count and recursion bits are put back.
 //
 // Result.Count is what the task executed, without what gates call by other
-// means. A gate that the task has reached may Call as well; meanwhile the task
-// stays on its CPU.
+// means. A gate that the task has reached may Call as well, up to
+// emu.MaxDepth calls deep; meanwhile the task stays on its CPU.
 func (t *Task) Call(addr uint64, args ...uint64) (emu.Result, error) {
+	frame, err := t.cpu.Calls().Enter(t.s.ctx, addr, math.MaxUint64)
+	if err != nil {
+		return emu.Result{}, err
+	}
+	defer func() { t.cpu.Calls().Leave(frame) }() // perhaps another CPU's by then
 	saved := *t.cpu.Regs()
 	before, err := t.s.k.SaveTask(t.task.Addr)
 	if err != nil {
@@ -153,7 +160,7 @@ func (t *Task) Call(addr uint64, args ...uint64) (emu.Result, error) {
 		return emu.Result{}, err
 	}
 	count := t.count
-	exit, err := t.run()
+	exit, err := t.run(frame.Ctx)
 	regs := t.cpu.Regs() // perhaps another CPU's by now
 	res := emu.Result{X0: regs.X[0], Count: t.count - count}
 	if err != nil {
@@ -167,8 +174,9 @@ func (t *Task) Call(addr uint64, args ...uint64) (emu.Result, error) {
 	return res, err
 }
 
-// run executes guest code until it returns to Call.
-func (t *Task) run() (emu.Exit, error) {
+// run executes guest code until it returns to Call. A gate takes one of the
+// slice, as an instruction does: guest code can go from gate to gate without any.
+func (t *Task) run(ctx context.Context) (emu.Exit, error) {
 	if t.cpu.resched.Load() {
 		if err := t.cpu.tick(t); err != nil {
 			return emu.Exit{}, err
@@ -177,12 +185,19 @@ func (t *Task) run() (emu.Exit, error) {
 	for {
 		c := t.cpu
 		before := c.Count()
-		exit, err := c.Run(t.s.ctx, c.left)
+		exit, err := c.Run(ctx, min(c.left, c.Calls().Left()))
 		ran := c.Count() - before
 		t.count += ran
-		c.left -= min(c.left, ran)
+		c.Calls().Spend(ran)
 		if err != nil {
 			return exit, err
+		}
+		if exit.Reason == emu.ExitGate {
+			ran++
+		}
+		c.left -= min(c.left, ran)
+		if exit.Reason == emu.ExitBudget && c.Calls().Left() == 0 {
+			return exit, emu.OutOfBudget(exit.PC)
 		}
 		returned, err := t.serve(c, exit)
 		if err != nil || returned {
@@ -203,6 +218,9 @@ func (t *Task) serve(c *cpu, exit emu.Exit) (returned bool, err error) {
 	}
 	t.note(c.Regs())
 	if exit.PC == t.s.code.schedule {
+		if err := c.Calls().Charge(exit.PC); err != nil {
+			return false, err
+		}
 		regs := c.Regs()
 		regs.X[0], regs.PC = 0, regs.X[30]
 		return false, t.Schedule()
@@ -251,7 +269,7 @@ func (t *Task) leaveFor(why leaving) error {
 
 // leave gives the CPU back, and returns when the task has one again.
 func (t *Task) leave(why leaving) {
-	t.regs = *t.cpu.Regs()
+	t.regs, t.calls = *t.cpu.Regs(), *t.cpu.Calls()
 	t.yield(why)
 }
 

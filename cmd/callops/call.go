@@ -62,5 +62,5 @@ prototype, and the result is printed as its type has it.
 func newBudget() *number { return &number{min: 1, max: math.MaxUint64} }
 
 func addBudget(cmd *cobra.Command, budget *number) {
-	cmd.Flags().Var(budget, "budget", "fail after so many instructions (default 2^32)")
+	cmd.Flags().Var(budget, "budget", "fail after so many instructions and calls of Go functions (default 2^32)")
 }

@@ -19,14 +19,16 @@ func (idle) NewCPU(id int) (emu.CPU, error) { return &idleCPU{id: id}, nil }
 func (idle) Close() error                   { return nil }
 
 type idleCPU struct {
-	id   int
-	regs emu.Regs
+	id    int
+	regs  emu.Regs
+	calls emu.CallStack
 }
 
-func (c *idleCPU) ID() int             { return c.id }
-func (c *idleCPU) Regs() *emu.Regs     { return &c.regs }
-func (c *idleCPU) Count() uint64       { return 0 }
-func (c *idleCPU) Recent(int) []uint64 { return nil }
+func (c *idleCPU) ID() int               { return c.id }
+func (c *idleCPU) Regs() *emu.Regs       { return &c.regs }
+func (c *idleCPU) Calls() *emu.CallStack { return &c.calls }
+func (c *idleCPU) Count() uint64         { return 0 }
+func (c *idleCPU) Recent(int) []uint64   { return nil }
 
 func (c *idleCPU) Step() (emu.Exit, error) { return c.Run(context.Background(), 1) }
 

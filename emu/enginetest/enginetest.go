@@ -26,6 +26,7 @@ func Run(t *testing.T, newEngine emu.NewEngine) {
 		{"fault", faultCases},
 		{"exception", exceptionCases},
 		{"gate", gateCases},
+		{"nested", nestedCases},
 		{"text", textCases},
 		{"cpus", cpuCases},
 	} {

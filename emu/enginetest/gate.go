@@ -117,9 +117,10 @@ var gateCases = []testCase{
 	{"a budget that is just enough", func(m *machine) {
 		g := m.gate("g", func(emu.CPU, [8]uint64) (uint64, error) { return 0, nil })
 		f := m.callThrough()
-		_, err := m.guestCall(&emu.CallOptions{Budget: 7}, f, g)
+		res, err := m.guestCall(&emu.CallOptions{Budget: 8}, f, g)
 		require.NoError(m, err)
-		_, err = m.guestCall(&emu.CallOptions{Budget: 6}, f, g)
+		assert.Equal(m, uint64(7), res.Count, "the gate takes one of the budget, and is no instruction")
+		_, err = m.guestCall(&emu.CallOptions{Budget: 7}, f, g)
 		require.ErrorIs(m, err, emu.ErrBudget)
 	}},
 	{"a fault ends the call and says where", func(m *machine) {

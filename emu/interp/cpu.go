@@ -39,6 +39,7 @@ type CPU struct {
 	id     int
 	engine *Engine
 	regs   emu.Regs
+	calls  emu.CallStack
 	closed bool
 	pages  map[uint64]*page
 
@@ -68,6 +69,9 @@ func (c *CPU) Regs() *emu.Regs { return &c.regs }
 
 // Count implements [emu.CPU].
 func (c *CPU) Count() uint64 { return c.count }
+
+// Calls implements [emu.CPU].
+func (c *CPU) Calls() *emu.CallStack { return &c.calls }
 
 // Step implements [emu.CPU].
 func (c *CPU) Step() (emu.Exit, error) {

@@ -16,6 +16,7 @@ type CPU struct {
 	id     int
 	cpus   [2]emu.CPU
 	regs   emu.Regs
+	calls  emu.CallStack
 	count  uint64
 	failed error
 }
@@ -25,6 +26,9 @@ func (c *CPU) ID() int { return c.id }
 
 // Regs implements [emu.CPU].
 func (c *CPU) Regs() *emu.Regs { return &c.regs }
+
+// Calls implements [emu.CPU].
+func (c *CPU) Calls() *emu.CallStack { return &c.calls }
 
 // Count implements [emu.CPU].
 func (c *CPU) Count() uint64 { return c.count }

@@ -30,6 +30,7 @@ type CPU struct {
 	engine  *Engine
 	id      int
 	regs    emu.Regs
+	calls   emu.CallStack
 	state   *state
 	seen    []*emu.Region // what the regions were when last looked at
 	mapped  map[*emu.Region]bool
@@ -105,6 +106,9 @@ func (c *CPU) ID() int { return c.id }
 
 // Regs implements [emu.CPU].
 func (c *CPU) Regs() *emu.Regs { return &c.regs }
+
+// Calls implements [emu.CPU].
+func (c *CPU) Calls() *emu.CallStack { return &c.calls }
 
 // Count implements [emu.CPU].
 func (c *CPU) Count() uint64 {
