@@ -62,7 +62,7 @@ func reserved(w uint32) bool {
 	case w&0x1fe00000 == 0x0b200000:
 		return w>>10&7 > 4
 	case w&0x1f800000 == 0x12000000:
-		_, ok := decodeBitmask(w>>22&1, w>>16&63, w>>10&63, w>>31 != 0)
+		_, ok := DecodeBitmask(w>>22&1, w>>16&63, w>>10&63, w>>31 != 0)
 		return !ok
 	}
 	return false

@@ -140,9 +140,9 @@ func encodeBitmask(v uint64, is64 bool) (n, immr, imms uint32, ok bool) {
 	return n, immr, imms, true
 }
 
-// decodeBitmask is the inverse of [encodeBitmask]; ok is false for reserved
+// DecodeBitmask is the inverse of [encodeBitmask]; ok is false for reserved
 // fields.
-func decodeBitmask(n, immr, imms uint32, is64 bool) (v uint64, ok bool) {
+func DecodeBitmask(n, immr, imms uint32, is64 bool) (v uint64, ok bool) {
 	size := 64
 	switch {
 	case n == 0 && imms > 0x3d:

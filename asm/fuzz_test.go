@@ -40,16 +40,16 @@ func FuzzBitmask(f *testing.F) {
 	f.Fuzz(func(t *testing.T, v uint64, fields uint16) {
 		for _, is64 := range widths {
 			if n, immr, imms, ok := encodeBitmask(v, is64); ok {
-				if got, ok := decodeBitmask(n, immr, imms, is64); !ok || got != v {
+				if got, ok := DecodeBitmask(n, immr, imms, is64); !ok || got != v {
 					t.Errorf("%#x: decodes to %#x, %v", v, got, ok)
 				}
 			}
 			// Any valid fields name a value that can be encoded, though perhaps
 			// by a smaller rotation.
 			n, immr, imms := uint32(fields>>12&1), uint32(fields>>6&63), uint32(fields&63)
-			if v, ok := decodeBitmask(n, immr, imms, is64); ok {
+			if v, ok := DecodeBitmask(n, immr, imms, is64); ok {
 				n, immr, imms, ok := encodeBitmask(v, is64)
-				if got, again := decodeBitmask(n, immr, imms, is64); !ok || !again || got != v {
+				if got, again := DecodeBitmask(n, immr, imms, is64); !ok || !again || got != v {
 					t.Errorf("%#x from fields %#x: %#x", v, fields, got)
 				}
 			}

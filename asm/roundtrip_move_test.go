@@ -55,7 +55,7 @@ func runMoves(t *testing.T, seq []Inst) uint64 {
 			v = v&^(0xffff<<hw) | imm<<hw
 		case 0x64: // orr
 			require.Equal(t, uint32(31), w>>5&31)
-			m, ok := decodeBitmask(w>>22&1, w>>16&63, w>>10&63, is64)
+			m, ok := DecodeBitmask(w>>22&1, w>>16&63, w>>10&63, is64)
 			require.True(t, ok)
 			v = m
 		default:

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"golang.org/x/arch/arm64/arm64asm"
 
+	"callops/asm"
 	"callops/emu"
 )
 
@@ -47,7 +48,7 @@ func lenient(w uint32, text string) bool {
 	case w&0x1fe00000 == 0x0b200000: // an extended register shifted by more than 4
 		return w>>10&7 > 4
 	case w&0x1f800000 == 0x12000000: // bitmask of all ones
-		_, ok := bitmask(w>>22&1, w>>10&63, w>>16&63, is64(w))
+		_, ok := asm.DecodeBitmask(w>>22&1, w>>16&63, w>>10&63, is64(w))
 		return !ok
 	}
 	return false

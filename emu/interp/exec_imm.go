@@ -1,5 +1,7 @@
 package interp
 
+import "callops/asm"
+
 // Data processing, immediate.
 
 func is64(w uint32) bool { return w>>31 == 1 }
@@ -62,7 +64,7 @@ func (c *CPU) addFlags(w uint32, a, b, carry uint64, sp bool) {
 }
 
 func execLogicalImm(c *CPU, w uint32) stop {
-	imm, ok := bitmask(w>>22&1, w>>10&63, w>>16&63, is64(w))
+	imm, ok := asm.DecodeBitmask(w>>22&1, w>>16&63, w>>10&63, is64(w))
 	if !ok {
 		return stopUndefined
 	}

@@ -1,5 +1,7 @@
 package interp
 
+import "callops/asm"
+
 // translate decodes the word at pc. What has no form of its own for the loop
 // is executed by its row's function.
 func translate(w uint32, pc uint64) inst {
@@ -62,7 +64,7 @@ func fastAddSubImm(w uint32, _ uint64) inst {
 }
 
 func fastLogicalImm(w uint32, _ uint64) inst {
-	imm, ok := bitmask(w>>22&1, w>>10&63, w>>16&63, is64(w))
+	imm, ok := asm.DecodeBitmask(w>>22&1, w>>16&63, w>>10&63, is64(w))
 	if !ok {
 		return inst{}
 	}

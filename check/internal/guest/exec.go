@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"callops/asm"
+	"callops/asm/effects"
 	"callops/check/internal/weak"
 	"callops/emu"
 )
@@ -52,14 +53,14 @@ func (m *Machine) exec(t *task, s *state, n *Node, in Input) (*Broken, error) {
 	if err != nil {
 		return &Broken{"a CPU executes what is an instruction", err.Error()}, nil
 	}
-	if n.Fetch >= 0 && o.Access != asm.NoAccess {
+	if n.Fetch >= 0 && o.Access != effects.NoAccess {
 		return nil, fmt.Errorf("an instruction that changes accesses memory: %s", asm.Disassemble(word, s.pc, nil))
 	}
 	if broken := m.torn(n, in); broken != nil {
 		return broken, nil
 	}
 	addr := o.Address(s.pc, s.reg)
-	if o.Access != asm.Loads && o.Access != asm.NoAccess {
+	if o.Access != effects.Loads && o.Access != effects.NoAccess {
 		m.keepFirst(t, addr, uint64(o.Size)*uint64(o.Count))
 	}
 	exit, err := t.cpu.Step()
@@ -77,7 +78,7 @@ func (m *Machine) exec(t *task, s *state, n *Node, in Input) (*Broken, error) {
 			return broken, nil
 		}
 	}
-	if o.Access != asm.Loads && o.Access != asm.NoAccess {
+	if o.Access != effects.Loads && o.Access != effects.NoAccess {
 		m.stored(t, s, o, addr)
 	}
 	return nil, nil
@@ -142,7 +143,7 @@ func (m *Machine) refused(exit emu.Exit) *Broken {
 
 // flow works out what the registers depend on once the instruction has been
 // executed.
-func (m *Machine) flow(s *state, o *asm.Operands, n *Node, in Input, addr uint64) [31]weak.Time {
+func (m *Machine) flow(s *state, o *effects.Operands, n *Node, in Input, addr uint64) [31]weak.Time {
 	after := s.after
 	from := m.dependsOn(s, o.Reads)
 	for i := range after {
@@ -157,7 +158,7 @@ func (m *Machine) flow(s *state, o *asm.Operands, n *Node, in Input, addr uint64
 	if o.Call {
 		after[30] = 0 // nor the return address on where the call goes
 	}
-	if o.Access != asm.Loads && o.Access != asm.LoadsAndStores {
+	if o.Access != effects.Loads && o.Access != effects.LoadsAndStores {
 		return after
 	}
 	for i := range o.Count {
@@ -238,7 +239,7 @@ func (m *Machine) moveStack(t *task, s *state, sp uint64) *Broken {
 
 // stored reads back what the instruction stored to the task's own memory. A
 // word that was stored in parts depends on what all of them depend on, no more.
-func (m *Machine) stored(t *task, s *state, o *asm.Operands, addr uint64) {
+func (m *Machine) stored(t *task, s *state, o *effects.Operands, addr uint64) {
 	size := uint64(o.Size)
 	end := addr + size*uint64(o.Count)
 	for a := addr &^ 7; a < end; a += 8 {

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"callops/asm"
+	"callops/asm/effects"
 	"callops/check/internal/weak"
 	"callops/emu"
 	"callops/kernel"
@@ -44,7 +45,7 @@ type Config struct {
 type Machine struct {
 	cfg   Config
 	tasks []*task
-	insns map[uint64]*asm.Operands
+	insns map[uint64]*effects.Operands
 	preem int // offset of preempt_count in a task
 
 	news atomic.Int64
@@ -77,7 +78,7 @@ func New(cfg Config) (*Machine, error) {
 	if cfg.Kernel.Layout.Task.PreemptCount%8 != 0 {
 		return nil, fmt.Errorf("preempt_count is at %#x of a task, which is no multiple of 8", cfg.Kernel.Layout.Task.PreemptCount)
 	}
-	m := &Machine{cfg: cfg, insns: map[uint64]*asm.Operands{}, preem: cfg.Kernel.Layout.Task.PreemptCount}
+	m := &Machine{cfg: cfg, insns: map[uint64]*effects.Operands{}, preem: cfg.Kernel.Layout.Task.PreemptCount}
 	l := cfg.Kernel.Layout
 	for kind, calls := range cfg.Tasks {
 		c := cfg.Kernel.CPUs[kind]
@@ -273,19 +274,19 @@ func (m *Machine) objects(to []int, addr, size uint64) []int {
 }
 
 // operands decodes the instruction word at pc.
-func (m *Machine) operands(pc uint64, word uint32) (*asm.Operands, error) {
-	o, ok := asm.DecodeOperands(word)
+func (m *Machine) operands(pc uint64, word uint32) (*effects.Operands, error) {
+	o, ok := effects.Decode(word)
 	if !ok {
 		return nil, fmt.Errorf("the operands of %s are not known", asm.Disassemble(word, pc, nil))
 	}
-	if o.Exclusive || o.Writes.Has(asm.SetSystem) {
+	if o.Exclusive || o.Writes.Has(effects.SetSystem) {
 		return nil, fmt.Errorf("%s changes what is no part of a task's state here", asm.Disassemble(word, pc, nil))
 	}
 	return &o, nil
 }
 
 // fixed returns the operands of an instruction that never changes.
-func (m *Machine) fixed(pc uint64) (*asm.Operands, error) {
+func (m *Machine) fixed(pc uint64) (*effects.Operands, error) {
 	if o := m.insns[pc]; o != nil {
 		return o, nil
 	}

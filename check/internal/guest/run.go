@@ -3,7 +3,7 @@ package guest
 import (
 	"fmt"
 
-	"callops/asm"
+	"callops/asm/effects"
 	"callops/check/internal/weak"
 	"callops/emu"
 )
@@ -115,7 +115,7 @@ func (m *Machine) look(t *task, s *state) (*Node, error) {
 	if err != nil {
 		return m.bad(t, s, &Broken{"code is where it is called", err.Error()}), nil
 	}
-	if o.Access == asm.NoAccess {
+	if o.Access == effects.NoAccess {
 		n.fetched = len(n.Uses) > 0
 		return n, nil
 	}
@@ -128,12 +128,12 @@ func (m *Machine) look(t *task, s *state) (*Node, error) {
 }
 
 // access notes which locations and objects an instruction touches.
-func (m *Machine) access(t *task, s *state, o *asm.Operands, n *Node) *Broken {
+func (m *Machine) access(t *task, s *state, o *effects.Operands, n *Node) *Broken {
 	addr, size := o.Address(s.pc, s.reg), uint64(o.Size)*uint64(o.Count)
-	if push := o.WriteBack && o.Base == 31 && o.Access == asm.Stores; t.cpu.Stack.Contains(addr) && addr < s.sp && !push {
+	if push := o.WriteBack && o.Base == 31 && o.Access == effects.Stores; t.cpu.Stack.Contains(addr) && addr < s.sp && !push {
 		return &Broken{"a CPU uses its stack from sp on", fmt.Sprintf("%d bytes at sp-%#x", size, s.sp-addr)}
 	}
-	if o.Access != asm.Loads {
+	if o.Access != effects.Loads {
 		if !m.owns(t, s, addr, size) {
 			return &Broken{"a CPU writes only what is its own", fmt.Sprintf("%d bytes at %s", size, m.cfg.Kernel.Symbols.Format(addr))}
 		}
@@ -158,10 +158,10 @@ func (m *Machine) access(t *task, s *state, o *asm.Operands, n *Node) *Broken {
 }
 
 // dependsOn is the latest of what registers depend on.
-func (m *Machine) dependsOn(s *state, regs asm.RegSet) weak.Time {
+func (m *Machine) dependsOn(s *state, regs effects.RegSet) weak.Time {
 	var after weak.Time
 	for i := range s.after {
-		if s.after[i] != 0 && regs.Has(asm.SetOf(uint8(i))) {
+		if s.after[i] != 0 && regs.Has(effects.SetOf(uint8(i))) {
 			after = max(after, s.after[i])
 		}
 	}

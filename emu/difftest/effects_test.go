@@ -11,11 +11,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"callops/asm"
+	"callops/asm/effects"
 	"callops/emu"
 	"callops/emu/interp"
 )
 
-// What asm.DecodeOperands says of an instruction, the interpreter has to do:
+// What effects.Decode says of an instruction, the interpreter has to do:
 // write no other register, depend on no other, access that address.
 
 // interpreted are the rows of the interpreter's table, those it does not
@@ -65,10 +66,10 @@ var interpreted = []class{
 }
 
 // unknownOperands are the words that the interpreter executes and
-// DecodeOperands leaves out: loads with pointer authentication.
+// effects.Decode leaves out: loads with pointer authentication.
 var unknownOperands = []class{{name: "ldraa, ldrab", mask: 0xff200400, value: 0xf8200400}}
 
-// undefinedHere are the words that DecodeOperands knows and this machine leaves
+// undefinedHere are the words that effects.Decode knows and this machine leaves
 // undefined: it has no such system register, or field of PSTATE.
 var undefinedHere = []class{
 	{name: "msr (register)", mask: 0xfff00000, value: 0xd5100000},
@@ -178,7 +179,7 @@ func branchFields(s *source, w uint32) uint32 {
 	})
 }
 
-// registers of a CPU, each a bit of an asm.RegSet but the system registers,
+// registers of a CPU, each a bit of an effects.RegSet but the system registers,
 // which share one.
 const (
 	slotSP = 31 + iota
@@ -205,7 +206,7 @@ func (f *registerFile) regs(pc uint64) (r emu.Regs) {
 	return r
 }
 
-// get is what [asm.Operands.Address] asks.
+// get is what [effects.Operands.Address] asks.
 func (f *registerFile) get(n uint8) uint64 { return f[n] }
 
 // data is what a transfer register holds.
@@ -216,7 +217,7 @@ func (f *registerFile) data(n uint8) uint64 {
 	return f[n]
 }
 
-func setOfSlot(i int) asm.RegSet { return 1 << min(i, 33) }
+func setOfSlot(i int) effects.RegSet { return 1 << min(i, 33) }
 
 // operandRig runs single words on the interpreter.
 type operandRig struct {
@@ -290,7 +291,7 @@ func (r *operandRig) step(pc uint64, f *registerFile) (result, error) {
 // trial is a word and what it is executed with.
 type trial struct {
 	w               uint32
-	o               asm.Operands
+	o               effects.Operands
 	file            registerFile
 	addr            uint64
 	reserve, access bool // before it, an exclusive load; and whether LDTR may access memory
@@ -299,7 +300,7 @@ type trial struct {
 // run executes the word; memory afterwards is in r.writable until restore.
 func (r *operandRig) run(t *trial, f *registerFile) (result, error) {
 	var scratch registerFile
-	if t.o.Exclusive && t.o.Access == asm.Stores {
+	if t.o.Exclusive && t.o.Access == effects.Stores {
 		if _, err := r.step(clrexAt, &scratch); err != nil {
 			return result{}, err
 		}
@@ -341,12 +342,12 @@ func (r *operandRig) snapshot() [][]byte {
 }
 
 // prepare makes registers for a word, and aims its address at something.
-func (r *operandRig) prepare(w uint32, o *asm.Operands) *trial {
+func (r *operandRig) prepare(w uint32, o *effects.Operands) *trial {
 	s := r.source
 	t := &trial{w: w, o: *o, reserve: !s.one(4), access: !s.one(4)}
 	regs := s.registers()
 	t.file = fileOf(&regs)
-	if n := o.Base; n != asm.NoReg && n != o.Index && !s.one(8) {
+	if n := o.Base; n != effects.NoReg && n != o.Index && !s.one(8) {
 		to := s.good() + uint64(s.n(2))<<3
 		switch s.n(8) {
 		case 0:
@@ -360,7 +361,7 @@ func (r *operandRig) prepare(w uint32, o *asm.Operands) *trial {
 		t.file[n] = to - o.Address(wordAt, t.file.get)
 	}
 	t.addr = o.Address(wordAt, t.file.get)
-	if o.Access == asm.LoadsAndStores && s.one(3) {
+	if o.Access == effects.LoadsAndStores && s.one(3) {
 		r.expect(t)
 	}
 	return t
@@ -377,8 +378,8 @@ func (r *operandRig) expect(t *trial) {
 }
 
 // place puts a word into text, and what goes before it.
-func (r *operandRig) place(w uint32, o *asm.Operands) {
-	if o.Exclusive && o.Access == asm.Stores {
+func (r *operandRig) place(w uint32, o *effects.Operands) {
+	if o.Exclusive && o.Access == effects.Stores {
 		r.put(reserveAt, w|1<<22)
 	}
 	r.put(wordAt, w)
@@ -387,7 +388,7 @@ func (r *operandRig) place(w uint32, o *asm.Operands) {
 // check executes a word once, and once more with all registers changed that it
 // does not read. ran says whether it is one that the interpreter executes.
 func (r *operandRig) check(w uint32) (ran bool, err error) {
-	o, ok := asm.DecodeOperands(w)
+	o, ok := effects.Decode(w)
 	r.place(w, &o)
 	t := r.prepare(w, &o)
 	first, err := r.run(t, &t.file)
@@ -471,13 +472,13 @@ func (r *operandRig) accessed(t *trial, res *result, memory [][]byte, wrote bool
 	if res.exit == emu.ExitFault {
 		return t.faulted(&res.fault)
 	}
-	if wrote && o.Access != asm.Stores && o.Access != asm.LoadsAndStores {
+	if wrote && o.Access != effects.Stores && o.Access != effects.LoadsAndStores {
 		return errors.New("stores")
 	}
 	if o.WriteBack && res.file[o.Base] != t.file[o.Base]+uint64(o.Offset) {
 		return fmt.Errorf("writes back %#x", res.file[o.Base])
 	}
-	if o.Access == asm.NoAccess {
+	if o.Access == effects.NoAccess {
 		return nil
 	}
 	for i := range int(o.Count) {
@@ -491,7 +492,7 @@ func (r *operandRig) accessed(t *trial, res *result, memory [][]byte, wrote bool
 
 func (t *trial) faulted(f *emu.Fault) error {
 	size, access := uint64(t.o.Size), emu.Store
-	if t.o.Access == asm.Loads {
+	if t.o.Access == effects.Loads {
 		access = emu.Load
 	}
 	if matches(readsWhereMaintained, t.w) {
@@ -520,9 +521,9 @@ func (t *trial) element(r *operandRig, res *result, memory [][]byte, i int, at u
 	mask := ^uint64(0) >> (64 - 8*o.Size)
 	old, now := r.look(r.before, at, int(o.Size)), r.look(memory, at, int(o.Size))
 	n := o.Data[i]
-	if o.Access == asm.Stores {
+	if o.Access == effects.Stores {
 		want := t.file.data(n) & mask
-		if o.Status != asm.NoReg && o.Status != 31 && res.file[o.Status] != 0 {
+		if o.Status != effects.NoReg && o.Status != 31 && res.file[o.Status] != 0 {
 			want = old
 		}
 		if o.Status == 31 { // not told
@@ -548,7 +549,7 @@ func (t *trial) element(r *operandRig, res *result, memory [][]byte, i int, at u
 	if res.file[n] != want {
 		return fmt.Errorf("loaded %#x from %#x, want %#x", res.file[n], at, want)
 	}
-	if o.Access == asm.LoadsAndStores && t.w&0x3f000000 == 0x08000000 && now != old && now != t.file.data(o.Source[i])&mask {
+	if o.Access == effects.LoadsAndStores && t.w&0x3f000000 == 0x08000000 && now != old && now != t.file.data(o.Source[i])&mask {
 		return fmt.Errorf("swapped %#x at %#x", now, at)
 	}
 	return nil
@@ -606,7 +607,7 @@ func (r *operandRig) same(t *trial, a, b *result, other *registerFile, memory []
 	}
 	for i := range a.file {
 		kept := a.file[i] == t.file[i] && b.file[i] == other[i]
-		must := t.o.Writes.Has(setOfSlot(i)) && a.exit == emu.ExitBudget && setOfSlot(i) != asm.SetSystem
+		must := t.o.Writes.Has(setOfSlot(i)) && a.exit == emu.ExitBudget && setOfSlot(i) != effects.SetSystem
 		if a.file[i] != b.file[i] && (must || !kept) {
 			return fmt.Errorf("register %d depends on registers that it does not read: %#x, %#x", i, a.file[i], b.file[i])
 		}
@@ -620,7 +621,7 @@ func (r *operandRig) same(t *trial, a, b *result, other *registerFile, memory []
 }
 
 func explainOperands(w uint32, err error) string {
-	o, ok := asm.DecodeOperands(w)
+	o, ok := effects.Decode(w)
 	return fmt.Sprintf("%08x %s: %v\n%+v, %v", w, asm.Disassemble(w, wordAt, nil), err, o, ok)
 }
 
@@ -691,7 +692,7 @@ func role(w uint32, slot int) string {
 // count is how many registers were in a set, and how many of them with effect.
 type count struct{ named, seen int }
 
-func tally(counts map[string]*count, w uint32, set, seen asm.RegSet) {
+func tally(counts map[string]*count, w uint32, set, seen effects.RegSet) {
 	for slot := range slotTPIDREL1 {
 		if !set.Has(setOfSlot(slot)) {
 			continue
@@ -721,8 +722,8 @@ func TestOperands_AreNoneTooMany(t *testing.T) {
 			for range 80 {
 				w, err := c.draw(r.source)
 				require.NoError(t, err)
-				o, ok := asm.DecodeOperands(w)
-				if !ok || matches(withoutEffect, w) || o.Base != asm.NoReg && o.Access == asm.NoAccess {
+				o, ok := effects.Decode(w)
+				if !ok || matches(withoutEffect, w) || o.Base != effects.NoReg && o.Access == effects.NoAccess {
 					continue
 				}
 				read, written, err := r.effects(w, &o)
@@ -744,7 +745,7 @@ func TestOperands_AreNoneTooMany(t *testing.T) {
 
 // effects are the registers of which another value was seen to make a
 // difference, and those that were seen to change.
-func (r *operandRig) effects(w uint32, o *asm.Operands) (read, written asm.RegSet, err error) {
+func (r *operandRig) effects(w uint32, o *effects.Operands) (read, written effects.RegSet, err error) {
 	r.place(w, o)
 	for range 12 {
 		t := r.prepare(w, o)
@@ -770,7 +771,7 @@ func (r *operandRig) effects(w uint32, o *asm.Operands) (read, written asm.RegSe
 			if err != nil {
 				return 0, 0, err
 			}
-			if other[i] != t.file[i] && r.same(&trial{o: asm.Operands{Writes: o.Writes}, file: t.file}, &a, &b, &other, memory) != nil {
+			if other[i] != t.file[i] && r.same(&trial{o: effects.Operands{Writes: o.Writes}, file: t.file}, &a, &b, &other, memory) != nil {
 				read |= setOfSlot(i)
 			}
 			r.restore()

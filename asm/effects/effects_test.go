@@ -1,10 +1,16 @@
-package asm
+package effects
 
 import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	. "callops/asm"
 )
 
 // setX is a set of general registers.
@@ -18,13 +24,14 @@ func setX(numbers ...uint8) (s RegSet) {
 // operandsOf decodes what a constructor made.
 func operandsOf(t *testing.T, i Inst) (uint32, Operands) {
 	t.Helper()
-	w := word(t, i)
-	o, ok := DecodeOperands(w)
+	w, err := i.Word()
+	require.NoError(t, err)
+	o, ok := Decode(w)
 	require.True(t, ok, Disassemble(w, 0, nil))
 	return w, o
 }
 
-func TestDecodeOperands_Registers(t *testing.T) {
+func TestDecode_Registers(t *testing.T) {
 	for _, c := range []struct {
 		inst                Inst
 		reads, writes, addr RegSet
@@ -116,7 +123,7 @@ func (o *Operands) transferred() transferred {
 	return f
 }
 
-func TestDecodeOperands_Accesses(t *testing.T) {
+func TestDecode_Accesses(t *testing.T) {
 	const pc = 0x10000
 	regs := func(n uint8) uint64 { return 0x1000*uint64(n) + 0x8000_0000 }
 	for _, c := range []struct {
@@ -147,14 +154,14 @@ func TestDecodeOperands_Accesses(t *testing.T) {
 		{0xd50b7b21, "dc cvau, x1", 0x8000_1000, transferred{}},
 		{0xd50b7421, "dc zva, x1", 0x8000_1000, transferred{Stores, 64, []uint8{31}, nil, ""}},
 	} {
-		o, ok := DecodeOperands(c.word)
+		o, ok := Decode(c.word)
 		require.True(t, ok, c.text)
 		assert.Equal(t, c.want, o.transferred(), c.text)
 		assert.Equal(t, c.addr, o.Address(pc, regs), c.text)
 	}
 }
 
-func TestDecodeOperands_Control(t *testing.T) {
+func TestDecode_Control(t *testing.T) {
 	type control struct {
 		Barrier, Waits, Context, Branch, Call, Exception bool
 		Domain                                           uint8
@@ -178,13 +185,13 @@ func TestDecodeOperands_Control(t *testing.T) {
 		{0xd4200000, "brk #0", control{Exception: true}},
 		{0xd503201f, "nop", control{}},
 	} {
-		o, ok := DecodeOperands(c.word)
+		o, ok := Decode(c.word)
 		require.True(t, ok, c.text)
 		assert.Equal(t, c.want, control{o.Barrier, o.Waits, o.Context, o.Branch, o.Call, o.Exception, o.Domain}, c.text)
 	}
 }
 
-func TestDecodeOperands_LeavesUnknownWordsAlone(t *testing.T) {
+func TestDecode_LeavesUnknownWordsAlone(t *testing.T) {
 	for _, c := range []struct {
 		word uint32
 		text string
@@ -197,48 +204,62 @@ func TestDecodeOperands_LeavesUnknownWordsAlone(t *testing.T) {
 		{0x12407c00, "a bitmask of all ones"},
 		{0xffffffff, "unallocated"},
 	} {
-		o, ok := DecodeOperands(c.word)
+		o, ok := Decode(c.word)
 		assert.False(t, ok, c.text)
 		assert.Zero(t, o.Reads|o.Writes|o.Addr, c.text)
 	}
 }
 
-func TestOperandClasses_DoNotOverlap(t *testing.T) {
-	for i, a := range operandClasses {
+func TestClasses_DoNotOverlap(t *testing.T) {
+	for i, a := range classes {
 		assert.Equal(t, a.value, a.value&a.mask, "class %d", i)
-		for j, b := range operandClasses[:i] {
+		for j, b := range classes[:i] {
 			assert.NotZero(t, (a.value^b.value)&a.mask&b.mask, "classes %d and %d", i, j)
 		}
 	}
 }
 
 // Whatever a constructor makes has operands.
-func TestDecodeOperands_KnowsWhatIsEncoded(t *testing.T) {
-	for class := range goldenClasses {
-		if class == "data" {
-			continue
-		}
-		b, rs := classRows(class)
-		for _, r := range rs {
-			b.Emit(r.inst)
-		}
-		p, err := b.Assemble(goldenBase)
+func TestDecode_KnowsWhatIsEncoded(t *testing.T) {
+	for _, file := range goldens(t) {
+		text, err := os.ReadFile(file)
 		require.NoError(t, err)
-		for n := range len(rs) {
-			w := wordAt(p, n)
-			_, ok := DecodeOperands(w)
-			assert.True(t, ok, "%s: %08x %s", class, w, Disassemble(w, 0, nil))
+		for line := range strings.Lines(string(text)) {
+			hex, text, isInsn := strings.Cut(strings.TrimSpace(line), "\t")
+			if !isInsn {
+				continue // a comment
+			}
+			w, err := strconv.ParseUint(hex, 16, 32)
+			require.NoError(t, err)
+			_, ok := Decode(uint32(w))
+			assert.True(t, ok, "%s %s", hex, text)
 		}
 	}
 }
 
-func FuzzDecodeOperands(f *testing.F) {
-	for _, c := range operandClasses {
+// goldens are the instructions of package asm's constructors.
+func goldens(t *testing.T) (files []string) {
+	t.Helper()
+	all, err := filepath.Glob("../testdata/a64/*.golden")
+	require.NoError(t, err)
+	for _, file := range all {
+		switch filepath.Base(file) {
+		case "data.golden", "decode.golden": // no instructions; what no constructor makes
+		default:
+			files = append(files, file)
+		}
+	}
+	require.NotEmpty(t, files)
+	return files
+}
+
+func FuzzDecode(f *testing.F) {
+	for _, c := range classes {
 		f.Add(c.value)
 		f.Add(c.value | ^c.mask)
 	}
 	f.Fuzz(func(t *testing.T, w uint32) {
-		o, ok := DecodeOperands(w)
+		o, ok := Decode(w)
 		if !ok {
 			var none Operands
 			none.none()
