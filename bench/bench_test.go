@@ -72,7 +72,7 @@ func benchmarkRegister(b *testing.B, e Engine, callOps bool) {
 	defer k.Close()
 	r, err := ftrace.New(k, nil)
 	require.NoError(b, err)
-	o, err := r.NewOps("all", r.Code().OpsFuncNop, 0, counterSize)
+	o, err := r.NewOps("all", r.Code().OpsFuncNop, &ftrace.OpsOptions{Extra: counterSize})
 	require.NoError(b, err)
 	require.NoError(b, filterAll(r, o))
 

@@ -122,7 +122,7 @@ func BenchmarkLinux612(b *testing.B) {
 	})
 	k, r := boot(b)
 	defer k.Close()
-	o, err := r.NewOps("all", r.Code().OpsFuncNop, 0, 0)
+	o, err := r.NewOps("all", r.Code().OpsFuncNop, nil)
 	require.NoError(b, err)
 	b.Run("register and unregister", func(b *testing.B) {
 		for b.Loop() {

@@ -57,7 +57,7 @@ func register(ctx context.Context, engine Engine, callOps bool, n int) (reg *Reg
 	if err != nil {
 		return nil, err
 	}
-	o, err := r.NewOps("registration", r.Code().OpsFuncNop, 0, counterSize)
+	o, err := r.NewOps("registration", r.Code().OpsFuncNop, &ftrace.OpsOptions{Extra: counterSize})
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func filterAll(r *ftrace.Registry, o *ftrace.Ops) error {
 	for _, rec := range r.Records() {
 		ips = append(ips, rec.IP)
 	}
-	return r.SetFilterIPs(o, ips, false, false)
+	return r.SetFilterIPs(o, ips, nil)
 }
 
 func (reg *Registration) time(ctx context.Context, r *ftrace.Registry, o *ftrace.Ops) error {

@@ -59,7 +59,7 @@ func TestSyntheticImage(t *testing.T) {
 			assert.Equal(t, on, r.CallOps())
 			require.NoError(t, r.Validate())
 
-			o, err := r.NewOps("all", r.Code().OpsFuncCount, 0, counterSize)
+			o, err := r.NewOps("all", r.Code().OpsFuncCount, &ftrace.OpsOptions{Extra: counterSize})
 			require.NoError(t, err)
 			require.NoError(t, filterAll(r, o))
 			require.NoError(t, r.Register(o))

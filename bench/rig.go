@@ -181,12 +181,12 @@ func (r *rig) register(ctx context.Context, name string, site kernelimage.Site, 
 		if err := ctx.Err(); err != nil {
 			return made, err
 		}
-		o, err := r.ftrace.NewOps(fmt.Sprintf("%s%d", name, i), tracer, r.flags, counterSize)
+		o, err := r.ftrace.NewOps(fmt.Sprintf("%s%d", name, i), tracer, &ftrace.OpsOptions{Flags: r.flags, Extra: counterSize})
 		if err != nil {
 			return made, err
 		}
 		made = append(made, o)
-		if err := r.ftrace.SetFilterIP(o, site.IP, false, false); err != nil {
+		if err := r.ftrace.SetFilterIP(o, site.IP, nil); err != nil {
 			return made, err
 		}
 		if err := r.ftrace.Register(o); err != nil {

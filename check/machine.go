@@ -160,7 +160,7 @@ func (m *machine) setFilter(i int, functions []string, reset bool) error {
 		}
 		ips = append(ips, addr)
 	}
-	return m.r.SetFilterIPs(m.ops[i], ips, false, reset)
+	return m.r.SetFilterIPs(m.ops[i], ips, &ftrace.FilterOptions{Reset: reset})
 }
 
 // isText says that what is stored at addr are instructions: literals lie among
@@ -197,9 +197,9 @@ func (m *machine) addOps(i int) (err error) {
 		}
 		fn := m.tracer[i][0].Start
 		if spec.Static {
-			m.ops[i], err = m.r.StaticOps(spec.Name, fn, spec.Flags)
+			m.ops[i], err = m.r.NewOps(spec.Name, fn, &ftrace.OpsOptions{Static: true, Flags: spec.Flags})
 		} else {
-			m.ops[i], err = m.r.NewOps(spec.Name, fn, spec.Flags, 8)
+			m.ops[i], err = m.r.NewOps(spec.Name, fn, &ftrace.OpsOptions{Flags: spec.Flags, Extra: 8})
 		}
 	}
 	if err != nil {

@@ -66,7 +66,7 @@ func (r *Registry) reportBug(typ bugType, err error, rec *Record) {
 		r.printk(strings.TrimSuffix(line, "\n"))
 	}
 	r.printk("WARNING: ftrace is disabled")
-	r.Kill()
+	r.kill()
 }
 
 func (r *Registry) bytesAt(ip uint64) string {
@@ -77,9 +77,9 @@ func (r *Registry) bytesAt(ip uint64) string {
 	return fmt.Sprintf("%02x:%02x:%02x:%02x", byte(w), byte(w>>8), byte(w>>16), byte(w>>24))
 }
 
-// Kill is ftrace_kill: it ends ftrace, as an anomaly does. No site changes any
+// kill is ftrace_kill: it ends ftrace, as an anomaly does. No site changes any
 // more but for an operation that is under way; those that call go on calling.
-func (r *Registry) Kill() { r.disabled.Store(true) }
+func (r *Registry) kill() { r.disabled.Store(true) }
 
 // Dead says whether ftrace has been killed (ftrace_is_dead).
 func (r *Registry) Dead() bool { return r.disabled.Load() }

@@ -45,7 +45,7 @@ func TestBug_ForeignWordAtASiteEndsFtrace(t *testing.T) {
 	assert.Empty(t, k.Registered(), "it is taken off the list, and nothing else is rolled back")
 	assert.True(t, o.is(OpsEnabled|OpsAdding))
 	assert.ErrorIs(t, k.Unregister(o), unix.ENODEV)
-	assert.ErrorIs(t, k.SetFilter(o, "*", true), unix.ENODEV)
+	assert.ErrorIs(t, k.SetFilter(o, "*", &FilterOptions{Reset: true}), unix.ENODEV)
 	assert.ErrorIs(t, k.SetEnabled(1), unix.ENODEV)
 	_, err = k.Enabled()
 	assert.ErrorIs(t, err, unix.ENODEV)
@@ -131,7 +131,7 @@ func TestKill_EnabledSitesGoOnCalling(t *testing.T) {
 	k := bootIdle(t, nil, nil)
 	k.register(k.ops("o", k.code.OpsFuncNop, 0, "tracee_relevant"))
 	before := k.site("tracee_relevant")
-	k.Kill()
+	k.kill()
 	assert.Equal(t, before, k.site("tracee_relevant"))
 }
 
@@ -159,8 +159,8 @@ func TestBug_ReportColumnsFollowTheProfile(t *testing.T) {
 // Whatever meets a site that can't be patched says so.
 func TestBug_IsReportedByTheOperationThatMeetsIt(t *testing.T) {
 	tests := map[string]func(k *testKernel, o *Ops) error{
-		"filter":     func(k *testKernel, o *Ops) error { return k.SetFilter(o, "gcd", true) },
-		"notrace":    func(k *testKernel, o *Ops) error { return k.SetNotrace(o, "fib", true) },
+		"filter":     func(k *testKernel, o *Ops) error { return k.SetFilter(o, "gcd", &FilterOptions{Reset: true}) },
+		"notrace":    func(k *testKernel, o *Ops) error { return k.SetNotrace(o, "fib", &FilterOptions{Reset: true}) },
 		"off":        func(k *testKernel, _ *Ops) error { return k.SetEnabled(0) },
 		"unregister": func(k *testKernel, o *Ops) error { return k.Unregister(o) },
 	}
@@ -188,7 +188,7 @@ func TestBug_LastUnregisterListsTheFlagsThatAreLeft(t *testing.T) {
 	k := bootIdle(t, nil, &Options{Printk: func(s string) { log = append(log, s) }})
 	o := k.ops("o", k.code.OpsFuncNop, 0, "1")
 	for _, index := range []string{"2", "3"} {
-		require.NoError(t, k.SetFilter(o, index, false))
+		require.NoError(t, k.SetFilter(o, index, nil))
 	}
 	k.register(o)
 	recs := k.Records()

@@ -161,5 +161,5 @@ func (r *Registry) currentTrampolineOps(ip uint64) *Ops {
 // lock.
 func (r *Registry) warn(format string, args ...any) {
 	r.printk("WARNING: " + fmt.Sprintf(format, args...))
-	r.Kill()
+	r.kill()
 }

@@ -5,6 +5,8 @@ import (
 	"math/bits"
 
 	"golang.org/x/sys/unix"
+
+	"callops/kernelimage"
 )
 
 // Direct calls: code of a caller's own in the place of the tracer. A site alone
@@ -27,19 +29,14 @@ func (r *Registry) RegisterDirect(o *Ops, addr uint64) error {
 
 // NewDirectOps makes an ops for RegisterDirect: one without a func.
 func (r *Registry) NewDirectOps(name string) (*Ops, error) {
-	o, err := r.NewOps(name, r.code.Stub, 0, 0)
-	if err != nil {
-		return nil, err
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.setFunc(o, 0)
-	return o, r.mem.take()
+	return r.newOps(name, 0, &OpsOptions{})
 }
 
 func (r *Registry) registerDirectLocked(o *Ops, addr uint64) error {
 	switch {
-	case !r.callOps || r.layout.Ops.DirectCall == Absent:
+	case !r.callOps || r.layout.Ops.DirectCall == kernelimage.Absent:
 		return fmt.Errorf("direct calls need CALL_OPS and ops with direct_call: %w", unix.EOPNOTSUPP)
 	case o.Func() != 0 || o.trampoline != 0:
 		return fmt.Errorf("it has a func or a trampoline: %w", unix.EINVAL)
@@ -130,7 +127,7 @@ func (r *Registry) ModifyDirect(o *Ops, addr uint64) error {
 func (r *Registry) modifyDirectLocked(o *Ops, addr uint64) error {
 	if r.tmpOps == nil {
 		var err error
-		if r.tmpOps, err = r.coreOps("tmp_ops", r.code.Stub, OpsStub); err != nil {
+		if r.tmpOps, err = r.newOps("tmp_ops", r.code.Stub, &OpsOptions{Flags: OpsStub, Static: true}); err != nil {
 			return err
 		}
 	}
@@ -155,17 +152,4 @@ func (r *Registry) modifyDirectLocked(o *Ops, addr uint64) error {
 		err = gone
 	}
 	return err
-}
-
-// coreOps makes an ops that lies in the kernel's own data.
-func (r *Registry) coreOps(name string, fn uint64, flags OpsFlag) (*Ops, error) {
-	addr, err := r.k.Heap.Alloc(name, uint64(r.layout.Ops.Size))
-	if err != nil {
-		return nil, err
-	}
-	o := &Ops{Name: name, addr: addr, core: true}
-	r.all.Store(addr, o)
-	r.setFunc(o, fn)
-	r.setFlags(o, flags)
-	return o, nil
 }

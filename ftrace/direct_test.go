@@ -15,7 +15,7 @@ func (k *testKernel) direct(name, filter string) *Ops {
 	o, err := k.NewDirectOps(name)
 	require.NoError(k.t, err)
 	if filter != "" {
-		require.NoError(k.t, k.SetFilter(o, filter, false))
+		require.NoError(k.t, k.SetFilter(o, filter, nil))
 	}
 	return o
 }

@@ -34,11 +34,11 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	ops, err := ft.NewOps("my_ops", tracer, 0, 0)
+	ops, err := ft.NewOps("my_ops", tracer, nil)
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := ft.SetFilter(ops, "gcd", false); err != nil {
+	if err := ft.SetFilter(ops, "gcd", nil); err != nil {
 		log.Fatal(err)
 	}
 	if err := ft.Register(ops); err != nil {
@@ -80,9 +80,9 @@ func Example_protectionLost() {
 		}
 		var ops []*ftrace.Ops
 		for name, flags := range map[string]ftrace.OpsFlag{"plain": 0, "protected": ftrace.OpsRCU} {
-			o, err := ft.NewOps(name, tracer, flags, 0)
+			o, err := ft.NewOps(name, tracer, &ftrace.OpsOptions{Flags: flags})
 			if err == nil {
-				err = ft.SetFilter(o, "tracee_relevant", false)
+				err = ft.SetFilter(o, "tracee_relevant", nil)
 			}
 			if err == nil {
 				err = ft.Register(o)

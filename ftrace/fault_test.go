@@ -87,7 +87,7 @@ func TestFault_UnalignedLiteralIsWrittenTwelveBytesBeforeTheSite(t *testing.T) {
 	}
 	assert.Len(t, text.stored, len(r.Records()))
 
-	o, err := r.NewOps("o", r.code.OpsFuncNop, 0, 0)
+	o, err := r.NewOps("o", r.code.OpsFuncNop, nil)
 	require.NoError(t, err)
 	require.NoError(t, r.Register(o))
 	for _, rec := range r.Records() {

@@ -22,44 +22,44 @@ func (k filterKind) String() string {
 	return "filter"
 }
 
+// FilterOptions say how a filter is edited; nil adds to what is there.
+type FilterOptions struct {
+	Reset  bool // empty it first
+	Remove bool // take the functions out, as "!" before a pattern does
+}
+
 // SetFilter is ftrace_set_filter: it adds the functions that the pattern
 // matches to the ops' filter, or takes them out when the pattern begins with
-// "!"; with reset the filter is emptied first. Patterns are those of
-// set_ftrace_filter: a name, abc*, *abc, *abc*, a glob with ? [a-z] \c, or a
-// number (the place in available_filter_functions, with C's number prefixes).
-// An empty filter stands for every function. EINVAL when nothing matches; the
-// filter is then as it was.
-func (r *Registry) SetFilter(o *Ops, pat string, reset bool) error {
-	return r.setPattern(o, filterHash, pat, reset)
+// "!". Patterns are those of set_ftrace_filter: a name, abc*, *abc, *abc*, a
+// glob with ? [a-z] \c, or a number (the place in available_filter_functions,
+// with C's number prefixes), and at most 669 bytes. Functions are
+// matched without their module. An empty filter stands for every function;
+// the empty pattern with Reset makes it so. EINVAL when nothing matches; the filter
+// is then as it was.
+func (r *Registry) SetFilter(o *Ops, pat string, opts *FilterOptions) error {
+	return r.setPattern(o, filterHash, pat, opts)
 }
 
 // SetNotrace is ftrace_set_notrace: SetFilter for the functions to leave out.
-func (r *Registry) SetNotrace(o *Ops, pat string, reset bool) error {
-	return r.setPattern(o, notraceHash, pat, reset)
-}
-
-// ResetFilter empties the ops' filter: it then wants every function.
-func (r *Registry) ResetFilter(o *Ops) error {
-	return r.setHash(o, filterHash, true, func(*hash) error { return nil })
-}
-
-// ResetNotrace empties what the ops leaves out.
-func (r *Registry) ResetNotrace(o *Ops) error {
-	return r.setHash(o, notraceHash, true, func(*hash) error { return nil })
+func (r *Registry) SetNotrace(o *Ops, pat string, opts *FilterOptions) error {
+	return r.setPattern(o, notraceHash, pat, opts)
 }
 
 // SetFilterIP is ftrace_set_filter_ip: it adds the call site at ip (or of the
 // function that begins there) to the filter, or removes it. EINVAL where there
 // is no site, ENOENT for a removal of what is not in the filter.
-func (r *Registry) SetFilterIP(o *Ops, ip uint64, remove, reset bool) error {
-	return r.SetFilterIPs(o, []uint64{ip}, remove, reset)
+func (r *Registry) SetFilterIP(o *Ops, ip uint64, opts *FilterOptions) error {
+	return r.SetFilterIPs(o, []uint64{ip}, opts)
 }
 
 // SetFilterIPs is ftrace_set_filter_ips: all of them, or none on an error.
-func (r *Registry) SetFilterIPs(o *Ops, ips []uint64, remove, reset bool) error {
-	return r.setHash(o, filterHash, reset, func(h *hash) error {
+func (r *Registry) SetFilterIPs(o *Ops, ips []uint64, opts *FilterOptions) error {
+	if opts == nil {
+		opts = &FilterOptions{}
+	}
+	return r.setHash(o, filterHash, opts.Reset, func(h *hash) error {
 		for _, ip := range ips {
-			if err := r.editIP(h, ip, remove); err != nil {
+			if err := r.editIP(h, ip, opts.Remove); err != nil {
 				return err
 			}
 		}
@@ -81,9 +81,17 @@ func (r *Registry) editIP(h *hash, ip uint64, remove bool) error {
 	return nil
 }
 
-func (r *Registry) setPattern(o *Ops, kind filterKind, pat string, reset bool) error {
-	return r.setHash(o, kind, reset, func(h *hash) error {
-		if !r.matchRecords(h, parsePattern(pat)) {
+func (r *Registry) setPattern(o *Ops, kind filterKind, pat string, opts *FilterOptions) error {
+	if opts == nil {
+		opts = &FilterOptions{}
+	}
+	return r.setHash(o, kind, opts.Reset, func(h *hash) error {
+		if pat == "" && opts.Reset {
+			return nil
+		}
+		p := parsePattern(pat)
+		p.remove = p.remove || opts.Remove
+		if !r.matchRecords(h, p) {
 			return fmt.Errorf("%s %q matches no function: %w", kind, pat, unix.EINVAL)
 		}
 		return nil

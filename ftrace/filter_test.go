@@ -72,7 +72,7 @@ func TestSetFilter_AppendsResetsAndRemoves(t *testing.T) {
 					k.register(o)
 				}
 				for _, e := range edits {
-					err := k.SetFilter(o, e.pat, e.reset)
+					err := k.SetFilter(o, e.pat, &FilterOptions{Reset: e.reset})
 					require.ErrorIs(t, err, e.errno, e.pat)
 					assert.Equal(t, e.want, k.filtered(o), e.pat)
 					require.NoError(t, k.Validate())
@@ -96,7 +96,7 @@ func TestSetFilter_IndexIsTheLineOfAvailableFilterFunctions(t *testing.T) {
 	lines := strings.Fields(b.String())
 	for pat, line := range map[string]int{"1": 1, "3": 3, "0x3": 3, "010": 8, "0": 0} {
 		o := k.ops("o", k.code.OpsFuncNop, 0)
-		err := k.SetFilter(o, pat, true)
+		err := k.SetFilter(o, pat, &FilterOptions{Reset: true})
 		if line == 0 {
 			assert.ErrorIs(t, err, unix.EINVAL)
 			continue
@@ -112,15 +112,15 @@ func TestSetFilterIP_TakesSitesAndFunctions(t *testing.T) {
 		fn := k.fn("tracee_relevant")
 		site := k.Location(fn)
 		assert.Equal(t, site, k.Location(site))
-		require.NoError(t, k.SetFilterIP(o, fn, false, false))
+		require.NoError(t, k.SetFilterIP(o, fn, nil))
 		assert.Equal(t, "tracee_relevant", k.filtered(o))
-		require.NoError(t, k.SetFilterIP(o, site, false, true))
+		require.NoError(t, k.SetFilterIP(o, site, &FilterOptions{Reset: true}))
 		assert.Equal(t, "tracee_relevant", k.filtered(o))
-		assert.ErrorIs(t, k.SetFilterIP(o, k.code.Caller, false, false), unix.EINVAL)
-		assert.ErrorIs(t, k.SetFilterIP(o, k.fn("tracee_irrelevant"), true, false), unix.ENOENT)
-		assert.ErrorIs(t, k.SetFilterIPs(o, []uint64{k.fn("tracee_irrelevant"), 0}, false, false), unix.EINVAL)
+		assert.ErrorIs(t, k.SetFilterIP(o, k.code.Caller, nil), unix.EINVAL)
+		assert.ErrorIs(t, k.SetFilterIP(o, k.fn("tracee_irrelevant"), &FilterOptions{Remove: true}), unix.ENOENT)
+		assert.ErrorIs(t, k.SetFilterIPs(o, []uint64{k.fn("tracee_irrelevant"), 0}, nil), unix.EINVAL)
 		assert.Equal(t, "tracee_relevant", k.filtered(o), "all of them or none")
-		require.NoError(t, k.SetFilterIP(o, fn, true, false))
+		require.NoError(t, k.SetFilterIP(o, fn, &FilterOptions{Remove: true}))
 		assert.Equal(t, "all", k.filtered(o))
 	})
 }
@@ -130,15 +130,15 @@ func TestSetFilter_LiveChangeMovesTheSites(t *testing.T) {
 	a := k.ops("a", k.code.OpsFuncNop, 0, "tracee_relevant")
 	b := k.ops("b", k.code.OpsFuncNop, 0, "tracee_irrelevant")
 	k.register(a, b)
-	require.NoError(t, k.SetFilter(a, "tracee_irrelevant", true))
+	require.NoError(t, k.SetFilter(a, "tracee_irrelevant", &FilterOptions{Reset: true}))
 	require.NoError(t, k.Validate())
 	assert.Equal(t, "0 nop nop", k.site("tracee_relevant"))
 	assert.Equal(t, "2 ftrace_caller list", k.site("tracee_irrelevant"))
-	require.NoError(t, k.SetNotrace(b, "tracee_irrelevant", false))
+	require.NoError(t, k.SetNotrace(b, "tracee_irrelevant", nil))
 	require.NoError(t, k.Validate())
 	assert.Equal(t, "1 ftrace_caller a", k.site("tracee_irrelevant"))
-	require.NoError(t, k.ResetNotrace(b))
-	require.NoError(t, k.ResetFilter(b))
+	require.NoError(t, k.SetNotrace(b, "", &FilterOptions{Reset: true}))
+	require.NoError(t, k.SetFilterIPs(b, nil, &FilterOptions{Reset: true}))
 	assert.Equal(t, "1 ftrace_caller b", k.site("tracee_relevant"))
 	require.NoError(t, k.Validate())
 }
@@ -149,7 +149,7 @@ func TestSetFilter_KeptSiteIsNotPatched(t *testing.T) {
 	o := k.ops("o", k.code.OpsFuncNop, 0, "tracee_relevant")
 	k.register(o)
 	log.log = nil
-	require.NoError(t, k.SetFilter(o, "tracee_relevant", true))
+	require.NoError(t, k.SetFilter(o, "tracee_relevant", &FilterOptions{Reset: true}))
 	for _, s := range log.log {
 		assert.NotContains(t, s, "insn")
 	}
@@ -159,14 +159,14 @@ func TestSetFilter_KeptSiteIsNotPatched(t *testing.T) {
 func TestSetNotrace_IsRefusedForIPModify(t *testing.T) {
 	k := bootIdle(t, nil, nil)
 	o := k.ops("o", k.code.OpsFuncNop, OpsIPModify, "tracee_relevant")
-	assert.ErrorIs(t, k.SetNotrace(o, "tracee_irrelevant", false), unix.EINVAL)
+	assert.ErrorIs(t, k.SetNotrace(o, "tracee_irrelevant", nil), unix.EINVAL)
 }
 
 func TestFilter_OldHashesArePoisoned(t *testing.T) {
 	k := bootIdle(t, nil, nil)
 	o := k.ops("o", k.code.OpsFuncNop, 0, "tracee_relevant")
 	old := o.hash.filter.addr
-	require.NoError(t, k.SetFilter(o, "tracee_irrelevant", true))
+	require.NoError(t, k.SetFilter(o, "tracee_irrelevant", &FilterOptions{Reset: true}))
 	word, err := k.k.Mem.Load64(old)
 	require.NoError(t, err)
 	gone, ok := k.k.Heap.Poisoned(word)
@@ -184,12 +184,12 @@ func TestSetFilter_WithoutMemoryNothingChanges(t *testing.T) {
 		}
 	}
 	before := k.Records()
-	require.ErrorIs(t, k.SetFilter(o, "gcd", true), unix.ENOMEM)
-	_, err := k.NewOps("other", k.code.OpsFuncNop, 0, 0)
+	require.ErrorIs(t, k.SetFilter(o, "gcd", &FilterOptions{Reset: true}), unix.ENOMEM)
+	_, err := k.NewOps("other", k.code.OpsFuncNop, nil)
 	require.ErrorIs(t, err, unix.ENOMEM)
 	assert.Equal(t, before, k.Records())
 	assert.Equal(t, "fib", k.filtered(o))
 	require.NoError(t, k.Validate())
-	require.NoError(t, k.ResetFilter(o), "EMPTY_HASH takes no memory")
-	require.NoError(t, k.SetFilter(o, "gcd", true), "and the old hash gave some back")
+	require.NoError(t, k.SetFilterIPs(o, nil, &FilterOptions{Reset: true}), "EMPTY_HASH takes no memory")
+	require.NoError(t, k.SetFilter(o, "gcd", &FilterOptions{Reset: true}), "and the old hash gave some back")
 }

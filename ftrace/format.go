@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // The control files' text, byte for byte as Linux prints it (t_show in
@@ -16,7 +18,14 @@ func (r *Registry) WriteAvailable(w io.Writer, addrs bool) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.WriteString(w, text)
+	return writeText(w, text)
+}
+
+func writeText(w io.Writer, text string) error {
+	if w == nil {
+		return fmt.Errorf("nothing to write to: %w", unix.EINVAL)
+	}
+	_, err := io.WriteString(w, text)
 	return err
 }
 
@@ -39,15 +48,13 @@ func (r *Registry) available(addrs bool) (string, error) {
 
 // WriteEnabled writes enabled_functions. It is empty once ftrace is dead.
 func (r *Registry) WriteEnabled(w io.Writer) error {
-	_, err := io.WriteString(w, r.formatRecords(RecEnabled))
-	return err
+	return writeText(w, r.formatRecords(RecEnabled))
 }
 
 // WriteTouched writes touched_functions: the sites that were ever enabled.
 // Profiles before 6.12 have no such file, and print nothing.
 func (r *Registry) WriteTouched(w io.Writer) error {
-	_, err := io.WriteString(w, r.formatRecords(r.prof.history&RecTouched))
-	return err
+	return writeText(w, r.formatRecords(r.prof.history&RecTouched))
 }
 
 func (r *Registry) formatRecords(with RecFlags) string {

@@ -43,10 +43,10 @@ func TestRegistry_HammerFromSeveralGoroutines(t *testing.T) {
 	k.register(o)
 	work := []func(){
 		func() { k.readers.enter(); k.leaveReader() },
-		func() { assert.NoError(t, k.SetFilter(o, "gcd", true)) },
+		func() { assert.NoError(t, k.SetFilter(o, "gcd", &FilterOptions{Reset: true})) },
 		func() { assert.True(t, o.is(OpsEnabled)); assert.NotZero(t, o.Func()) },
 		func() {
-			other, err := k.NewOps("other", k.code.OpsFuncNop, 0, 0)
+			other, err := k.NewOps("other", k.code.OpsFuncNop, nil)
 			if assert.NoError(t, err) {
 				assert.NoError(t, k.FreeOps(other))
 			}
@@ -80,7 +80,7 @@ func TestNoFunc_HammerFromSeveralGoroutines(t *testing.T) {
 		func() { k.noFunc(o.addr) },
 		func() { _ = k.Register(o) },
 		func() { _ = k.Unregister(o) },
-		func() { _ = k.SetFilter(o, "gcd", true) },
+		func() { _ = k.SetFilter(o, "gcd", &FilterOptions{Reset: true}) },
 		func() { _ = k.SetEnabled(0); _ = k.SetEnabled(1) },
 		func() { _ = k.enabledLines(); k.Dead() },
 	}

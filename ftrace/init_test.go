@@ -38,7 +38,7 @@ func TestFreeInit_RecordsAndFiltersForgetItsSites(t *testing.T) {
 	all := k.Records()
 	init := all[2:5]
 	o := k.ops("ops", k.code.OpsFuncNop, 0)
-	require.NoError(t, k.SetFilterIPs(o, []uint64{init[0].IP, init[2].IP}, false, false))
+	require.NoError(t, k.SetFilterIPs(o, []uint64{init[0].IP, init[2].IP}, nil))
 	both := k.ops("both", k.code.OpsFuncNop, 0)
 	k.register(o, both)
 
@@ -53,7 +53,7 @@ func TestFreeInit_RecordsAndFiltersForgetItsSites(t *testing.T) {
 	assert.Zero(t, k.Location(init[1].IP))
 	_, err := k.Record(init[1].IP)
 	assert.ErrorIs(t, err, unix.ENOENT)
-	assert.ErrorIs(t, k.SetFilterIP(both, init[1].IP, false, false), unix.EINVAL)
+	assert.ErrorIs(t, k.SetFilterIP(both, init[1].IP, nil), unix.EINVAL)
 	assert.Equal(t, 2, o.hash.filter.count, "not empty: that would stand for every function")
 	words, err := k.k.Mem.ReadWords(o.hash.filter.addr, int(o.hash.filter.size(k.layout)/8))
 	require.NoError(t, err)
@@ -78,7 +78,7 @@ func TestFreeInit_LeavesWhatLinuxPrintsAfterBoot(t *testing.T) {
 	r, err := New(k, nil)
 	require.NoError(t, err)
 	assert.Len(t, r.Records(), len(img.Sites))
-	o, err := r.NewOps("all", r.Code().OpsFuncNop, 0, 0)
+	o, err := r.NewOps("all", r.Code().OpsFuncNop, nil)
 	require.NoError(t, err)
 	require.NoError(t, r.Register(o))
 	require.NoError(t, r.FreeInit())

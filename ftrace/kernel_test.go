@@ -64,10 +64,10 @@ func bootOn(t *testing.T, engine emu.NewEngine, img *kernelimage.BuiltinOptions,
 // ops makes an ops of the given func and flags, filtered to the functions.
 func (k *testKernel) ops(name string, fn uint64, flags OpsFlag, filter ...string) *Ops {
 	k.t.Helper()
-	o, err := k.NewOps(name, fn, flags, 8)
+	o, err := k.NewOps(name, fn, &OpsOptions{Flags: flags, Extra: 8})
 	require.NoError(k.t, err)
 	for _, f := range filter {
-		require.NoError(k.t, k.SetFilter(o, f, false))
+		require.NoError(k.t, k.SetFilter(o, f, nil))
 	}
 	return o
 }
@@ -124,8 +124,8 @@ func (k *testKernel) literal(rec Record) string {
 		return "nop"
 	case lit == k.code.ListOps:
 		return "list"
-	case k.OpsAt(lit) != nil:
-		return k.OpsAt(lit).Name
+	case k.opsAt(lit) != nil:
+		return k.opsAt(lit).Name
 	}
 	return fmt.Sprintf("%#x", lit)
 }

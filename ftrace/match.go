@@ -25,9 +25,10 @@ func (r *Registry) Match(pat string) ([]Record, error) {
 }
 
 // Matches is hash_contains_ip for a registered ops: whether it is to be called
-// for the call site at ip.
+// for the call site at ip. It is not for an ops that is nil, freed or another
+// Registry's.
 func (r *Registry) Matches(o *Ops, ip uint64) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return o.is(OpsEnabled) && o.hash.match(ip)
+	return r.usable(o) == nil && o.is(OpsEnabled) && o.hash.match(ip)
 }

@@ -67,6 +67,9 @@ func (r *Registry) ftracePLT(ip uint64) uint64 {
 func (r *Registry) AddModule(m *kernelimage.Module) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if m == nil {
+		return fmt.Errorf("add module: no module: %w", unix.EINVAL)
+	}
 	what := "add module " + m.Name
 	switch {
 	case r.Dead():
@@ -156,6 +159,9 @@ func (r *Registry) enableRecord(rec *Record) (bugType, error) {
 func (r *Registry) RemoveModule(m *kernelimage.Module) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if m == nil {
+		return fmt.Errorf("remove module: no module: %w", unix.EINVAL)
+	}
 	what := "remove module " + m.Name
 	i := r.groupOf(m)
 	switch {

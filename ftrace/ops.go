@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"callops/kernelimage"
 )
 
 // hashes is struct ftrace_ops_hash.
@@ -59,58 +61,55 @@ func (o *Ops) Flags() OpsFlag { return OpsFlag(o.flags.Load()) }
 
 func (o *Ops) String() string { return o.Name }
 
-// NewOps makes an ops on the heap: zeroed, with fn as its tracer (an address in
-// the kernel, or what GoTracer gave), and extra bytes behind the struct for the
-// tracer's own use. A func of 0 and flags that are the core's own are refused
-// with EINVAL.
-func (r *Registry) NewOps(name string, fn uint64, flags OpsFlag, extra int) (*Ops, error) {
+// OpsOptions say what kind of ops NewOps makes; nil is one without flags.
+type OpsOptions struct {
+	Flags OpsFlag // those of the caller's group
+	Extra int     // bytes after the struct, zeroed, for the tracer's own use
+
+	// Static has the ops lie in the kernel's own data, as global_ops does: it
+	// never becomes DYNAMIC and can't be freed. Unregister therefore waits for
+	// nobody: when it returns, a CPU may still be about to call the ops' func,
+	// or be in it.
+	Static bool
+}
+
+// NewOps makes an ops: zeroed, with fn as its tracer (an address in the kernel,
+// or what GoTracer gave). EINVAL for a func of 0, flags that are the core's own
+// and a negative Extra, ENOMEM where the heap has no room.
+func (r *Registry) NewOps(name string, fn uint64, opts *OpsOptions) (*Ops, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err := checkNewOps(name, fn, flags); err != nil {
-		return nil, err
+	if opts == nil {
+		opts = &OpsOptions{}
 	}
-	if extra < 0 {
-		return nil, fmt.Errorf("ops %s: %d bytes behind it: %w", name, extra, unix.EINVAL)
+	switch bad := opts.Flags &^ opsCallerFlags; {
+	case fn == 0:
+		return nil, fmt.Errorf("ops %s: func is 0: %w", name, unix.EINVAL)
+	case bad != 0:
+		return nil, fmt.Errorf("ops %s: flags %#x are not the caller's to set: %w", name, uint64(bad), unix.EINVAL)
+	case opts.Extra < 0:
+		return nil, fmt.Errorf("ops %s: %d bytes after it: %w", name, opts.Extra, unix.EINVAL)
 	}
-	addr, err := r.k.Heap.Alloc("ops "+name, uint64(r.layout.Ops.Size+extra))
+	return r.newOps(name, fn, opts)
+}
+
+func (r *Registry) newOps(name string, fn uint64, opts *OpsOptions) (*Ops, error) {
+	what := "ops " + name
+	if opts.Static {
+		what = name
+	}
+	addr, err := r.k.Heap.Alloc(what, uint64(r.layout.Ops.Size)+uint64(opts.Extra))
 	if err != nil {
 		return nil, err
 	}
-	o := &Ops{Name: name, addr: addr}
+	o := &Ops{Name: name, addr: addr, core: opts.Static}
 	r.setFunc(o, fn)
-	r.setFlags(o, flags)
+	r.setFlags(o, opts.Flags)
 	if err := r.mem.take(); err != nil {
 		return nil, errors.Join(err, r.k.Heap.Free(addr))
 	}
 	r.all.Store(addr, o)
 	return o, nil
-}
-
-func checkNewOps(name string, fn uint64, flags OpsFlag) error {
-	if fn == 0 {
-		return fmt.Errorf("ops %s: func is 0: %w", name, unix.EINVAL)
-	}
-	if bad := flags &^ opsCallerFlags; bad != 0 {
-		return fmt.Errorf("ops %s: flags %#x are not the caller's to set: %w", name, uint64(bad), unix.EINVAL)
-	}
-	return nil
-}
-
-// StaticOps makes an ops that lies in the kernel's own data, as global_ops does:
-// it never becomes DYNAMIC and can't be freed. Unregister therefore waits for
-// nobody: when it returns, a CPU may still be about to call the ops' func, or
-// be in it. A func of 0 and flags that are the core's own are refused with EINVAL.
-func (r *Registry) StaticOps(name string, fn uint64, flags OpsFlag) (*Ops, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if err := checkNewOps(name, fn, flags); err != nil {
-		return nil, err
-	}
-	o, err := r.coreOps(name, fn, flags)
-	if err != nil {
-		return nil, err
-	}
-	return o, r.mem.take()
 }
 
 // FreeOps gives the ops' memory back (kfree). Like kfree it does not ask
@@ -140,7 +139,7 @@ func (r *Registry) usable(o *Ops) error {
 		return fmt.Errorf("no ops: %w", unix.EINVAL)
 	case o.freed:
 		return fmt.Errorf("ops %s was freed: %w", o.Name, unix.EINVAL)
-	case r.OpsAt(o.addr) != o:
+	case r.opsAt(o.addr) != o:
 		return fmt.Errorf("ops %s belongs to another registry: %w", o.Name, unix.EINVAL)
 	}
 	return nil
@@ -206,7 +205,7 @@ func (r *Registry) initOps(o *Ops) {
 		return
 	}
 	l := &r.layout.Ops
-	if l.SubopList != Absent {
+	if l.SubopList != kernelimage.Absent {
 		// INIT_LIST_HEAD: an empty list points to itself.
 		r.mem.set64(o.addr+uint64(l.SubopList), o.addr+uint64(l.SubopList))
 		r.mem.set64(o.addr+uint64(l.SubopList)+8, o.addr+uint64(l.SubopList))

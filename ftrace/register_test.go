@@ -70,7 +70,7 @@ func TestRegister_LiteralFollowsTheOpsOfASite(t *testing.T) {
 func TestRegister_EmptyFilterIsEveryFunction(t *testing.T) {
 	forBuilds(t, func(t *testing.T, k *testKernel) {
 		o := k.ops("all", k.code.OpsFuncNop, 0)
-		require.NoError(t, k.SetNotrace(o, "tracee_irr*", false))
+		require.NoError(t, k.SetNotrace(o, "tracee_irr*", nil))
 		k.register(o)
 		for _, rec := range k.Records() {
 			want := 1
@@ -131,7 +131,7 @@ func TestSetFilter_SurvivorsProtection(t *testing.T) {
 		plain := k.ops("plain", k.code.OpsFuncNop, 0, "tracee_relevant")
 		rcu := k.ops("rcu", k.code.OpsFuncNop, OpsRCU, "tracee_relevant")
 		k.register(plain, rcu)
-		require.NoError(t, k.SetFilter(plain, "tracee_irrelevant", true))
+		require.NoError(t, k.SetFilter(plain, "tracee_irrelevant", &FilterOptions{Reset: true}))
 		require.NoError(t, k.Validate())
 		assert.Equal(t, want, k.site("tracee_relevant"))
 	}
@@ -153,14 +153,14 @@ func TestRegister_Refusals(t *testing.T) {
 			return k.Unregister(k.ops("o", k.code.OpsFuncNop, 0))
 		}, unix.EBUSY, "unregister o: not registered: device or resource busy"},
 		{"a func of 0", func(t *testing.T, k *testKernel) error {
-			_, err := k.NewOps("o", 0, 0, 0)
+			_, err := k.NewOps("o", 0, nil)
 			return err
 		}, unix.EINVAL, "ops o: func is 0: invalid argument"},
 		{"registering one without a func", func(t *testing.T, k *testKernel) error {
 			return k.Register(k.direct("o", "tracee_relevant"))
 		}, unix.EINVAL, "register o: func is 0: invalid argument"},
 		{"a flag of the core's", func(t *testing.T, k *testKernel) error {
-			_, err := k.NewOps("o", k.code.OpsFuncNop, OpsEnabled, 0)
+			_, err := k.NewOps("o", k.code.OpsFuncNop, &OpsOptions{Flags: OpsEnabled})
 			return err
 		}, unix.EINVAL, "ops o: flags 0x1 are not the caller's to set: invalid argument"},
 		{"SAVE_REGS, which arm64 has not", func(t *testing.T, k *testKernel) error {
@@ -222,7 +222,7 @@ func TestRegister_IPModifyConflictRollsBack(t *testing.T) {
 	first := k.ops("first", k.code.OpsFuncNop, OpsIPModify, "tracee_relevant")
 	second := k.ops("second", k.code.OpsFuncNop, OpsIPModify)
 	for _, f := range []string{"tracee_relevant", "tracee_irrelevant"} {
-		require.NoError(t, k.SetFilter(second, f, false))
+		require.NoError(t, k.SetFilter(second, f, nil))
 	}
 	k.register(first)
 	before := k.Records()
@@ -364,9 +364,9 @@ func TestUnregister_GracePeriodsComeLastAndInOrder(t *testing.T) {
 // An ops in the kernel's own data is nobody's to free, so nobody is waited for.
 func TestStaticOps_UnregisterWaitsForNobody(t *testing.T) {
 	k, log := withRecorder(t, nil)
-	o, err := k.StaticOps("global_ops", k.code.OpsFuncNop, OpsRecursion)
+	o, err := k.NewOps("global_ops", k.code.OpsFuncNop, &OpsOptions{Static: true, Flags: OpsRecursion})
 	require.NoError(t, err)
-	require.NoError(t, k.SetFilter(o, "tracee_relevant", false))
+	require.NoError(t, k.SetFilter(o, "tracee_relevant", nil))
 	k.register(o)
 	assert.Equal(t, OpsRecursion|OpsInitialized|OpsEnabled, o.Flags())
 	log.log = nil
@@ -376,9 +376,9 @@ func TestStaticOps_UnregisterWaitsForNobody(t *testing.T) {
 	k.register(o)
 	k.unregister(o)
 
-	_, err = k.StaticOps("no func", 0, 0)
+	_, err = k.NewOps("no func", 0, &OpsOptions{Static: true})
 	assert.ErrorIs(t, err, unix.EINVAL)
-	_, err = k.StaticOps("core's flag", k.code.OpsFuncNop, OpsEnabled)
+	_, err = k.NewOps("core's flag", k.code.OpsFuncNop, &OpsOptions{Static: true, Flags: OpsEnabled})
 	assert.ErrorIs(t, err, unix.EINVAL)
 }
 
@@ -392,9 +392,9 @@ func TestModifyAllCode_WithoutCallOpsGoesThroughTheListFunction(t *testing.T) {
 		require.NoError(t, err)
 		return k.disasm(k.code.CallSlot, word)
 	}
-	core, err := k.coreOps("core", k.code.OpsFuncNop, 0)
+	core, err := k.NewOps("core", k.code.OpsFuncNop, &OpsOptions{Static: true})
 	require.NoError(t, err)
-	require.NoError(t, k.SetFilter(core, "tracee_relevant", false))
+	require.NoError(t, k.SetFilter(core, "tracee_relevant", nil))
 
 	log.log = nil
 	k.register(core) // not DYNAMIC: called by the trampoline itself
@@ -465,9 +465,9 @@ func TestRegistry_InvariantsHoldThroughRandomUse(t *testing.T) {
 					case 2:
 						_ = k.Unregister(o)
 					case 3, 4:
-						_ = k.SetFilter(o, pat, rnd.IntN(2) == 0)
+						_ = k.SetFilter(o, pat, &FilterOptions{Reset: rnd.IntN(2) == 0})
 					case 5:
-						_ = k.SetNotrace(o, pat, rnd.IntN(2) == 0)
+						_ = k.SetNotrace(o, pat, &FilterOptions{Reset: rnd.IntN(2) == 0})
 					case 6:
 						_ = k.SetEnabled(rnd.IntN(3))
 					}
@@ -496,7 +496,7 @@ func BenchmarkRegister_OneOpsOnEverySite(b *testing.B) {
 	defer k.Close()
 	r, err := New(k, nil)
 	require.NoError(b, err)
-	o, err := r.NewOps("o", r.code.OpsFuncNop, 0, 0)
+	o, err := r.NewOps("o", r.code.OpsFuncNop, nil)
 	require.NoError(b, err)
 	for b.Loop() {
 		require.NoError(b, r.Register(o))

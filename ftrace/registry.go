@@ -15,9 +15,6 @@ import (
 	"callops/trampolines"
 )
 
-// Absent is the offset of a field that a kernel's structure does not have.
-const Absent = kernelimage.Absent
-
 // Options say how ftrace is built; the zero value is Linux as it is, with
 // CALL_OPS where the image's sites have literals.
 type Options struct {
@@ -105,6 +102,9 @@ type Registry struct {
 // trampolines are out of a site's reach, or its words are not what a compiler
 // puts there; a *BugError then names the site.
 func New(k *kernel.Kernel, opts *Options) (*Registry, error) {
+	if k == nil {
+		return nil, fmt.Errorf("ftrace: no kernel: %w", unix.EINVAL)
+	}
 	if opts == nil {
 		opts = &Options{}
 	}
@@ -250,8 +250,8 @@ func (r *Registry) Literal(rec Record) (uint64, error) {
 	return r.mem.Load64(r.literalOf(rec.IP))
 }
 
-// OpsAt returns the live ops that lies at addr, or nil.
-func (r *Registry) OpsAt(addr uint64) *Ops {
+// opsAt returns the live ops that lies at addr, or nil.
+func (r *Registry) opsAt(addr uint64) *Ops {
 	o, ok := r.all.Load(addr)
 	if !ok {
 		return nil

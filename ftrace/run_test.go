@@ -100,9 +100,9 @@ func TestRun_CountsAgreeThroughRandomUse(t *testing.T) {
 					case 1:
 						_ = k.Unregister(o)
 					case 2:
-						_ = k.SetFilter(o, pat, rnd.IntN(2) == 0)
+						_ = k.SetFilter(o, pat, &FilterOptions{Reset: rnd.IntN(2) == 0})
 					case 3:
-						_ = k.SetNotrace(o, pat, rnd.IntN(2) == 0)
+						_ = k.SetNotrace(o, pat, &FilterOptions{Reset: rnd.IntN(2) == 0})
 					case 4:
 						_ = k.SetEnabled(rnd.IntN(4))
 					}
@@ -190,8 +190,8 @@ func TestRun_TracerChangesFiltersUnderTheListFunction(t *testing.T) {
 		k := boot(t, nil, nil)
 		var second *Ops
 		fn, err := k.GoTracer("meddler", func(_, _ uint64, _ *Ops, regs *Regs) {
-			assert.NoError(t, k.SetFilter(second, "fib", regs.Arg(0)%2 == 0))
-			assert.NoError(t, k.SetFilter(second, "gcd", false))
+			assert.NoError(t, k.SetFilter(second, "fib", &FilterOptions{Reset: regs.Arg(0)%2 == 0}))
+			assert.NoError(t, k.SetFilter(second, "gcd", nil))
 		})
 		require.NoError(t, err)
 		second = k.ops("second", k.code.OpsFuncCount, 0, "fib")

@@ -171,10 +171,10 @@ func (s *soak) work(t *sched.Task) error {
 }
 
 func (s *soak) ops(name string, flags ftrace.OpsFlag, filter ...string) *ftrace.Ops {
-	o, err := s.NewOps(name, s.tracer, flags, 8)
+	o, err := s.NewOps(name, s.tracer, &ftrace.OpsOptions{Flags: flags, Extra: 8})
 	require.NoError(s.t, err)
 	for _, f := range filter {
-		require.NoError(s.t, s.SetFilter(o, f, false))
+		require.NoError(s.t, s.SetFilter(o, f, nil))
 	}
 	return o
 }
@@ -201,7 +201,7 @@ func (s *soak) run(d time.Duration) {
 			s.unregister(live[i])
 			live = append(live[:i], live[i+1:]...)
 		case len(live) > 0:
-			require.NoError(s.t, s.SetFilter(live[s.rnd.IntN(len(live))], pick(), s.rnd.IntN(2) == 0))
+			require.NoError(s.t, s.SetFilter(live[s.rnd.IntN(len(live))], pick(), &ftrace.FilterOptions{Reset: s.rnd.IntN(2) == 0}))
 		}
 		if s.pairs%64 == 0 {
 			require.NoError(s.t, s.Validate())

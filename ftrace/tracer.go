@@ -25,7 +25,7 @@ func (r *Registry) GoTracer(name string, fn TracerFunc) (uint64, error) {
 			r.readers.enter()
 			defer r.leaveReader()
 		}
-		op := r.OpsAt(args[2])
+		op := r.opsAt(args[2])
 		if op == nil {
 			return 0, fmt.Errorf("called with %s, which is no live ops: %w", r.sym(args[2]), unix.EFAULT)
 		}
@@ -79,7 +79,7 @@ func (g *Regs) SetArg(n int, v uint64) {
 func (g *Regs) PC() uint64     { return g.load(g.layout.PC) }
 func (g *Regs) SetPC(v uint64) { g.store(g.layout.PC, v) }
 
-// LR is where the traced function returns to.
+// LR is where the traced function returns to; setting it hooks the return.
 func (g *Regs) LR() uint64     { return g.load(g.layout.LR) }
 func (g *Regs) SetLR(v uint64) { g.store(g.layout.LR, v) }
 
@@ -87,8 +87,7 @@ func (g *Regs) SetLR(v uint64) { g.store(g.layout.LR, v) }
 func (g *Regs) SP() uint64 { return g.load(g.layout.SP) }
 
 // FP is x29 at the function's entry.
-func (g *Regs) FP() uint64     { return g.load(g.layout.FP) }
-func (g *Regs) SetFP(v uint64) { g.store(g.layout.FP, v) }
+func (g *Regs) FP() uint64 { return g.load(g.layout.FP) }
 
 // Return makes the traced function return v at once, without running
 // (ftrace_override_function_with_return).

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"callops/asm"
+	"callops/kernelimage"
 )
 
 // Validate compares the Registry with the emulated memory and with itself, and
@@ -56,7 +57,7 @@ func (r *Registry) validateOps(o *Ops) error {
 			errs = append(errs, r.expect(fmt.Sprintf("%s %s count", o.Name, kind), h.addr+uint64(r.layout.Hash.Count), uint64(h.count)))
 		}
 	}
-	if l.DirectCall != Absent {
+	if l.DirectCall != kernelimage.Absent {
 		errs = append(errs, r.expect(o.Name+" direct_call", o.addr+uint64(l.DirectCall), o.directCall))
 	}
 	return errors.Join(errs...)

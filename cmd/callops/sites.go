@@ -67,11 +67,11 @@ the filter says.`,
 // registerEach registers an ops for each pattern, which is its name.
 func registerEach(r *ftrace.Registry, patterns []string) error {
 	for _, pat := range patterns {
-		o, err := r.NewOps(pat, r.Code().OpsFuncNop, 0, 0)
+		o, err := r.NewOps(pat, r.Code().OpsFuncNop, nil)
 		if err != nil {
 			return err
 		}
-		if err := r.SetFilter(o, pat, true); err != nil {
+		if err := r.SetFilter(o, pat, &ftrace.FilterOptions{Reset: true}); err != nil {
 			return err
 		}
 		if err := r.Register(o); err != nil {

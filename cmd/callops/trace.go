@@ -119,17 +119,17 @@ func (t *tracing) run(cmd *cobra.Command, words []string) (err error) {
 
 // newOps makes an ops with the filters that were asked for.
 func (t *tracing) newOps(r *ftrace.Registry, name string, fn uint64, extra int) (*ftrace.Ops, error) {
-	o, err := r.NewOps(name, fn, t.flags.value, extra)
+	o, err := r.NewOps(name, fn, &ftrace.OpsOptions{Flags: t.flags.value, Extra: extra})
 	if err != nil {
 		return nil, err
 	}
 	for _, pat := range t.filter {
-		if err := r.SetFilter(o, pat, false); err != nil {
+		if err := r.SetFilter(o, pat, nil); err != nil {
 			return nil, err
 		}
 	}
 	for _, pat := range t.notrace {
-		if err := r.SetNotrace(o, pat, false); err != nil {
+		if err := r.SetNotrace(o, pat, nil); err != nil {
 			return nil, err
 		}
 	}
