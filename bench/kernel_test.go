@@ -47,9 +47,9 @@ func TestRun_Linux61TakesWhatItTookBooted(t *testing.T) {
 	eachEngine(t, func(t *testing.T, e Engine) {
 		cfg, err := (&Config{Image: img, ImageTrampolines: true, Engines: []Engine{e}, Calls: 20}).withDefaults()
 		require.NoError(t, err)
-		r, err := newRig(cfg, e, false)
+		r, err := newRig(t.Context(), cfg, e, false)
 		require.NoError(t, err)
-		defer func() { require.NoError(t, r.close()) }()
+		defer func() { require.NoError(t, r.Close()) }()
 		require.NoError(t, r.chooseIrrelevant(t.Context(), ""))
 		r.tracer = emptyFunction(t, img, r.tracee.Func())
 

@@ -13,6 +13,7 @@ import (
 	"callops/ftrace"
 	"callops/kernel"
 	"callops/kernelimage"
+	"callops/machine"
 )
 
 // counterSize is the sample tracer's counter, which lies behind its ops.
@@ -20,6 +21,7 @@ const counterSize = 4
 
 // rig is a kernel with ftrace and the call loop, for one engine and mode.
 type rig struct {
+	*machine.Machine
 	k      *kernel.Kernel
 	ftrace *ftrace.Registry
 	loop   *callLoop
@@ -40,21 +42,23 @@ type measured struct {
 	callbacks  uint64
 }
 
-func newRig(cfg *Config, engine Engine, callOps bool) (*rig, error) {
+func newRig(ctx context.Context, cfg *Config, engine Engine, callOps bool) (*rig, error) {
 	img, err := imageFor(cfg, callOps)
 	if err != nil {
 		return nil, err
 	}
-	k, err := kernel.Boot(img, engine.New, nil)
+	m, err := machine.New(ctx, &machine.Config{
+		Image: img, Engine: engine.New, Modules: cfg.Modules,
+		Ftrace: func(*kernel.Kernel) (*ftrace.Options, error) {
+			return &ftrace.Options{NoCallOps: !callOps, ImageCode: cfg.ImageTrampolines}, nil
+		},
+	})
 	if err != nil {
 		return nil, err
 	}
-	if err := k.FreeInitMem(); err != nil {
-		return nil, errors.Join(err, k.Close())
-	}
-	r := &rig{k: k, calls: cfg.Calls, flags: cfg.OpsFlags, counts: cfg.Tracer == TracerCount}
-	if err := r.setUp(cfg, callOps); err != nil {
-		return nil, errors.Join(err, r.close())
+	r := &rig{Machine: m, k: m.Kernel, ftrace: m.Ftrace, calls: cfg.Calls, flags: cfg.OpsFlags, counts: cfg.Tracer == TracerCount}
+	if err := r.setUp(cfg); err != nil {
+		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
 }
@@ -68,21 +72,8 @@ func imageFor(cfg *Config, callOps bool) (*kernelimage.Image, error) {
 	return kernelimage.Builtin(&kernelimage.BuiltinOptions{NoCallOps: !callOps})
 }
 
-func (r *rig) setUp(cfg *Config, callOps bool) error {
+func (r *rig) setUp(cfg *Config) error {
 	var err error
-	for _, file := range cfg.Modules {
-		if _, err := r.k.LoadModuleFile(file, nil); err != nil {
-			return err
-		}
-	}
-	if r.ftrace, err = ftrace.New(r.k, &ftrace.Options{NoCallOps: !callOps, ImageCode: cfg.ImageTrampolines}); err != nil {
-		return err
-	}
-	for _, m := range r.k.Modules() {
-		if err := r.ftrace.AddModule(m); err != nil {
-			return err
-		}
-	}
 	if r.loop, err = loadLoop(r.k, cfg.Args); err != nil {
 		return err
 	}
@@ -96,8 +87,6 @@ func (r *rig) setUp(cfg *Config, callOps bool) error {
 	}
 	return nil
 }
-
-func (r *rig) close() error { return r.k.Close() }
 
 // site returns the call site of a function.
 func (r *rig) site(what, name string) (kernelimage.Site, error) {

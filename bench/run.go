@@ -105,11 +105,11 @@ func (j *job) run(ctx context.Context, cfg *Config, p *progress) (err error) {
 			err = fmt.Errorf("%s: %w", j.name(), err)
 		}
 	}()
-	r, err := newRig(cfg, j.engine, j.callOps)
+	r, err := newRig(ctx, cfg, j.engine, j.callOps)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, r.close()) }()
+	defer func() { err = errors.Join(err, r.Close()) }()
 	if err := r.chooseIrrelevant(ctx, cfg.Irrelevant); err != nil {
 		return err
 	}

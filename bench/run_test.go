@@ -141,9 +141,9 @@ func newTestRig(tb testing.TB, cfg *Config, callOps bool) *rig {
 	tb.Helper()
 	cfg, err := cfg.withDefaults()
 	require.NoError(tb, err)
-	r, err := newRig(cfg, cfg.Engines[0], callOps)
+	r, err := newRig(tb.Context(), cfg, cfg.Engines[0], callOps)
 	require.NoError(tb, err)
-	tb.Cleanup(func() { assert.NoError(tb, r.close()) })
+	tb.Cleanup(func() { assert.NoError(tb, r.Close()) })
 	require.NoError(tb, r.chooseIrrelevant(tb.Context(), cfg.Irrelevant))
 	return r
 }

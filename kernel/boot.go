@@ -50,7 +50,11 @@ const (
 // BootOptions are the size of the machine; the zero value will do.
 type BootOptions struct {
 	CPUs     int    // 1 when 0
-	HeapSize uint64 // 64 MiB when 0
+	HeapSize uint64 // bytes; 64 MiB when 0
+
+	// WritableRodata leaves a Linux kernel's read-only data as it is before
+	// mark_rodata_ro, so that its init code can run.
+	WritableRodata bool
 }
 
 // Kernel is an image in memory, ready to run.
@@ -111,7 +115,7 @@ func Boot(img *kernelimage.Image, newEngine emu.NewEngine, opts *BootOptions) (*
 }
 
 func (k *Kernel) boot(newEngine emu.NewEngine, opts *BootOptions) error {
-	if err := k.load(); err != nil {
+	if err := k.load(opts.WritableRodata); err != nil {
 		return err
 	}
 	heap, err := k.Mem.Map("heap", k.areas+heapArea, pageUp(opts.HeapSize), emu.Read|emu.Write)
@@ -133,7 +137,7 @@ func (k *Kernel) boot(newEngine emu.NewEngine, opts *BootOptions) error {
 }
 
 // load maps the image's segments and fills them.
-func (k *Kernel) load() error {
+func (k *Kernel) load(writable bool) error {
 	b := k.Image.Bounds()
 	if b.End <= b.Start || b.End > math.MaxUint64-(endOfAreas+2*areaAlign) {
 		return fmt.Errorf("segments from %#x to %#x leave no room behind them: %w", b.Start, b.End, unix.ENOMEM)
@@ -143,6 +147,9 @@ func (k *Kernel) load() error {
 		return fmt.Errorf("segments from %#x to %#x, or what is put behind them, are not at 48-bit addresses: %w", b.Start, b.End, unix.EINVAL)
 	}
 	for _, p := range pagesOf(k.Image.Segments) {
+		if writable && k.Image.Linux != nil && p.perm == emu.Read {
+			p.perm |= emu.Write
+		}
 		if _, err := k.Mem.Map(p.name, p.Start, p.End-p.Start, p.perm); err != nil {
 			return err
 		}

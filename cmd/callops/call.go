@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"callops/emu"
+	"callops/machine"
 )
 
 // newCall builds `callops call`.
@@ -31,11 +32,16 @@ prototype, and the result is printed as its type has it.
 			if err != nil {
 				return err
 			}
-			k, err := m.boot(m.engine.New, inv.size())
-			defer func() { err = errors.Join(err, m.close(k)) }()
+			var mc *machine.Machine
+			defer func() { err = errors.Join(err, m.close(mc)) }()
+			cfg, err := m.config(m.engine.New, inv.size())
 			if err != nil {
 				return err
 			}
+			if mc, err = machine.New(cmd.Context(), cfg); err != nil {
+				return err
+			}
+			k := mc.Kernel
 			if err := inv.check(k); err != nil {
 				return err
 			}

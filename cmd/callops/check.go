@@ -31,7 +31,7 @@ type checkFlags struct {
 	list      bool
 	format    choice
 
-	machine *machine // which kernel to check
+	machine *machineFlags // which kernel to check
 	opts    check.Options
 }
 

@@ -105,7 +105,7 @@ type textInfo struct {
 	Percent  float64 `json:"call_ops_percent"`
 }
 
-func imageInfos(m *machine, files []string) (_ []imageInfo, err error) {
+func imageInfos(m *machineFlags, files []string) (_ []imageInfo, err error) {
 	if len(files) == 0 {
 		files = []string{builtin}
 	}

@@ -10,12 +10,12 @@ import (
 
 	"callops/emu"
 	"callops/ftrace"
-	"callops/kernel"
 	"callops/kernelimage"
+	"callops/machine"
 )
 
-// machine is the flags that say what to run, and on which engine.
-type machine struct {
+// machineFlags say what to run, and on which engine.
+type machineFlags struct {
 	image   string
 	profile choice
 	bti     bool
@@ -29,8 +29,8 @@ type machine struct {
 	opened []*kernelimage.Image
 }
 
-func newMachine() *machine {
-	return &machine{
+func newMachine() *machineFlags {
+	return &machineFlags{
 		profile: newChoice(string(kernelimage.Profile612), string(kernelimage.ProfileV3), string(kernelimage.Profile61)),
 		callOps: newOnOff(),
 		engine:  newEngineFlag(),
@@ -48,40 +48,40 @@ const (
 func newTrampoline() choice { return newChoice(trampolineOurs, trampolineImage) }
 
 // addTrampoline adds the flag that chooses whose ftrace runs.
-func (m *machine) addTrampoline(cmd *cobra.Command) {
+func (m *machineFlags) addTrampoline(cmd *cobra.Command) {
 	cmd.Flags().Var(&m.trampoline, "trampoline", "whose ftrace to use, callops' or the image's")
 }
 
 // addImage adds the flags that choose an image.
-func (m *machine) addImage(cmd *cobra.Command) {
+func (m *machineFlags) addImage(cmd *cobra.Command) {
 	cmd.Flags().Var((*fileName)(&m.image), "image", "`FILE` to run in the place of the built-in kernel: ELF, or a kernel's Image")
 	cmd.Flags().BoolVar(&m.keepInit, "keep-init", false, "do not free the init text of a kernel's Image, as is done when it has booted")
 	m.addVariant(cmd)
 }
 
 // addVariant adds the flags that choose how an image is taken.
-func (m *machine) addVariant(cmd *cobra.Command) {
+func (m *machineFlags) addVariant(cmd *cobra.Command) {
 	cmd.Flags().Var(&m.profile, "profile", "Linux whose ftrace the image follows; v3 is the patch of January 2023")
 	cmd.Flags().BoolVar(&m.bti, "bti", false, "build the built-in kernel with BTI")
 }
 
-func (m *machine) addModules(cmd *cobra.Command) { addModules(cmd, &m.modules) }
+func (m *machineFlags) addModules(cmd *cobra.Command) { addModules(cmd, &m.modules) }
 
 // addModules adds the flag that loads kernel modules.
 func addModules(cmd *cobra.Command, modules *[]string) {
 	cmd.Flags().StringArrayVar(modules, "module", nil, "kernel module `FILE` to load, .ko as it is or compressed (repeatable, in this order)")
 }
 
-func (m *machine) addCallOps(cmd *cobra.Command) {
+func (m *machineFlags) addCallOps(cmd *cobra.Command) {
 	cmd.Flags().Var(&m.callOps, "call-ops", "with or without CALL_OPS (default: as the image is built)")
 }
 
-func (m *machine) addEngine(cmd *cobra.Command) {
+func (m *machineFlags) addEngine(cmd *cobra.Command) {
 	addEngineFlag(cmd, &m.engine, "in lockstep, to the first difference")
 }
 
 // open reads or assembles the image.
-func (m *machine) open() (*kernelimage.Image, error) {
+func (m *machineFlags) open() (*kernelimage.Image, error) {
 	profile := kernelimage.Profile(m.profile.value)
 	if m.image == "" {
 		if m.callOps.value == on && profile == kernelimage.Profile61 {
@@ -106,12 +106,12 @@ func (m *machine) open() (*kernelimage.Image, error) {
 	return img, err
 }
 
-// close closes the images that were opened, behind the kernel booted from the
-// last one; k may be nil.
-func (m *machine) close(k *kernel.Kernel) error {
+// close closes the images that were opened, after the machine that runs the last
+// one; mc may be nil.
+func (m *machineFlags) close(mc *machine.Machine) error {
 	var errs []error
-	if k != nil {
-		errs = append(errs, k.Close())
+	if mc != nil {
+		errs = append(errs, mc.Close())
 	}
 	for _, img := range m.opened {
 		errs = append(errs, img.Close())
@@ -120,50 +120,26 @@ func (m *machine) close(k *kernel.Kernel) error {
 	return errors.Join(errs...)
 }
 
-// boot makes a running kernel with one CPU and room for data on its heap. After
-// it, on an error too, comes close.
-func (m *machine) boot(newEngine emu.NewEngine, data uint64) (*kernel.Kernel, error) {
+// config says what machine the flags ask for, with room for data on its heap.
+// After it, on an error too, comes close.
+func (m *machineFlags) config(engine emu.NewEngine, data uint64) (*machine.Config, error) {
 	img, err := m.open()
 	if err != nil {
 		return nil, err
 	}
-	k, err := kernel.Boot(img, newEngine, &kernel.BootOptions{HeapSize: heapSize + data})
-	if err != nil {
-		return nil, err
-	}
-	if !m.keepInit {
-		err = k.FreeInitMem()
-	}
-	for _, file := range m.modules {
-		if err == nil {
-			_, err = k.LoadModuleFile(file, nil)
-		}
-	}
-	if err != nil {
-		return nil, errors.Join(err, k.Close())
-	}
-	return k, nil
+	return &machine.Config{Image: img, Engine: engine, Heap: heapSize + data, KeepInit: m.keepInit, Modules: m.modules}, nil
 }
 
 // heapSize is room for ops and hashes.
 const heapSize = 64 << 20
 
-// ftrace starts ftrace on a kernel. The kernel's log goes to errw; text stands
-// in for the kernel's memory unless it is nil.
-func (m *machine) ftrace(k *kernel.Kernel, text ftrace.Text, errw io.Writer) (*ftrace.Registry, error) {
-	r, err := ftrace.New(k, &ftrace.Options{
+// ftrace is the options that the flags ask for. The kernel's log goes to errw;
+// text stands in for the kernel's memory unless it is nil.
+func (m *machineFlags) ftrace(text ftrace.Text, errw io.Writer) *ftrace.Options {
+	return &ftrace.Options{
 		NoCallOps: m.callOps.value == off,
 		ImageCode: m.trampoline.value == trampolineImage,
 		Text:      text,
 		Printk:    func(line string) { fmt.Fprintln(errw, line) },
-	})
-	if err != nil {
-		return nil, err
 	}
-	for _, module := range k.Modules() {
-		if err := r.AddModule(module); err != nil {
-			return nil, err
-		}
-	}
-	return r, nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"callops/ftrace"
 	"callops/kernel"
+	"callops/machine"
 )
 
 // newSites builds `callops sites`.
@@ -37,15 +38,17 @@ the filter says.`,
 			if enabled && len(args) > 0 {
 				return usagef("--enabled prints all enabled sites, and takes no GLOB")
 			}
-			k, err := m.boot(newIdle, 0)
-			defer func() { err = errors.Join(err, m.close(k)) }()
+			var mc *machine.Machine
+			defer func() { err = errors.Join(err, m.close(mc)) }()
+			cfg, err := m.config(newIdle, 0)
 			if err != nil {
 				return err
 			}
-			r, err := m.ftrace(k, nil, cmd.ErrOrStderr())
-			if err != nil {
+			cfg.Ftrace = func(*kernel.Kernel) (*ftrace.Options, error) { return m.ftrace(nil, cmd.ErrOrStderr()), nil }
+			if mc, err = machine.New(cmd.Context(), cfg); err != nil {
 				return err
 			}
+			k, r := mc.Kernel, mc.Ftrace
 			if err := registerEach(r, filter); err != nil {
 				return err
 			}

@@ -9,11 +9,13 @@ import (
 
 	"callops/emu"
 	"callops/ftrace"
+	"callops/kernel"
+	"callops/machine"
 )
 
 // tracing is the flags of `callops trace`, and what runs under them.
 type tracing struct {
-	*machine
+	*machineFlags
 	tracer  choice
 	opsFunc choice
 	filter  []string
@@ -30,10 +32,10 @@ const (
 // newTrace builds `callops trace`.
 func newTrace() *cobra.Command {
 	t := &tracing{
-		machine: newMachine(),
-		tracer:  newChoice(tracerFunction, tracerInsn),
-		budget:  newBudget(),
-		opsFunc: newChoice("nop", "count", tracerFunction),
+		machineFlags: newMachine(),
+		tracer:       newChoice(tracerFunction, tracerInsn),
+		budget:       newBudget(),
+		opsFunc:      newChoice("nop", "count", tracerFunction),
 	}
 	cmd := &cobra.Command{
 		Use:   "trace [flags] FUNC [ARG]...",
@@ -86,11 +88,26 @@ func (t *tracing) run(cmd *cobra.Command, words []string) (err error) {
 	if err != nil {
 		return err
 	}
-	k, err := t.boot(t.engine.New, inv.size())
-	defer func() { err = errors.Join(err, t.close(k)) }()
+	out := bufio.NewWriter(cmd.OutOrStdout())
+	defer func() { err = errors.Join(err, out.Flush()) }()
+	var m *machine.Machine
+	defer func() { err = errors.Join(err, t.close(m)) }()
+	cfg, err := t.config(t.engine.New, inv.size())
 	if err != nil {
 		return err
 	}
+	var p *insnPrinter
+	cfg.Ftrace = func(k *kernel.Kernel) (*ftrace.Options, error) {
+		if t.tracer.value != tracerInsn {
+			return t.ftrace(nil, cmd.ErrOrStderr()), nil
+		}
+		p = newInsnPrinter(out, k)
+		return t.ftrace(p, cmd.ErrOrStderr()), nil
+	}
+	if m, err = machine.New(cmd.Context(), cfg); err != nil {
+		return err
+	}
+	k := m.Kernel
 	if len(k.Image.Sites) == 0 {
 		fmt.Fprintf(cmd.ErrOrStderr(), "callops: %s has no call sites: it was not built with -fpatchable-function-entry\n", k.Image.Name)
 	}
@@ -101,16 +118,15 @@ func (t *tracing) run(cmd *cobra.Command, words []string) (err error) {
 	if err != nil {
 		return err
 	}
-	out := bufio.NewWriter(cmd.OutOrStdout())
-	defer func() { err = errors.Join(err, out.Flush()) }()
 	call := func(onStep func(emu.CPU, *emu.Regs)) (emu.Result, error) {
 		return k.Call(cmd.Context(), 0, &emu.CallOptions{Budget: t.budget.value, OnStep: onStep}, fn, values...)
 	}
-	trace := t.traceFunctions
-	if t.tracer.value == tracerInsn {
-		trace = t.traceInsns
+	var res emu.Result
+	if p != nil {
+		res, err = t.traceInsns(p, m, call)
+	} else {
+		res, err = t.traceFunctions(out, m, call)
 	}
-	res, err := trace(out, cmd.ErrOrStderr(), k, call)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"callops/emu"
 	"callops/kernel"
+	"callops/machine"
 	"callops/trampolines"
 )
 
@@ -20,11 +21,8 @@ func newRing(k *kernel.Kernel) (*trampolines.Ring, error) {
 
 // traceFunctions prints the calls that the function tracer saw, those of a
 // call that failed as well.
-func (t *tracing) traceFunctions(out, errw io.Writer, k *kernel.Kernel, call callFunc) (emu.Result, error) {
-	r, err := t.ftrace(k, nil, errw)
-	if err != nil {
-		return emu.Result{}, err
-	}
+func (t *tracing) traceFunctions(out io.Writer, m *machine.Machine, call callFunc) (emu.Result, error) {
+	k, r := m.Kernel, m.Ftrace
 	ring, err := newRing(k)
 	if err != nil {
 		return emu.Result{}, err

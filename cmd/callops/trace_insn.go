@@ -9,16 +9,13 @@ import (
 	"callops/emu"
 	"callops/ftrace"
 	"callops/kernel"
+	"callops/machine"
 )
 
 // traceInsns prints each instruction that is executed and each word that is
 // patched.
-func (t *tracing) traceInsns(out, errw io.Writer, k *kernel.Kernel, call callFunc) (emu.Result, error) {
-	p := newInsnPrinter(out, k)
-	r, err := t.ftrace(k, p, errw)
-	if err != nil {
-		return emu.Result{}, err
-	}
+func (t *tracing) traceInsns(p *insnPrinter, m *machine.Machine, call callFunc) (emu.Result, error) {
+	k, r := m.Kernel, m.Ftrace
 	p.start()
 	step := func() (emu.Result, error) { return call(p.step) }
 	if len(t.filter)+len(t.notrace) == 0 {

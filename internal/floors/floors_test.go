@@ -29,6 +29,7 @@ var floors = [][]string{
 	{"kernel"},
 	{"trampolines", "sched"},
 	{"ftrace"},
+	{"machine"},
 	{"bench", "check", "tracefs"},
 	{"cmd/callops"},
 }

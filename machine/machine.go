@@ -1,0 +1,129 @@
+package machine
+
+import (
+	"context"
+	"errors"
+
+	"callops/emu"
+	"callops/emu/interp"
+	"callops/ftrace"
+	"callops/kernel"
+	"callops/kernelimage"
+	"callops/sched"
+)
+
+// Config says what to set up; the zero value is the built-in kernel on the
+// interpreter, with one CPU and without ftrace.
+type Config struct {
+	Image *kernelimage.Image // nil: the built-in kernel
+	// Engine executes; nil: the interpreter.
+	Engine emu.NewEngine
+	CPUs   int    // 1 when 0
+	Heap   uint64 // bytes, see [kernel.BootOptions]
+
+	// KeepInit leaves the kernel as it is before free_initmem: init text runs,
+	// and read-only data can be written.
+	KeepInit bool
+	// Modules are files of kernel modules to load, in this order.
+	Modules []string
+
+	// Ftrace returns the options of ftrace on the kernel that is set up; nil
+	// starts none. Where there is a scheduler and the options name no grace
+	// periods, they are the scheduler's.
+	Ftrace func(k *kernel.Kernel) (*ftrace.Options, error)
+
+	// Sched runs tasks on the CPUs, and is started with several of them anyhow.
+	Sched *sched.Options
+}
+
+// Machine is a kernel that is set up.
+type Machine struct {
+	Kernel *kernel.Kernel
+	Ftrace *ftrace.Registry // nil: none was asked for
+	Sched  *sched.Scheduler // nil: one CPU, driven by the caller
+}
+
+// New sets a machine up; cfg may be nil. Tasks end with ctx. After an error
+// nothing is left.
+func New(ctx context.Context, cfg *Config) (*Machine, error) {
+	if cfg == nil {
+		cfg = &Config{}
+	}
+	m := &Machine{}
+	if err := m.setUp(ctx, cfg); err != nil {
+		return nil, errors.Join(err, m.Close())
+	}
+	return m, nil
+}
+
+func (m *Machine) setUp(ctx context.Context, cfg *Config) (err error) {
+	img, engine := cfg.Image, cfg.Engine
+	if img == nil {
+		if img, err = kernelimage.Builtin(nil); err != nil {
+			return err
+		}
+	}
+	if engine == nil {
+		engine = interp.New
+	}
+	m.Kernel, err = kernel.Boot(img, engine, &kernel.BootOptions{CPUs: cfg.CPUs, HeapSize: cfg.Heap, WritableRodata: cfg.KeepInit})
+	if err != nil {
+		return err
+	}
+	if !cfg.KeepInit {
+		if err := m.Kernel.FreeInitMem(); err != nil {
+			return err
+		}
+	}
+	for _, file := range cfg.Modules {
+		if _, err := m.Kernel.LoadModuleFile(file, nil); err != nil {
+			return err
+		}
+	}
+	if cfg.Sched != nil || len(m.Kernel.CPUs) > 1 {
+		if m.Sched, err = sched.New(ctx, m.Kernel, cfg.Sched); err != nil {
+			return err
+		}
+	}
+	if cfg.Ftrace == nil {
+		return nil
+	}
+	return m.startFtrace(cfg)
+}
+
+func (m *Machine) startFtrace(cfg *Config) error {
+	opts, err := cfg.Ftrace(m.Kernel)
+	if err != nil {
+		return err
+	}
+	if opts == nil {
+		opts = &ftrace.Options{}
+	}
+	if opts.Grace == nil && m.Sched != nil {
+		opts.Grace = m.Sched
+	}
+	if m.Ftrace, err = ftrace.New(m.Kernel, opts); err != nil {
+		return err
+	}
+	for _, module := range m.Kernel.Modules() {
+		if err := m.Ftrace.AddModule(module); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close ends tasks and closes the kernel; ops that are registered stay so.
+// The image stays open. A second Close does nothing.
+func (m *Machine) Close() error {
+	var errs []error
+	if m.Sched != nil {
+		errs = append(errs, m.Sched.Close())
+		m.Sched = nil
+	}
+	if m.Kernel != nil {
+		errs = append(errs, m.Kernel.Close())
+		m.Kernel = nil
+	}
+	return errors.Join(errs...)
+}

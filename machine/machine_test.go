@@ -1,0 +1,99 @@
+package machine_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"callops/ftrace"
+	"callops/internal/kernels"
+	"callops/kernel"
+	"callops/kernelimage"
+	"callops/machine"
+	"callops/sched"
+)
+
+const fixtureKo = "../kernelimage/testdata/module/fixture.ko"
+
+func withFtrace(*kernel.Kernel) (*ftrace.Options, error) { return nil, nil }
+
+func newMachine(t *testing.T, cfg *machine.Config) *machine.Machine {
+	t.Helper()
+	m, err := machine.New(t.Context(), cfg)
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, m.Close()) })
+	return m
+}
+
+func TestNew_TheZeroConfigRunsTheBuiltInKernel(t *testing.T) {
+	m := newMachine(t, nil)
+	res, err := m.Kernel.CallName(t.Context(), 0, nil, "gcd", 84, 36)
+	require.NoError(t, err)
+	assert.EqualValues(t, 12, res.X0)
+	assert.Nil(t, m.Ftrace)
+	assert.Nil(t, m.Sched)
+	require.NoError(t, m.Close())
+}
+
+func TestNew_FtraceKnowsTheModules(t *testing.T) {
+	m := newMachine(t, &machine.Config{Modules: []string{fixtureKo}, Ftrace: withFtrace})
+	assert.Len(t, m.Kernel.Modules(), 1)
+	var enabled bytes.Buffer
+	for _, rec := range m.Ftrace.Records() {
+		enabled.WriteString(m.Kernel.Symbols.Format(rec.IP) + "\n")
+	}
+	assert.Contains(t, enabled.String(), "fixture_sum+0x4/0x68 [fixture]")
+}
+
+func TestNew_SeveralCPUsHaveASchedulerThatGracePeriodsWaitFor(t *testing.T) {
+	m := newMachine(t, &machine.Config{CPUs: 2, Ftrace: withFtrace})
+	require.NotNil(t, m.Sched)
+	fn, err := m.Kernel.Func("fib")
+	require.NoError(t, err)
+	task, err := m.Sched.Spawn("caller", func(task *sched.Task) error {
+		res, err := task.Call(fn, 15)
+		assert.EqualValues(t, 610, res.X0)
+		return err
+	})
+	require.NoError(t, err)
+	require.NoError(t, task.Wait())
+}
+
+func TestNew_InitTextIsFreedUnlessItIsKept(t *testing.T) {
+	img, err := kernelimage.Open(kernels.Path(t, kernels.Linux612), nil)
+	require.NoError(t, err)
+	defer img.Close()
+	m := newMachine(t, &machine.Config{Image: img})
+	_, err = m.Kernel.Func("start_kernel")
+	require.ErrorIs(t, err, unix.ENOENT)
+
+	kept := newMachine(t, &machine.Config{Image: img, KeepInit: true})
+	_, err = kept.Kernel.Func("start_kernel")
+	assert.NoError(t, err)
+	for _, s := range img.Segments {
+		if s.Name == "rodata" {
+			_, err := kept.Kernel.CallName(t.Context(), 0, nil, "memset", s.Addr, 0, 8)
+			assert.NoError(t, err, "__ro_after_init data can be written")
+			_, err = m.Kernel.CallName(t.Context(), 0, nil, "memset", s.Addr, 0, 8)
+			assert.ErrorIs(t, err, unix.EFAULT)
+		}
+	}
+}
+
+func TestNew_AfterAnErrorNothingIsLeft(t *testing.T) {
+	broken := errors.New("broken")
+	for name, cfg := range map[string]*machine.Config{
+		"cpus":    {CPUs: -1},
+		"modules": {Modules: []string{"none.ko"}},
+		"ftrace":  {Ftrace: func(*kernel.Kernel) (*ftrace.Options, error) { return nil, broken }},
+	} {
+		m, err := machine.New(context.Background(), cfg)
+		assert.Error(t, err, name)
+		assert.Nil(t, m, name)
+	}
+}
