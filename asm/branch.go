@@ -52,15 +52,6 @@ func pcRelative(op string, pc, target uint64, reach int64) (uint32, error) {
 	return uint32(d), nil
 }
 
-// DecodeBranch decodes b and bl at pc; ok is false for any other word.
-func DecodeBranch(pc uint64, word uint32) (target uint64, link bool, ok bool) {
-	if !IsB(word) && !IsBL(word) {
-		return 0, false, false
-	}
-	// The offset's sign bit is bit 25: shift it to the top and back.
-	return pc + uint64(int64(int32(word<<6)>>4)), IsBL(word), true
-}
-
 // IsNop reports whether w is nop.
 func IsNop(w uint32) bool { return w == NOP }
 

@@ -161,7 +161,7 @@ func disasmRCpc(w uint32) (string, bool) {
 		return fmt.Sprintf("ldapr%s %v, [%v]", suffix, rt, baseReg(w)), true
 	case w&0x3fa00c00 == 0x19000000:
 		imm := int32(w<<11) >> 23
-		op := pick(w>>22&1, "stlur", "ldapur")
+		op := pick(w>>22&1 == 1, "stlur", "ldapur")
 		if imm == 0 {
 			return fmt.Sprintf("%s%s %v, [%v]", op, suffix, rt, baseReg(w)), true
 		}
@@ -176,7 +176,7 @@ func disasmAuthBranch(w uint32) (string, bool) {
 	if w&0xfedff800 != 0xd61f0800 {
 		return "", false
 	}
-	op := pick(w>>21&1, "br", "blr") + pick(w>>10&1, "aa", "ab")
+	op := pick(w>>21&1 == 1, "br", "blr") + pick(w>>10&1 == 1, "aa", "ab")
 	rn := X0 | Reg(w>>5&31)
 	switch {
 	case w>>24&1 != 0:
@@ -202,7 +202,7 @@ func disasmAuth(w uint32) (string, bool) {
 		name := names[opc-8]
 		return fmt.Sprintf("%sz%s %v", name[:4], name[4:], rd), true
 	case opc == 16, opc == 17:
-		return fmt.Sprintf("%s %v", pick(opc&1, "xpaci", "xpacd"), rd), true
+		return fmt.Sprintf("%s %v", pick(opc&1 == 1, "xpaci", "xpacd"), rd), true
 	}
 	return "", false
 }

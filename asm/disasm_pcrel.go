@@ -9,29 +9,22 @@ func disasmPCRel(w uint32, pc uint64, sym func(uint64) string) (string, bool) {
 	if w>>31 != 0 {
 		rt |= reg64
 	}
-	imm19 := int64(int32(w<<8)>>13) * 4
+	if addr, link, ok := DecodeBranch(pc, w); ok {
+		return pick(link, "b ", "bl ") + target(addr, sym), true
+	}
+	if rd, addr, page, ok := DecodeAdr(pc, w); ok {
+		return fmt.Sprintf("%s %v, %s", pick(page, "adr", "adrp"), rd, target(addr, sym)), true
+	}
 	switch {
-	case IsB(w), IsBL(w):
-		addr, link, _ := DecodeBranch(pc, w)
-		if link {
-			return "bl " + target(addr, sym), true
-		}
-		return "b " + target(addr, sym), true
 	case w&0xff000010 == 0x54000000:
-		return fmt.Sprintf("b.%v %s", Cond(w&15), to(imm19)), true
+		return fmt.Sprintf("b.%v %s", Cond(w&15), to(offset19(w))), true
 	case w&0x7e000000 == 0x34000000:
-		return fmt.Sprintf("%s %v, %s", pick(w>>24&1, "cbz", "cbnz"), rt, to(imm19)), true
+		return fmt.Sprintf("%s %v, %s", pick(w>>24&1 == 1, "cbz", "cbnz"), rt, to(offset19(w))), true
 	case w&0x7e000000 == 0x36000000:
 		bit := w>>31<<5 | w>>19&31
-		return fmt.Sprintf("%s %v, #%d, %s", pick(w>>24&1, "tbz", "tbnz"), rt, bit, to(int64(int32(w<<13)>>18)*4)), true
-	case w&0x1f000000 == 0x10000000:
-		imm := int64(int32(w<<8)>>13)*4 | int64(w>>29&3)
-		if w>>31 == 0 {
-			return fmt.Sprintf("adr %v, %s", rt|reg64, to(imm)), true
-		}
-		return fmt.Sprintf("adrp %v, %s", rt|reg64, target(pc&^0xfff+uint64(imm<<12), sym)), true
+		return fmt.Sprintf("%s %v, #%d, %s", pick(w>>24&1 == 1, "tbz", "tbnz"), rt, bit, to(int64(int32(w<<13)>>18)*4)), true
 	case w&0x3b000000 == 0x18000000:
-		return disasmLiteral(w, to(imm19))
+		return disasmLiteral(w, to(offset19(w)))
 	}
 	return "", false
 }
@@ -59,14 +52,14 @@ func prefetchOp(n uint32) string {
 	if n>>3 == 3 || n>>1&3 == 3 {
 		return fmt.Sprintf("#0x%02x", n)
 	}
-	return [...]string{"pld", "pli", "pst"}[n>>3] + [...]string{"l1", "l2", "l3"}[n>>1&3] + pick(n&1, "keep", "strm")
+	return [...]string{"pld", "pli", "pst"}[n>>3] + [...]string{"l1", "l2", "l3"}[n>>1&3] + pick(n&1 == 1, "keep", "strm")
 }
 
-func pick(bit uint32, zero, one string) string {
-	if bit == 0 {
-		return zero
+func pick(set bool, no, yes string) string {
+	if set {
+		return yes
 	}
-	return one
+	return no
 }
 
 func target(addr uint64, sym func(uint64) string) string {

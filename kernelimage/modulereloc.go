@@ -3,6 +3,7 @@ package kernelimage
 import (
 	"debug/elf"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -171,21 +172,17 @@ const FtracePLTSize = pltSize
 
 // PLTEntry returns the words that jump from pc to a target within 4 GiB.
 func PLTEntry(pc, target uint64) ([]byte, error) {
-	b := make([]byte, pltSize)
-	le := binary.LittleEndian
-	const adrp, add = 0x90000010, 0x91000210 // x16
-	le.PutUint32(b, adrp)
-	le.PutUint32(b[4:], add)
-	br, err := asm.Br(asm.X16).Word()
+	b := asm.NewBuilder()
+	b.Emit(asm.LoadAddr(asm.X16, b.Abs("target", target))...)
+	b.Emit(asm.Br(asm.X16))
+	p, err := b.Assemble(pc)
+	if errors.Is(err, asm.ErrRange) {
+		return nil, fmt.Errorf("%#x is more than 4 GiB from %#x: %w", target, pc, unix.ERANGE)
+	}
 	if err != nil {
 		return nil, err
 	}
-	le.PutUint32(b[8:], br)
-	if !relocations[elf.R_AARCH64_ADR_PREL_PG_HI21].apply(b, target, pc) {
-		return nil, fmt.Errorf("%#x is more than 4 GiB from %#x: %w", target, pc, unix.ERANGE)
-	}
-	relocations[elf.R_AARCH64_ADD_ABS_LO12_NC].apply(b[4:], target, pc+4)
-	return b, nil
+	return p.Code, nil
 }
 
 // koPLT is the PLT of a part.

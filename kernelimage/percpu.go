@@ -3,6 +3,7 @@ package kernelimage
 import (
 	"encoding/binary"
 
+	"callops/asm"
 	"callops/emu"
 )
 
@@ -64,19 +65,14 @@ func (l *rawLoad) addressesIn(low, high uint64) map[uint64]int {
 	for _, text := range l.img.Text {
 		b := l.b[text.Start-l.base : text.End-l.base]
 		for i := 0; i+8 <= len(b); i += 4 {
-			w := binary.LittleEndian.Uint32(b[i:])
-			if w&0x9f000000 != 0x90000000 { // ADRP
+			rd, page, isPage, _ := asm.DecodeAdr(text.Start+uint64(i), binary.LittleEndian.Uint32(b[i:]))
+			if !isPage || page+0xfff < low || page >= high {
 				continue
 			}
-			imm := int64(int32(w>>5&0x7ffff<<2|w>>29&3)<<11) >> 11
-			page := (text.Start+uint64(i))&^0xfff + uint64(imm<<12)
-			if page+0xfff < low || page >= high {
-				continue
-			}
-			// ADD Xd, Xn, #imm with Xn that ADRP made, within the next words.
+			// The ADD that completes the address is within the next words.
 			for j := i + 4; j < i+20 && j+4 <= len(b); j += 4 {
-				if a := binary.LittleEndian.Uint32(b[j:]); a&0xffc00000 == 0x91000000 && a>>5&31 == w&31 {
-					if addr := page + uint64(a>>10&0xfff); addr >= low && addr < high {
+				if _, rn, imm, ok := asm.DecodeAddImm(binary.LittleEndian.Uint32(b[j:])); ok && rn == rd {
+					if addr := page + imm; addr >= low && addr < high {
 						used[addr]++
 					}
 					break

@@ -7,6 +7,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"callops/asm"
+	"callops/asm/effects"
 	"callops/kernel"
 	"callops/kernelimage"
 )
@@ -145,17 +147,19 @@ func (c *Code) isList(k *kernel.Kernel, addr uint64) bool {
 // loads returns the variables from which the code in [start, end) loads
 // doublewords, by an ADRP and an LDR of the same register.
 func loads(img *kernelimage.Image, start, end uint64) (found []uint64) {
-	var pages [32]uint64
+	pages := make(map[uint8]uint64) // what ADRP put into a register
 	for pc := start; pc < end; pc += insnSize {
 		w, ok := img.Word(pc)
-		switch {
-		case !ok:
-			return found
-		case w&0x9f000000 == 0x90000000: // ADRP
-			imm := int64(int32(w<<8))>>13<<2 | int64(w>>29&3)
-			pages[w&31] = pc&^0xfff + uint64(imm<<12)
-		case w&0xffc00000 == 0xf9400000 && pages[w>>5&31] != 0: // LDR Xt, [Xn, #imm]
-			found = append(found, pages[w>>5&31]+uint64(w>>10&0xfff)*8)
+		if !ok {
+			break
+		}
+		if rd, page, isPage, _ := asm.DecodeAdr(pc, w); isPage {
+			pages[uint8(rd.Num())] = page
+			continue
+		}
+		o, _ := effects.Decode(w)
+		if page, ok := pages[o.Base]; ok && o.Access == effects.Loads && o.Size == 8 && o.Count == 1 && o.Index == effects.NoReg && !o.WriteBack {
+			found = append(found, page+uint64(o.Offset))
 		}
 	}
 	return found

@@ -1,0 +1,47 @@
+package asm
+
+// The decoders of single fields: for those who read code of an image, and for
+// the disassembler. What an instruction does as a whole is package effects'.
+
+// offset19 is the field of b.cond, cbz, cbnz and ldr of a literal, in bytes.
+func offset19(w uint32) int64 { return int64(int32(w<<8)>>13) * 4 }
+
+// DecodeBranch decodes b and bl at pc; ok is false for any other word.
+func DecodeBranch(pc uint64, word uint32) (target uint64, link bool, ok bool) {
+	if !IsB(word) && !IsBL(word) {
+		return 0, false, false
+	}
+	// The offset's sign bit is bit 25: shift it to the top and back.
+	return pc + uint64(int64(int32(word<<6)>>4)), IsBL(word), true
+}
+
+// DecodeAdr decodes adr and adrp at pc; ok is false for any other word. With
+// page it is adrp, and addr the start of a 4 KiB page.
+func DecodeAdr(pc uint64, word uint32) (rd Reg, addr uint64, page, ok bool) {
+	if word&0x1f000000 != 0x10000000 {
+		return 0, 0, false, false
+	}
+	rd = X0 | Reg(word&31)
+	imm := uint64(offset19(word)) | uint64(word>>29&3)
+	if word>>31 == 0 {
+		return rd, pc + imm, false, true
+	}
+	return rd, pc&^0xfff + imm<<12, true, true
+}
+
+// DecodeAddImm decodes add of an immediate to a 64-bit register, shifted or
+// not; ok is false for any other word.
+func DecodeAddImm(word uint32) (rd, rn Reg, imm uint64, ok bool) {
+	if word&0xff800000 != 0x91000000 {
+		return 0, 0, 0, false
+	}
+	return xOrSP(word), xOrSP(word >> 5), uint64(word>>10&0xfff) << (12 * (word >> 22 & 1)), true
+}
+
+// xOrSP is the register in bits 4:0 of a field where 31 is SP.
+func xOrSP(w uint32) Reg {
+	if w&31 == 31 {
+		return SP
+	}
+	return X0 | Reg(w&31)
+}
