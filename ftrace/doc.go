@@ -29,7 +29,7 @@
 // Linux, of the operations that patch, only those that register an ops do; the
 // others return 0, and their callers learn from the next.
 //
-// Kernel modules' sites join with [Registry.AddModule] and leave with
-// [Registry.RemoveModule]. Start at [New], [Registry.NewOps], [Registry.SetFilter] and
+// Kernel modules' sites join and leave with their modules, and those in init text
+// leave with it: [New] subscribes to the kernel's events. Start at [New], [Registry.NewOps], [Registry.SetFilter] and
 // [Registry.Register].
 package ftrace

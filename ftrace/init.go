@@ -2,17 +2,10 @@ package ftrace
 
 import "slices"
 
-// FreeInit forgets the call sites in the kernel's init text, which is about to
-// be freed (ftrace_free_init_mem); [callops/kernel.Kernel.FreeInitMem]
-// comes next. Its text is left as it is, traced or not. In the filters of all ops
-// its sites' addresses become 0, as in RemoveModule. A second time there is nothing
-// left to forget.
-func (r *Registry) FreeInit() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.k.Image.Linux == nil {
-		return nil
-	}
+// initFreeing forgets the call sites in the kernel's init text, which is about to
+// be freed (ftrace_free_init_mem). Its text is left as it is, traced or not. In the
+// filters of all ops its sites' addresses become 0, as in moduleGoing.
+func (r *Registry) initFreeing() error {
 	core, init := r.groups[0], r.k.Image.Linux.InitText
 	gone := &group{}
 	for _, rec := range core.records {
@@ -22,7 +15,7 @@ func (r *Registry) FreeInit() error {
 	}
 	core.records = slices.DeleteFunc(core.records, func(rec Record) bool { return init.Contains(rec.IP) })
 	r.forget(gone)
-	return r.done("free init", nil)
+	return r.mem.take()
 }
 
 // forget takes sites out of direct_functions and of the filters of all ops.

@@ -5,8 +5,7 @@ import (
 	"iter"
 	"slices"
 
-	"golang.org/x/sys/unix"
-
+	"callops/kernel"
 	"callops/kernelimage"
 )
 
@@ -59,48 +58,63 @@ func (r *Registry) ftracePLT(ip uint64) uint64 {
 	return 0
 }
 
-// AddModule makes the call sites of a module that was loaded into the kernel
-// known, and has those call that registered ops want (ftrace_module_init,
-// ftrace_module_enable): by way of ftrace_list_ops, also where there is one ops only, and
-// also while ftrace is switched off. DIRECT and IPMODIFY ops are passed over. EEXIST
-// where the module is known, ENODEV once ftrace is dead.
-func (r *Registry) AddModule(m *kernelimage.Module) error {
+// notified keeps the records in step with the kernel's text.
+func (r *Registry) notified(e kernel.Event, m *kernelimage.Module) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if m == nil {
-		return fmt.Errorf("add module: no module: %w", unix.EINVAL)
+	switch e {
+	case kernel.ModuleComing:
+		return r.moduleComing(m)
+	case kernel.ModuleGoing:
+		return r.moduleGoing(m)
+	case kernel.InitFreeing:
+		return r.initFreeing()
 	}
-	what := "add module " + m.Name
-	switch {
-	case r.Dead():
-		return r.done(what, r.dead())
-	case r.groupOf(m) >= 0:
-		return r.done(what, fmt.Errorf("it is known: %w", unix.EEXIST))
-	case len(m.Image.Sites) == 0:
+	return nil
+}
+
+// moduleComing makes the call sites of a module known, and has those call that
+// registered ops want (ftrace_module_init, ftrace_module_enable): by way of
+// ftrace_list_ops, also where there is one ops only, and also while ftrace is
+// switched off. DIRECT and IPMODIFY ops are passed over. A dead ftrace takes no
+// module's sites, and does not mind the module.
+//
+// Differs: a site that can't be made ready is the end of ftrace in Linux too, but
+// the module stays.
+func (r *Registry) moduleComing(m *kernelimage.Module) error {
+	if r.Dead() || len(m.Image.Sites) == 0 {
 		return nil
 	}
+	what := "sites of module " + m.Name
 	if err := r.fillPLT(m); err != nil {
 		return r.done(what, err)
 	}
 	g := newGroup(m, m.Image.Sites)
 	r.groups = append(r.groups, g)
+	if err := r.done(what, r.enableGroup(g)); err != nil {
+		r.dropGroup(len(r.groups) - 1)
+		return err
+	}
+	return nil
+}
+
+func (r *Registry) enableGroup(g *group) error {
 	if err := r.checkReach(g); err != nil {
-		r.groups = r.groups[:len(r.groups)-1]
-		return r.done(what, err)
+		return err
 	}
 	for i := range g.records {
 		g.records[i].Flags = RecDisabled
 	}
 	if err := r.initSites(g); err != nil {
-		return r.done(what, err)
+		return r.dead()
 	}
 	for i := range g.records {
 		if typ, err := r.enableRecord(&g.records[i]); err != nil {
 			r.reportBug(typ, err, &g.records[i])
-			break
+			return r.dead()
 		}
 	}
-	return r.done(what, nil)
+	return nil
 }
 
 // fillPLT has the module's ftrace PLT lead to ftrace_caller.
@@ -148,32 +162,26 @@ func (r *Registry) enableRecord(rec *Record) (bugType, error) {
 	return r.replaceRecord(rec, true)
 }
 
-// RemoveModule forgets the call sites of a module that is about to be unloaded
+// moduleGoing forgets the call sites of a module that is about to be unloaded
 // (ftrace_release_mod). Its text is left as it is. Its sites' addresses become
 // 0 in the filters of all ops, so that none of them is left with a filter that is
 // empty and stands for every function, and direct calls of its sites are forgotten.
-// ENOENT where the module is not known.
 //
 // Differs: Linux clears the filters of trace arrays only, and another ops
 // would trace whatever is loaded there next.
-func (r *Registry) RemoveModule(m *kernelimage.Module) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if m == nil {
-		return fmt.Errorf("remove module: no module: %w", unix.EINVAL)
-	}
-	what := "remove module " + m.Name
-	i := r.groupOf(m)
-	switch {
-	case i < 0 && len(m.Image.Sites) == 0:
+func (r *Registry) moduleGoing(m *kernelimage.Module) error {
+	i := slices.IndexFunc(r.groups, func(g *group) bool { return g.module == m })
+	if i < 0 {
 		return nil
-	case i < 0:
-		return r.done(what, fmt.Errorf("it is not known: %w", unix.ENOENT))
 	}
+	r.dropGroup(i)
+	return r.mem.take()
+}
+
+func (r *Registry) dropGroup(i int) {
 	gone := r.groups[i]
 	r.groups = slices.Delete(r.groups, i, i+1)
 	r.forget(gone)
-	return r.done(what, nil)
 }
 
 // clearSites is clear_mod_from_hash: the entries stay, for no site.
@@ -187,11 +195,6 @@ func (r *Registry) clearSites(h *hash, gone *group) {
 			e.ip = 0
 		}
 	}
-}
-
-// groupOf returns the index of a module's group, or -1.
-func (r *Registry) groupOf(m *kernelimage.Module) int {
-	return slices.IndexFunc(r.groups, func(g *group) bool { return g.module == m })
 }
 
 // checkReach refuses trampolines that some site's BL can't reach: patching that

@@ -29,13 +29,11 @@ func (k *testKernel) available() string {
 	return b.String()
 }
 
-func TestAddModule_SitesFollowTheKernels(t *testing.T) {
+func TestModule_SitesFollowTheKernels(t *testing.T) {
 	k := bootIdle(t, nil, nil)
 	before := k.available()
 	m := k.load(false)
-	require.NoError(t, k.AddModule(m))
 	require.NoError(t, k.Validate())
-	assert.ErrorIs(t, k.AddModule(m), unix.EEXIST)
 	const sites = "fixture_sum [fixture]\nfixture_calls [fixture]\nfixture_text [fixture]\nfixture_per_cpu [fixture]\n"
 	assert.Equal(t, before+sites, k.available())
 	assert.Equal(t, "0 nop nop", k.site("fixture_sum"))
@@ -47,19 +45,17 @@ func TestAddModule_SitesFollowTheKernels(t *testing.T) {
 	k.unregister(o)
 	assert.Equal(t, "0 nop nop", k.site("fixture_sum"))
 
-	require.NoError(t, k.RemoveModule(m))
 	require.NoError(t, k.k.Unload(m))
 	require.NoError(t, k.Validate())
 	assert.Equal(t, before, k.available())
-	assert.ErrorIs(t, k.RemoveModule(m), unix.ENOENT)
 }
 
-func TestAddModule_RegisteredOpsReachItByTheList(t *testing.T) {
+func TestModule_RegisteredOpsReachItByTheList(t *testing.T) {
 	k := bootIdle(t, nil, nil)
 	all := k.ops("all", k.code.OpsFuncNop, 0)
 	k.register(all)
 	assert.Equal(t, "1 ftrace_caller all", k.site("gcd"))
-	require.NoError(t, k.AddModule(k.load(false)))
+	k.load(false)
 	require.NoError(t, k.Validate())
 	assert.Equal(t, "1 ftrace_caller list", k.site("fixture_sum"), "CALL_OPS is not worked out here")
 	assert.Contains(t, k.enabledLines(), "fixture_sum [fixture] (1)           \n")
@@ -73,39 +69,36 @@ func TestAddModule_RegisteredOpsReachItByTheList(t *testing.T) {
 	assert.Equal(t, "0 nop nop", k.site("fixture_sum"))
 }
 
-func TestAddModule_IsPatchedWhileFtraceIsSwitchedOff(t *testing.T) {
+func TestModule_IsPatchedWhileFtraceIsSwitchedOff(t *testing.T) {
 	k := bootIdle(t, nil, nil)
 	k.register(k.ops("all", k.code.OpsFuncNop, 0))
 	require.NoError(t, k.SetEnabled(0))
-	require.NoError(t, k.AddModule(k.load(false)))
+	k.load(false)
 	assert.Equal(t, "1 ftrace_caller list", k.site("fixture_sum"))
 	assert.Equal(t, "1 nop nop", k.site("gcd"))
 }
 
-func TestAddModule_PassesOverIPModify(t *testing.T) {
+func TestModule_PassesOverIPModify(t *testing.T) {
 	var log []string
 	k := bootIdle(t, nil, &Options{Printk: func(line string) { log = append(log, line) }})
 	m := k.load(false)
-	require.NoError(t, k.AddModule(m))
 	o := k.ops("changer", k.code.OpsFuncNop, OpsIPModify, "fixture_sum")
 	k.register(o)
 	// Known again while the ops still names its site: as a module that is loaded
 	// where one was before.
 	k.groups = k.groups[:1]
 	require.NoError(t, k.k.Mem.Write(m.Image.Segments[0].Addr, m.Image.Segments[0].Data))
-	require.NoError(t, k.AddModule(m))
+	require.NoError(t, k.notified(kernel.ModuleComing, m))
 	assert.Equal(t, "0 nop nop", k.site("fixture_sum"))
 	assert.Contains(t, strings.Join(log, "\n"), "changer is DIRECT or IPMODIFY, and passed over for fixture_sum+0x4")
 }
 
-func TestRemoveModule_ZeroesTheEntriesOfFilters(t *testing.T) {
+func TestModule_ZeroesTheEntriesOfFilters(t *testing.T) {
 	k := bootIdle(t, nil, nil)
 	m := k.load(false)
-	require.NoError(t, k.AddModule(m))
 	o := k.ops("ops", k.code.OpsFuncNop, 0, "fixture_sum", "fixture_text")
 	k.register(o)
 	site := k.Location(k.fn("fixture_sum"))
-	require.NoError(t, k.RemoveModule(m))
 	require.NoError(t, k.k.Unload(m))
 	require.NoError(t, k.Validate())
 	assert.Equal(t, 2, o.hash.filter.count, "not empty: that would stand for every function")
@@ -114,21 +107,19 @@ func TestRemoveModule_ZeroesTheEntriesOfFilters(t *testing.T) {
 	require.NoError(t, err)
 	assert.NotContains(t, words, site)
 
-	again := k.load(false)
-	require.NoError(t, k.AddModule(again))
+	k.load(false)
 	assert.Equal(t, site, k.Location(k.fn("fixture_sum")), "at the same place")
 	assert.Equal(t, "0 nop nop", k.site("fixture_sum"))
 	k.unregister(o)
 }
 
-func TestAddModule_NearAndFarCallsAreTraced(t *testing.T) {
+func TestModule_NearAndFarCallsAreTraced(t *testing.T) {
 	for _, e := range engines.All() {
 		for name, far := range map[string]bool{"near": false, "far": true} {
 			for scheme, noCallOps := range map[string]bool{"call_ops": false, "list": true} {
 				t.Run(e.Name+"/"+name+"/"+scheme, func(t *testing.T) {
 					k := bootOn(t, e.New, nil, &Options{NoCallOps: noCallOps})
 					m := k.load(far)
-					require.NoError(t, k.AddModule(m))
 					var seen []string
 					tracer, err := k.GoTracer("watch", func(ip, _ uint64, _ *Ops, regs *Regs) {
 						seen = append(seen, k.sym(ip)+" "+string('0'+rune(regs.Arg(0)%10)))
@@ -161,21 +152,73 @@ func TestAddModule_NearAndFarCallsAreTraced(t *testing.T) {
 	}
 }
 
-func TestRemoveModule_ItsDirectCallsAreForgotten(t *testing.T) {
+func TestModule_ItsDirectCallsAreForgotten(t *testing.T) {
 	k := bootIdle(t, nil, nil)
 	m := k.load(false)
-	require.NoError(t, k.AddModule(m))
 	d := k.direct("d", "fixture_sum")
 	require.NoError(t, k.RegisterDirect(d, k.code.StubDirectTramp))
-	require.NoError(t, k.RemoveModule(m))
 	require.NoError(t, k.k.Unload(m))
 	require.NoError(t, k.Validate())
 	require.NoError(t, k.UnregisterDirect(d, k.code.StubDirectTramp))
 	require.NoError(t, k.Validate())
 
-	again := k.load(false)
-	require.NoError(t, k.AddModule(again))
+	k.load(false)
 	d = k.direct("again", "fixture_sum")
 	require.NoError(t, k.RegisterDirect(d, k.code.StubDirectTramp), "no call of the module before is in the way")
 	require.NoError(t, k.Validate())
+}
+
+func TestModule_SitesOfThoseLoadedBeforeAreKnown(t *testing.T) {
+	img, err := kernelimage.Builtin(nil)
+	require.NoError(t, err)
+	running, err := kernel.Boot(img, newIdle, nil)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, running.Close()) })
+	m, err := running.LoadModuleFile(fixtureKo, nil)
+	require.NoError(t, err)
+	r, err := New(running, nil)
+	require.NoError(t, err)
+	k := &testKernel{r, t, running}
+	assert.Equal(t, "0 nop nop", k.site("fixture_sum"))
+	require.NoError(t, k.Validate())
+	require.NoError(t, running.Unload(m))
+	assert.NotContains(t, k.available(), "fixture_sum")
+}
+
+func TestModule_ADeadFtraceTakesNoSitesAndMindsNoModule(t *testing.T) {
+	k := bootIdle(t, nil, nil)
+	sites := len(k.Records())
+	k.kill()
+	m := k.load(false)
+	assert.Len(t, k.Records(), sites)
+	assert.NoError(t, k.k.Unload(m))
+}
+
+func TestModule_OneWithABrokenSiteIsRefusedAndForgotten(t *testing.T) {
+	k := bootIdle(t, nil, nil)
+	sites := k.Records()
+	// Whoever hears of it first spoils one of its sites.
+	k.unsubscribe()
+	k.k.Subscribe(func(e kernel.Event, m *kernelimage.Module) error {
+		if e == kernel.ModuleComing {
+			return k.k.Mem.Store32(m.Image.Sites[1].IP-insnSize, 0)
+		}
+		return nil
+	})
+	k.k.Subscribe(k.notified)
+	_, err := k.k.LoadModuleFile(fixtureKo, nil)
+	var bug *BugError
+	require.ErrorAs(t, err, &bug)
+	assert.ErrorIs(t, err, unix.ENODEV)
+	assert.True(t, k.Dead())
+	assert.Empty(t, k.k.Modules())
+	assert.Equal(t, sites, k.Records())
+}
+
+func TestClose_HearsOfNoModuleAnyMore(t *testing.T) {
+	k := bootIdle(t, nil, nil)
+	sites := len(k.Records())
+	require.NoError(t, k.Close())
+	k.load(false)
+	assert.Len(t, k.Records(), sites)
 }

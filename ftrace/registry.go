@@ -66,7 +66,9 @@ type Registry struct {
 	grace      GracePeriods
 	readers    *oneTask // grace, where it is our own
 	emptyHash  *hash    // EMPTY_HASH
-	fault      Fault
+
+	unsubscribe func() // from the kernel's events
+	fault       Fault
 
 	consoleMu sync.Mutex // innermost: guards what follows
 	console   func(string)
@@ -98,7 +100,9 @@ type Registry struct {
 }
 
 // New builds ftrace on a booted kernel: it places the trampolines and prepares
-// every call site (MOV X9, X30 and, with CALL_OPS, the literal). EINVAL where the
+// every call site (MOV X9, X30 and, with CALL_OPS, the literal), those of the
+// modules that are loaded too. Sites of modules that are loaded or unloaded later,
+// and of init text that is freed, follow by themselves. EINVAL where the
 // trampolines are out of a site's reach, or its words are not what a compiler
 // puts there; a *BugError then names the site.
 func New(k *kernel.Kernel, opts *Options) (*Registry, error) {
@@ -160,6 +164,12 @@ func New(k *kernel.Kernel, opts *Options) (*Registry, error) {
 	if err := r.initSites(core); err != nil {
 		return nil, fmt.Errorf("ftrace: %w", err)
 	}
+	for _, m := range k.Modules() {
+		if err := r.moduleComing(m); err != nil {
+			return nil, fmt.Errorf("ftrace: %w", err)
+		}
+	}
+	r.unsubscribe = k.Subscribe(r.notified)
 	return r, nil
 }
 
@@ -259,12 +269,14 @@ func (r *Registry) opsAt(addr uint64) *Ops {
 	return o.(*Ops)
 }
 
-// Close unregisters every ops. The kernel stays with the trampolines in it.
+// Close unregisters every ops, and hears of no module any more. The kernel stays
+// with the trampolines in it.
 func (r *Registry) Close() error {
 	var errs []error
 	for _, o := range r.Registered() {
 		errs = append(errs, r.Unregister(o))
 	}
+	r.unsubscribe()
 	return errors.Join(errs...)
 }
 

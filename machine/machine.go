@@ -102,15 +102,8 @@ func (m *Machine) startFtrace(cfg *Config) error {
 	if opts.Grace == nil && m.Sched != nil {
 		opts.Grace = m.Sched
 	}
-	if m.Ftrace, err = ftrace.New(m.Kernel, opts); err != nil {
-		return err
-	}
-	for _, module := range m.Kernel.Modules() {
-		if err := m.Ftrace.AddModule(module); err != nil {
-			return err
-		}
-	}
-	return nil
+	m.Ftrace, err = ftrace.New(m.Kernel, opts)
+	return err
 }
 
 // Close ends tasks and closes the kernel; ops that are registered stay so.
