@@ -25,6 +25,9 @@ const (
 const (
 	opB     = 0x14000000
 	opBL    = 0x94000000
+	opBR    = 0xd61f0000
+	opBLR   = 0xd63f0000
+	opRET   = 0xd65f0000
 	btiWord = 0xd503241f
 )
 
@@ -63,3 +66,25 @@ func IsBL(w uint32) bool { return w&0xfc000000 == opBL }
 
 // IsBTI reports whether w is bti, of any kind.
 func IsBTI(w uint32) bool { return w&^0xc0 == btiWord }
+
+// RegBranch is a branch to the address in a register.
+type RegBranch struct {
+	Reg    int // 31: xzr
+	Link   bool
+	Return bool
+}
+
+// DecodeBranchReg decodes br, blr and ret; ok is false for any other word.
+func DecodeBranchReg(w uint32) (b RegBranch, ok bool) {
+	switch w & 0xfffffc1f {
+	case opBR:
+	case opBLR:
+		b.Link = true
+	case opRET:
+		b.Return = true
+	default:
+		return RegBranch{}, false
+	}
+	b.Reg = int(w >> 5 & 31)
+	return b, true
+}

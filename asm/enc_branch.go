@@ -38,16 +38,16 @@ func branchReg(op string, word uint32, rn Reg) Inst {
 }
 
 // Br jumps to the address in rn.
-func Br(rn Reg) Inst { return branchReg("br", 0xd61f0000, rn) }
+func Br(rn Reg) Inst { return branchReg("br", opBR, rn) }
 
 // Blr calls the address in rn.
-func Blr(rn Reg) Inst { return branchReg("blr", 0xd63f0000, rn) }
+func Blr(rn Reg) Inst { return branchReg("blr", opBLR, rn) }
 
 // Ret returns to LR.
 func Ret() Inst { return RetReg(LR) }
 
 // RetReg returns to the address in rn.
-func RetReg(rn Reg) Inst { return branchReg("ret", 0xd65f0000, rn) }
+func RetReg(rn Reg) Inst { return branchReg("ret", opRET, rn) }
 
 // Adr is rd = address of l, within 1 MiB.
 func Adr(rd Reg, l Label) Inst {

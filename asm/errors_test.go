@@ -182,6 +182,24 @@ func TestEncodeBranch_ReachesBothEdges(t *testing.T) {
 	assert.Equal(t, -BranchReach, BranchMin)
 }
 
+func TestDecodeBranchReg_TellsThemFromOthers(t *testing.T) {
+	for r := X0; r <= LR; r++ {
+		for want, inst := range map[RegBranch]Inst{
+			{Reg: int(r - X0)}:               Br(r),
+			{Reg: int(r - X0), Link: true}:   Blr(r),
+			{Reg: int(r - X0), Return: true}: RetReg(r),
+		} {
+			got, ok := DecodeBranchReg(word(t, inst))
+			assert.True(t, ok)
+			assert.Equal(t, want, got)
+		}
+	}
+	for _, w := range []uint32{0, NOP, MovX9LR, opBL, 0xd69f03e0 /* eret */, 0xd71f0801 /* braa */} {
+		_, ok := DecodeBranchReg(w)
+		assert.False(t, ok, "%#x", w)
+	}
+}
+
 func TestPredicates_TellWordsApart(t *testing.T) {
 	b, err := EncodeB(0, 4)
 	require.NoError(t, err)

@@ -48,7 +48,7 @@ type CallError struct {
 	Addr   uint64   // the function called
 	Exit   Exit     // where and why the CPU stopped
 	Regs   Regs     // as they were then
-	Recent []uint64 // the instructions executed last, oldest first
+	Recent []uint64 // the instructions executed last, oldest first, of this call
 	Err    error
 }
 
@@ -108,15 +108,16 @@ func (c *Caller) Call(ctx context.Context, cpu CPU, opts *CallOptions, addr uint
 	start := cpu.Count()
 	exit, err := c.run(frame.Ctx, cpu, opts)
 	if err != nil {
-		return Result{Count: cpu.Count() - start}, NewCallError(cpu, addr, exit, err)
+		return Result{Count: cpu.Count() - start}, NewCallError(cpu, addr, cpu.Count()-start, exit, err)
 	}
 	return Result{X0: regs.X[0], Count: cpu.Count() - start}, nil
 }
 
-// NewCallError describes a call that ended so on cpu, whose registers are still
-// those of the call.
-func NewCallError(cpu CPU, addr uint64, exit Exit, err error) *CallError {
-	return &CallError{Addr: addr, Exit: exit, Regs: *cpu.Regs(), Recent: cpu.Recent(recentOnError), Err: err}
+// NewCallError describes a call that executed count instructions and ended so on
+// cpu, whose registers are still those of the call.
+func NewCallError(cpu CPU, addr, count uint64, exit Exit, err error) *CallError {
+	recent := cpu.Recent(int(min(count, recentOnError)))
+	return &CallError{Addr: addr, Exit: exit, Regs: *cpu.Regs(), Recent: recent, Err: err}
 }
 
 // run executes until ReturnGate, serving the gates on the way.

@@ -106,8 +106,9 @@ func (k *Kernel) cpu(id int) (*CPU, error) {
 }
 
 // RunError tells what an engine's error means on this kernel, for a call on the
-// given stack.
+// given stack. Where it is known what a fault means, call.Err becomes that.
 func (k *Kernel) RunError(stack kernelimage.Range, call *emu.CallError) *RunError {
+	call.Err = k.explain(stack, call)
 	e := &RunError{
 		Func: k.Symbols.Format(call.Addr), PC: k.Where(call.Regs.PC),
 		Backtrace: k.Unwind(stack, &call.Regs), InitFreed: k.inFreedInit(call.Regs.PC), Err: call,

@@ -57,6 +57,11 @@ func TestCall_FailureSaysWhere(t *testing.T) {
 			require.ErrorAs(t, run, &fault)
 			assert.Equal(t, emu.Store, fault.Access)
 			assert.Less(t, m.CPUs[0].Stack.Start-fault.Addr, uint64(emu.PageSize))
+			var overflow *StackOverflowError
+			require.ErrorAs(t, run, &overflow)
+			assert.Equal(t, m.CPUs[0].Stack, overflow.Stack)
+			assert.ErrorIs(t, run, unix.EFAULT)
+			assert.ErrorContains(t, run, ": stopped in do_overflow+0x8/0x28: stack overflow, past the task's 16384 bytes: store at 0x")
 			assert.Greater(t, len(run.Backtrace), 1000)
 		})
 		t.Run("endless_loop_uses_up_its_budget", func(t *testing.T) {
@@ -68,6 +73,63 @@ func TestCall_FailureSaysWhere(t *testing.T) {
 			assert.EqualValues(t, 55, m.call("fib", 10))
 			assert.Equal(t, m.CPUs[0].StackTop, m.CPUs[0].Regs().SP)
 		})
+	})
+}
+
+func TestCall_ABranchToWhereNoCodeIs(t *testing.T) {
+	const unmapped = 0x50
+	eachEngine(t, func(t *testing.T, boot bootFunc) {
+		m := boot(t, builtin(t, nil))
+		data := m.bytes(make([]byte, 8))
+		p, err := m.PlaceCode("branches", CodeOptions{}, func(base uint64) (*asm.Program, error) {
+			b := asm.NewBuilder()
+			for name, insts := range map[string][]asm.Inst{
+				"tail_call": {asm.Br(asm.X0)},
+				"returns":   {asm.Mov(asm.LR, asm.X0), asm.Ret()},
+				"call_x30":  {asm.Mov(asm.LR, asm.X0), asm.Blr(asm.LR)},
+				"far":       {asm.BL(b.Abs("far", base-64<<20))},
+			} {
+				b.Func(name)
+				b.Emit(insts...)
+			}
+			b.EndFunc()
+			return b.Assemble(base)
+		})
+		require.NoError(t, err)
+		far := p.Base - 64<<20
+		for name, c := range map[string]struct {
+			fn     string
+			arg    uint64
+			target uint64
+			want   BranchError
+			says   string
+		}{
+			"a low address":        {"apply", 5 << 2, 20, BranchError{Reg: 2}, " called 0x14, the value of x2, as a function: fetch at 0x14: unmapped"},
+			"a misaligned address": {"apply", 5, 5, BranchError{Reg: 2}, " called 0x5, the value of x2, as a function: fetch at 0x5: misaligned"},
+			"data":                 {"apply", data, data, BranchError{Reg: 2}, ": not permitted"},
+			"no gate":              {"apply", emu.GateBase + 4, emu.GateBase + 4, BranchError{Reg: 2}, ": unmapped"},
+			"a tail call":          {"tail_call", unmapped, unmapped, BranchError{Reg: 0}, "tail_call+0x0/0x4 [branches] called 0x50, the value of x0, as a function"},
+			"a return":             {"returns", unmapped, unmapped, BranchError{Reg: 30, Return: true}, "returned to 0x50, the value of x30"},
+			"blr x30":              {"call_x30", unmapped, unmapped, BranchError{Reg: 30}, "called 0x50, the value of x30, as a function"},
+			"an immediate":         {"far", 0, far, BranchError{Reg: -1}, "far+0x0/0x4 [branches] branched to 0x"},
+		} {
+			run := m.fails(c.fn, c.arg)
+			var branch *BranchError
+			require.ErrorAs(t, run, &branch, name)
+			assert.Equal(t, c.target, branch.Target, name)
+			assert.Equal(t, c.want.Reg, branch.Reg, name)
+			assert.Equal(t, c.want.Return, branch.Return, name)
+			assert.ErrorContains(t, run, c.says, name)
+			assert.ErrorIs(t, run, unix.EFAULT, name)
+		}
+
+		_, err = m.Kernel.Call(t.Context(), 0, nil, unmapped)
+		var branch *BranchError
+		require.ErrorIs(t, err, unix.EFAULT)
+		assert.False(t, errors.As(err, &branch), "the call itself")
+		var run *RunError
+		require.ErrorAs(t, err, &run)
+		assert.Empty(t, run.Recent, "nothing was executed, whatever was before")
 	})
 }
 

@@ -164,7 +164,7 @@ func (t *Task) Call(addr uint64, args ...uint64) (emu.Result, error) {
 	regs := t.cpu.Regs() // perhaps another CPU's by now
 	res := emu.Result{X0: regs.X[0], Count: t.count - count}
 	if err != nil {
-		failed := emu.NewCallError(t.cpu.CPU.CPU, addr, exit, err)
+		failed := emu.NewCallError(t.cpu.CPU.CPU, addr, res.Count, exit, err)
 		_, restored := t.cpu.exec(restore)
 		res.X0, err = 0, errors.Join(t.s.k.RunError(t.task.Stack, failed), restored, t.s.k.RestoreTask(before))
 	}

@@ -138,7 +138,13 @@ func TestTraceInsn_PrintsEveryInstruction(t *testing.T) {
 }
 
 func TestCancel_EndsEndlessLoop(t *testing.T) {
-	for _, line := range []string{"call spin_forever", "trace spin_forever", "bench --calls 4294967295", "check --scenario hand-over --no-reduce"} {
+	for line, where := range map[string]string{
+		"call spin_forever":                      "spin_forever+0x",
+		"trace spin_forever":                     "spin_forever+0x",
+		"trace --tracer insn spin_forever":       "spin_forever+0x",
+		"bench --calls 4294967295":               "+0x",
+		"check --scenario hand-over --no-reduce": "",
+	} {
 		t.Run(line, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer time.AfterFunc(100*time.Millisecond, cancel).Stop()
@@ -147,7 +153,15 @@ func TestCancel_EndsEndlessLoop(t *testing.T) {
 			root.SetArgs(strings.Fields(line))
 			cmd, err := root.ExecuteContextC(ctx)
 			assert.Equal(t, exitFailed, report(&errs, cmd, err))
-			assert.Equal(t, "callops: interrupted\n", errs.String())
+			first, rest, _ := strings.Cut(errs.String(), "\n")
+			if where == "" {
+				assert.Equal(t, "callops: interrupted", first)
+				assert.Empty(t, rest)
+				return
+			}
+			assert.Contains(t, first, "callops: interrupted in ")
+			assert.Contains(t, first, where)
+			assert.Contains(t, rest, "last instructions:")
 		})
 	}
 }

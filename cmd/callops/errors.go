@@ -42,12 +42,17 @@ func report(errw io.Writer, cmd *cobra.Command, err error) int {
 	if err == nil {
 		return exitDone
 	}
-	if errors.Is(err, context.Canceled) {
-		err = errors.New("interrupted")
-	}
-	fmt.Fprintln(errw, "callops: "+oneLine(err))
 	var run *kernel.RunError
-	if errors.As(err, &run) {
+	stopped := errors.As(err, &run)
+	switch cancelled := errors.Is(err, context.Canceled); {
+	case cancelled && stopped:
+		fmt.Fprintln(errw, "callops: interrupted in "+run.PC)
+	case cancelled:
+		fmt.Fprintln(errw, "callops: interrupted")
+	default:
+		fmt.Fprintln(errw, "callops: "+oneLine(err))
+	}
+	if stopped {
 		printStop(errw, run)
 	}
 	var usage *usageError
@@ -86,5 +91,9 @@ func printStop(w io.Writer, e *kernel.RunError) {
 	}
 	for _, line := range e.Recent {
 		fmt.Fprintln(w, "    "+line)
+	}
+	var branch *kernel.BranchError
+	if errors.As(e, &branch) && branch.Reg >= 0 && !branch.Return && e.Freed.Name == "" {
+		fmt.Fprintln(w, "  where an argument is a function, &NAME passes its address")
 	}
 }
