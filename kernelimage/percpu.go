@@ -29,14 +29,17 @@ const (
 // findPerCPU finds the section by the addresses that the code makes with ADRP
 // and ADD: BTF tells how far from its start each variable is, and only one
 // start makes variables of most addresses around there. The section begins at
-// a page and lies in front of the kernel's own relocations.
+// a page and lies before the kernel's own relocations.
 func (l *rawLoad) findPerCPU(t *btfTypes) (Range, bool) {
 	const slack = 1 << 20 // what the linker script may put between it and .rela.dyn
 	vars, size := t.perCPUVars()
 	if len(vars) == 0 || len(vars) > mostPerCPUVars || size > mostPerCPU {
 		return Range{}, false
 	}
-	high := l.base + uint64(l.rela.off)
+	high := l.base + uint64(len(l.b))
+	if l.rela.Len() > 0 {
+		high = l.base + uint64(l.rela.Offset())
+	}
 	low := max(l.initText.End, high-min(high-l.base, size+slack))
 	used := l.addressesIn(low, high)
 	var best, second int

@@ -1,7 +1,6 @@
 package kernelimage
 
 import (
-	"bytes"
 	"debug/elf"
 	"encoding/binary"
 	"fmt"
@@ -11,15 +10,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"callops/asm"
+	"callops/kernelimage/internal/kallsyms/kallsymstest"
 )
 
 // rawSpec says what a small raw Image is made like. The zero value has what a
 // 6.12 kernel has, without CALL_OPS.
 type rawSpec struct {
 	callOps     bool
-	table       tableLayout
-	form        kallsymsForm
-	noSeqs      bool
+	symbols     kallsymstest.Spec
 	applied     bool // relocations hold their values in the file
 	noRela      bool // and there is no table of them
 	mixedRela   bool // among them are entries of other types
@@ -29,28 +27,13 @@ type rawSpec struct {
 	edit        func(b []byte) // the finished file
 }
 
-// tableLayout is the order of the parts of kallsyms.
-type tableLayout int
-
-const (
-	layout64 tableLayout = iota // from 6.4 on
-	layout63                    // 6.2, 6.3
-	layout61                    // until 6.1
-)
-
 // rawImage is a finished fixture, and what should be found in it.
 type rawImage struct {
 	b            []byte
 	base         uint64
 	funcs, inits int
 	perCPU       Range
-	symbols      []fixtureSymbol
-}
-
-type fixtureSymbol struct {
-	typ  byte
-	name string
-	off  uint64 // from the base
+	symbols      []kallsymstest.Symbol
 }
 
 const (
@@ -63,7 +46,7 @@ type rawBuilder struct {
 	spec rawSpec
 	b    []byte
 	rela [][2]uint64 // offset in the file, value
-	syms []fixtureSymbol
+	syms []kallsymstest.Symbol
 }
 
 func (r *rawBuilder) at() uint64 { return uint64(len(r.b)) }
@@ -71,7 +54,7 @@ func (r *rawBuilder) at() uint64 { return uint64(len(r.b)) }
 func (r *rawBuilder) align(to int) { r.b = append(r.b, make([]byte, -len(r.b)&(to-1))...) }
 
 func (r *rawBuilder) sym(typ byte, name string) {
-	r.syms = append(r.syms, fixtureSymbol{typ, name, r.at()})
+	r.syms = append(r.syms, kallsymstest.Symbol{Type: typ, Name: name, Off: r.at()})
 }
 
 func (r *rawBuilder) words(words ...uint32) {
@@ -89,12 +72,18 @@ func (r *rawBuilder) object(t byte, n string) {
 
 // pointer adds a word that relocation fills with base+off.
 func (r *rawBuilder) pointer(off uint64) {
-	r.rela = append(r.rela, [2]uint64{r.at(), off})
+	r.b = append(r.b, make([]byte, 8)...)
+	r.fill(r.at()-8, off)
+}
+
+// fill makes the word at the given place one that relocation fills with base+off.
+func (r *rawBuilder) fill(at, off uint64) {
+	r.rela = append(r.rela, [2]uint64{at, off})
 	v := uint64(0)
 	if r.spec.applied || r.spec.noRela {
 		v = r.spec.base + off
 	}
-	r.b = binary.LittleEndian.AppendUint64(r.b, v)
+	binary.LittleEndian.PutUint64(r.b[at:], v)
 }
 
 // function adds a traced function that takes the address of the byte at perCPU.
@@ -127,7 +116,7 @@ func buildRaw(tb testing.TB, spec rawSpec) rawImage {
 		spec.base = 0xffff_8000_8000_0000
 	}
 	r := &rawBuilder{spec: spec, b: make([]byte, fixtureText)}
-	r.syms = append(r.syms, fixtureSymbol{'T', "_text", 0})
+	r.syms = append(r.syms, kallsymstest.Symbol{Type: 'T', Name: "_text"})
 	if spec.funcsOnly {
 		r.syms = nil
 	}
@@ -177,7 +166,11 @@ func buildRaw(tb testing.TB, spec rawSpec) rawImage {
 	r.b = append(r.b, "Linux version 6.99 (fixture)\n\x00"...)
 	syms := append(append(r.syms, init.syms...), data.syms...)
 	r.align(8)
-	r.kallsyms(syms)
+	var words []kallsymstest.Pointer
+	r.b, words = kallsymstest.Append(r.b, spec.base, spec.symbols, syms)
+	for _, w := range words {
+		r.fill(w.At, w.Off)
+	}
 	require.Less(tb, len(r.b), fixtureInit)
 	r.b = append(r.b, make([]byte, fixtureInit-len(r.b))...)
 	r.b = append(r.b, init.b[fixtureInit:]...)
@@ -192,7 +185,7 @@ func buildRaw(tb testing.TB, spec rawSpec) rawImage {
 					r.b = binary.LittleEndian.AppendUint64(r.b, w)
 				}
 			}
-			for _, w := range []uint64{spec.base + e[0], relativeInfo, spec.base + e[1]} {
+			for _, w := range []uint64{spec.base + e[0], uint64(elf.R_AARCH64_RELATIVE), spec.base + e[1]} {
 				r.b = binary.LittleEndian.AppendUint64(r.b, w)
 			}
 		}
@@ -206,85 +199,6 @@ func buildRaw(tb testing.TB, spec rawSpec) rawImage {
 		b: r.b, base: spec.base, funcs: fixtureFuncs, inits: fixtureInits, symbols: syms,
 		perCPU: Range{spec.base + fixtureData, spec.base + fixtureData + stateOff + 0x40},
 	}
-}
-
-// kallsyms writes the symbol table as scripts/kallsyms.c of some version does.
-func (r *rawBuilder) kallsyms(syms []fixtureSymbol) {
-	var tokens [256]string
-	for i := range tokens {
-		tokens[i] = fmt.Sprintf("~%d", i)
-		if i > ' ' && i < 0x7f {
-			tokens[i] = string(rune(i))
-		}
-	}
-	tokens[1] = "tfunction_"
-	var names bytes.Buffer
-	var markers []uint32
-	for i, s := range syms {
-		if i%kallsymsChunk == 0 {
-			markers = append(markers, uint32(names.Len()))
-		}
-		text := string(s.typ) + s.name
-		var packed []byte
-		if rest, ok := bytes.CutPrefix([]byte(text), []byte(tokens[1])); ok {
-			packed = append([]byte{1}, rest...)
-		} else {
-			packed = []byte(text)
-		}
-		names.WriteByte(byte(len(packed)))
-		names.Write(packed)
-	}
-	lowest := syms[0].off // kallsyms_relative_base names the first symbol
-	parts := map[string]func(){
-		"addresses": func() {
-			for _, s := range syms {
-				switch r.spec.form {
-				case formAbsolute:
-					r.pointer(s.off)
-				case formPerCPU:
-					r.words(uint32(-1 - int32(s.off-lowest)))
-				default:
-					r.words(uint32(s.off - lowest))
-				}
-			}
-			r.align(8)
-			if r.spec.form != formAbsolute {
-				r.pointer(lowest)
-			}
-		},
-		"num_syms": func() { r.words(uint32(len(syms))) },
-		"names":    func() { r.b = append(r.b, names.Bytes()...) },
-		"markers":  func() { r.words(markers...) },
-		"seqs": func() {
-			for i := range syms {
-				n := len(syms) - 1 - i
-				r.b = append(r.b, byte(n>>16), byte(n>>8), byte(n))
-			}
-		},
-		"tokens": func() {
-			var index []byte
-			start := len(r.b)
-			for _, t := range tokens {
-				index = binary.LittleEndian.AppendUint16(index, uint16(len(r.b)-start))
-				r.b = append(append(r.b, t...), 0)
-			}
-			r.align(8)
-			r.b = append(r.b, index...)
-		},
-	}
-	order := map[tableLayout][]string{
-		layout64: {"num_syms", "names", "markers", "tokens", "addresses", "seqs"},
-		layout63: {"addresses", "num_syms", "names", "markers", "seqs", "tokens"},
-		layout61: {"addresses", "num_syms", "names", "markers", "tokens"},
-	}[r.spec.table]
-	for _, name := range order {
-		if name == "seqs" && r.spec.noSeqs {
-			continue
-		}
-		r.align(8)
-		parts[name]()
-	}
-	r.align(8)
 }
 
 // fixtureBTF describes structures as small as they may be.

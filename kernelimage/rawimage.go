@@ -3,6 +3,7 @@ package kernelimage
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -12,6 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"callops/emu"
+	"callops/kernelimage/internal/kallsyms"
+	"callops/kernelimage/internal/rela"
 )
 
 // Linux is what the raw Image of a kernel tells beside what every [Image] has.
@@ -53,6 +56,9 @@ const (
 	rawMaxTextShift = rawAlign
 )
 
+func u32At(b []byte, off int) uint32 { return binary.LittleEndian.Uint32(b[off:]) }
+func u64At(b []byte, off int) uint64 { return binary.LittleEndian.Uint64(b[off:]) }
+
 func isRawImage(head []byte) bool {
 	return len(head) >= rawHeaderSize && string(head[rawMagicOff:][:4]) == rawMagic
 }
@@ -64,8 +70,8 @@ type rawLoad struct {
 	file     *backing // where b is mapped from
 	size     uint64   // in memory, from the header
 	shift    uint64   // text_offset
-	rela     relaTable
-	ks       *kallsyms
+	rela     rela.Table
+	ks       *kallsyms.Table
 	base     uint64            // the address of b[0]
 	marks    map[string]uint64 // symbols of the linker script, and others that are needed; 0: the image has no such
 	initText Range
@@ -151,41 +157,41 @@ func peEnd(b []byte) (end uint64) {
 	return end
 }
 
-func (l *rawLoad) kallsyms() error {
-	l.rela = findRela(l.b)
-	ks, err := findKallsyms(l.b, l.rela)
-	if err != nil {
+func (l *rawLoad) kallsyms() (err error) {
+	l.rela = rela.Find(l.b)
+	filled := func(off, n int) bool { return l.rela.Fill(off, n, l.shift, rawAlign) }
+	if l.ks, err = kallsyms.Find(context.Background(), l.b, filled); err != nil {
 		return fmt.Errorf("%s: %w", l.name, err)
 	}
-	l.ks, l.info.Kallsyms = ks, ks.describe()
+	l.info.Kallsyms = l.ks.String()
 	return nil
 }
 
 // symbols takes the embedded symbol table. Symbols outside the image have no
 // meaning here.
 func (l *rawLoad) symbols() error {
-	syms, err := l.ks.symbols(func(off int) uint64 { return u64At(l.b, off) })
+	read, err := l.ks.Symbols(l.base)
 	if err != nil {
 		return fmt.Errorf("%s: %w", l.name, err)
-	}
-	end := l.base + l.size
-	syms = slices.DeleteFunc(syms, func(s Symbol) bool { return s.Addr < l.base || s.Addr > end })
-	if !slices.IsSortedFunc(syms, func(a, b Symbol) int { return cmp.Compare(a.Addr, b.Addr) }) {
-		slices.SortStableFunc(syms, func(a, b Symbol) int { return cmp.Compare(a.Addr, b.Addr) })
 	}
 	l.marks = make(map[string]uint64)
 	for _, name := range rawMarks {
 		l.marks[name] = 0
 	}
-	for i := range syms {
-		s := &syms[i]
-		s.Func = strings.IndexByte("tTwW", s.Type) >= 0
-		if _, ok := l.marks[s.Name]; ok {
-			if l.marks[s.Name] == 0 {
-				l.marks[s.Name] = s.Addr
-			}
-			s.Func = false // of the linker script
+	end := l.base + l.size
+	syms := make([]Symbol, 0, len(read))
+	for _, s := range read {
+		if s.Addr < l.base || s.Addr > end {
+			continue
 		}
+		mark, isMark := l.marks[s.Name] // of the linker script
+		if isMark && mark == 0 {
+			l.marks[s.Name] = s.Addr
+		}
+		syms = append(syms, Symbol{Name: s.Name, Type: s.Type, Addr: s.Addr, Func: !isMark && strings.IndexByte("tTwW", s.Type) >= 0})
+	}
+	if byAddr := func(a, b Symbol) int { return cmp.Compare(a.Addr, b.Addr) }; !slices.IsSortedFunc(syms, byAddr) {
+		slices.SortStableFunc(syms, byAddr)
 	}
 	l.img.Symbols = syms
 	return nil

@@ -13,6 +13,9 @@ import (
 
 	"callops/asm"
 	"callops/emu"
+	"callops/kernelimage/internal/kallsyms"
+	"callops/kernelimage/internal/kallsyms/kallsymstest"
+	"callops/kernelimage/internal/rela"
 )
 
 func parse(b []byte) (*Image, error) { return Parse(bytes.NewReader(b), int64(len(b)), "Image", nil) }
@@ -38,32 +41,42 @@ func checkRaw(t *testing.T, want rawImage, img *Image, spec rawSpec) {
 	require.Len(t, img.Symbols, len(want.symbols))
 	for i, s := range want.symbols {
 		got := img.Symbols[i]
-		assert.Equal(t, fmt.Sprintf("%c %s %#x", s.typ, s.name, want.base+s.off), fmt.Sprintf("%c %s %#x", got.Type, got.Name, got.Addr))
+		assert.Equal(t, fmt.Sprintf("%c %s %#x", s.Type, s.Name, want.base+s.Off), fmt.Sprintf("%c %s %#x", got.Type, got.Name, got.Addr))
 	}
 	assert.Equal(t, "function_7+0x4", img.symbolize(img.Sites[7].IP))
 	assert.Equal(t, int(want.perCPU.Start)+stateOff, img.Layout.PerCPU.ContextState)
 }
 
+var (
+	place    = kallsymstest.Spec{Order: kallsymstest.From70}
+	absolute = kallsymstest.Spec{Order: kallsymstest.From50, Form: kallsyms.Absolute}
+)
+
 func TestParse_RawImageInEachLayoutOfItsSymbols(t *testing.T) {
 	for name, spec := range map[string]rawSpec{
+		"7.0":                         {symbols: place},
+		"7.0_call_ops":                {symbols: place, callOps: true},
+		"7.0_elsewhere":               {symbols: place, base: 0xffff_8000_0800_0000},
+		"7.0_pointers_in_place":       {symbols: place, applied: true},
+		"7.0_no_table":                {symbols: place, noRela: true, base: 0xffff_8000_0800_0000},
 		"6.4":                         {},
 		"6.4_call_ops":                {callOps: true},
-		"6.4_no_seqs":                 {noSeqs: true},
-		"6.4_absolute_per_cpu":        {form: formPerCPU},
-		"6.4_absolute":                {form: formAbsolute, noSeqs: true},
-		"6.3":                         {table: layout63},
-		"6.3_absolute_per_cpu":        {table: layout63, form: formPerCPU},
-		"6.1":                         {table: layout61},
-		"6.1_absolute":                {table: layout61, form: formAbsolute},
-		"6.1_elsewhere":               {table: layout61, base: 0xffff_8000_0800_0000},
+		"6.4_no_seqs":                 {symbols: kallsymstest.Spec{NoSeqs: true}},
+		"6.4_absolute_per_cpu":        {symbols: kallsymstest.Spec{Form: kallsyms.PerCPU}},
+		"6.4_absolute":                {symbols: kallsymstest.Spec{Form: kallsyms.Absolute, NoSeqs: true}},
+		"6.3":                         {symbols: kallsymstest.Spec{Order: kallsymstest.From62}},
+		"6.3_absolute_per_cpu":        {symbols: kallsymstest.Spec{Order: kallsymstest.From62, Form: kallsyms.PerCPU}},
+		"6.1":                         {symbols: kallsymstest.Spec{Order: kallsymstest.From50}},
+		"6.1_absolute":                {symbols: absolute},
+		"6.1_elsewhere":               {symbols: kallsymstest.Spec{Order: kallsymstest.From50}, base: 0xffff_8000_0800_0000},
 		"applied":                     {applied: true},
 		"other_relocations_between":   {mixedRela: true},
 		"applied_no_table":            {noRela: true},
-		"6.1_functions_only":          {table: layout63, funcsOnly: true},
+		"6.3_functions_only":          {symbols: kallsymstest.Spec{Order: kallsymstest.From62}, funcsOnly: true},
 		"functions_only":              {funcsOnly: true, callOps: true},
 		"dropped_entries":             {zeroEntries: 5, callOps: true},
-		"absolute_no_table":           {table: layout61, form: formAbsolute, noRela: true},
-		"6.1_functions_only_absolute": {funcsOnly: true, form: formAbsolute, table: layout61},
+		"absolute_no_table":           {symbols: absolute, noRela: true},
+		"6.1_functions_only_absolute": {symbols: absolute, funcsOnly: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			want := buildRaw(t, spec)
@@ -102,7 +115,7 @@ func TestTextCost_OfARawImageTellsPaddingByWhatStandsThere(t *testing.T) {
 func TestParse_RefusesDamagedRawImages(t *testing.T) {
 	le := binary.LittleEndian
 	put := func(off int, v uint64) func(b []byte) { return func(b []byte) { le.PutUint64(b[off:], v) } }
-	rela := func(b []byte) int { return findRela(b).off }
+	rela := func(b []byte) int { return rela.Find(b).Offset() }
 	for name, test := range map[string]struct {
 		spec rawSpec
 		edit func(b []byte)
@@ -121,7 +134,14 @@ func TestParse_RefusesDamagedRawImages(t *testing.T) {
 		"outside_rela":  {edit: func(b []byte) { le.PutUint64(b[rela(b):], 0xffff_8000_8100_0000) }, want: ".rela.dyn"},
 		"wild_rela":     {edit: func(b []byte) { le.PutUint64(b[rela(b)+24:], 7) }, want: ".rela.dyn"},
 		"overlaid_rela": {edit: func(b []byte) { le.PutUint64(b[rela(b):], 0xffff_8000_8000_0000+uint64(rela(b))) }, want: "0 link addresses"},
-		"user_half":     {spec: rawSpec{noRela: true, base: 0x4000_0000}, want: "in the kernel's half"},
+		"nothing_tells_the_base": {spec: rawSpec{symbols: place, noRela: true}, edit: func(b []byte) {
+			for i := 0; i < len(b); i += 8 {
+				if le.Uint64(b[i:])>>48 == 0xffff {
+					le.PutUint64(b[i:], 0)
+				}
+			}
+		}, want: "nor pointers tell the link address"},
+		"user_half": {spec: rawSpec{noRela: true, base: 0x4000_0000}, want: "in the kernel's half"},
 		"bad_site": {spec: rawSpec{callOps: true}, edit: func(b []byte) { le.PutUint32(b[fixtureText+12:], 0xd65f03c0) },
 			want: "call site at 0xffff800080001000 (function_0+0x0): at 0xffff80008000100c stands 0xd65f03c0 (ret), expected nop"},
 		"no_mcount": {spec: rawSpec{funcsOnly: true}, edit: func(b []byte) {
@@ -172,7 +192,7 @@ func TestParse_RawImageCutShortAnywhereIsAnError(t *testing.T) {
 }
 
 func FuzzRawImage(f *testing.F) {
-	for _, spec := range []rawSpec{{callOps: true}, {table: layout63, funcsOnly: true}, {table: layout61, form: formAbsolute}} {
+	for _, spec := range []rawSpec{{callOps: true}, {symbols: place}, {symbols: kallsymstest.Spec{Order: kallsymstest.From62}, funcsOnly: true}, {symbols: absolute}} {
 		f.Add(buildRaw(f, spec).b)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
