@@ -36,7 +36,7 @@ func parseELF(r io.ReaderAt, size int64, name string, profile Profile) (*Image, 
 		return nil, err
 	}
 	l := &elfLoad{elfFile: f, img: &Image{Name: name, Profile: profile, Layout: layouts[profile]}}
-	for _, step := range []func() error{l.segments, l.text, l.symbols, l.relocate, l.sites} {
+	for _, step := range []func() error{l.segments, l.text, l.symbols, l.relocate, l.sites, l.debugInfo} {
 		if err := step(); err != nil {
 			return nil, err
 		}

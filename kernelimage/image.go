@@ -27,6 +27,8 @@ type Image struct {
 
 	Linux *Linux // what else a kernel's raw Image tells; nil for other images
 
+	debug *debugInfo // of an ELF file; nil: it has none
+
 	file *backing // that Data of segments is mapped from; nil: it is on the heap
 }
 

@@ -30,6 +30,7 @@ type Type struct {
 	Kind   Kind
 	Size   int  // in bytes; 0 for Void
 	Signed bool // of an Int
+	Func   bool // of a Pointer: to a function
 }
 
 // registers is how many registers a value takes up (AAPCS64, 6.8.2: what is
@@ -96,15 +97,31 @@ func (m *Module) types(kernel *Image) (base *btfTypes, err error) {
 	return readSplitBTF(bytes.NewReader(m.btf), base)
 }
 
-// Prototype returns what the image's BTF says of a function. ENOENT: the image
-// has no BTF, or that does not know the function; it calls those in assembler
-// void f(void), whatever they take. EINVAL: several functions of
-// that name are declared differently. It reads the BTF anew for each call.
+// Prototype returns what the image's BTF says of a function, or of an ELF file that
+// has none, its DWARF. ENOENT: there is neither, or it does not know the function;
+// BTF calls those in assembler void f(void), whatever they take. EINVAL: several
+// functions of that name are declared differently. It reads the types anew for each
+// call.
 func (img *Image) Prototype(name string) (*Prototype, error) {
-	return img.prototype(name, img.types)
+	d := img.debug
+	if d == nil || d.btf != nil {
+		return img.prototype(name, img.types)
+	}
+	if d.err != nil {
+		return nil, fmt.Errorf("%s: %w", img.Name, d.err)
+	}
+	funcs, err := d.dwarfFuncs(name)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", img.Name, err)
+	}
+	p, err := onePrototype(name, funcs)
+	if err != nil {
+		return nil, fmt.Errorf("%s: DWARF: %w", img.Name, err)
+	}
+	return p, nil
 }
 
-// types reads the BTF of a kernel's raw Image.
+// types reads the BTF of the image.
 func (img *Image) types() (*btfTypes, error) {
 	section := img.btfSection()
 	if section == nil {
@@ -139,8 +156,11 @@ func (img *Image) compiled(name string) bool {
 	return false
 }
 
-// btfSection is the BTF of a kernel's raw Image; nil for others.
+// btfSection is the image's BTF; nil where there is none.
 func (img *Image) btfSection() []byte {
+	if img.debug != nil {
+		return img.debug.btf
+	}
 	if img.Linux == nil {
 		return nil
 	}
@@ -163,6 +183,11 @@ func (t *btfTypes) prototype(name string) (p *Prototype, err error) {
 	if err != nil && !errors.Is(err, btf.ErrNotFound) {
 		return nil, fmt.Errorf("%s: %s: %w", name, text.Printable(err.Error()), unix.ENOEXEC)
 	}
+	return onePrototype(name, types)
+}
+
+// onePrototype is what all functions among types agree on.
+func onePrototype(name string, types []btf.Type) (p *Prototype, err error) {
 	for _, typ := range types {
 		fn, ok := typ.(*btf.Func)
 		if !ok {
@@ -214,7 +239,8 @@ func typeOf(typ btf.Type) Type {
 	case *btf.Enum:
 		return Type{Kind: Int, Size: int(t.Size), Signed: t.Signed}
 	case *btf.Pointer:
-		return Type{Kind: Pointer, Size: 8}
+		_, isFunc := btf.UnderlyingType(t.Target).(*btf.FuncProto)
+		return Type{Kind: Pointer, Size: 8, Func: isFunc}
 	case *btf.Struct:
 		return Type{Kind: Aggregate, Size: int(t.Size)}
 	case *btf.Union:
