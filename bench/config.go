@@ -6,10 +6,9 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"callops/emu"
 	"callops/ftrace"
+	"callops/internal/errno"
 	"callops/kernelimage"
 )
 
@@ -105,7 +104,7 @@ func (c *Config) scenarios(callOps bool) ([]scenario, error) {
 	for _, r := range orZero(c.Relevant) {
 		for _, i := range orZero(c.IrrelevantCounts) {
 			if r < 0 || i < 0 {
-				return nil, fmt.Errorf("%d relevant and %d irrelevant ops: counts are not negative: %w", r, i, unix.EINVAL)
+				return nil, fmt.Errorf("%d relevant and %d irrelevant ops: counts are not negative: %w", r, i, errno.EINVAL)
 			}
 			if s := (scenario{r, i}); !seen[s] {
 				seen[s] = true
@@ -172,20 +171,20 @@ func defaultTracee(img *kernelimage.Image) string {
 func (c *Config) check() error {
 	switch {
 	case c.Tracee == "":
-		return fmt.Errorf("%s has neither %s nor another function that does nothing: name a tracee: %w", c.Image.Name, DefaultTracee, unix.EINVAL)
+		return fmt.Errorf("%s has neither %s nor another function that does nothing: name a tracee: %w", c.Image.Name, DefaultTracee, errno.EINVAL)
 	case len(c.Engines) == 0:
-		return fmt.Errorf("no engine to measure with: %w", unix.EINVAL)
+		return fmt.Errorf("no engine to measure with: %w", errno.EINVAL)
 	case len(c.CallOps) == 0:
-		return fmt.Errorf("neither CALL_OPS on nor off is asked for: %w", unix.EINVAL)
+		return fmt.Errorf("neither CALL_OPS on nor off is asked for: %w", errno.EINVAL)
 	// The tracer counts in 32 bits.
 	case c.Calls < 0 || c.Calls > math.MaxUint32:
-		return fmt.Errorf("%d calls, from 1 to %d are made: %w", c.Calls, uint32(math.MaxUint32), unix.EINVAL)
+		return fmt.Errorf("%d calls, from 1 to %d are made: %w", c.Calls, uint32(math.MaxUint32), errno.EINVAL)
 	case c.Tracer != TracerNop && c.Tracer != TracerCount:
-		return fmt.Errorf("tracer %q, there are %s and %s: %w", c.Tracer, TracerNop, TracerCount, unix.EINVAL)
+		return fmt.Errorf("tracer %q, there are %s and %s: %w", c.Tracer, TracerNop, TracerCount, errno.EINVAL)
 	case len(c.Args) > emu.MaxArgs:
-		return fmt.Errorf("%d arguments, at most %d are passed: %w", len(c.Args), emu.MaxArgs, unix.E2BIG)
+		return fmt.Errorf("%d arguments, at most %d are passed: %w", len(c.Args), emu.MaxArgs, errno.E2BIG)
 	case slices.Contains(c.CallOps, true) && c.Image != nil && !hasCallOps(c.Image):
-		return fmt.Errorf("CALL_OPS on: %s was built without room for literals in front of its functions: %w", c.Image.Name, unix.EINVAL)
+		return fmt.Errorf("CALL_OPS on: %s was built without room for literals in front of its functions: %w", c.Image.Name, errno.EINVAL)
 	}
 	return nil
 }
@@ -224,7 +223,7 @@ next:
 				continue next
 			}
 		}
-		return 0, fmt.Errorf("ops flag %q, there are recursion, rcu and regs: %w", name, unix.EINVAL)
+		return 0, fmt.Errorf("ops flag %q, there are recursion, rcu and regs: %w", name, errno.EINVAL)
 	}
 	return flags, nil
 }

@@ -4,9 +4,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	"golang.org/x/sys/unix"
 
 	"callops/ftrace"
+	"callops/internal/errno"
 )
 
 func TestParseOpsFlags(t *testing.T) {
@@ -21,7 +21,7 @@ func TestParseOpsFlags(t *testing.T) {
 	} {
 		got, err := ParseOpsFlags(list)
 		if want == 0 && list != "" {
-			assert.ErrorIs(t, err, unix.EINVAL, list)
+			assert.ErrorIs(t, err, errno.EINVAL, list)
 		} else {
 			assert.NoError(t, err, list)
 		}

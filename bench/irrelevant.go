@@ -5,8 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"golang.org/x/sys/unix"
-
+	"callops/internal/errno"
 	"callops/kernelimage"
 )
 
@@ -26,7 +25,7 @@ func (r *rig) chooseIrrelevant(ctx context.Context, name string) error {
 		}
 		reached, err := r.reaches(ctx, site)
 		if err == nil && reached {
-			err = fmt.Errorf("%s is reached by a call of the tracee, so ops on it are not irrelevant: %w", name, unix.EINVAL)
+			err = fmt.Errorf("%s is reached by a call of the tracee, so ops on it are not irrelevant: %w", name, errno.EINVAL)
 		}
 		r.irrelevant = site
 		return err
@@ -41,7 +40,7 @@ func (r *rig) chooseIrrelevant(ctx context.Context, name string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("no function for irrelevant ops: a call of the tracee reaches every call site: %w", unix.EINVAL)
+	return fmt.Errorf("no function for irrelevant ops: a call of the tracee reaches every call site: %w", errno.EINVAL)
 }
 
 // reaches has the tracee called once, with a tracer on the site that counts.

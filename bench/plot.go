@@ -9,13 +9,14 @@ import (
 	"slices"
 	"strconv"
 
-	"golang.org/x/sys/unix"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgsvg"
+
+	"callops/internal/errno"
 )
 
 const (
@@ -44,7 +45,7 @@ type series struct {
 func (r *Result) WriteSVG(w io.Writer) error {
 	relevant, lines := r.lines()
 	if len(lines) == 0 {
-		return fmt.Errorf("plot: no row has a relevant ops: %w", unix.EINVAL)
+		return fmt.Errorf("plot: no row has a relevant ops: %w", errno.EINVAL)
 	}
 	p := plot.New()
 	p.Title.Text = fmt.Sprintf("Cost of tracing %s, %d relevant ops", r.Tracee, relevant)

@@ -12,7 +12,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
+
+	"callops/internal/errno"
 )
 
 // sampleResult has what Linux 6.12 takes, so that the table compares equal
@@ -127,7 +128,7 @@ func TestWriteSVG(t *testing.T) {
 	t.Run("nothing traced", func(t *testing.T) {
 		r := sampleResult()
 		r.Rows = r.Rows[:5]
-		assert.ErrorIs(t, r.WriteSVG(io.Discard), unix.EINVAL)
+		assert.ErrorIs(t, r.WriteSVG(io.Discard), errno.EINVAL)
 	})
 }
 

@@ -7,10 +7,9 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"callops/emu"
 	"callops/ftrace"
+	"callops/internal/errno"
 	"callops/kernel"
 	"callops/kernelimage"
 	"callops/machine"
@@ -96,7 +95,7 @@ func (r *rig) site(what, name string) (kernelimage.Site, error) {
 	}
 	site, ok := r.k.Site(addr)
 	if !ok {
-		return kernelimage.Site{}, fmt.Errorf("%s: %s has no call site: %w", what, name, unix.EINVAL)
+		return kernelimage.Site{}, fmt.Errorf("%s: %s has no call site: %w", what, name, errno.EINVAL)
 	}
 	return site, nil
 }

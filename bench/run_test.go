@@ -8,9 +8,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"callops/ftrace"
+	"callops/internal/errno"
 	"callops/kernelimage"
 )
 
@@ -191,7 +191,7 @@ func TestRun_ImageWithoutLiterals(t *testing.T) {
 		on := *cfg
 		on.CallOps = []bool{true}
 		_, err := Run(t.Context(), &on)
-		assert.ErrorIs(t, err, unix.EINVAL)
+		assert.ErrorIs(t, err, errno.EINVAL)
 	})
 }
 
@@ -208,7 +208,7 @@ func TestRun_IrrelevantIsNotReached(t *testing.T) {
 				named := *cfg
 				named.Irrelevant = name
 				_, err := Run(t.Context(), &named)
-				assert.ErrorIs(t, err, unix.EINVAL, name)
+				assert.ErrorIs(t, err, errno.EINVAL, name)
 			}
 		})
 	})
@@ -219,22 +219,22 @@ func TestRun_Errors(t *testing.T) {
 		cfg  Config
 		want error
 	}{
-		"no engine":                     {Config{Engines: []Engine{}}, unix.EINVAL},
-		"no mode":                       {Config{CallOps: []bool{}}, unix.EINVAL},
-		"unknown tracee":                {Config{Tracee: "tracee_missing"}, unix.ENOENT},
-		"tracee without a site":         {Config{Tracee: "untraced"}, unix.EINVAL},
-		"tracee that faults":            {Config{Tracee: "do_fault"}, unix.EFAULT},
-		"unknown irrelevant function":   {Config{Irrelevant: "nothing"}, unix.ENOENT},
-		"irrelevant without a site":     {Config{Irrelevant: "untraced"}, unix.EINVAL},
-		"irrelevant is the tracee":      {Config{Irrelevant: DefaultTracee}, unix.EINVAL},
-		"negative number of relevant":   {Config{Relevant: []int{1, -1}}, unix.EINVAL},
-		"negative number of irrelevant": {Config{IrrelevantCounts: []int{-1}}, unix.EINVAL},
-		"negative number of calls":      {Config{Calls: -1}, unix.EINVAL},
-		"more calls than are counted":   {Config{Calls: 1 << 32}, unix.EINVAL},
-		"unknown tracer":                {Config{Tracer: "print"}, unix.EINVAL},
-		"nine arguments":                {Config{Args: make([]uint64, 9)}, unix.E2BIG},
+		"no engine":                     {Config{Engines: []Engine{}}, errno.EINVAL},
+		"no mode":                       {Config{CallOps: []bool{}}, errno.EINVAL},
+		"unknown tracee":                {Config{Tracee: "tracee_missing"}, errno.ENOENT},
+		"tracee without a site":         {Config{Tracee: "untraced"}, errno.EINVAL},
+		"tracee that faults":            {Config{Tracee: "do_fault"}, errno.EFAULT},
+		"unknown irrelevant function":   {Config{Irrelevant: "nothing"}, errno.ENOENT},
+		"irrelevant without a site":     {Config{Irrelevant: "untraced"}, errno.EINVAL},
+		"irrelevant is the tracee":      {Config{Irrelevant: DefaultTracee}, errno.EINVAL},
+		"negative number of relevant":   {Config{Relevant: []int{1, -1}}, errno.EINVAL},
+		"negative number of irrelevant": {Config{IrrelevantCounts: []int{-1}}, errno.EINVAL},
+		"negative number of calls":      {Config{Calls: -1}, errno.EINVAL},
+		"more calls than are counted":   {Config{Calls: 1 << 32}, errno.EINVAL},
+		"unknown tracer":                {Config{Tracer: "print"}, errno.EINVAL},
+		"nine arguments":                {Config{Args: make([]uint64, 9)}, errno.E2BIG},
 		"registers that arm64 can't save": {
-			Config{OpsFlags: ftrace.OpsSaveRegs, Relevant: []int{1}, Calls: 1}, unix.EINVAL,
+			Config{OpsFlags: ftrace.OpsSaveRegs, Relevant: []int{1}, Calls: 1}, errno.EINVAL,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -277,5 +277,5 @@ func TestRun_TraceeInAModule(t *testing.T) {
 		assert.Equal(t, []float64{0, 34, 138}, overheads(res, true))
 	})
 	_, err := Run(t.Context(), &Config{Modules: []string{"testdata/missing.ko"}, Engines: engines})
-	assert.ErrorIs(t, err, unix.ENOENT)
+	assert.ErrorIs(t, err, errno.ENOENT)
 }

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"golang.org/x/sys/unix"
+	"callops/internal/errno"
 )
 
 // DefaultBudget bounds a call that names no budget of its own: a loop that
@@ -72,7 +72,7 @@ type Caller struct {
 // arguments are refused with E2BIG.
 func (r *Regs) SetCall(addr uint64, args ...uint64) error {
 	if len(args) > MaxArgs {
-		return fmt.Errorf("call of %#x: %d arguments, at most %d are passed: %w", addr, len(args), MaxArgs, unix.E2BIG)
+		return fmt.Errorf("call of %#x: %d arguments, at most %d are passed: %w", addr, len(args), MaxArgs, errno.E2BIG)
 	}
 	copy(r.X[:], args)
 	clear(r.X[len(args):MaxArgs])

@@ -7,9 +7,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"callops/emu"
+	"callops/internal/errno"
 )
 
 // scripted is a CPU whose exits are written down: for what guest code cannot
@@ -96,7 +96,7 @@ func TestCall_ErrorsSayWhatAndWhere(t *testing.T) {
 		err  error
 		is   error
 	}{
-		"fault":     {exit: emu.Exit{Reason: emu.ExitFault, PC: 0x4004, Fault: fault}, is: unix.EFAULT},
+		"fault":     {exit: emu.Exit{Reason: emu.ExitFault, PC: 0x4004, Fault: fault}, is: errno.EFAULT},
 		"host":      {exit: emu.Exit{PC: 0x4004}, err: host, is: host},
 		"context":   {exit: emu.Exit{PC: 0x4004}, err: context.Canceled, is: context.Canceled},
 		"undefined": {exit: emu.Exit{Reason: emu.ExitUndefined, PC: 0x4004}},
@@ -130,7 +130,7 @@ func TestCall_ErrorsSayWhatAndWhere(t *testing.T) {
 func TestCall_TooManyArguments(t *testing.T) {
 	caller := emu.Caller{Gates: emu.NewGates()}
 	_, err := caller.Call(context.Background(), &scripted{}, nil, 0x4000, make([]uint64, emu.MaxArgs+1)...)
-	require.ErrorIs(t, err, unix.E2BIG)
+	require.ErrorIs(t, err, errno.E2BIG)
 }
 
 func TestGates_HaveAddressesAndNames(t *testing.T) {
@@ -144,7 +144,7 @@ func TestGates_HaveAddressesAndNames(t *testing.T) {
 		seen[addr] = true
 	}
 	_, err := gates.Add("one too many", nil)
-	require.ErrorIs(t, err, unix.ENOSPC)
+	require.ErrorIs(t, err, errno.ENOSPC)
 
 	name, ok := gates.Name(emu.ReturnGate)
 	assert.True(t, ok)

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"golang.org/x/sys/unix"
+	"callops/internal/errno"
 )
 
 // MaxDepth is how many calls may be in progress on one CPU, each made by a gate
@@ -21,7 +21,7 @@ func (e *DepthError) Error() string {
 }
 
 // Is reports ELOOP.
-func (e *DepthError) Is(target error) bool { return target == unix.ELOOP }
+func (e *DepthError) Is(target error) bool { return target == errno.ELOOP }
 
 // CallStack is the calls in progress on one CPU, and what the innermost has
 // left of the budget that it shares with those around it. Every [CPU] has one;

@@ -3,7 +3,7 @@ package emu
 import (
 	"fmt"
 
-	"golang.org/x/sys/unix"
+	"callops/internal/errno"
 )
 
 // Access is what an instruction, or the host, tried to do.
@@ -48,7 +48,7 @@ func (k FaultKind) String() string {
 	}
 }
 
-// Fault is an access that memory refused. errors.Is(f, unix.EFAULT) holds.
+// Fault is an access that memory refused. errors.Is(f, errno.EFAULT) holds.
 type Fault struct {
 	Addr   uint64
 	Size   uint64 // bytes, 0 where the engine does not know
@@ -66,4 +66,4 @@ func (f *Fault) Error() string {
 }
 
 // Is reports EFAULT, what the kernel's caller would see.
-func (f *Fault) Is(target error) bool { return target == unix.EFAULT }
+func (f *Fault) Is(target error) bool { return target == errno.EFAULT }

@@ -3,7 +3,7 @@ package emu
 import (
 	"fmt"
 
-	"golang.org/x/sys/unix"
+	"callops/internal/errno"
 )
 
 // The gate area: addresses that no region may cover. A CPU whose PC enters it
@@ -44,7 +44,7 @@ func NewGates() *Gates { return &Gates{gates: []gate{{name: "return_to_host"}}} 
 // Add gives fn an address; ENOSPC when the area is full.
 func (g *Gates) Add(name string, fn GateFunc) (uint64, error) {
 	if len(g.gates) == gateSlots {
-		return 0, fmt.Errorf("gate %s: all %d gates taken: %w", name, gateSlots, unix.ENOSPC)
+		return 0, fmt.Errorf("gate %s: all %d gates taken: %w", name, gateSlots, errno.ENOSPC)
 	}
 	g.gates = append(g.gates, gate{name, fn})
 	return GateBase + uint64(len(g.gates)-1)*gateStep, nil

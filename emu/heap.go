@@ -6,7 +6,7 @@ import (
 	"sort"
 	"sync"
 
-	"golang.org/x/sys/unix"
+	"callops/internal/errno"
 )
 
 // heapAlign is the alignment and granule of heap objects.
@@ -93,7 +93,7 @@ func (h *Heap) reuse(name string, size uint64) (uint64, error) {
 		*o = Object{Name: name, Addr: o.Addr, Size: size}
 		return o.Addr, h.mem.Write(o.Addr, make([]byte, o.room(h)))
 	}
-	return 0, fmt.Errorf("heap: %s, %d bytes: %w", name, size, unix.ENOMEM)
+	return 0, fmt.Errorf("heap: %s, %d bytes: %w", name, size, errno.ENOMEM)
 }
 
 // room is what the object can hold: up to the next object.
@@ -111,7 +111,7 @@ func (h *Heap) Free(addr uint64) error {
 	defer h.mu.Unlock()
 	i, ok := h.find(addr)
 	if !ok || h.objects[i].Addr != addr || h.objects[i].Freed {
-		return fmt.Errorf("heap: free of %#x, which is no live object: %w", addr, unix.EINVAL)
+		return fmt.Errorf("heap: free of %#x, which is no live object: %w", addr, errno.EINVAL)
 	}
 	o := &h.objects[i]
 	o.Freed = true

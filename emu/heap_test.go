@@ -5,9 +5,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"callops/emu"
+	"callops/internal/errno"
 )
 
 func newHeap(t *testing.T) (*emu.Memory, *emu.Heap) {
@@ -42,11 +42,11 @@ func TestAlloc_FullHeapIsENOMEM(t *testing.T) {
 	_, h := newHeap(t)
 	for _, size := range []uint64{emu.PageSize + 1, ^uint64(0), 1 << 63} {
 		_, err := h.Alloc("huge", size)
-		require.ErrorIs(t, err, unix.ENOMEM, "%#x", size)
+		require.ErrorIs(t, err, errno.ENOMEM, "%#x", size)
 	}
 	alloc(t, h, "all", emu.PageSize)
 	_, err := h.Alloc("more", 1)
-	require.ErrorIs(t, err, unix.ENOMEM)
+	require.ErrorIs(t, err, errno.ENOMEM)
 	assert.ErrorContains(t, err, "more")
 }
 
@@ -71,10 +71,10 @@ func TestFree_PoisonNamesTheObject(t *testing.T) {
 func TestFree_OfWhatIsNoLiveObject(t *testing.T) {
 	_, h := newHeap(t)
 	addr := alloc(t, h, "o", 32)
-	require.ErrorIs(t, h.Free(addr+16), unix.EINVAL)
-	require.ErrorIs(t, h.Free(0), unix.EINVAL)
+	require.ErrorIs(t, h.Free(addr+16), errno.EINVAL)
+	require.ErrorIs(t, h.Free(0), errno.EINVAL)
 	require.NoError(t, h.Free(addr))
-	require.ErrorIs(t, h.Free(addr), unix.EINVAL, "twice")
+	require.ErrorIs(t, h.Free(addr), errno.EINVAL, "twice")
 }
 
 func TestAlloc_ReusesOldestFreedAndZeroes(t *testing.T) {

@@ -9,9 +9,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"callops/emu"
+	"callops/internal/errno"
 )
 
 // numbered is a file of pages that are all different.
@@ -103,8 +103,8 @@ func TestMapFile_RefusesWhatIsNotThere(t *testing.T) {
 		"far_behind_the_end": {base, 1 << 40, 1, io.ErrUnexpectedEOF},
 		"before_the_start":   {base, -1, 1, io.ErrUnexpectedEOF},
 		"huge":               {base, 0, 1 << 63, io.ErrUnexpectedEOF},
-		"unmapped":           {base - 1, 0, 1, unix.EFAULT},
-		"ends_unmapped":      {base + emu.PageSize, 0, emu.PageSize + 1, unix.EFAULT},
+		"unmapped":           {base - 1, 0, 1, errno.EFAULT},
+		"ends_unmapped":      {base + emu.PageSize, 0, emu.PageSize + 1, errno.EFAULT},
 	} {
 		assert.ErrorIs(t, m.MapFile(test.addr, f, test.off, test.n), test.want, name)
 	}

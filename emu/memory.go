@@ -11,6 +11,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"callops/internal/errno"
 )
 
 // PageSize is the granule: regions begin and end on it.
@@ -102,10 +104,10 @@ func (m *Memory) Map(name string, base, size uint64, perm Perm) (*Region, error)
 
 func (m *Memory) hostPages(name string, base, size uint64) ([]byte, error) {
 	if base%PageSize != 0 || size%PageSize != 0 || size == 0 || base+size-1 < base || size > 1<<40 {
-		return nil, fmt.Errorf("map %s at %#x, %#x bytes: %w", name, base, size, unix.EINVAL)
+		return nil, fmt.Errorf("map %s at %#x, %#x bytes: %w", name, base, size, errno.EINVAL)
 	}
 	if base < GateBase+GateSize && base+size-1 >= GateBase {
-		return nil, fmt.Errorf("map %s at %#x, %#x bytes: overlaps the gates: %w", name, base, size, unix.EINVAL)
+		return nil, fmt.Errorf("map %s at %#x, %#x bytes: overlaps the gates: %w", name, base, size, errno.EINVAL)
 	}
 	host, err := unix.Mmap(-1, 0, int(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
 	if err != nil {
@@ -121,7 +123,7 @@ func (m *Memory) insert(r *Region) error {
 	i := sort.Search(len(old), func(i int) bool { return old[i].Base > r.Base })
 	for _, n := range []int{i - 1, i} {
 		if n >= 0 && n < len(old) && r.Base <= old[n].End()-1 && old[n].Base <= r.End()-1 {
-			return fmt.Errorf("map %s at %#x, %#x bytes: overlaps %s: %w", r.Name, r.Base, r.Size, old[n].Name, unix.EINVAL)
+			return fmt.Errorf("map %s at %#x, %#x bytes: overlaps %s: %w", r.Name, r.Base, r.Size, old[n].Name, errno.EINVAL)
 		}
 	}
 	regions := make([]*Region, 0, len(old)+1)

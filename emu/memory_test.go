@@ -7,9 +7,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"callops/emu"
+	"callops/internal/errno"
 )
 
 const base = 0xffff_8000_8000_0000
@@ -48,7 +48,7 @@ func TestMap_RefusesWhatIsNoRegion(t *testing.T) {
 		"among the gates":   {emu.GateBase + emu.GateSize - emu.PageSize, emu.PageSize},
 	} {
 		_, err := m.Map(name, r.base, r.size, emu.Read)
-		assert.ErrorIs(t, err, unix.EINVAL, name)
+		assert.ErrorIs(t, err, errno.EINVAL, name)
 	}
 	assert.Len(t, m.Regions(), 2)
 }
@@ -70,7 +70,7 @@ func TestMap_LastPageOfTheAddressSpace(t *testing.T) {
 	_, err = m.Map("before", last-emu.PageSize, emu.PageSize, emu.Read)
 	require.NoError(t, err)
 	_, err = m.Map("again", last, emu.PageSize, emu.Read)
-	require.ErrorIs(t, err, unix.EINVAL)
+	require.ErrorIs(t, err, errno.EINVAL)
 }
 
 func TestRegion_FindsByAddress(t *testing.T) {
@@ -121,8 +121,8 @@ func TestLoadStore_FaultsAreTyped(t *testing.T) {
 	err = m.Store64(base-8, 0)
 	assert.Equal(t, &emu.Fault{Addr: base - 8, Size: 8, Access: emu.Store, Kind: emu.Unmapped}, err)
 	_, err = m.Load32(base + 2*emu.PageSize)
-	require.ErrorIs(t, err, unix.EFAULT)
-	assert.NotErrorIs(t, err, unix.EINVAL)
+	require.ErrorIs(t, err, errno.EFAULT)
+	assert.NotErrorIs(t, err, errno.EINVAL)
 }
 
 func TestStore_PermissionsDoNotBindTheHost(t *testing.T) {
@@ -166,7 +166,7 @@ func TestReadString_StopsAtNULAndLimit(t *testing.T) {
 	end := uint64(base + 2*emu.PageSize)
 	require.NoError(t, m.Write(end-2, []byte("xy")))
 	_, err = m.ReadString(end-2, 100)
-	require.ErrorIs(t, err, unix.EFAULT)
+	require.ErrorIs(t, err, errno.EFAULT)
 }
 
 func TestReadWords_ReadsLittleEndian(t *testing.T) {

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"golang.org/x/sys/unix"
+	"callops/internal/errno"
 )
 
 // bugType is enum ftrace_bug_type: what was being done to the site.
@@ -45,12 +45,12 @@ func (r *Registry) reportBug(typ bugType, err error, rec *Record) {
 	b.WriteString("------------[ ftrace bug ]------------\n")
 	where := fmt.Sprintf("[<%016x>] %s\n", rec.IP, r.sym(rec.IP))
 	switch {
-	case errors.Is(err, unix.EPERM):
+	case errors.Is(err, errno.EPERM):
 		b.WriteString("ftrace faulted on writing " + where)
-	case errors.Is(err, unix.EINVAL):
+	case errors.Is(err, errno.EINVAL):
 		b.WriteString("ftrace failed to modify " + where)
 		b.WriteString(" actual:   " + r.bytesAt(rec.IP) + "\n")
-	case errors.Is(err, unix.EFAULT):
+	case errors.Is(err, errno.EFAULT):
 		b.WriteString("ftrace faulted on modifying " + where)
 	default:
 		b.WriteString("ftrace faulted on unknown error " + where)
@@ -107,7 +107,7 @@ func (r *Registry) printk(line string) {
 // dead is the error of an operation on a dead ftrace, with what killed it.
 func (r *Registry) dead() error {
 	if r.bug != nil {
-		return fmt.Errorf("ftrace is dead: %w: %w", unix.ENODEV, r.bug)
+		return fmt.Errorf("ftrace is dead: %w: %w", errno.ENODEV, r.bug)
 	}
-	return fmt.Errorf("ftrace is dead: %w", unix.ENODEV)
+	return fmt.Errorf("ftrace is dead: %w", errno.ENODEV)
 }

@@ -8,9 +8,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"callops/asm"
+	"callops/internal/errno"
 	"callops/kernel"
 	"callops/kernelimage"
 	"callops/trampolines"
@@ -24,8 +24,8 @@ func TestBug_ForeignWordAtASiteEndsFtrace(t *testing.T) {
 	require.NoError(t, k.k.Mem.Store32(ip, 0xd4210000)) // somebody's BRK
 
 	err := k.Register(o)
-	require.ErrorIs(t, err, unix.ENODEV)
-	require.ErrorIs(t, err, unix.EINVAL)
+	require.ErrorIs(t, err, errno.ENODEV)
+	require.ErrorIs(t, err, errno.EINVAL)
 	var bug *BugError
 	require.ErrorAs(t, err, &bug)
 	want := strings.Join([]string{
@@ -44,12 +44,12 @@ func TestBug_ForeignWordAtASiteEndsFtrace(t *testing.T) {
 	assert.True(t, k.Dead())
 	assert.Empty(t, k.Registered(), "it is taken off the list, and nothing else is rolled back")
 	assert.True(t, o.is(OpsEnabled|OpsAdding))
-	assert.ErrorIs(t, k.Unregister(o), unix.ENODEV)
-	assert.ErrorIs(t, k.SetFilter(o, "*", &FilterOptions{Reset: true}), unix.ENODEV)
-	assert.ErrorIs(t, k.SetEnabled(1), unix.ENODEV)
+	assert.ErrorIs(t, k.Unregister(o), errno.ENODEV)
+	assert.ErrorIs(t, k.SetFilter(o, "*", &FilterOptions{Reset: true}), errno.ENODEV)
+	assert.ErrorIs(t, k.SetEnabled(1), errno.ENODEV)
 	_, err = k.Enabled()
-	assert.ErrorIs(t, err, unix.ENODEV)
-	assert.ErrorIs(t, k.WriteAvailable(&strings.Builder{}, false), unix.ENODEV)
+	assert.ErrorIs(t, err, errno.ENODEV)
+	assert.ErrorIs(t, k.WriteAvailable(&strings.Builder{}, false), errno.ENODEV)
 	assert.Empty(t, k.enabledLines())
 }
 
@@ -57,11 +57,11 @@ func TestBug_ReportSaysWhatFailed(t *testing.T) {
 	tests := []struct {
 		name  string
 		fail  string // which store
-		errno unix.Errno
+		errno errno.Errno
 		lines []string
 	}{
-		{"the instruction can't be written", "insn", unix.EPERM, []string{"ftrace faulted on writing ", "Setting ftrace call site to call ftrace function"}},
-		{"the literal can't be written", "word", unix.EFAULT, []string{"ftrace faulted on modifying "}},
+		{"the instruction can't be written", "insn", errno.EPERM, []string{"ftrace faulted on writing ", "Setting ftrace call site to call ftrace function"}},
+		{"the literal can't be written", "word", errno.EFAULT, []string{"ftrace faulted on modifying "}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -74,12 +74,12 @@ func TestBug_ReportSaysWhatFailed(t *testing.T) {
 			}
 			log.fail = func(what string) error {
 				if what == at {
-					return unix.EFAULT
+					return errno.EFAULT
 				}
 				return nil
 			}
 			err := k.Register(o)
-			require.ErrorIs(t, err, unix.ENODEV)
+			require.ErrorIs(t, err, errno.ENODEV)
 			require.ErrorIs(t, err, tt.errno)
 			var bug *BugError
 			require.ErrorAs(t, err, &bug)
@@ -99,7 +99,7 @@ func TestNew_RefusesASiteThatIsNotAsCompiled(t *testing.T) {
 	ip := image.Sites[3].IP
 	require.NoError(t, k.Mem.Store32(ip-insnSize, 0xd65f03c0))
 	_, err = New(k, nil)
-	require.ErrorIs(t, err, unix.EINVAL)
+	require.ErrorIs(t, err, errno.EINVAL)
 	var bug *BugError
 	require.ErrorAs(t, err, &bug)
 	assert.Equal(t, ip, bug.IP)
@@ -119,7 +119,7 @@ func TestNew_RefusesATrampolineOutOfBranchRange(t *testing.T) {
 	require.NoError(t, err)
 
 	_, err = New(k, &Options{Code: code})
-	require.ErrorIs(t, err, unix.EINVAL)
+	require.ErrorIs(t, err, errno.EINVAL)
 	require.ErrorIs(t, err, asm.ErrRange)
 	assert.ErrorContains(t, err, "tracee_relevant+0x4/0x18 can't call ftrace_caller")
 	after, err := k.Mem.Load64(image.Sites[0].Literal)
@@ -136,8 +136,8 @@ func TestKill_EnabledSitesGoOnCalling(t *testing.T) {
 }
 
 func TestBugError_Unwraps(t *testing.T) {
-	err := fmt.Errorf("ftrace: %w", &BugError{Err: unix.EPERM})
-	assert.True(t, errors.Is(err, unix.EPERM))
+	err := fmt.Errorf("ftrace: %w", &BugError{Err: errno.EPERM})
+	assert.True(t, errors.Is(err, errno.EPERM))
 }
 
 // Each profile's report has the columns that its kernel prints.
@@ -174,7 +174,7 @@ func TestBug_IsReportedByTheOperationThatMeetsIt(t *testing.T) {
 			assert.True(t, k.Dead())
 			for _, err := range []error{err, k.Register(o)} {
 				var bug *BugError
-				require.ErrorIs(t, err, unix.ENODEV)
+				require.ErrorIs(t, err, errno.ENODEV)
 				require.ErrorAs(t, err, &bug)
 				assert.Contains(t, bug.Report, "ftrace failed to modify")
 			}
@@ -193,7 +193,7 @@ func TestBug_LastUnregisterListsTheFlagsThatAreLeft(t *testing.T) {
 	k.register(o)
 	recs := k.Records()
 	require.NoError(t, k.k.Mem.Store32(recs[0].IP, 0xd4210000))
-	require.ErrorIs(t, k.Unregister(o), unix.ENODEV)
+	require.ErrorIs(t, k.Unregister(o), errno.ENODEV)
 	assert.Equal(t, []string{
 		"WARNING: ftrace is disabled",
 		"WARNING: no ops is registered, but there are flags left",
@@ -215,7 +215,7 @@ func TestBug_RegsLeftWhileSwitchedOff(t *testing.T) {
 		last := k.ops("last", k.code.OpsFuncNop, 0, "gcd")
 		k.register(last)
 		err := k.Unregister(last)
-		assert.Equal(t, !fix, errors.Is(err, unix.ENODEV))
+		assert.Equal(t, !fix, errors.Is(err, errno.ENODEV))
 		assert.Equal(t, !fix, k.Dead())
 	}
 }
@@ -230,7 +230,7 @@ func TestNew_RefusesTrampolinesOfTheOtherScheme(t *testing.T) {
 		code, err := trampolines.Install(k, &trampolines.Options{CallOps: callOps})
 		require.NoError(t, err)
 		_, err = New(k, &Options{NoCallOps: callOps, Code: code})
-		assert.ErrorIs(t, err, unix.EINVAL)
+		assert.ErrorIs(t, err, errno.EINVAL)
 		_, err = New(k, &Options{NoCallOps: !callOps, Code: code})
 		assert.NoError(t, err)
 	}

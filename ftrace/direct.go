@@ -4,8 +4,7 @@ import (
 	"fmt"
 	"math/bits"
 
-	"golang.org/x/sys/unix"
-
+	"callops/internal/errno"
 	"callops/kernelimage"
 )
 
@@ -37,13 +36,13 @@ func (r *Registry) NewDirectOps(name string) (*Ops, error) {
 func (r *Registry) registerDirectLocked(o *Ops, addr uint64) error {
 	switch {
 	case !r.callOps || r.layout.Ops.DirectCall == kernelimage.Absent:
-		return fmt.Errorf("direct calls need CALL_OPS and ops with direct_call: %w", unix.EOPNOTSUPP)
+		return fmt.Errorf("direct calls need CALL_OPS and ops with direct_call: %w", errno.EOPNOTSUPP)
 	case o.Func() != 0 || o.trampoline != 0:
-		return fmt.Errorf("it has a func or a trampoline: %w", unix.EINVAL)
+		return fmt.Errorf("it has a func or a trampoline: %w", errno.EINVAL)
 	case !o.is(OpsInitialized) || o.is(OpsEnabled):
-		return fmt.Errorf("it has no filter or is registered: %w", unix.EINVAL)
+		return fmt.Errorf("it has no filter or is registered: %w", errno.EINVAL)
 	case o.hash.filter.empty():
-		return fmt.Errorf("its filter is empty: %w", unix.EINVAL)
+		return fmt.Errorf("its filter is empty: %w", errno.EINVAL)
 	}
 	var busy uint64
 	o.hash.filter.each(func(e entry) {
@@ -52,7 +51,7 @@ func (r *Registry) registerDirectLocked(o *Ops, addr uint64) error {
 		}
 	})
 	if busy != 0 {
-		return fmt.Errorf("%s has a direct call already: %w", r.sym(busy), unix.EBUSY)
+		return fmt.Errorf("%s has a direct call already: %w", r.sym(busy), errno.EBUSY)
 	}
 	n := o.hash.filter.count
 	if r.direct != nil {
@@ -108,7 +107,7 @@ func (r *Registry) directRegistered(o *Ops) error {
 		return err
 	}
 	if !o.is(OpsInitialized) || !o.is(OpsDirect) || !o.is(OpsEnabled) {
-		return fmt.Errorf("%s is no registered direct ops: %w", o.Name, unix.EINVAL)
+		return fmt.Errorf("%s is no registered direct ops: %w", o.Name, errno.EINVAL)
 	}
 	return nil
 }

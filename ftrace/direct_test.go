@@ -5,8 +5,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
+	"callops/internal/errno"
 	"callops/kernelimage"
 )
 
@@ -69,17 +69,17 @@ func TestModifyDirect_ChangesTheTarget(t *testing.T) {
 func TestRegisterDirect_Refusals(t *testing.T) {
 	k := bootIdle(t, nil, nil)
 	target := k.code.StubDirectTramp
-	assert.ErrorIs(t, k.RegisterDirect(k.direct("d", ""), target), unix.EINVAL)
+	assert.ErrorIs(t, k.RegisterDirect(k.direct("d", ""), target), errno.EINVAL)
 	plain := k.ops("plain", k.code.OpsFuncNop, 0, "tracee_relevant")
-	assert.ErrorIs(t, k.RegisterDirect(plain, target), unix.EINVAL)
+	assert.ErrorIs(t, k.RegisterDirect(plain, target), errno.EINVAL)
 	d := k.direct("d", "tracee_relevant")
 	require.NoError(t, k.RegisterDirect(d, target))
-	assert.ErrorIs(t, k.RegisterDirect(d, target), unix.EINVAL)
-	assert.ErrorIs(t, k.RegisterDirect(k.direct("d2", "tracee_*"), target), unix.EBUSY)
+	assert.ErrorIs(t, k.RegisterDirect(d, target), errno.EINVAL)
+	assert.ErrorIs(t, k.RegisterDirect(k.direct("d2", "tracee_*"), target), errno.EBUSY)
 	ip := k.ops("ip", k.code.OpsFuncNop, OpsIPModify, "tracee_relevant")
-	assert.ErrorIs(t, k.Register(ip), unix.EBUSY)
-	assert.ErrorIs(t, k.ModifyDirect(plain, target), unix.EINVAL)
-	assert.ErrorIs(t, k.UnregisterDirect(plain, target), unix.EINVAL)
+	assert.ErrorIs(t, k.Register(ip), errno.EBUSY)
+	assert.ErrorIs(t, k.ModifyDirect(plain, target), errno.EINVAL)
+	assert.ErrorIs(t, k.UnregisterDirect(plain, target), errno.EINVAL)
 	require.NoError(t, k.Validate())
 
 	var asked []ShareCommand
@@ -89,7 +89,7 @@ func TestRegisterDirect_Refusals(t *testing.T) {
 	assert.Equal(t, []ShareCommand{EnableSharePeer, DisableSharePeer}, asked)
 
 	before := bootIdle(t, &kernelimage.BuiltinOptions{Profile: kernelimage.ProfileV3}, nil)
-	assert.ErrorIs(t, before.RegisterDirect(before.direct("d", "tracee_relevant"), target), unix.EOPNOTSUPP)
+	assert.ErrorIs(t, before.RegisterDirect(before.direct("d", "tracee_relevant"), target), errno.EOPNOTSUPP)
 }
 
 // An address that is not the one registered leaves the sites busy, as in Linux.
@@ -98,7 +98,7 @@ func TestUnregisterDirect_WrongAddressLeavesStaleEntries(t *testing.T) {
 	d := k.direct("d", "tracee_relevant")
 	require.NoError(t, k.RegisterDirect(d, k.code.StubDirectTramp))
 	require.NoError(t, k.UnregisterDirect(d, k.code.Stub))
-	assert.ErrorIs(t, k.RegisterDirect(k.direct("d2", "tracee_relevant"), k.code.Stub), unix.EBUSY)
+	assert.ErrorIs(t, k.RegisterDirect(k.direct("d2", "tracee_relevant"), k.code.Stub), errno.EBUSY)
 }
 
 // Unregistering tells the peers even when it fails.
@@ -109,7 +109,7 @@ func TestUnregister_ReleasesDirectPeersWhateverComesOfIt(t *testing.T) {
 	d.Share = func(_ *Ops, cmd ShareCommand) error { asked = append(asked, cmd); return nil }
 	require.NoError(t, k.RegisterDirect(d, k.code.StubDirectTramp))
 	ip := k.ops("ip", k.code.OpsFuncNop, OpsIPModify, "tracee_relevant")
-	require.ErrorIs(t, k.Unregister(ip), unix.EBUSY)
+	require.ErrorIs(t, k.Unregister(ip), errno.EBUSY)
 	assert.Equal(t, []ShareCommand{DisableSharePeer}, asked)
 }
 

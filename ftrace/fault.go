@@ -3,7 +3,7 @@ package ftrace
 import (
 	"fmt"
 
-	"golang.org/x/sys/unix"
+	"callops/internal/errno"
 )
 
 // Fault is a defect that [New] builds into the core on purpose, for a checker
@@ -36,7 +36,7 @@ func (f Fault) String() string {
 
 func (f Fault) check(callOps bool) error {
 	if f >= numFaults || f != NoFault && !callOps {
-		return fmt.Errorf("fault %s, CALL_OPS %v: %w", f, callOps, unix.EINVAL)
+		return fmt.Errorf("fault %s, CALL_OPS %v: %w", f, callOps, errno.EINVAL)
 	}
 	return nil
 }

@@ -5,9 +5,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"callops/emu/interp"
+	"callops/internal/errno"
 	"callops/kernel"
 	"callops/kernelimage"
 )
@@ -77,7 +77,7 @@ func TestFault_UnalignedLiteralIsWrittenTwelveBytesBeforeTheSite(t *testing.T) {
 	require.NoError(t, err)
 	defer k.Close()
 	_, err = New(k, &Options{Fault: UnalignedLiteral})
-	require.ErrorIs(t, err, unix.EFAULT, "memory takes no such store")
+	require.ErrorIs(t, err, errno.EFAULT, "memory takes no such store")
 
 	text := &unalignedText{liveText{k.Mem}, map[uint64]uint64{}}
 	r, err := New(k, &Options{Fault: UnalignedLiteral, Text: text})
@@ -103,7 +103,7 @@ func TestFault_RefusedWhereItCanNotBe(t *testing.T) {
 	defer k.Close()
 	for _, opts := range []Options{{NoCallOps: true, Fault: KeepUnique}, {Fault: numFaults}} {
 		_, err := New(k, &opts)
-		assert.ErrorIs(t, err, unix.EINVAL, opts.Fault)
+		assert.ErrorIs(t, err, errno.EINVAL, opts.Fault)
 	}
 	assert.Equal(t, "keep-unique", KeepUnique.String())
 	assert.Equal(t, "fault 3", numFaults.String())
@@ -121,11 +121,11 @@ func TestNoFunc_WhileAGracePeriodIsAwaited(t *testing.T) {
 	require.NoError(t, k.k.Mem.Store64(broken.addr+uint64(k.layout.Ops.Func), 0))
 	grace.run = func() { assert.EqualValues(t, 5, k.call("gcd", 10, 15)) }
 
-	require.ErrorIs(t, k.Unregister(leaves), unix.ENODEV)
+	require.ErrorIs(t, k.Unregister(leaves), errno.ENODEV)
 	assert.True(t, k.Dead())
 	assert.Len(t, log, 1)
-	assert.ErrorIs(t, k.Register(leaves), unix.ENODEV)
+	assert.ErrorIs(t, k.Register(leaves), errno.ENODEV)
 	_, err := k.Enabled()
-	assert.ErrorIs(t, err, unix.ENODEV)
-	assert.ErrorIs(t, k.SetEnabled(1), unix.ENODEV)
+	assert.ErrorIs(t, err, errno.ENODEV)
+	assert.ErrorIs(t, k.SetEnabled(1), errno.ENODEV)
 }

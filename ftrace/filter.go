@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strconv"
 
-	"golang.org/x/sys/unix"
+	"callops/internal/errno"
 )
 
 type filterKind uint8
@@ -72,9 +72,9 @@ func (r *Registry) editIP(h *hash, ip uint64, remove bool) error {
 	site := r.location(ip)
 	switch {
 	case site == 0:
-		return fmt.Errorf("%s is no call site: %w", r.sym(ip), unix.EINVAL)
+		return fmt.Errorf("%s is no call site: %w", r.sym(ip), errno.EINVAL)
 	case remove && !h.remove(site):
-		return fmt.Errorf("%s is not in the filter: %w", r.sym(site), unix.ENOENT)
+		return fmt.Errorf("%s is not in the filter: %w", r.sym(site), errno.ENOENT)
 	case !remove && !h.has(site):
 		h.add(entry{ip: site})
 	}
@@ -92,7 +92,7 @@ func (r *Registry) setPattern(o *Ops, kind filterKind, pat string, opts *FilterO
 		p := parsePattern(pat)
 		p.remove = p.remove || opts.Remove
 		if !r.matchRecords(h, p) {
-			return fmt.Errorf("%s %q matches no function: %w", kind, pat, unix.EINVAL)
+			return fmt.Errorf("%s %q matches no function: %w", kind, pat, errno.EINVAL)
 		}
 		return nil
 	})
@@ -178,7 +178,7 @@ func (o *Ops) hashOf(kind filterKind) *hash {
 // hash, and sites follow when the ops is live.
 func (r *Registry) moveHash(o *Ops, kind filterKind, work *hash) error {
 	if o.is(OpsIPModify) && kind == notraceHash {
-		return fmt.Errorf("notrace on an IPMODIFY ops: %w", unix.EINVAL)
+		return fmt.Errorf("notrace on an IPMODIFY ops: %w", errno.EINVAL)
 	}
 	fresh, err := r.commit(fmt.Sprintf("%s hash of %s", kind, o.Name), work)
 	if err != nil {
@@ -251,7 +251,7 @@ func (r *Registry) FreeFilter(o *Ops) error {
 		return fmt.Errorf("free filter: %w", err)
 	}
 	if o.is(OpsEnabled) {
-		return fmt.Errorf("free filter of %s, which is registered: %w", o.Name, unix.EBUSY)
+		return fmt.Errorf("free filter of %s, which is registered: %w", o.Name, errno.EBUSY)
 	}
 	r.initOps(o)
 	err := errors.Join(r.discard(o.hash.filter), r.discard(o.hash.notrace))

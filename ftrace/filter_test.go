@@ -6,7 +6,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
+
+	"callops/internal/errno"
 )
 
 // filtered returns the functions that an ops covers, in record order.
@@ -48,19 +49,19 @@ func TestSetFilter_AppendsResetsAndRemoves(t *testing.T) {
 		},
 		"no match leaves it as it was": {
 			{"tracee_relevant", false, nil, "tracee_relevant"},
-			{"nosuch", false, unix.EINVAL, "tracee_relevant"},
-			{"nosuch*", true, unix.EINVAL, "tracee_relevant"},
-			{"!nosuch", false, unix.EINVAL, "tracee_relevant"},
-			{"", false, unix.EINVAL, "tracee_relevant"},
+			{"nosuch", false, errno.EINVAL, "tracee_relevant"},
+			{"nosuch*", true, errno.EINVAL, "tracee_relevant"},
+			{"!nosuch", false, errno.EINVAL, "tracee_relevant"},
+			{"", false, errno.EINVAL, "tracee_relevant"},
 		},
 		"index": {
-			{"0", false, unix.EINVAL, "all"},
-			{"1x", false, unix.EINVAL, "all"},
-			{"1_0", false, unix.EINVAL, "all"},
-			{"0b1", false, unix.EINVAL, "all"},
-			{"0o1", false, unix.EINVAL, "all"},
-			{"08", false, unix.EINVAL, "all"},
-			{"99999", false, unix.EINVAL, "all"},
+			{"0", false, errno.EINVAL, "all"},
+			{"1x", false, errno.EINVAL, "all"},
+			{"1_0", false, errno.EINVAL, "all"},
+			{"0b1", false, errno.EINVAL, "all"},
+			{"0o1", false, errno.EINVAL, "all"},
+			{"08", false, errno.EINVAL, "all"},
+			{"99999", false, errno.EINVAL, "all"},
 		},
 	}
 	for name, edits := range tests {
@@ -98,7 +99,7 @@ func TestSetFilter_IndexIsTheLineOfAvailableFilterFunctions(t *testing.T) {
 		o := k.ops("o", k.code.OpsFuncNop, 0)
 		err := k.SetFilter(o, pat, &FilterOptions{Reset: true})
 		if line == 0 {
-			assert.ErrorIs(t, err, unix.EINVAL)
+			assert.ErrorIs(t, err, errno.EINVAL)
 			continue
 		}
 		require.NoError(t, err)
@@ -116,9 +117,9 @@ func TestSetFilterIP_TakesSitesAndFunctions(t *testing.T) {
 		assert.Equal(t, "tracee_relevant", k.filtered(o))
 		require.NoError(t, k.SetFilterIP(o, site, &FilterOptions{Reset: true}))
 		assert.Equal(t, "tracee_relevant", k.filtered(o))
-		assert.ErrorIs(t, k.SetFilterIP(o, k.code.Caller, nil), unix.EINVAL)
-		assert.ErrorIs(t, k.SetFilterIP(o, k.fn("tracee_irrelevant"), &FilterOptions{Remove: true}), unix.ENOENT)
-		assert.ErrorIs(t, k.SetFilterIPs(o, []uint64{k.fn("tracee_irrelevant"), 0}, nil), unix.EINVAL)
+		assert.ErrorIs(t, k.SetFilterIP(o, k.code.Caller, nil), errno.EINVAL)
+		assert.ErrorIs(t, k.SetFilterIP(o, k.fn("tracee_irrelevant"), &FilterOptions{Remove: true}), errno.ENOENT)
+		assert.ErrorIs(t, k.SetFilterIPs(o, []uint64{k.fn("tracee_irrelevant"), 0}, nil), errno.EINVAL)
 		assert.Equal(t, "tracee_relevant", k.filtered(o), "all of them or none")
 		require.NoError(t, k.SetFilterIP(o, fn, &FilterOptions{Remove: true}))
 		assert.Equal(t, "all", k.filtered(o))
@@ -159,7 +160,7 @@ func TestSetFilter_KeptSiteIsNotPatched(t *testing.T) {
 func TestSetNotrace_IsRefusedForIPModify(t *testing.T) {
 	k := bootIdle(t, nil, nil)
 	o := k.ops("o", k.code.OpsFuncNop, OpsIPModify, "tracee_relevant")
-	assert.ErrorIs(t, k.SetNotrace(o, "tracee_irrelevant", nil), unix.EINVAL)
+	assert.ErrorIs(t, k.SetNotrace(o, "tracee_irrelevant", nil), errno.EINVAL)
 }
 
 func TestFilter_OldHashesArePoisoned(t *testing.T) {
@@ -184,9 +185,9 @@ func TestSetFilter_WithoutMemoryNothingChanges(t *testing.T) {
 		}
 	}
 	before := k.Records()
-	require.ErrorIs(t, k.SetFilter(o, "gcd", &FilterOptions{Reset: true}), unix.ENOMEM)
+	require.ErrorIs(t, k.SetFilter(o, "gcd", &FilterOptions{Reset: true}), errno.ENOMEM)
 	_, err := k.NewOps("other", k.code.OpsFuncNop, nil)
-	require.ErrorIs(t, err, unix.ENOMEM)
+	require.ErrorIs(t, err, errno.ENOMEM)
 	assert.Equal(t, before, k.Records())
 	assert.Equal(t, "fib", k.filtered(o))
 	require.NoError(t, k.Validate())

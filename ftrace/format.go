@@ -5,7 +5,7 @@ import (
 	"io"
 	"strings"
 
-	"golang.org/x/sys/unix"
+	"callops/internal/errno"
 )
 
 // The control files' text, byte for byte as Linux prints it (t_show in
@@ -23,7 +23,7 @@ func (r *Registry) WriteAvailable(w io.Writer, addrs bool) error {
 
 func writeText(w io.Writer, text string) error {
 	if w == nil {
-		return fmt.Errorf("nothing to write to: %w", unix.EINVAL)
+		return fmt.Errorf("nothing to write to: %w", errno.EINVAL)
 	}
 	_, err := io.WriteString(w, text)
 	return err

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"sync"
 
-	"golang.org/x/sys/unix"
+	"callops/internal/errno"
 )
 
 // GracePeriods waits for readers. The core calls it where Linux calls the
@@ -61,7 +61,7 @@ func (g *oneTask) synchronize(name string) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.readers > 0 {
-		return fmt.Errorf("%s called from a tracer waits for that tracer: %w", name, unix.EDEADLK)
+		return fmt.Errorf("%s called from a tracer waits for that tracer: %w", name, errno.EDEADLK)
 	}
 	return nil
 }

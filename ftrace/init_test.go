@@ -8,8 +8,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
+	"callops/internal/errno"
 	"callops/internal/kernels"
 	"callops/kernel"
 	"callops/kernelimage"
@@ -51,8 +51,8 @@ func TestFreeInitMem_RecordsAndFiltersForgetItsSites(t *testing.T) {
 	assert.Equal(t, all[5].IP, left[2].IP)
 	assert.Zero(t, k.Location(init[1].IP))
 	_, err := k.Record(init[1].IP)
-	assert.ErrorIs(t, err, unix.ENOENT)
-	assert.ErrorIs(t, k.SetFilterIP(both, init[1].IP, nil), unix.EINVAL)
+	assert.ErrorIs(t, err, errno.ENOENT)
+	assert.ErrorIs(t, k.SetFilterIP(both, init[1].IP, nil), errno.EINVAL)
 	assert.Equal(t, 2, o.hash.filter.count, "not empty: that would stand for every function")
 	words, err := k.k.Mem.ReadWords(o.hash.filter.addr, int(o.hash.filter.size(k.layout)/8))
 	require.NoError(t, err)

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	"golang.org/x/sys/unix"
+	"callops/internal/errno"
 )
 
 // Sites whose tracer changes where the function returns to (IPMODIFY) or that
@@ -20,7 +20,7 @@ func (r *Registry) ipModifyUpdate(o *Ops, was, will *hash, retarget bool) error 
 		return nil
 	}
 	if was.empty() || will.empty() {
-		return fmt.Errorf("IPMODIFY and DIRECT need a filter: %w", unix.EINVAL)
+		return fmt.Errorf("IPMODIFY and DIRECT need a filter: %w", errno.EINVAL)
 	}
 	return r.markIPModify(o, was, will, retarget)
 }
@@ -31,7 +31,7 @@ func (r *Registry) ipModifyEnable(o *Ops) error {
 		return nil
 	}
 	if o.hash.filter.empty() {
-		return fmt.Errorf("IPMODIFY and DIRECT need a filter: %w", unix.EINVAL)
+		return fmt.Errorf("IPMODIFY and DIRECT need a filter: %w", errno.EINVAL)
 	}
 	return r.markIPModify(o, nil, o.hash.filter, false)
 }
@@ -77,13 +77,13 @@ func (r *Registry) markIPModify(o *Ops, was, will *hash, retarget bool) error {
 // shareSite answers for a site that an IPMODIFY ops owns already.
 func (r *Registry) shareSite(o *Ops, rec *Record, owner, retarget bool) error {
 	if owner {
-		return fmt.Errorf("%s has an IPMODIFY ops already: %w", r.sym(rec.IP), unix.EBUSY)
+		return fmt.Errorf("%s has an IPMODIFY ops already: %w", r.sym(rec.IP), errno.EBUSY)
 	}
 	if !retarget && rec.is(RecDirect) {
 		r.warn("%s has a direct call already", r.sym(rec.IP))
 	}
 	if o.Share == nil {
-		return fmt.Errorf("%s has an IPMODIFY ops: %w", r.sym(rec.IP), unix.EBUSY)
+		return fmt.Errorf("%s has an IPMODIFY ops: %w", r.sym(rec.IP), errno.EBUSY)
 	}
 	return o.Share(o, EnableShareSelf)
 }
@@ -96,7 +96,7 @@ func (r *Registry) askDirectPeers(o *Ops) error {
 	}
 	return r.directPeers(o, func(peer *Ops) error {
 		if peer.Share == nil {
-			return fmt.Errorf("%s has a direct call to its sites: %w", peer.Name, unix.EBUSY)
+			return fmt.Errorf("%s has a direct call to its sites: %w", peer.Name, errno.EBUSY)
 		}
 		return peer.Share(peer, EnableSharePeer)
 	})

@@ -3,7 +3,7 @@ package ftrace
 import (
 	"fmt"
 
-	"golang.org/x/sys/unix"
+	"callops/internal/errno"
 )
 
 // Match returns the records whose functions the pattern matches, in the order of Records;
@@ -13,7 +13,7 @@ func (r *Registry) Match(pat string) ([]Record, error) {
 	defer r.mu.Unlock()
 	p, h := parsePattern(pat), newHash(hashDefaultBits)
 	if p.remove || !r.matchRecords(h, p) {
-		return nil, fmt.Errorf("%q matches no function: %w", pat, unix.EINVAL)
+		return nil, fmt.Errorf("%q matches no function: %w", pat, errno.EINVAL)
 	}
 	var found []Record
 	for rec := range r.each() {

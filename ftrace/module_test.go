@@ -6,10 +6,10 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"callops/emu"
 	"callops/emu/engines"
+	"callops/internal/errno"
 	"callops/kernel"
 	"callops/kernelimage"
 )
@@ -209,7 +209,7 @@ func TestModule_OneWithABrokenSiteIsRefusedAndForgotten(t *testing.T) {
 	_, err := k.k.LoadModuleFile(fixtureKo, nil)
 	var bug *BugError
 	require.ErrorAs(t, err, &bug)
-	assert.ErrorIs(t, err, unix.ENODEV)
+	assert.ErrorIs(t, err, errno.ENODEV)
 	assert.True(t, k.Dead())
 	assert.Empty(t, k.k.Modules())
 	assert.Equal(t, sites, k.Records())

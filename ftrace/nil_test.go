@@ -5,7 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	"golang.org/x/sys/unix"
+
+	"callops/internal/errno"
 )
 
 // Every exported method of a Registry takes nil for each of its arguments:
@@ -32,7 +33,7 @@ func TestRegistry_NilArguments(t *testing.T) {
 				return
 			}
 			if err, ok := out[len(out)-1].Interface().(error); ok {
-				assert.ErrorIs(t, err, unix.EINVAL)
+				assert.ErrorIs(t, err, errno.EINVAL)
 			} else {
 				assert.True(t, out[0].IsZero(), "got %v", out[0])
 			}
@@ -42,7 +43,7 @@ func TestRegistry_NilArguments(t *testing.T) {
 	assert.Empty(t, k.enabledLines())
 
 	_, err := New(nil, nil)
-	assert.ErrorIs(t, err, unix.EINVAL)
+	assert.ErrorIs(t, err, errno.EINVAL)
 }
 
 // needs reports whether a nil of that type is refused: options and slices are not.

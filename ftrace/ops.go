@@ -5,8 +5,7 @@ import (
 	"fmt"
 	"sync/atomic"
 
-	"golang.org/x/sys/unix"
-
+	"callops/internal/errno"
 	"callops/kernelimage"
 )
 
@@ -84,11 +83,11 @@ func (r *Registry) NewOps(name string, fn uint64, opts *OpsOptions) (*Ops, error
 	}
 	switch bad := opts.Flags &^ opsCallerFlags; {
 	case fn == 0:
-		return nil, fmt.Errorf("ops %s: func is 0: %w", name, unix.EINVAL)
+		return nil, fmt.Errorf("ops %s: func is 0: %w", name, errno.EINVAL)
 	case bad != 0:
-		return nil, fmt.Errorf("ops %s: flags %#x are not the caller's to set: %w", name, uint64(bad), unix.EINVAL)
+		return nil, fmt.Errorf("ops %s: flags %#x are not the caller's to set: %w", name, uint64(bad), errno.EINVAL)
 	case opts.Extra < 0:
-		return nil, fmt.Errorf("ops %s: %d bytes after it: %w", name, opts.Extra, unix.EINVAL)
+		return nil, fmt.Errorf("ops %s: %d bytes after it: %w", name, opts.Extra, errno.EINVAL)
 	}
 	return r.newOps(name, fn, opts)
 }
@@ -122,7 +121,7 @@ func (r *Registry) FreeOps(o *Ops) error {
 		return err
 	}
 	if o.core {
-		return fmt.Errorf("free of %s, which is the kernel's own: %w", o.Name, unix.EINVAL)
+		return fmt.Errorf("free of %s, which is the kernel's own: %w", o.Name, errno.EINVAL)
 	}
 	if err := r.k.Heap.Free(o.addr); err != nil {
 		return err
@@ -136,11 +135,11 @@ func (r *Registry) FreeOps(o *Ops) error {
 func (r *Registry) usable(o *Ops) error {
 	switch {
 	case o == nil:
-		return fmt.Errorf("no ops: %w", unix.EINVAL)
+		return fmt.Errorf("no ops: %w", errno.EINVAL)
 	case o.freed:
-		return fmt.Errorf("ops %s was freed: %w", o.Name, unix.EINVAL)
+		return fmt.Errorf("ops %s was freed: %w", o.Name, errno.EINVAL)
 	case r.opsAt(o.addr) != o:
-		return fmt.Errorf("ops %s belongs to another registry: %w", o.Name, unix.EINVAL)
+		return fmt.Errorf("ops %s belongs to another registry: %w", o.Name, errno.EINVAL)
 	}
 	return nil
 }

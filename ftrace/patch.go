@@ -4,9 +4,8 @@ import (
 	"errors"
 	"fmt"
 
-	"golang.org/x/sys/unix"
-
 	"callops/asm"
+	"callops/internal/errno"
 )
 
 // The arm64 backend, arch/arm64/kernel/ftrace.c. With CALL_OPS each operation
@@ -107,7 +106,7 @@ func (r *Registry) branchTo(ip, addr uint64) (uint32, error) {
 		}
 	}
 	if err != nil {
-		return 0, fmt.Errorf("%w: %w", unix.EINVAL, err)
+		return 0, fmt.Errorf("%w: %w", errno.EINVAL, err)
 	}
 	return word, nil
 }
@@ -117,20 +116,20 @@ func (r *Registry) branchTo(ip, addr uint64) (uint32, error) {
 func (r *Registry) modifyCode(pc uint64, old, word uint32) error {
 	have, err := r.mem.Load32(pc)
 	if err != nil {
-		return errors.Join(unix.EFAULT, err)
+		return errors.Join(errno.EFAULT, err)
 	}
 	if have != old {
-		return fmt.Errorf("%s: found %s, expected %s: %w", r.sym(pc), r.disasm(pc, have), r.disasm(pc, old), unix.EINVAL)
+		return fmt.Errorf("%s: found %s, expected %s: %w", r.sym(pc), r.disasm(pc, have), r.disasm(pc, old), errno.EINVAL)
 	}
 	return r.writeCode(pc, word)
 }
 
 func (r *Registry) writeCode(pc uint64, word uint32) error {
 	if pc%insnSize != 0 {
-		return fmt.Errorf("%s: misaligned: %w", r.sym(pc), unix.EPERM)
+		return fmt.Errorf("%s: misaligned: %w", r.sym(pc), errno.EPERM)
 	}
 	if err := r.mem.Store32(pc, word); err != nil {
-		return fmt.Errorf("%w: %w", unix.EPERM, err)
+		return fmt.Errorf("%w: %w", errno.EPERM, err)
 	}
 	r.mem.SyncText(pc, insnSize)
 	return nil
@@ -148,7 +147,7 @@ func (r *Registry) updateTraceFunc(fn uint64) error {
 	}
 	bl, err := asm.EncodeBL(r.code.CallSlot, near)
 	if err != nil {
-		return fmt.Errorf("%w: %w", unix.EINVAL, err)
+		return fmt.Errorf("%w: %w", errno.EINVAL, err)
 	}
 	return r.writeCode(r.code.CallSlot, bl)
 }

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	"golang.org/x/sys/unix"
+	"callops/internal/errno"
 )
 
 // Register is register_ftrace_function: from its return on, every call of a
@@ -24,7 +24,7 @@ func (r *Registry) Register(o *Ops) error {
 
 func (r *Registry) registerLocked(o *Ops) error {
 	if o.Func() == 0 {
-		return fmt.Errorf("func is 0: %w", unix.EINVAL)
+		return fmt.Errorf("func is 0: %w", errno.EINVAL)
 	}
 	if err := r.askDirectPeers(o); err != nil {
 		return err
@@ -117,7 +117,7 @@ func (r *Registry) shutdown(o *Ops) error {
 		return r.dead()
 	}
 	if !o.is(OpsEnabled) {
-		return fmt.Errorf("not registered: %w", unix.EBUSY)
+		return fmt.Errorf("not registered: %w", errno.EBUSY)
 	}
 	r.unlistOps(o)
 	r.startUp--
@@ -178,17 +178,17 @@ func (r *Registry) checkFlagsCleared() {
 func (r *Registry) listOps(o *Ops) error {
 	switch {
 	case o.is(OpsDeleted):
-		return fmt.Errorf("deleted: %w", unix.EINVAL)
+		return fmt.Errorf("deleted: %w", errno.EINVAL)
 	case o.is(OpsEnabled):
-		return fmt.Errorf("registered already: %w", unix.EBUSY)
+		return fmt.Errorf("registered already: %w", errno.EBUSY)
 	case o.is(OpsSaveRegs) && !o.is(OpsSaveRegsIfSupported):
-		return fmt.Errorf("SAVE_REGS, which arm64 does not support: %w", unix.EINVAL)
+		return fmt.Errorf("SAVE_REGS, which arm64 does not support: %w", errno.EINVAL)
 	}
 	if o.is(OpsSaveRegsIfSupported) {
 		r.addFlags(o, OpsSaveRegs)
 	}
 	if !r.on() && o.is(OpsPermanent) {
-		return fmt.Errorf("PERMANENT, and ftrace is switched off: %w", unix.EBUSY)
+		return fmt.Errorf("PERMANENT, and ftrace is switched off: %w", errno.EBUSY)
 	}
 	if !o.core {
 		r.addFlags(o, OpsDynamic)
@@ -255,7 +255,7 @@ func (r *Registry) SetEnabled(v int) error {
 		return r.dead()
 	}
 	if v != int(int32(v)) {
-		return fmt.Errorf("ftrace_enabled: %d: %w", v, unix.EINVAL)
+		return fmt.Errorf("ftrace_enabled: %d: %w", v, errno.EINVAL)
 	}
 	was := r.enabled
 	r.enabled = v
@@ -272,7 +272,7 @@ func (r *Registry) SetEnabled(v int) error {
 	default:
 		if i := slices.IndexFunc(r.list, func(o *Ops) bool { return o.is(OpsPermanent) }); i >= 0 {
 			r.enabled = 1
-			return fmt.Errorf("switch ftrace off: %s is PERMANENT: %w", r.list[i].Name, unix.EBUSY)
+			return fmt.Errorf("switch ftrace off: %s is PERMANENT: %w", r.list[i].Name, errno.EBUSY)
 		}
 		r.traceFunc = r.code.Stub
 		if r.startUp > 0 {

@@ -8,8 +8,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
+	"callops/internal/errno"
 	"callops/kernel"
 	"callops/kernelimage"
 )
@@ -141,68 +141,68 @@ func TestRegister_Refusals(t *testing.T) {
 	tests := []struct {
 		name  string
 		do    func(t *testing.T, k *testKernel) error
-		errno unix.Errno
+		errno errno.Errno
 		text  string
 	}{
 		{"twice", func(t *testing.T, k *testKernel) error {
 			o := k.ops("o", k.code.OpsFuncNop, 0, "tracee_relevant")
 			k.register(o)
 			return k.Register(o)
-		}, unix.EBUSY, "register o: registered already: device or resource busy"},
+		}, errno.EBUSY, "register o: registered already: device or resource busy"},
 		{"unregister what is not registered", func(t *testing.T, k *testKernel) error {
 			return k.Unregister(k.ops("o", k.code.OpsFuncNop, 0))
-		}, unix.EBUSY, "unregister o: not registered: device or resource busy"},
+		}, errno.EBUSY, "unregister o: not registered: device or resource busy"},
 		{"a func of 0", func(t *testing.T, k *testKernel) error {
 			_, err := k.NewOps("o", 0, nil)
 			return err
-		}, unix.EINVAL, "ops o: func is 0: invalid argument"},
+		}, errno.EINVAL, "ops o: func is 0: invalid argument"},
 		{"registering one without a func", func(t *testing.T, k *testKernel) error {
 			return k.Register(k.direct("o", "tracee_relevant"))
-		}, unix.EINVAL, "register o: func is 0: invalid argument"},
+		}, errno.EINVAL, "register o: func is 0: invalid argument"},
 		{"a flag of the core's", func(t *testing.T, k *testKernel) error {
 			_, err := k.NewOps("o", k.code.OpsFuncNop, &OpsOptions{Flags: OpsEnabled})
 			return err
-		}, unix.EINVAL, "ops o: flags 0x1 are not the caller's to set: invalid argument"},
+		}, errno.EINVAL, "ops o: flags 0x1 are not the caller's to set: invalid argument"},
 		{"SAVE_REGS, which arm64 has not", func(t *testing.T, k *testKernel) error {
 			return k.Register(k.ops("o", k.code.OpsFuncNop, OpsSaveRegs))
-		}, unix.EINVAL, "register o: SAVE_REGS, which arm64 does not support: invalid argument"},
+		}, errno.EINVAL, "register o: SAVE_REGS, which arm64 does not support: invalid argument"},
 		{"a freed ops", func(t *testing.T, k *testKernel) error {
 			o := k.ops("o", k.code.OpsFuncNop, 0)
 			require.NoError(t, k.FreeOps(o))
 			return k.Register(o)
-		}, unix.EINVAL, "register: ops o was freed: invalid argument"},
+		}, errno.EINVAL, "register: ops o was freed: invalid argument"},
 		{"freeing twice", func(t *testing.T, k *testKernel) error {
 			o := k.ops("o", k.code.OpsFuncNop, 0)
 			require.NoError(t, k.FreeOps(o))
 			return k.FreeOps(o)
-		}, unix.EINVAL, "ops o was freed: invalid argument"},
-		{"no ops", func(t *testing.T, k *testKernel) error { return k.Register(nil) }, unix.EINVAL, "register: no ops: invalid argument"},
+		}, errno.EINVAL, "ops o was freed: invalid argument"},
+		{"no ops", func(t *testing.T, k *testKernel) error { return k.Register(nil) }, errno.EINVAL, "register: no ops: invalid argument"},
 		{"another registry's ops", func(t *testing.T, k *testKernel) error {
 			other := bootIdle(t, nil, nil)
 			return k.Register(other.ops("o", k.code.OpsFuncNop, 0))
-		}, unix.EINVAL, "register: ops o belongs to another registry: invalid argument"},
+		}, errno.EINVAL, "register: ops o belongs to another registry: invalid argument"},
 		{"a PERMANENT ops while switched off", func(t *testing.T, k *testKernel) error {
 			require.NoError(t, k.SetEnabled(0))
 			return k.Register(k.ops("o", k.code.OpsFuncNop, OpsPermanent))
-		}, unix.EBUSY, "register o: PERMANENT, and ftrace is switched off: device or resource busy"},
+		}, errno.EBUSY, "register o: PERMANENT, and ftrace is switched off: device or resource busy"},
 		{"switching off under a PERMANENT ops", func(t *testing.T, k *testKernel) error {
 			k.register(k.ops("o", k.code.OpsFuncNop, OpsPermanent))
 			return k.SetEnabled(0)
-		}, unix.EBUSY, "switch ftrace off: o is PERMANENT: device or resource busy"},
+		}, errno.EBUSY, "switch ftrace off: o is PERMANENT: device or resource busy"},
 		{"an ftrace_enabled that is no int", func(t *testing.T, k *testKernel) error { return k.SetEnabled(1 << 32) },
-			unix.EINVAL, "ftrace_enabled: 4294967296: invalid argument"},
+			errno.EINVAL, "ftrace_enabled: 4294967296: invalid argument"},
 		{"a second IPMODIFY ops", func(t *testing.T, k *testKernel) error {
 			k.register(k.ops("first", k.code.OpsFuncNop, OpsIPModify, "tracee_irrelevant"))
 			return k.Register(k.ops("second", k.code.OpsFuncNop, OpsIPModify, "tracee_*"))
-		}, unix.EBUSY, ""},
+		}, errno.EBUSY, ""},
 		{"IPMODIFY without a filter", func(t *testing.T, k *testKernel) error {
 			return k.Register(k.ops("o", k.code.OpsFuncNop, OpsIPModify))
-		}, unix.EINVAL, "register o: IPMODIFY and DIRECT need a filter: invalid argument"},
+		}, errno.EINVAL, "register o: IPMODIFY and DIRECT need a filter: invalid argument"},
 		{"a filter freed under a registered ops", func(t *testing.T, k *testKernel) error {
 			o := k.ops("o", k.code.OpsFuncNop, 0, "tracee_relevant")
 			k.register(o)
 			return k.FreeFilter(o)
-		}, unix.EBUSY, "free filter of o, which is registered: device or resource busy"},
+		}, errno.EBUSY, "free filter of o, which is registered: device or resource busy"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -226,7 +226,7 @@ func TestRegister_IPModifyConflictRollsBack(t *testing.T) {
 	}
 	k.register(first)
 	before := k.Records()
-	require.ErrorIs(t, k.Register(second), unix.EBUSY)
+	require.ErrorIs(t, k.Register(second), errno.EBUSY)
 	assert.Equal(t, before, k.Records())
 	assert.Equal(t, []*Ops{first}, k.Registered())
 	assert.Equal(t, OpsAdding, second.Flags()&(OpsAdding|OpsEnabled), "ADDING stays set, as in Linux")
@@ -372,14 +372,14 @@ func TestStaticOps_UnregisterWaitsForNobody(t *testing.T) {
 	log.log = nil
 	k.unregister(o)
 	assert.Empty(t, log.only("rude", "tasks"))
-	assert.ErrorIs(t, k.FreeOps(o), unix.EINVAL)
+	assert.ErrorIs(t, k.FreeOps(o), errno.EINVAL)
 	k.register(o)
 	k.unregister(o)
 
 	_, err = k.NewOps("no func", 0, &OpsOptions{Static: true})
-	assert.ErrorIs(t, err, unix.EINVAL)
+	assert.ErrorIs(t, err, errno.EINVAL)
 	_, err = k.NewOps("core's flag", k.code.OpsFuncNop, &OpsOptions{Static: true, Flags: OpsEnabled})
-	assert.ErrorIs(t, err, unix.EINVAL)
+	assert.ErrorIs(t, err, errno.EINVAL)
 }
 
 func TestModifyAllCode_WithoutCallOpsGoesThroughTheListFunction(t *testing.T) {

@@ -8,8 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"golang.org/x/sys/unix"
-
+	"callops/internal/errno"
 	"callops/kernel"
 	"callops/kernelimage"
 	"callops/trampolines"
@@ -107,14 +106,14 @@ type Registry struct {
 // puts there; a *BugError then names the site.
 func New(k *kernel.Kernel, opts *Options) (*Registry, error) {
 	if k == nil {
-		return nil, fmt.Errorf("ftrace: no kernel: %w", unix.EINVAL)
+		return nil, fmt.Errorf("ftrace: no kernel: %w", errno.EINVAL)
 	}
 	if opts == nil {
 		opts = &Options{}
 	}
 	prof, ok := profiles[k.Image.Profile]
 	if !ok {
-		return nil, fmt.Errorf("ftrace: profile %q is unknown: %w", k.Image.Profile, unix.EINVAL)
+		return nil, fmt.Errorf("ftrace: profile %q is unknown: %w", k.Image.Profile, errno.EINVAL)
 	}
 	r := &Registry{
 		k: k, layout: k.Layout, prof: prof,
@@ -150,7 +149,7 @@ func New(k *kernel.Kernel, opts *Options) (*Registry, error) {
 		r.code = code
 	}
 	if callOps := r.code.CallSlot == 0; callOps != r.callOps {
-		return nil, fmt.Errorf("ftrace: sites with CALL_OPS %v, trampolines with CALL_OPS %v: %w", r.callOps, callOps, unix.EINVAL)
+		return nil, fmt.Errorf("ftrace: sites with CALL_OPS %v, trampolines with CALL_OPS %v: %w", r.callOps, callOps, errno.EINVAL)
 	}
 	r.emptyHash = newHash(0)
 	r.emptyHash.addr = r.code.EmptyHash
@@ -247,7 +246,7 @@ func (r *Registry) Record(ip uint64) (Record, error) {
 	defer r.mu.Unlock()
 	site := r.location(ip)
 	if site == 0 {
-		return Record{}, fmt.Errorf("%s is no call site: %w", r.sym(ip), unix.ENOENT)
+		return Record{}, fmt.Errorf("%s is no call site: %w", r.sym(ip), errno.ENOENT)
 	}
 	return *r.firstRecord(site, site), nil
 }

@@ -8,11 +8,11 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"callops/asm"
 	"callops/emu"
 	"callops/emu/engines"
+	"callops/internal/errno"
 	"callops/kernel"
 	"callops/kernelimage"
 )
@@ -163,7 +163,7 @@ func TestRun_UseAfterFreeNamesTheOps(t *testing.T) {
 			k := boot(t, nil, nil)
 			var self, other *Ops
 			fn, err := k.GoTracer("suicide", func(uint64, uint64, *Ops, *Regs) {
-				assert.ErrorIs(t, k.Unregister(self), unix.EDEADLK)
+				assert.ErrorIs(t, k.Unregister(self), errno.EDEADLK)
 				assert.NoError(t, k.FreeOps(self))
 			})
 			require.NoError(t, err)
@@ -171,7 +171,7 @@ func TestRun_UseAfterFreeNamesTheOps(t *testing.T) {
 			other = k.ops("other", k.code.OpsFuncCount, 0, "tracee_relevant")
 			k.register(other, self)
 			_, err = k.k.CallName(context.Background(), 0, nil, "tracee_relevant")
-			require.ErrorIs(t, err, unix.EFAULT)
+			require.ErrorIs(t, err, errno.EFAULT)
 			assert.ErrorContains(t, err, "ops mine")
 			assert.ErrorContains(t, err, "has been freed")
 			assert.ErrorContains(t, err, "arch_ftrace_ops_list_func")
@@ -252,7 +252,7 @@ func TestRun_TracerThatCallsWhatItTraces(t *testing.T) {
 			k.register(o)
 			require.NoError(t, call(tracer, o), name)
 			assert.Equal(t, emu.MaxDepth, calls, name)
-			require.ErrorIs(t, refused, unix.ELOOP, name)
+			require.ErrorIs(t, refused, errno.ELOOP, name)
 			require.NoError(t, k.Unregister(o))
 		}
 	})

@@ -3,9 +3,8 @@ package ftrace
 import (
 	"fmt"
 
-	"golang.org/x/sys/unix"
-
 	"callops/emu"
+	"callops/internal/errno"
 	"callops/kernelimage"
 )
 
@@ -18,7 +17,7 @@ type TracerFunc func(ip, parentIP uint64, op *Ops, regs *Regs)
 // NewOps. No CPU may be running.
 func (r *Registry) GoTracer(name string, fn TracerFunc) (uint64, error) {
 	if fn == nil {
-		return 0, fmt.Errorf("tracer %s: no function: %w", name, unix.EINVAL)
+		return 0, fmt.Errorf("tracer %s: no function: %w", name, errno.EINVAL)
 	}
 	addr, err := r.k.Gates.Add(name, func(_ emu.CPU, args [8]uint64) (uint64, error) {
 		if r.readers != nil {
@@ -27,7 +26,7 @@ func (r *Registry) GoTracer(name string, fn TracerFunc) (uint64, error) {
 		}
 		op := r.opsAt(args[2])
 		if op == nil {
-			return 0, fmt.Errorf("called with %s, which is no live ops: %w", r.sym(args[2]), unix.EFAULT)
+			return 0, fmt.Errorf("called with %s, which is no live ops: %w", r.sym(args[2]), errno.EFAULT)
 		}
 		regs := &Regs{mem: r.k.Mem, layout: &r.layout.Regs, addr: args[3]}
 		fn(args[0], args[1], op, regs)

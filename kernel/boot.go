@@ -5,9 +5,8 @@ import (
 	"fmt"
 	"math"
 
-	"golang.org/x/sys/unix"
-
 	"callops/emu"
+	"callops/internal/errno"
 	"callops/kernelimage"
 )
 
@@ -102,7 +101,7 @@ func Boot(img *kernelimage.Image, newEngine emu.NewEngine, opts *BootOptions) (*
 		o.HeapSize = defaultHeapSize
 	}
 	if o.CPUs < 0 || o.CPUs > maxCPUs || o.HeapSize > endOfAreas-heapArea {
-		return nil, fmt.Errorf("boot %s: %d CPUs, %#x bytes of heap: %w", img.Name, o.CPUs, o.HeapSize, unix.EINVAL)
+		return nil, fmt.Errorf("boot %s: %d CPUs, %#x bytes of heap: %w", img.Name, o.CPUs, o.HeapSize, errno.EINVAL)
 	}
 	k := &Kernel{
 		Image: img, Layout: img.Layout, Mem: emu.NewMemory(), Gates: emu.NewGates(),
@@ -140,11 +139,11 @@ func (k *Kernel) boot(newEngine emu.NewEngine, opts *BootOptions) error {
 func (k *Kernel) load(writable bool) error {
 	b := k.Image.Bounds()
 	if b.End <= b.Start || b.End > math.MaxUint64-(endOfAreas+2*areaAlign) {
-		return fmt.Errorf("segments from %#x to %#x leave no room behind them: %w", b.Start, b.End, unix.ENOMEM)
+		return fmt.Errorf("segments from %#x to %#x leave no room behind them: %w", b.Start, b.End, errno.ENOMEM)
 	}
 	k.areas = (b.End + areaAlign - 1) &^ (areaAlign - 1)
 	if half := b.Start >> 48; half != 0 && half != 0xffff || (k.areas+endOfAreas-1)>>48 != half {
-		return fmt.Errorf("segments from %#x to %#x, or what is put behind them, are not at 48-bit addresses: %w", b.Start, b.End, unix.EINVAL)
+		return fmt.Errorf("segments from %#x to %#x, or what is put behind them, are not at 48-bit addresses: %w", b.Start, b.End, errno.EINVAL)
 	}
 	for _, p := range pagesOf(k.Image.Segments) {
 		if writable && k.Image.Linux != nil && p.perm == emu.Read {

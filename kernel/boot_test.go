@@ -8,9 +8,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"callops/emu"
+	"callops/internal/errno"
 	"callops/internal/kernels"
 	"callops/kernelimage"
 )
@@ -90,7 +90,7 @@ func TestBoot_StacksHaveGuardPages(t *testing.T) {
 		assert.Equal(t, c.Stack.End, c.StackTop)
 		for _, addr := range []uint64{c.Stack.Start - 8, c.Stack.Start - emu.PageSize, c.Stack.End, c.Stack.End + emu.PageSize - 8} {
 			_, err := k.Mem.Load64(addr)
-			assert.ErrorIs(t, err, unix.EFAULT, "guard at %#x", addr)
+			assert.ErrorIs(t, err, errno.EFAULT, "guard at %#x", addr)
 		}
 		load64(t, k, c.Stack.Start)
 		load64(t, k, c.Stack.End-8)
@@ -151,22 +151,22 @@ func TestBoot_RefusesImpossibleMachines(t *testing.T) {
 		"negative_cpus": {CPUs: -1}, "too_many_cpus": {CPUs: maxCPUs + 1}, "too_much_heap": {HeapSize: 1 << 40},
 	} {
 		_, err := Boot(img, newStill, opts)
-		assert.ErrorIs(t, err, unix.EINVAL, name)
+		assert.ErrorIs(t, err, errno.EINVAL, name)
 	}
 	top := &kernelimage.Image{Name: "top", Layout: img.Layout, Segments: []kernelimage.Segment{{Addr: 1<<64 - 0x2000, MemSize: 0x1000}}}
 	_, err := Boot(top, newStill, nil)
-	assert.ErrorIs(t, err, unix.ENOMEM)
+	assert.ErrorIs(t, err, errno.ENOMEM)
 	_, err = Boot(&kernelimage.Image{Name: "void", Layout: img.Layout}, newStill, nil)
-	assert.ErrorIs(t, err, unix.ENOMEM)
+	assert.ErrorIs(t, err, errno.ENOMEM)
 	for _, addr := range []uint64{1 << 48, 1<<63 - 0x1000, 1<<48 - 0x1000} {
 		odd := &kernelimage.Image{Name: "odd", Layout: img.Layout, Segments: []kernelimage.Segment{{Name: "text", Addr: addr, MemSize: 0x1000}}}
 		_, err = Boot(odd, newStill, nil)
-		assert.ErrorIs(t, err, unix.EINVAL)
+		assert.ErrorIs(t, err, errno.EINVAL)
 		assert.ErrorContains(t, err, "not at 48-bit addresses")
 	}
 	gates := &kernelimage.Image{Name: "gates", Layout: img.Layout, Segments: []kernelimage.Segment{{Name: "text", Addr: emu.GateBase, MemSize: 0x1000}}}
 	_, err = Boot(gates, newStill, nil)
-	assert.ErrorIs(t, err, unix.EINVAL)
+	assert.ErrorIs(t, err, errno.EINVAL)
 	assert.ErrorContains(t, err, "boot gates: map text at 0xffffa00000000000, 0x1000 bytes: overlaps the gates")
 }
 

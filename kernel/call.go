@@ -7,10 +7,9 @@ import (
 	"os"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"callops/asm"
 	"callops/emu"
+	"callops/internal/errno"
 	"callops/kernelimage"
 )
 
@@ -100,7 +99,7 @@ func (k *Kernel) cpu(id int) (*CPU, error) {
 		return nil, fmt.Errorf("the kernel: %w", os.ErrClosed)
 	}
 	if id < 0 || id >= len(k.CPUs) {
-		return nil, fmt.Errorf("no CPU %d, there are %d: %w", id, len(k.CPUs), unix.EINVAL)
+		return nil, fmt.Errorf("no CPU %d, there are %d: %w", id, len(k.CPUs), errno.EINVAL)
 	}
 	return k.CPUs[id], nil
 }

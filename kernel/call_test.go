@@ -9,10 +9,10 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"callops/asm"
 	"callops/emu"
+	"callops/internal/errno"
 )
 
 // fails calls a function that does not return.
@@ -38,7 +38,7 @@ func TestCall_FailureSaysWhere(t *testing.T) {
 		})
 		t.Run("fault", func(t *testing.T) {
 			err := m.fails("do_fault", 0x10)
-			assert.ErrorIs(t, err, unix.EFAULT)
+			assert.ErrorIs(t, err, errno.EFAULT)
 			assert.ErrorContains(t, err, "do_fault+0x8/0x18: load at 0x10: unmapped")
 			assert.Empty(t, err.Freed.Name)
 		})
@@ -60,7 +60,7 @@ func TestCall_FailureSaysWhere(t *testing.T) {
 			var overflow *StackOverflowError
 			require.ErrorAs(t, run, &overflow)
 			assert.Equal(t, m.CPUs[0].Stack, overflow.Stack)
-			assert.ErrorIs(t, run, unix.EFAULT)
+			assert.ErrorIs(t, run, errno.EFAULT)
 			assert.ErrorContains(t, run, ": stopped in do_overflow+0x8/0x28: stack overflow, past the task's 16384 bytes: store at 0x")
 			assert.Greater(t, len(run.Backtrace), 1000)
 		})
@@ -120,12 +120,12 @@ func TestCall_ABranchToWhereNoCodeIs(t *testing.T) {
 			assert.Equal(t, c.want.Reg, branch.Reg, name)
 			assert.Equal(t, c.want.Return, branch.Return, name)
 			assert.ErrorContains(t, run, c.says, name)
-			assert.ErrorIs(t, run, unix.EFAULT, name)
+			assert.ErrorIs(t, run, errno.EFAULT, name)
 		}
 
 		_, err = m.Kernel.Call(t.Context(), 0, nil, unmapped)
 		var branch *BranchError
-		require.ErrorIs(t, err, unix.EFAULT)
+		require.ErrorIs(t, err, errno.EFAULT)
 		assert.False(t, errors.As(err, &branch), "the call itself")
 		var run *RunError
 		require.ErrorAs(t, err, &run)
@@ -187,9 +187,9 @@ func TestCall_APanicInAGatePutsTheTaskBack(t *testing.T) {
 func TestCall_RefusesWhatItCannotPass(t *testing.T) {
 	k := bootStill(t, builtin(t, nil), nil)
 	_, err := k.Call(context.Background(), 0, nil, kernelBase, make([]uint64, 9)...)
-	assert.ErrorIs(t, err, unix.E2BIG)
+	assert.ErrorIs(t, err, errno.E2BIG)
 	_, err = k.Call(context.Background(), 1, nil, kernelBase)
-	assert.ErrorIs(t, err, unix.EINVAL)
+	assert.ErrorIs(t, err, errno.EINVAL)
 	assert.ErrorContains(t, err, "no CPU 1, there are 1")
 }
 

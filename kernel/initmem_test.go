@@ -7,9 +7,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"callops/emu"
+	"callops/internal/errno"
 	"callops/internal/kernels"
 	"callops/kernelimage"
 )
@@ -44,7 +44,7 @@ func TestFreeInitMem_InitTextIsGone(t *testing.T) {
 		assert.Len(t, m.Sites(), all-1)
 		assert.Len(t, img.Sites, all, "the image stays as it is")
 		_, err = m.Func("gcd")
-		assert.ErrorIs(t, err, unix.ENOENT)
+		assert.ErrorIs(t, err, errno.ENOENT)
 		assert.EqualError(t, err, "gcd was in init text, which has been freed: no such file or directory")
 		assert.Contains(t, m.Symbols.Format(fn), "gcd+0x0/", "kallsyms keeps its symbols")
 
@@ -88,7 +88,7 @@ func TestLinux_InitTextRunsUntilItIsFreed(t *testing.T) {
 		m.call(fn, m.bytes(make([]byte, 8)))
 		require.NoError(t, m.FreeInitMem())
 		_, err := m.try(fn, 0)
-		assert.ErrorIs(t, err, unix.ENOENT)
+		assert.ErrorIs(t, err, errno.ENOENT)
 		assert.EqualValues(t, 1000, m.call("int_sqrt", 1_000_000))
 	})
 }

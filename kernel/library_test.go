@@ -12,10 +12,10 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"callops/emu"
 	"callops/emu/engines"
+	"callops/internal/errno"
 	"callops/kernelimage"
 )
 
@@ -135,7 +135,7 @@ func TestLibrary(t *testing.T) {
 	}
 	for _, name := range absent {
 		_, err := NewSymbols(img.Symbols...).Lookup(name)
-		require.ErrorIs(t, err, unix.ENOENT)
+		require.ErrorIs(t, err, errno.ENOENT)
 	}
 	for _, e := range engines.All() {
 		t.Run(e.Name, func(t *testing.T) { onEngine(t, e) })

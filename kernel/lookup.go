@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sys/unix"
+	"callops/internal/errno"
 )
 
 // Func returns the address of a function; "module:name" is one of a module.
@@ -16,15 +16,15 @@ import (
 func (k *Kernel) Func(name string) (uint64, error) {
 	sym, err := k.Symbols.Lookup(name)
 	if err == nil && k.inFreedInit(sym.Addr) {
-		return 0, fmt.Errorf("%s was in init text, which has been freed: %w", name, unix.ENOENT)
+		return 0, fmt.Errorf("%s was in init text, which has been freed: %w", name, errno.ENOENT)
 	}
 	if err == nil && sym.Func {
 		return sym.Addr, nil
 	}
 	if err == nil {
-		return 0, fmt.Errorf("%s is an object, not a function: %w", name, unix.ENOENT)
+		return 0, fmt.Errorf("%s is an object, not a function: %w", name, errno.ENOENT)
 	}
-	if !errors.Is(err, unix.ENOENT) {
+	if !errors.Is(err, errno.ENOENT) {
 		return 0, err // several have that name
 	}
 	if near := k.Symbols.nearFuncs(name, 3); len(near) > 0 {

@@ -7,9 +7,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"callops/emu"
+	"callops/internal/errno"
 	"callops/kernelimage"
 )
 
@@ -60,14 +60,14 @@ func TestUnload_LeavesNothingBehind(t *testing.T) {
 		ko, err := m.LoadModuleFile(fixtureKo, nil)
 		require.NoError(t, err)
 		_, err = m.LoadModuleFile(fixtureKo, nil)
-		require.ErrorIs(t, err, unix.EEXIST)
+		require.ErrorIs(t, err, errno.EEXIST)
 		fn, err := m.Func("fixture_calls")
 		require.NoError(t, err)
 		require.NoError(t, m.Unload(ko))
 		assert.Equal(t, before, m.Symbols.All())
 		assert.Empty(t, m.Modules())
 		assert.NotContains(t, m.loaded.exports, "fixture_sum")
-		assert.ErrorIs(t, m.Unload(ko), unix.ENOENT)
+		assert.ErrorIs(t, m.Unload(ko), errno.ENOENT)
 		_, err = m.Call(t.Context(), 0, nil, fn)
 		assert.Error(t, err, "its text is no instructions any more")
 
@@ -92,7 +92,7 @@ func TestLoadModule_ModulesUseOneAnother(t *testing.T) {
 	second, err := k.LoadModule(user, "a-user.ko", nil)
 	require.NoError(t, err)
 	assert.Equal(t, "a_user", second.Name)
-	assert.ErrorIs(t, k.Unload(first), unix.EBUSY)
+	assert.ErrorIs(t, k.Unload(first), errno.EBUSY)
 	require.NoError(t, k.Unload(second))
 	assert.NoError(t, k.Unload(first))
 }
@@ -106,15 +106,15 @@ func TestLoadModule_ANameBelongsToOneOnly(t *testing.T) {
 	k := bootStill(t, builtin(t, nil), nil)
 	b := bytes.ReplaceAll(fixtureModule(t), []byte("\x00name="), []byte("\x00nome="))
 	_, err := k.LoadModule(b, ".ko", nil)
-	require.ErrorIs(t, err, unix.ENOEXEC)
+	require.ErrorIs(t, err, errno.ENOEXEC)
 	assert.ErrorContains(t, err, "is no name of a module")
 
 	_, err = k.AllocModuleData("callops", "table", 64, emu.Read)
 	require.NoError(t, err)
 	_, err = k.LoadModule(b, "callops.ko", nil)
-	assert.ErrorIs(t, err, unix.EEXIST)
+	assert.ErrorIs(t, err, errno.EEXIST)
 	_, err = k.LoadModule(b, strings.Repeat("n", moduleNameLen+1)+".ko", nil)
-	assert.ErrorIs(t, err, unix.ENOEXEC)
+	assert.ErrorIs(t, err, errno.ENOEXEC)
 	m, err := k.LoadModule(b, strings.Repeat("n", moduleNameLen)+".ko", nil)
 	require.NoError(t, err)
 	require.NoError(t, k.Unload(m))

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"callops/emu"
+	"callops/internal/errno"
 	"callops/kernelimage"
 )
 
@@ -53,7 +54,7 @@ func (k *Kernel) LoadModuleFile(path string, opts *ModuleOptions) (*kernelimage.
 		return nil, err
 	}
 	if !info.Mode().IsRegular() || info.Size() > maxModuleFile {
-		return nil, &kernelimage.FormatError{File: path, Msg: fmt.Sprintf("is not a regular file of at most %#x bytes", uint64(maxModuleFile)), Errno: unix.ENOEXEC}
+		return nil, &kernelimage.FormatError{File: path, Msg: fmt.Sprintf("is not a regular file of at most %#x bytes", uint64(maxModuleFile)), Errno: errno.ENOEXEC}
 	}
 	b := make([]byte, info.Size())
 	if n, err := f.ReadAt(b, 0); n < len(b) {
@@ -182,7 +183,7 @@ func (k *Kernel) Prototype(name string) (*kernelimage.Prototype, error) {
 	}
 	i := slices.IndexFunc(k.loaded.modules, func(m *kernelimage.Module) bool { return m.Name == sym.Module })
 	if i < 0 {
-		return nil, fmt.Errorf("%s has no BTF: %w", sym.Module, unix.ENOENT)
+		return nil, fmt.Errorf("%s has no BTF: %w", sym.Module, errno.ENOENT)
 	}
 	return k.loaded.modules[i].Prototype(k.Image, sym.Name)
 }
@@ -193,11 +194,11 @@ func (k *Kernel) Prototype(name string) (*kernelimage.Prototype, error) {
 // instruction. No CPU may run meanwhile.
 func (k *Kernel) Unload(m *kernelimage.Module) error {
 	if m == nil || !slices.Contains(k.loaded.modules, m) {
-		return fmt.Errorf("the module is not loaded: %w", unix.ENOENT)
+		return fmt.Errorf("the module is not loaded: %w", errno.ENOENT)
 	}
 	for _, other := range k.loaded.modules {
 		if slices.Contains(other.Uses, m.Name) {
-			return fmt.Errorf("module %s is used by %s: %w", m.Name, other.Name, unix.EBUSY)
+			return fmt.Errorf("module %s is used by %s: %w", m.Name, other.Name, errno.EBUSY)
 		}
 	}
 	return errors.Join(k.notify(ModuleGoing, m), k.remove(m))

@@ -12,8 +12,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
+	"callops/internal/errno"
 	"callops/internal/kernels"
 	"callops/kernelimage"
 )
@@ -39,17 +39,17 @@ func TestLoadModule_ComparesVersionsOfSymbols(t *testing.T) {
 				want string
 				is   error
 			}{
-				"a_symbols": {versioned(t, ko, "memcpy", func(e []byte) { e[0]++ }), "disagrees about version of symbol memcpy", unix.EINVAL},
-				"none":      {versioned(t, ko, "memcpy", func(e []byte) { e[8]++ }), "has no version for symbol memcpy", unix.EINVAL},
+				"a_symbols": {versioned(t, ko, "memcpy", func(e []byte) { e[0]++ }), "disagrees about version of symbol memcpy", errno.EINVAL},
+				"none":      {versioned(t, ko, "memcpy", func(e []byte) { e[8]++ }), "has no version for symbol memcpy", errno.EINVAL},
 				"layout": {
 					versioned(t, ko, "module_layout", func(e []byte) { e[0]++ }),
-					"disagrees about version of symbol module_layout: the module's version magic is", unix.ENOEXEC,
+					"disagrees about version of symbol module_layout: the module's version magic is", errno.ENOEXEC,
 				},
 				"flags": {
 					bytes.ReplaceAll(ko, []byte(" mod_unload modversions"), []byte(" mod_unlaod modversions")),
-					"mod_unlaod", unix.ENOEXEC,
+					"mod_unlaod", errno.ENOEXEC,
 				},
-				"bad_magic": {bytes.ReplaceAll(ko, []byte("vermagic="), []byte("vermogic=")), `the module is for the kernel "", this one is`, unix.ENOEXEC},
+				"bad_magic": {bytes.ReplaceAll(ko, []byte("vermagic="), []byte("vermogic=")), `the module is for the kernel "", this one is`, errno.ENOEXEC},
 			} {
 				t.Run(name, func(t *testing.T) {
 					_, err := k.LoadModule(test.ko, "lz4_compress.ko", nil)
@@ -81,7 +81,7 @@ func TestLoadModule_OfAnotherKernelIsRefused(t *testing.T) {
 	img, _ := linux(t, kernels.Linux612)
 	k := bootStill(t, img, nil)
 	_, err := k.LoadModuleFile(modulesOf(t, kernels.Linux61)["lz4_compress"], nil)
-	require.ErrorIs(t, err, unix.ENOEXEC)
+	require.ErrorIs(t, err, errno.ENOEXEC)
 	assert.Regexp(t, `disagrees about version of symbol module_layout: the module is for the kernel "6\.1\..*", this one is "6\.12\.`, err.Error())
 }
 
@@ -93,7 +93,7 @@ func TestLoadModule_ANamespaceMustBeImported(t *testing.T) {
 			ko := unpackedModule(t, modulesOf(t, series)["pcbc"])
 			without := bytes.ReplaceAll(ko, []byte("\x00import_ns=CRYPTO_INTERNAL\x00"), []byte("\x00import_ns=CRYPTO_EXTERNAL\x00"))
 			_, err := k.LoadModule(without, "pcbc.ko", nil)
-			require.ErrorIs(t, err, unix.EINVAL)
+			require.ErrorIs(t, err, errno.EINVAL)
 			assert.ErrorContains(t, err, "does not import namespace CRYPTO_INTERNAL of crypto_")
 			_, err = k.LoadModule(ko, "pcbc.ko", nil)
 			require.NoError(t, err)
@@ -120,7 +120,7 @@ func TestLoadModule_UsesWhatModulesExportByVersionAndNamespace(t *testing.T) {
 			m, err := k.LoadModule(fixtureModule(t), "fixture.ko", nil)
 			if test.want != "" {
 				require.ErrorContains(t, err, test.want)
-				assert.ErrorIs(t, err, unix.EINVAL)
+				assert.ErrorIs(t, err, errno.EINVAL)
 				return
 			}
 			require.NoError(t, err)

@@ -3,10 +3,9 @@ package kernel
 import (
 	"fmt"
 
-	"golang.org/x/sys/unix"
-
 	"callops/asm"
 	"callops/emu"
+	"callops/internal/errno"
 	"callops/kernelimage"
 )
 
@@ -52,7 +51,7 @@ func (k *Kernel) place(name string, opts CodeOptions, build func(base uint64) (*
 		}
 		need := pageUp(uint64(len(p.Code)))
 		if need == 0 || opts.Size != 0 && need > size {
-			return nil, fmt.Errorf("%#x bytes of code, %#x allowed: %w", len(p.Code), opts.Size, unix.ENOEXEC)
+			return nil, fmt.Errorf("%#x bytes of code, %#x allowed: %w", len(p.Code), opts.Size, errno.ENOEXEC)
 		}
 		if need <= max(size, emu.PageSize) {
 			break
@@ -88,7 +87,7 @@ func (k *Kernel) codeBase(size uint64, far bool) (uint64, error) {
 		if base, ok := k.Mem.FreeRange(k.areas+farArea, k.areas+dataArea, size); ok {
 			return base, nil
 		}
-		return 0, fmt.Errorf("no room for %#x bytes in the far module area: %w", size, unix.ENOMEM)
+		return 0, fmt.Errorf("no room for %#x bytes in the far module area: %w", size, errno.ENOMEM)
 	}
 	text, img := k.Image.TextBounds(), k.Image.Bounds()
 	below := kernelimage.Range{Start: text.End - blReach, End: img.Start}
@@ -103,7 +102,7 @@ func (k *Kernel) codeBase(size uint64, far bool) (uint64, error) {
 			return base, nil
 		}
 	}
-	return 0, fmt.Errorf("no room for %#x bytes that BL reaches from all of %#x..%#x: %w", size, text.Start, text.End, unix.ENOMEM)
+	return 0, fmt.Errorf("no room for %#x bytes that BL reaches from all of %#x..%#x: %w", size, text.Start, text.End, errno.ENOMEM)
 }
 
 // pool hands out memory of regions with the same permissions.
@@ -130,13 +129,13 @@ func (k *Kernel) AllocModuleData(module, name string, size uint64, perm emu.Perm
 	}
 	room := (max(size, 1) + 63) &^ 63
 	if size > maxData {
-		return 0, fmt.Errorf("data %s, %#x bytes: %w", name, size, unix.ENOMEM)
+		return 0, fmt.Errorf("data %s, %#x bytes: %w", name, size, errno.ENOMEM)
 	}
 	if room > p.end-p.next {
 		chunk := max(pageUp(room), poolChunk)
 		base, ok := k.Mem.FreeRange(k.areas+dataArea, k.areas+perCPUArea, chunk)
 		if !ok {
-			return 0, fmt.Errorf("data %s, %#x bytes: %w", name, size, unix.ENOMEM)
+			return 0, fmt.Errorf("data %s, %#x bytes: %w", name, size, errno.ENOMEM)
 		}
 		if _, err := k.Mem.Map(fmt.Sprintf("data %s", perm), base, chunk, perm); err != nil {
 			return 0, err

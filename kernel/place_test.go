@@ -6,10 +6,10 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"callops/asm"
 	"callops/emu"
+	"callops/internal/errno"
 	"callops/kernelimage"
 )
 
@@ -66,7 +66,7 @@ func TestPlaceCode_TextLargerThanBLReachesLeavesNoRoom(t *testing.T) {
 	img := &kernelimage.Image{Name: "large", Layout: builtin(t, nil).Layout, Segments: []kernelimage.Segment{{Name: "text", Addr: kernelBase, MemSize: 130 << 20, Perm: emu.Read | emu.Exec}}}
 	k := bootStill(t, img, nil)
 	_, err := k.PlaceCode("m", CodeOptions{}, nops("f", 64))
-	assert.ErrorIs(t, err, unix.ENOMEM)
+	assert.ErrorIs(t, err, errno.ENOMEM)
 	assert.ErrorContains(t, err, "that BL reaches from all of 0xffff800080000000..")
 }
 
@@ -103,7 +103,7 @@ func TestPlaceCode_SizeBoundsTheCode(t *testing.T) {
 	passes := 0
 	build := func(base uint64) (*asm.Program, error) { passes++; return nops("f", 2*emu.PageSize)(base) }
 	_, err := k.PlaceCode("m", CodeOptions{Size: 64}, build)
-	assert.ErrorIs(t, err, unix.ENOEXEC)
+	assert.ErrorIs(t, err, errno.ENOEXEC)
 
 	passes = 0
 	_, err = k.PlaceCode("m", CodeOptions{Size: 2 * emu.PageSize}, build)
@@ -136,19 +136,19 @@ func TestAllocData_IsZeroedNamedAndWithinReachOfADRP(t *testing.T) {
 	assert.Less(t, big-kernelBase, uint64(4<<30))
 
 	_, err = k.AllocData("huge", 1<<63, emu.Read)
-	assert.ErrorIs(t, err, unix.ENOMEM)
+	assert.ErrorIs(t, err, errno.ENOMEM)
 }
 
 func TestFunc_SuggestsNearNames(t *testing.T) {
 	k := bootStill(t, builtin(t, nil), nil)
 	_, err := k.Func("traceee_relevant")
-	assert.ErrorIs(t, err, unix.ENOENT)
+	assert.ErrorIs(t, err, errno.ENOENT)
 	assert.EqualError(t, err, `no symbol "traceee_relevant": no such file or directory; is one of these meant: tracee_relevant, tracee_irrelevant?`)
 	_, err = k.Func("crc32")
 	assert.ErrorContains(t, err, "crc32_byte, crc32_update")
 	_, err = k.Func("xyzzy")
 	assert.EqualError(t, err, `no symbol "xyzzy": no such file or directory`)
 	_, err = k.Func("call_counter")
-	assert.ErrorIs(t, err, unix.ENOENT)
+	assert.ErrorIs(t, err, errno.ENOENT)
 	assert.ErrorContains(t, err, "call_counter is an object, not a function")
 }

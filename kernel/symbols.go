@@ -8,10 +8,9 @@ import (
 	"strings"
 	"sync"
 
+	"callops/internal/errno"
 	"callops/internal/text"
 	"callops/kernelimage"
-
-	"golang.org/x/sys/unix"
 )
 
 // Symbols is the table of a running kernel: the image's symbols and its
@@ -178,7 +177,7 @@ func (s *Symbols) Lookup(name string) (kernelimage.Symbol, error) {
 	}
 	switch len(found) {
 	case 0:
-		return kernelimage.Symbol{}, fmt.Errorf("no symbol %q: %w", name, unix.ENOENT)
+		return kernelimage.Symbol{}, fmt.Errorf("no symbol %q: %w", name, errno.ENOENT)
 	case 1:
 		return found[0], nil
 	}
@@ -189,7 +188,7 @@ func (s *Symbols) Lookup(name string) (kernelimage.Symbol, error) {
 			where[i] += " [" + sym.Module + "]"
 		}
 	}
-	return kernelimage.Symbol{}, fmt.Errorf("symbol %q is ambiguous: at %s: %w", name, text.SomeOf(where), unix.EINVAL)
+	return kernelimage.Symbol{}, fmt.Errorf("symbol %q is ambiguous: at %s: %w", name, text.SomeOf(where), errno.EINVAL)
 }
 
 // At returns the symbol that addr belongs to and addr's offset in it. Of

@@ -3,11 +3,11 @@ package kernel
 import (
 	"testing"
 
+	"callops/internal/errno"
 	"callops/kernelimage"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 )
 
 func kernelSymbols() *Symbols {
@@ -72,12 +72,12 @@ func TestSymbols_Lookup(t *testing.T) {
 	})
 	t.Run("unknown_name_is_ENOENT", func(t *testing.T) {
 		_, err := s.Lookup("nobody")
-		assert.ErrorIs(t, err, unix.ENOENT)
+		assert.ErrorIs(t, err, errno.ENOENT)
 		assert.ErrorContains(t, err, `"nobody"`)
 	})
 	t.Run("ambiguous_name_is_an_error_with_all_addresses", func(t *testing.T) {
 		_, err := s.Lookup("cb")
-		assert.ErrorIs(t, err, unix.EINVAL)
+		assert.ErrorIs(t, err, errno.EINVAL)
 		assert.ErrorContains(t, err, `symbol "cb" is ambiguous: at 0x1150, 0x9000 [exp]`)
 	})
 	t.Run("module_and_name_say_which", func(t *testing.T) {
@@ -91,7 +91,7 @@ func TestSymbols_RemoveForgetsAModule(t *testing.T) {
 	s := kernelSymbols()
 	s.Remove("exp")
 	_, err := s.Lookup("my_tramp")
-	assert.ErrorIs(t, err, unix.ENOENT)
+	assert.ErrorIs(t, err, errno.ENOENT)
 	assert.Equal(t, "0x9000", s.Format(0x9000))
 	assert.Equal(t, "last+0x0/0x80", s.Format(0x1100))
 	assert.Len(t, s.All(), 4)
@@ -116,7 +116,7 @@ func TestLookup_OfANameThatManyHaveIsShort(t *testing.T) {
 		syms = append(syms, kernelimage.Symbol{Name: "__func__.0", Addr: 0x1000 + 8*uint64(i)})
 	}
 	_, err := NewSymbols(syms...).Lookup("__func__.0")
-	assert.ErrorIs(t, err, unix.EINVAL)
+	assert.ErrorIs(t, err, errno.EINVAL)
 	assert.ErrorContains(t, err, `symbol "__func__.0" is ambiguous: at 0x1000, 0x1008, `)
 	assert.ErrorContains(t, err, " and 984 more: ")
 }
@@ -124,9 +124,9 @@ func TestLookup_OfANameThatManyHaveIsShort(t *testing.T) {
 func TestLookup_AModulesNameIsNotEmpty(t *testing.T) {
 	s := NewSymbols(kernelimage.Symbol{Name: "gcd", Addr: 0x1000}, kernelimage.Symbol{Name: "lcm", Addr: 0x2000, Module: "m"})
 	_, err := s.Lookup(":gcd")
-	assert.ErrorIs(t, err, unix.ENOENT)
+	assert.ErrorIs(t, err, errno.ENOENT)
 	_, err = s.Lookup("m:gcd")
-	assert.ErrorIs(t, err, unix.ENOENT)
+	assert.ErrorIs(t, err, errno.ENOENT)
 	sym, err := s.Lookup("m:lcm")
 	assert.NoError(t, err)
 	assert.EqualValues(t, 0x2000, sym.Addr)

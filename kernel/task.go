@@ -5,9 +5,8 @@ import (
 	"fmt"
 	"slices"
 
-	"golang.org/x/sys/unix"
-
 	"callops/emu"
+	"callops/internal/errno"
 	"callops/kernelimage"
 )
 
@@ -60,7 +59,7 @@ func (k *Kernel) placeTask() (*Task, error) {
 	stride := size + StackSize + 3*guardSize
 	n := k.tasks.taken
 	if (n+1)*stride > heapArea-taskArea {
-		return nil, unix.ENOMEM
+		return nil, errno.ENOMEM
 	}
 	k.tasks.taken++
 	t := &Task{Addr: k.areas + taskArea + n*stride}

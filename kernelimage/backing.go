@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"callops/emu"
+	"callops/internal/errno"
 )
 
 // backing is the file that an image's bytes are mapped from, either the one that
@@ -65,7 +66,7 @@ func (m *backing) mapAll(size int64) error {
 }
 
 func cutShort(name string, have, want int64) error {
-	return &FormatError{File: name, Msg: fmt.Sprintf("cut short: %#x of %#x bytes", have, want), Errno: unix.ENOEXEC}
+	return &FormatError{File: name, Msg: fmt.Sprintf("cut short: %#x of %#x bytes", have, want), Errno: errno.ENOEXEC}
 }
 
 // change notes that the doubleword at off of b was changed.
@@ -87,7 +88,7 @@ func (m *backing) seal() error {
 // one first. own says that r is a file in memory, made here.
 func backingOf(r io.ReaderAt, size int64, name string, own bool) (*backing, error) {
 	if size > rawMaxSize {
-		return nil, &FormatError{File: name, Msg: fmt.Sprintf("%#x bytes, at most %#x are read", size, rawMaxSize), Errno: unix.ENOEXEC}
+		return nil, &FormatError{File: name, Msg: fmt.Sprintf("%#x bytes, at most %#x are read", size, rawMaxSize), Errno: errno.ENOEXEC}
 	}
 	if f, ok := r.(*os.File); ok {
 		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
@@ -120,7 +121,7 @@ func (m *backing) guard(parse func() (*Image, error)) (img *Image, err error) {
 		if !ok || fault.Addr()-uintptr(unsafe.Pointer(unsafe.SliceData(m.b))) >= uintptr(len(m.b)) {
 			panic(p)
 		}
-		img, err = nil, &FormatError{File: m.name, Msg: "was cut short while it was read", Errno: unix.EIO}
+		img, err = nil, &FormatError{File: m.name, Msg: "was cut short while it was read", Errno: errno.EIO}
 	}()
 	return parse()
 }
@@ -153,7 +154,7 @@ func (m *backing) fill(mem *emu.Memory, addr, off, n uint64) error {
 func (m *backing) check() error {
 	info, err := m.f.Stat()
 	if err == nil && !m.own && (info.Size() != m.size || !info.ModTime().Equal(m.modTime)) {
-		err = fmt.Errorf("has changed since it was opened: %w", unix.ESTALE)
+		err = fmt.Errorf("has changed since it was opened: %w", errno.ESTALE)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", m.name, err)

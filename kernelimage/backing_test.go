@@ -9,9 +9,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"callops/emu"
+	"callops/internal/errno"
 )
 
 // writeRaw puts a fixture into a file.
@@ -88,7 +88,7 @@ func TestLoad_RefusesAnImageWhoseFileHasChanged(t *testing.T) {
 		img := opened(t, path)
 		require.NoError(t, change(path))
 		_, err := loaded(img)
-		assert.ErrorIs(t, err, unix.ESTALE, name)
+		assert.ErrorIs(t, err, errno.ESTALE, name)
 	}
 	path := writeRaw(t, b)
 	img := opened(t, path)
@@ -110,7 +110,7 @@ func TestBacking_AFileThatIsCutShortWhileItIsReadIsAnError(t *testing.T) {
 		assert.Zero(t, file.b[fixtureSize-1])
 		return nil, nil
 	})
-	assert.ErrorIs(t, err, unix.EIO)
+	assert.ErrorIs(t, err, errno.EIO)
 	assert.EqualError(t, err, "Image: was cut short while it was read")
 	assert.PanicsWithValue(t, "other", func() {
 		_, _ = file.guard(func() (*Image, error) { panic("other") })
@@ -119,7 +119,7 @@ func TestBacking_AFileThatIsCutShortWhileItIsReadIsAnError(t *testing.T) {
 	_, err = newBacking(f, fixtureSize, "Image", false)
 	assert.EqualError(t, err, "Image: cut short: 0x18000 of 0x28000 bytes")
 	_, err = Parse(f, fixtureSize, "Image", nil)
-	assert.ErrorIs(t, err, unix.ENOEXEC)
+	assert.ErrorIs(t, err, errno.ENOEXEC)
 	_, err = Parse(bytes.NewReader(buildRaw(t, rawSpec{}).b[:fixtureInit]), fixtureSize, "Image", nil)
 	assert.EqualError(t, err, "Image: cut short: 0x18000 of 0x28000 bytes")
 }

@@ -8,10 +8,10 @@ import (
 	"math"
 	"strings"
 
+	"callops/internal/errno"
 	"callops/internal/text"
 
 	"github.com/cilium/ebpf/btf"
-	"golang.org/x/sys/unix"
 )
 
 // btfTypes looks up structures in a kernel's BTF.
@@ -36,7 +36,7 @@ func readBTF(r io.ReaderAt) (*btfTypes, error) { return readSplitBTF(r, nil) }
 func readSplitBTF(r io.ReaderAt, base *btfTypes) (t *btfTypes, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			t, err = nil, fmt.Errorf("damaged: %s: %w", text.Printable(fmt.Sprint(p)), unix.ENOEXEC)
+			t, err = nil, fmt.Errorf("damaged: %s: %w", text.Printable(fmt.Sprint(p)), errno.ENOEXEC)
 		}
 	}()
 	section, err := io.ReadAll(io.NewSectionReader(r, 0, math.MaxInt64))
@@ -45,7 +45,7 @@ func readSplitBTF(r io.ReaderAt, base *btfTypes) (t *btfTypes, err error) {
 	}
 	h, ok := btfHeaderOf(section)
 	if !ok {
-		return nil, fmt.Errorf("no little-endian BTF section of version 1: %w", unix.ENOEXEC)
+		return nil, fmt.Errorf("no little-endian BTF section of version 1: %w", errno.ENOEXEC)
 	}
 	t = &btfTypes{count: h.countTypes(section)}
 	var on *btf.Spec
@@ -54,10 +54,10 @@ func readSplitBTF(r io.ReaderAt, base *btfTypes) (t *btfTypes, err error) {
 		t.count += base.count
 	}
 	if t.count > maxBTFTypes {
-		return nil, fmt.Errorf("%d types, at most %d are read: %w", t.count, maxBTFTypes, unix.ENOEXEC)
+		return nil, fmt.Errorf("%d types, at most %d are read: %w", t.count, maxBTFTypes, errno.ENOEXEC)
 	}
 	if t.spec, err = btf.LoadSplitSpecFromReader(bytes.NewReader(section), on); err != nil {
-		return nil, fmt.Errorf("%s: %w", text.Printable(err.Error()), unix.ENOEXEC)
+		return nil, fmt.Errorf("%s: %w", text.Printable(err.Error()), errno.ENOEXEC)
 	}
 	return t, nil
 }
@@ -269,7 +269,7 @@ func sizeOf(s *btf.Struct) int {
 func (t *btfTypes) layout() (l *Layout, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			l, err = nil, fmt.Errorf("damaged: %s: %w", text.Printable(fmt.Sprint(p)), unix.ENOEXEC)
+			l, err = nil, fmt.Errorf("damaged: %s: %w", text.Printable(fmt.Sprint(p)), errno.ENOEXEC)
 		}
 	}()
 	ops, hash, entry := t.structure("ftrace_ops"), t.structure("ftrace_hash"), t.structure("ftrace_func_entry")
@@ -306,7 +306,7 @@ func (t *btfTypes) layout() (l *Layout, err error) {
 		l.PerCPU.ContextState = t.find(ct, "state")
 	}
 	if len(t.missing) > 0 {
-		return nil, fmt.Errorf("has no %s: %w", strings.Join(t.missing, ", "), unix.ENOENT)
+		return nil, fmt.Errorf("has no %s: %w", strings.Join(t.missing, ", "), errno.ENOENT)
 	}
 	if err := l.check(); err != nil {
 		return nil, err
@@ -337,11 +337,11 @@ func (l *Layout) check() error {
 	const mostStruct = 1 << 16
 	in := func(name string, size int, offs ...int) error {
 		if size <= 0 || size > mostStruct {
-			return fmt.Errorf("struct %s has %d bytes: %w", name, size, unix.ENOEXEC)
+			return fmt.Errorf("struct %s has %d bytes: %w", name, size, errno.ENOEXEC)
 		}
 		for _, o := range offs {
 			if o != Absent && (o < 0 || o > size-4 || o%4 != 0) {
-				return fmt.Errorf("struct %s of %d bytes has a field at %d: %w", name, size, o, unix.ENOEXEC)
+				return fmt.Errorf("struct %s of %d bytes has a field at %d: %w", name, size, o, errno.ENOEXEC)
 			}
 		}
 		return nil

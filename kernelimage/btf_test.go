@@ -9,7 +9,8 @@ import (
 	"github.com/cilium/ebpf/btf"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
+
+	"callops/internal/errno"
 )
 
 func TestBTF_OffsetsAreReadThroughAnonymousMembers(t *testing.T) {
@@ -35,7 +36,7 @@ func TestBTF_NamesEverythingThatIsMissingInOneLine(t *testing.T) {
 	types, err := readBTF(bytes.NewReader(section))
 	require.NoError(t, err)
 	_, err = types.layout()
-	assert.ErrorIs(t, err, unix.ENOENT)
+	assert.ErrorIs(t, err, errno.ENOENT)
 	assert.EqualError(t, err, "has no ftrace_ops.func_hash, ftrace_hash.size_bits: no such file or directory")
 }
 
@@ -71,7 +72,7 @@ func TestReadBTF_HeaderOfAnyLength(t *testing.T) {
 	bad := fixtureBTF(t)
 	bad[0], bad[1] = bad[1], bad[0] // big-endian
 	_, err := readBTF(bytes.NewReader(bad))
-	assert.ErrorIs(t, err, unix.ENOEXEC)
+	assert.ErrorIs(t, err, errno.ENOEXEC)
 }
 
 // FuzzBTF: any section gives a layout whose offsets lie in its structures, or
@@ -134,10 +135,10 @@ func TestReadBTF_TypesOfTypesWithoutEndAreRefused(t *testing.T) {
 		types, err := readBTF(bytes.NewReader(chain(maxBTFTypes)))
 		require.NoError(t, err)
 		_, err = types.prototype("x")
-		assert.ErrorIs(t, err, unix.ENOENT)
+		assert.ErrorIs(t, err, errno.ENOENT)
 	}
 	_, err := readBTF(bytes.NewReader(chain(maxBTFTypes + 1)))
-	assert.ErrorIs(t, err, unix.ENOEXEC)
+	assert.ErrorIs(t, err, errno.ENOEXEC)
 	assert.ErrorContains(t, err, "240001 types, at most 240000 are read")
 	_, err = readBTF(bytes.NewReader(longHeader(chain(maxBTFTypes+1), 32)))
 	assert.ErrorContains(t, err, "240001 types", "whatever its header's length")
@@ -220,7 +221,7 @@ func TestPrototype_SplitBTFBuildsOnItsBase(t *testing.T) {
 	assert.Equal(t, "x func(x y)", p.String())
 	assert.Equal(t, Type{Kind: Int, Size: 4, Signed: true}, p.Params[0])
 	_, err = types.prototype("x")
-	assert.ErrorIs(t, err, unix.ENOENT)
+	assert.ErrorIs(t, err, errno.ENOENT)
 }
 
 // FuzzPrototype: any BTF, on its own or split, gives a prototype of bounded length or an

@@ -3,10 +3,9 @@ package kernelimage
 import (
 	"fmt"
 
-	"golang.org/x/sys/unix"
-
 	"callops/asm"
 	"callops/emu"
+	"callops/internal/errno"
 )
 
 // builtinData is where the built-in kernel's data begins.
@@ -32,7 +31,7 @@ func Builtin(opts *BuiltinOptions) (*Image, error) {
 		profile = Profile612
 	}
 	if layouts[profile] == nil {
-		return nil, fmt.Errorf("builtin: no profile is called %q: %w", profile, unix.EINVAL)
+		return nil, fmt.Errorf("builtin: no profile is called %q: %w", profile, errno.EINVAL)
 	}
 	k := &kernelAsm{
 		Builder: asm.NewBuilder(), funcs: make(map[string]asm.Label),

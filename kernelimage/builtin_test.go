@@ -6,9 +6,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"callops/asm"
+	"callops/internal/errno"
 )
 
 const btiC = 0xd503245f
@@ -89,7 +89,7 @@ func TestBuiltin_ProfileDecidesLayout(t *testing.T) {
 		assert.Equal(t, want.opsSize, img.Layout.Ops.Size, profile)
 	}
 	_, err := Builtin(&BuiltinOptions{Profile: "2.4"})
-	assert.ErrorIs(t, err, unix.EINVAL)
+	assert.ErrorIs(t, err, errno.EINVAL)
 }
 
 func TestBuiltin_TraceesHaveTheShapeOfLinuxSamples(t *testing.T) {

@@ -13,7 +13,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
 	"github.com/xi2/xz"
-	"golang.org/x/sys/unix"
+
+	"callops/internal/errno"
 )
 
 // What decompressing may yield and use. No kernel shrinks to a 64th, so a
@@ -101,7 +102,7 @@ func (p *packing) unpackFile(r io.ReaderAt, size int64, name string) (*os.File, 
 // unpackTo decompresses size bytes of r and says how many they became.
 func (p *packing) unpackTo(w io.Writer, r io.ReaderAt, size int64, name string) (int64, error) {
 	fail := func(format string, args ...any) error {
-		return &FormatError{File: name, Section: p.name, Msg: fmt.Sprintf(format, args...), Errno: unix.ENOEXEC}
+		return &FormatError{File: name, Section: p.name, Msg: fmt.Sprintf(format, args...), Errno: errno.ENOEXEC}
 	}
 	most := min(maxUnpacked, unpackFactor*size+unpackSlack)
 	s, done, err := p.reader(io.NewSectionReader(r, 0, size))
@@ -138,7 +139,7 @@ func zbootPayload(r io.ReaderAt, size int64, name string, head []byte) (*io.Sect
 	n := int64(binary.LittleEndian.Uint32(head[zbootPayloadOff+4:]))
 	if off < zbootHeaderSize || off > size || n > size-off {
 		return nil, &FormatError{
-			File: name, Section: "zboot header", Offset: zbootPayloadOff, Errno: unix.ENOEXEC,
+			File: name, Section: "zboot header", Offset: zbootPayloadOff, Errno: errno.ENOEXEC,
 			Msg: fmt.Sprintf("the kernel is %#x bytes at %#x, the file %#x", n, off, size),
 		}
 	}

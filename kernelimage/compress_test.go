@@ -12,7 +12,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	ulikunitz "github.com/ulikunitz/xz"
-	"golang.org/x/sys/unix"
+
+	"callops/internal/errno"
 )
 
 // pack compresses b in each format, by the name that package kernelimage has for it.
@@ -74,7 +75,7 @@ func TestParse_RefusesDamagedCompressedKernels(t *testing.T) {
 	packed := pack(t, buildRaw(t, rawSpec{}).b)
 	for name, b := range packed {
 		_, err := parse(b[:len(b)/2])
-		assert.ErrorIs(t, err, unix.ENOEXEC, "%s cut short", name)
+		assert.ErrorIs(t, err, errno.ENOEXEC, "%s cut short", name)
 		bad := bytes.Clone(b)
 		for i := range 64 {
 			bad[len(bad)/3+i] ^= 0x5a
@@ -82,13 +83,13 @@ func TestParse_RefusesDamagedCompressedKernels(t *testing.T) {
 		_, err = parse(bad)
 		assert.Error(t, err, "%s corrupt", name)
 		_, err = parse(b[:4])
-		assert.ErrorIs(t, err, unix.ENOEXEC, "%s magic alone", name)
+		assert.ErrorIs(t, err, errno.ENOEXEC, "%s magic alone", name)
 	}
 	// Zeros shrink much further than any kernel.
 	for name, b := range pack(t, make([]byte, 32<<20)) {
 		_, err := parse(b)
 		if name == "lz4" || name == "lz4 (legacy)" { // which shrink to no less than a 255th
-			assert.ErrorIs(t, err, unix.ENOEXEC, name)
+			assert.ErrorIs(t, err, errno.ENOEXEC, name)
 			continue
 		}
 		assert.ErrorContains(t, err, "which no kernel does", name)

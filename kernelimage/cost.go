@@ -4,9 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 
-	"golang.org/x/sys/unix"
-
 	"callops/asm"
+	"callops/internal/errno"
 )
 
 // Cost is what call sites take of an image's text, in bytes, measured in the
@@ -73,7 +72,7 @@ func (img *Image) TextCost() (Cost, error) {
 		end = max(end, f.Addr+f.Size)
 	}
 	if end == 0 {
-		return Cost{}, fmt.Errorf("%s: no symbol of a function tells its size: %w", img.Name, unix.ENOENT)
+		return Cost{}, fmt.Errorf("%s: no symbol of a function tells its size: %w", img.Name, errno.ENOENT)
 	}
 	return c, nil
 }

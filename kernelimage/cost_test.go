@@ -5,7 +5,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
+
+	"callops/internal/errno"
 )
 
 func TestTextCost_CountsLiteralsAndPadding(t *testing.T) {
@@ -54,5 +55,5 @@ func TestTextGrowth_IsWhatTheTwoBuildsDifferBy(t *testing.T) {
 
 func TestTextCost_NeedsSizedFunctions(t *testing.T) {
 	_, err := (&Image{Name: "stripped"}).TextCost()
-	assert.ErrorIs(t, err, unix.ENOENT)
+	assert.ErrorIs(t, err, errno.ENOENT)
 }

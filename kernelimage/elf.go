@@ -8,7 +8,7 @@ import (
 	"io"
 	"strings"
 
-	"golang.org/x/sys/unix"
+	"callops/internal/errno"
 )
 
 // Sizes of the ELF64 structures.
@@ -50,7 +50,7 @@ type elfSection struct {
 }
 
 func (f *elfFile) fail(section string, off uint64, value any, format string, args ...any) error {
-	return &FormatError{File: f.name, Section: section, Offset: off, Value: value, Msg: fmt.Sprintf(format, args...), Errno: unix.ENOEXEC}
+	return &FormatError{File: f.name, Section: section, Offset: off, Value: value, Msg: fmt.Sprintf(format, args...), Errno: errno.ENOEXEC}
 }
 
 // read returns n bytes at off. It allocates them only when the file has them.

@@ -12,6 +12,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"callops/internal/errno"
 )
 
 // workloads are the images built from testdata/workload/workload.c.
@@ -120,14 +122,14 @@ func TestOpen_SymbolsAreWhatKallsymsWouldHave(t *testing.T) {
 
 func TestOpen_RefusesFiles(t *testing.T) {
 	for file, want := range map[string]struct {
-		errno unix.Errno
+		errno errno.Errno
 		text  string
 	}{
-		"cold-callops.elf": {unix.EINVAL, "call site at 0x400104 (failed_again+0x0): misaligned patch site"},
-		"unresolved.so":    {unix.ENOENT, "unresolved.so: relocations: no symbol of the file is called jiffies, printk"},
-		"workload.c":       {unix.ENOEXEC, `unknown format: it is no ELF, arm64 Image, EFI zboot, gzip, xz, zstd, lz4 or lz4 (legacy); it starts with: "// S"`},
-		"nobody":           {unix.ENOENT, "no such file"},
-		"":                 {unix.ENOEXEC, "is not a regular file"},
+		"cold-callops.elf": {errno.EINVAL, "call site at 0x400104 (failed_again+0x0): misaligned patch site"},
+		"unresolved.so":    {errno.ENOENT, "unresolved.so: relocations: no symbol of the file is called jiffies, printk"},
+		"workload.c":       {errno.ENOEXEC, `unknown format: it is no ELF, arm64 Image, EFI zboot, gzip, xz, zstd, lz4 or lz4 (legacy); it starts with: "// S"`},
+		"nobody":           {errno.ENOENT, "no such file"},
+		"":                 {errno.ENOEXEC, "is not a regular file"},
 	} {
 		t.Run(file, func(t *testing.T) {
 			_, err := Open(workloadPath(file), nil)
@@ -141,7 +143,7 @@ func TestOpen_DoesNotWaitForAFIFO(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "fifo")
 	require.NoError(t, unix.Mkfifo(path, 0o600))
 	_, err := Open(path, nil)
-	assert.ErrorIs(t, err, unix.ENOEXEC)
+	assert.ErrorIs(t, err, errno.ENOEXEC)
 	assert.ErrorContains(t, err, "is not a regular file")
 }
 
@@ -149,9 +151,9 @@ func TestParse_ProfileIsCheckedAgainstTheImage(t *testing.T) {
 	b, err := os.ReadFile(workloadPath("workload-callops.elf"))
 	require.NoError(t, err)
 	_, err = Parse(bytes.NewReader(b), int64(len(b)), "x", &OpenOptions{Profile: "2.4"})
-	assert.ErrorIs(t, err, unix.EINVAL)
+	assert.ErrorIs(t, err, errno.EINVAL)
 	_, err = Parse(bytes.NewReader(b), int64(len(b)), "x", &OpenOptions{Profile: Profile61})
-	assert.ErrorIs(t, err, unix.EINVAL)
+	assert.ErrorIs(t, err, errno.EINVAL)
 	assert.ErrorContains(t, err, "literals of CALL_OPS, which profile 6.1 does not know")
 	img, err := Parse(bytes.NewReader(b), int64(len(b)), "x", &OpenOptions{Profile: ProfileV3})
 	require.NoError(t, err)

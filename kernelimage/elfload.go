@@ -7,9 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"callops/emu"
+	"callops/internal/errno"
 )
 
 // kernelBase is where an image that may lie anywhere goes, and where the
@@ -229,7 +228,7 @@ func (l *elfLoad) sites() error {
 		return err
 	}
 	if l.img.CallOps && l.img.Profile == Profile61 {
-		return &FormatError{File: l.name, Msg: "has literals of CALL_OPS, which profile 6.1 does not know", Errno: unix.EINVAL}
+		return &FormatError{File: l.name, Msg: "has literals of CALL_OPS, which profile 6.1 does not know", Errno: errno.EINVAL}
 	}
 	return nil
 }

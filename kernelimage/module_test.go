@@ -12,8 +12,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
+	"callops/internal/errno"
 	"callops/internal/kernels"
 )
 
@@ -85,42 +85,42 @@ func TestLink_RefusesDamagedModules(t *testing.T) {
 		want string
 		is   error
 	}{
-		"empty":         {func([]byte) []byte { return nil }, "cut short", unix.ENOEXEC},
-		"executable":    {func(b []byte) []byte { b[0x10] = 2; return b }, "type is ET_EXEC, a kernel module's is ET_REL", unix.ENOEXEC},
-		"architecture":  {func(b []byte) []byte { b[0x12] = 62; return b }, "machine is EM_X86_64", unix.ENOEXEC},
-		"big_endian":    {func(b []byte) []byte { b[5] = 2; return b }, "little-endian", unix.ENOEXEC},
-		"an_object":     {replace(koThisModule, ".gnu.linkonce.that_module"), "the file is no kernel module", unix.ENOEXEC},
-		"unresolved":    {replace("\x00gcd\x00", "\x00gcz\x00"), "neither the kernel nor a module loaded exports gcz", unix.ENOENT},
-		"relocation":    {rela(".rela.text", 0, 311), "relocation R_AARCH64_ADR_GOT_PAGE is not one that a module has", unix.ENOEXEC},
-		"outside":       {rela(".rela.text", 1<<40, 275), "relocates what is not in the section's", unix.ENOEXEC},
-		"overflow":      {rela(".rela.text", 0, uint64(elf.R_AARCH64_ABS16)), "R_AARCH64_ABS16 at 0x", unix.ENOEXEC},
-		"huge_bss":      {set(".bss", 32, 1<<40), "the module would take more than", unix.ENOEXEC},
-		"huge_per_cpu":  {set(".data..percpu", 32, 3<<12), "0x3000 bytes of per-CPU variables: 0x2000 are left for modules", unix.ENOMEM},
-		"alignment":     {set(".data", 48, 3), "is no alignment of a section", unix.ENOEXEC},
-		"alignment_big": {set(".data", 48, 1<<40), "is no alignment of a section", unix.ENOEXEC},
-		"bad_site":      {func(b []byte) []byte { le.PutUint32(b[0x40+12:], 0xd65f03c0); return b }, "expected nop", unix.EINVAL},
-		"no_elf":        {func([]byte) []byte { return []byte("#!/bin/sh") }, `is no ELF file: it starts with: "#!/b"`, unix.ENOEXEC},
-		"class":         {func(b []byte) []byte { b[4] = 1; return b }, "class is ELFCLASS32", unix.ENOEXEC},
-		"no_addends":    {func(b []byte) []byte { le.PutUint32(header(b, ".rela.text", 4), 9); return b }, "relocations without addends", unix.ENOEXEC},
-		"rela_entry":    {set(".rela.text", 56, 23), "in entries of 23, expected entries of 24", unix.ENOEXEC},
-		"rela_symbol":   {func(b []byte) []byte { le.PutUint32(b[le.Uint64(header(b, ".rela.text", 24))+12:], 1<<31); return b }, "symbol 2147483648 of", unix.ENOEXEC},
-		"section_end":   {set(".text", 32, 1<<20), "reaches past the end of the file", unix.ENOEXEC},
-		"section_wraps": {set(".text", 24, 1<<63), "reaches past the end of the file", unix.ENOEXEC},
-		"symbol_name":   {func(b []byte) []byte { le.PutUint32(b[le.Uint64(header(b, ".symtab", 24))+24:], 1<<30); return b }, "name reaches past the string table", unix.ENOEXEC},
-		"symbol_in":     {func(b []byte) []byte { le.PutUint16(b[le.Uint64(header(b, ".symtab", 24))+24+6:], 0xff00-1); return b }, "symbol in section 65279 of", unix.ENOEXEC},
-		"common_symbol": {func(b []byte) []byte { le.PutUint16(b[le.Uint64(header(b, ".symtab", 24))+24+6:], 0xfff2); return b }, "build with -fno-common", unix.ENOEXEC},
-		"strings":       {func(b []byte) []byte { le.PutUint32(header(b, ".symtab", 40), 1000); return b }, "are in section 1000 of", unix.ENOEXEC},
-		"symtab_twice":  {func(b []byte) []byte { le.PutUint32(header(b, ".data", 4), 2); return b }, "2 symbol tables, a module has one", unix.ENOEXEC},
-		"name_empty":    {replace("\x00name=fixture\x00", "\x00name=:ixture\x00"), `is no name of a module: ":ixture"`, unix.ENOEXEC},
-		"name_control":  {replace("\x00name=fixture\x00", "\x00name=\x1b[31mre\x00"), `is no name of a module: "\x1b[31mre"`, unix.ENOEXEC},
-		"packed":        {func([]byte) []byte { return []byte("\xfd7zXZ\x00garbage") }, "xz", unix.ENOEXEC},
+		"empty":         {func([]byte) []byte { return nil }, "cut short", errno.ENOEXEC},
+		"executable":    {func(b []byte) []byte { b[0x10] = 2; return b }, "type is ET_EXEC, a kernel module's is ET_REL", errno.ENOEXEC},
+		"architecture":  {func(b []byte) []byte { b[0x12] = 62; return b }, "machine is EM_X86_64", errno.ENOEXEC},
+		"big_endian":    {func(b []byte) []byte { b[5] = 2; return b }, "little-endian", errno.ENOEXEC},
+		"an_object":     {replace(koThisModule, ".gnu.linkonce.that_module"), "the file is no kernel module", errno.ENOEXEC},
+		"unresolved":    {replace("\x00gcd\x00", "\x00gcz\x00"), "neither the kernel nor a module loaded exports gcz", errno.ENOENT},
+		"relocation":    {rela(".rela.text", 0, 311), "relocation R_AARCH64_ADR_GOT_PAGE is not one that a module has", errno.ENOEXEC},
+		"outside":       {rela(".rela.text", 1<<40, 275), "relocates what is not in the section's", errno.ENOEXEC},
+		"overflow":      {rela(".rela.text", 0, uint64(elf.R_AARCH64_ABS16)), "R_AARCH64_ABS16 at 0x", errno.ENOEXEC},
+		"huge_bss":      {set(".bss", 32, 1<<40), "the module would take more than", errno.ENOEXEC},
+		"huge_per_cpu":  {set(".data..percpu", 32, 3<<12), "0x3000 bytes of per-CPU variables: 0x2000 are left for modules", errno.ENOMEM},
+		"alignment":     {set(".data", 48, 3), "is no alignment of a section", errno.ENOEXEC},
+		"alignment_big": {set(".data", 48, 1<<40), "is no alignment of a section", errno.ENOEXEC},
+		"bad_site":      {func(b []byte) []byte { le.PutUint32(b[0x40+12:], 0xd65f03c0); return b }, "expected nop", errno.EINVAL},
+		"no_elf":        {func([]byte) []byte { return []byte("#!/bin/sh") }, `is no ELF file: it starts with: "#!/b"`, errno.ENOEXEC},
+		"class":         {func(b []byte) []byte { b[4] = 1; return b }, "class is ELFCLASS32", errno.ENOEXEC},
+		"no_addends":    {func(b []byte) []byte { le.PutUint32(header(b, ".rela.text", 4), 9); return b }, "relocations without addends", errno.ENOEXEC},
+		"rela_entry":    {set(".rela.text", 56, 23), "in entries of 23, expected entries of 24", errno.ENOEXEC},
+		"rela_symbol":   {func(b []byte) []byte { le.PutUint32(b[le.Uint64(header(b, ".rela.text", 24))+12:], 1<<31); return b }, "symbol 2147483648 of", errno.ENOEXEC},
+		"section_end":   {set(".text", 32, 1<<20), "reaches past the end of the file", errno.ENOEXEC},
+		"section_wraps": {set(".text", 24, 1<<63), "reaches past the end of the file", errno.ENOEXEC},
+		"symbol_name":   {func(b []byte) []byte { le.PutUint32(b[le.Uint64(header(b, ".symtab", 24))+24:], 1<<30); return b }, "name reaches past the string table", errno.ENOEXEC},
+		"symbol_in":     {func(b []byte) []byte { le.PutUint16(b[le.Uint64(header(b, ".symtab", 24))+24+6:], 0xff00-1); return b }, "symbol in section 65279 of", errno.ENOEXEC},
+		"common_symbol": {func(b []byte) []byte { le.PutUint16(b[le.Uint64(header(b, ".symtab", 24))+24+6:], 0xfff2); return b }, "build with -fno-common", errno.ENOEXEC},
+		"strings":       {func(b []byte) []byte { le.PutUint32(header(b, ".symtab", 40), 1000); return b }, "are in section 1000 of", errno.ENOEXEC},
+		"symtab_twice":  {func(b []byte) []byte { le.PutUint32(header(b, ".data", 4), 2); return b }, "2 symbol tables, a module has one", errno.ENOEXEC},
+		"name_empty":    {replace("\x00name=fixture\x00", "\x00name=:ixture\x00"), `is no name of a module: ":ixture"`, errno.ENOEXEC},
+		"name_control":  {replace("\x00name=fixture\x00", "\x00name=\x1b[31mre\x00"), `is no name of a module: "\x1b[31mre"`, errno.ENOEXEC},
+		"packed":        {func([]byte) []byte { return []byte("\xfd7zXZ\x00garbage") }, "xz", errno.ENOEXEC},
 		"bomb": {func([]byte) []byte {
 			var z bytes.Buffer
 			w := gzip.NewWriter(&z)
 			_, _ = w.Write(make([]byte, 64<<20))
 			_ = w.Close()
 			return z.Bytes()
-		}, "unpack to more than", unix.ENOEXEC},
+		}, "unpack to more than", errno.ENOEXEC},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := link(hostOf(standard(t)), test.edit(fixtureModule(t)), "fixture.ko")
@@ -136,7 +136,7 @@ func TestLink_AllUnresolvedSymbolsAreNamedAtOnce(t *testing.T) {
 	host.Exports = nil
 	b := bytes.ReplaceAll(fixtureModule(t), []byte("\x00gcd\x00nobody\x00"), []byte("\x00zzz\x00nobody\x00"))
 	_, err := link(host, b, "fixture.ko")
-	require.ErrorIs(t, err, unix.ENOENT)
+	require.ErrorIs(t, err, errno.ENOENT)
 	_, list, _ := strings.Cut(err.Error(), "exports ")
 	assert.NotContains(t, list, "nobody", "it is weak")
 }
@@ -145,7 +145,7 @@ func TestLink_RefusesAModuleForAnotherKernel(t *testing.T) {
 	host := hostOf(parsed(t, buildRaw(t, rawSpec{callOps: true}).b))
 	b := bytes.ReplaceAll(fixtureModule(t), []byte("vermagic=6.99"), []byte("vermagic=6.98"))
 	_, err := link(host, b, "fixture.ko")
-	require.ErrorIs(t, err, unix.ENOEXEC)
+	require.ErrorIs(t, err, errno.ENOEXEC)
 	assert.ErrorContains(t, err, `the module is for the kernel "6.98", this one is "6.99"`)
 
 	noCallOps, err := Builtin(&BuiltinOptions{NoCallOps: true})
@@ -233,7 +233,7 @@ func TestLink_MoreSectionsThanAnIndexNamesAreRefused(t *testing.T) {
 	le.PutUint64(b[0x28:], uint64(len(b)))
 	le.PutUint16(b[0x3c:], 0)
 	_, err := link(hostOf(standard(t)), append(b, headers...), "fixture.ko")
-	require.ErrorIs(t, err, unix.ENOEXEC)
+	require.ErrorIs(t, err, errno.ENOEXEC)
 	assert.ErrorContains(t, err, "more sections than a module may have: 0xff00")
 }
 
@@ -265,17 +265,17 @@ func TestModule_PrototypesBuildOnTheKernelsBTF(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, "int LZ4_loadDict(LZ4_stream_t *LZ4_dict, const char *dictionary, int dictSize)", p.String())
 			_, err = m.Prototype(img, "nothing_of_the_kind")
-			assert.ErrorIs(t, err, unix.ENOENT)
+			assert.ErrorIs(t, err, errno.ENOENT)
 
 			m.btf = m.btf[:len(m.btf)-1]
 			_, err = m.Prototype(img, fn)
-			assert.ErrorIs(t, err, unix.ENOEXEC, "cut short")
+			assert.ErrorIs(t, err, errno.ENOEXEC, "cut short")
 			m.btf, m.btfBase = fixtureBTF(t), fixtureBTF(t)
 			_, err = m.Prototype(img, fn)
-			assert.ErrorIs(t, err, unix.ENOENT, "of another module")
+			assert.ErrorIs(t, err, errno.ENOENT, "of another module")
 			m.btf, m.btfBase = nil, nil
 			_, err = m.Prototype(img, fn)
-			assert.ErrorIs(t, err, unix.ENOENT)
+			assert.ErrorIs(t, err, errno.ENOENT)
 		})
 	}
 }

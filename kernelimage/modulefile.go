@@ -8,9 +8,8 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"callops/emu"
+	"callops/internal/errno"
 )
 
 // Sections that the loader treats on their own.
@@ -131,7 +130,7 @@ func (l *koLoad) modinfo() error {
 		return err
 	}
 	if !isModuleName(name) {
-		return &FormatError{File: l.elfFile.name, Section: koModinfo, Msg: "is no name of a module", Value: fmt.Sprintf("%.*q", maxModuleName, name), Errno: unix.ENOEXEC}
+		return &FormatError{File: l.elfFile.name, Section: koModinfo, Msg: "is no name of a module", Value: fmt.Sprintf("%.*q", maxModuleName, name), Errno: errno.ENOEXEC}
 	}
 	l.m.Name, l.m.Image.Name = name, name
 	return nil
@@ -143,7 +142,7 @@ func (l *koLoad) admit() error {
 		return err
 	}
 	if l.host.Loaded(l.m.Name) {
-		return &FormatError{File: l.elfFile.name, Msg: fmt.Sprintf("a module %s is loaded already", l.m.Name), Errno: unix.EEXIST}
+		return &FormatError{File: l.elfFile.name, Msg: fmt.Sprintf("a module %s is loaded already", l.m.Name), Errno: errno.EEXIST}
 	}
 	return nil
 }
@@ -328,7 +327,7 @@ func (l *koLoad) placePerCPU() error {
 		at := (room.Start + align - 1) &^ (align - 1)
 		if at > room.End || s.Size > room.End-at || l.m.PerCPU.End != 0 {
 			return &FormatError{
-				File: l.elfFile.name, Section: s.Name, Offset: s.Off, Errno: unix.ENOMEM,
+				File: l.elfFile.name, Section: s.Name, Offset: s.Off, Errno: errno.ENOMEM,
 				Msg: fmt.Sprintf("%#x bytes of per-CPU variables: %#x are left for modules", s.Size, room.End-min(at, room.End)),
 			}
 		}
@@ -404,7 +403,7 @@ func (l *koLoad) exports() error {
 		}
 		if have, ok := l.host.Exports[name]; ok {
 			return &FormatError{
-				File: l.elfFile.name, Section: list, Errno: unix.ENOEXEC,
+				File: l.elfFile.name, Section: list, Errno: errno.ENOEXEC,
 				Msg: fmt.Sprintf("exports %s, which %s does too", name, have.ownerName()),
 			}
 		}
@@ -475,7 +474,7 @@ func (l *koLoad) sites() error {
 	}
 	if len(entries) > 0 && img.CallOps != l.host.Image.CallOps {
 		return &FormatError{
-			File: l.elfFile.name, Section: entriesSection, Errno: unix.ENOEXEC,
+			File: l.elfFile.name, Section: entriesSection, Errno: errno.ENOEXEC,
 			Msg: fmt.Sprintf("call sites with literals: %v, in the kernel: %v", img.CallOps, l.host.Image.CallOps),
 		}
 	}

@@ -9,9 +9,8 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"callops/asm"
+	"callops/internal/errno"
 	"callops/internal/text"
 )
 
@@ -177,7 +176,7 @@ func PLTEntry(pc, target uint64) ([]byte, error) {
 	b.Emit(asm.Br(asm.X16))
 	p, err := b.Assemble(pc)
 	if errors.Is(err, asm.ErrRange) {
-		return nil, fmt.Errorf("%#x is more than 4 GiB from %#x: %w", target, pc, unix.ERANGE)
+		return nil, fmt.Errorf("%#x is more than 4 GiB from %#x: %w", target, pc, errno.ERANGE)
 	}
 	if err != nil {
 		return nil, err
@@ -313,7 +312,7 @@ func (l *koLoad) unusable(problems map[string][]string) error {
 	if len(problems) == 0 {
 		return nil
 	}
-	errno := unix.EINVAL
+	code := errno.EINVAL
 	var parts []string
 	for _, problem := range slices.Sorted(maps.Keys(problems)) {
 		names := problems[problem]
@@ -321,13 +320,13 @@ func (l *koLoad) unusable(problems map[string][]string) error {
 		parts = append(parts, problem+" "+text.SomeOf(slices.Compact(names)))
 	}
 	if problems[notExported] != nil {
-		errno = unix.ENOENT
+		code = errno.ENOENT
 		missing := slices.DeleteFunc(slices.Clone(l.info.depends), l.host.Loaded)
 		if len(missing) > 0 {
 			parts = append(parts, "it depends on "+text.SomeOf(missing)+": load that first")
 		}
 	}
-	return &FormatError{File: l.elfFile.name, Section: "symbols", Errno: errno, Msg: strings.Join(parts[:min(len(parts), mostProblems)], "; ")}
+	return &FormatError{File: l.elfFile.name, Section: "symbols", Errno: code, Msg: strings.Join(parts[:min(len(parts), mostProblems)], "; ")}
 }
 
 // relocate applies all relocations (apply_relocate_add).
@@ -381,7 +380,7 @@ func (l *koLoad) plt(part koPart, target uint64) (uint64, error) {
 	at := p.addr + uint64(len(p.entries))*pltSize
 	words, err := PLTEntry(at, target)
 	if err != nil {
-		return 0, &FormatError{File: l.elfFile.name, Section: ".plt", Msg: err.Error(), Errno: unix.ENOEXEC}
+		return 0, &FormatError{File: l.elfFile.name, Section: ".plt", Msg: err.Error(), Errno: errno.ENOEXEC}
 	}
 	seg := l.parts[part]
 	copy(seg.Data[at-seg.Addr:], words)

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sys/unix"
+	"callops/internal/errno"
 )
 
 // Which modules are this kernel's: version magic, versions of symbols and
@@ -82,7 +82,7 @@ func (l *koLoad) checkKernel() error {
 		if release == kernel {
 			msg = fmt.Sprintf("%sthe module's version magic is %q, the kernel's %q", why, have, want)
 		}
-		return &FormatError{File: l.elfFile.name, Section: koModinfo, Errno: unix.ENOEXEC, Msg: msg}
+		return &FormatError{File: l.elfFile.name, Section: koModinfo, Errno: errno.ENOEXEC, Msg: msg}
 	}
 	if layout, ok := l.host.Exports[moduleLayout]; ok {
 		if problem := l.info.disagrees(moduleLayout, layout); problem != "" {

@@ -7,7 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	"golang.org/x/sys/unix"
+
+	"callops/internal/errno"
 )
 
 func TestMayUse_NamespacesThatAreImportedOrNameTheModule(t *testing.T) {
@@ -68,7 +69,7 @@ func TestUnusable_IsOneErrorOfBoundedLength(t *testing.T) {
 		problems[notExported] = append(problems[notExported], fmt.Sprintf("symbol_%03d", i))
 	}
 	err := l.unusable(problems)
-	assert.ErrorIs(t, err, unix.ENOENT)
+	assert.ErrorIs(t, err, errno.ENOENT)
 	assert.ErrorContains(t, err, "disagrees about version of symbol a, b; neither the kernel nor a module loaded exports symbol_000, symbol_001, ")
 	assert.ErrorContains(t, err, "symbol_015 and 984 more; it depends on lz4_compress: load that first")
 	assert.Less(t, len(err.Error()), 500)

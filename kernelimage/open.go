@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"callops/internal/errno"
 )
 
 // OpenOptions say what a file does not; the zero value will do.
@@ -34,7 +36,7 @@ func Open(path string, opts *OpenOptions) (*Image, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, &FormatError{File: path, Msg: "is not a regular file", Errno: unix.ENOEXEC}
+		return nil, &FormatError{File: path, Msg: "is not a regular file", Errno: errno.ENOEXEC}
 	}
 	return Parse(f, info.Size(), filepath.Base(path), opts)
 }
@@ -58,7 +60,7 @@ func Parse(r io.ReaderAt, size int64, name string, opts *OpenOptions) (*Image, e
 		opts = &OpenOptions{}
 	}
 	if opts.Profile != "" && layouts[opts.Profile] == nil {
-		return nil, fmt.Errorf("%s: no profile is called %q: %w", name, opts.Profile, unix.EINVAL)
+		return nil, fmt.Errorf("%s: no profile is called %q: %w", name, opts.Profile, errno.EINVAL)
 	}
 	var inside []string // what the image came out of, outermost first
 	var own *os.File    // holds what was unpacked here
@@ -113,7 +115,7 @@ func unknownFormat(name string, head []byte, inside []string) error {
 		what = "inside " + strings.Join(inside, ", ") + " it starts with"
 	}
 	return &FormatError{
-		File: name, Value: fmt.Sprintf("%q", head[:min(4, len(head))]), Errno: unix.ENOEXEC,
+		File: name, Value: fmt.Sprintf("%q", head[:min(4, len(head))]), Errno: errno.ENOEXEC,
 		Msg: "unknown format: it is no " + strings.Join(tried[:len(tried)-1], ", ") + " or " + tried[len(tried)-1] + "; " + what,
 	}
 }

@@ -7,10 +7,10 @@ import (
 	"slices"
 	"strings"
 
+	"callops/internal/errno"
 	"callops/internal/text"
 
 	"github.com/cilium/ebpf/btf"
-	"golang.org/x/sys/unix"
 )
 
 // Kind is what a parameter or a result is to a caller in machine code.
@@ -84,7 +84,7 @@ func (m *Module) Prototype(kernel *Image, name string) (*Prototype, error) {
 // module keeps of that itself (.BTF.base).
 func (m *Module) types(kernel *Image) (base *btfTypes, err error) {
 	if m.btf == nil {
-		return nil, fmt.Errorf("there is none: %w", unix.ENOENT)
+		return nil, fmt.Errorf("there is none: %w", errno.ENOENT)
 	}
 	if m.btfBase != nil {
 		base, err = readBTF(bytes.NewReader(m.btfBase))
@@ -125,7 +125,7 @@ func (img *Image) Prototype(name string) (*Prototype, error) {
 func (img *Image) types() (*btfTypes, error) {
 	section := img.btfSection()
 	if section == nil {
-		return nil, fmt.Errorf("there is none: %w", unix.ENOENT)
+		return nil, fmt.Errorf("there is none: %w", errno.ENOENT)
 	}
 	return readBTF(bytes.NewReader(section))
 }
@@ -139,7 +139,7 @@ func (img *Image) prototype(name string, types func() (*btfTypes, error)) (p *Pr
 		return nil, fmt.Errorf("%s: BTF: %w", img.Name, err)
 	}
 	if len(p.Params) == 0 && p.Result.Kind == Void && !img.compiled(name) {
-		return nil, fmt.Errorf("%s: BTF: what %s takes is not known: %w", img.Name, name, unix.ENOENT)
+		return nil, fmt.Errorf("%s: BTF: what %s takes is not known: %w", img.Name, name, errno.ENOENT)
 	}
 	return p, nil
 }
@@ -176,12 +176,12 @@ func (img *Image) btfSection() []byte {
 func (t *btfTypes) prototype(name string) (p *Prototype, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			p, err = nil, fmt.Errorf("damaged: %s: %w", text.Printable(fmt.Sprint(r)), unix.ENOEXEC)
+			p, err = nil, fmt.Errorf("damaged: %s: %w", text.Printable(fmt.Sprint(r)), errno.ENOEXEC)
 		}
 	}()
 	types, err := t.spec.AnyTypesByName(name)
 	if err != nil && !errors.Is(err, btf.ErrNotFound) {
-		return nil, fmt.Errorf("%s: %s: %w", name, text.Printable(err.Error()), unix.ENOEXEC)
+		return nil, fmt.Errorf("%s: %s: %w", name, text.Printable(err.Error()), errno.ENOEXEC)
 	}
 	return onePrototype(name, types)
 }
@@ -199,12 +199,12 @@ func onePrototype(name string, types []btf.Type) (p *Prototype, err error) {
 		}
 		q := newPrototype(name, proto)
 		if p != nil && p.decl != q.decl {
-			return nil, fmt.Errorf("%s is declared as %s, and as %s: %w", name, p, q, unix.EINVAL)
+			return nil, fmt.Errorf("%s is declared as %s, and as %s: %w", name, p, q, errno.EINVAL)
 		}
 		p = q
 	}
 	if p == nil {
-		return nil, fmt.Errorf("no function %s: %w", name, unix.ENOENT)
+		return nil, fmt.Errorf("no function %s: %w", name, errno.ENOENT)
 	}
 	return p, nil
 }

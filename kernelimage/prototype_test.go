@@ -7,7 +7,8 @@ import (
 	"github.com/cilium/ebpf/btf"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
+
+	"callops/internal/errno"
 )
 
 func TestPrototype_IsWrittenAsInC(t *testing.T) {
@@ -66,7 +67,7 @@ func TestPrototype_OfAnImageWithoutBTF(t *testing.T) {
 	img, err := Builtin(nil)
 	require.NoError(t, err)
 	_, err = img.Prototype("gcd")
-	assert.ErrorIs(t, err, unix.ENOENT)
+	assert.ErrorIs(t, err, errno.ENOENT)
 }
 
 func TestLinux_PrototypesAreThoseOfTheSources(t *testing.T) {
@@ -86,6 +87,6 @@ func TestLinux_PrototypesAreThoseOfTheSources(t *testing.T) {
 	}
 	for _, name := range []string{"no_such_function", "strcmp", "crc32_le"} { // the last two are in assembler
 		_, err := img.Prototype(name)
-		assert.ErrorIs(t, err, unix.ENOENT, name)
+		assert.ErrorIs(t, err, errno.ENOENT, name)
 	}
 }

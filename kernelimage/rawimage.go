@@ -10,9 +10,8 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"callops/emu"
+	"callops/internal/errno"
 	"callops/kernelimage/internal/kallsyms"
 	"callops/kernelimage/internal/rela"
 )
@@ -93,7 +92,7 @@ func parseRaw(file *backing, name string, profile Profile, inside []string) (*Im
 		info.Config = findConfig(file.b)
 		if profile != "" && profile != l.img.Profile {
 			return nil, &FormatError{
-				File: name, Msg: fmt.Sprintf("its ftrace is that of profile %s, not of %s", l.img.Profile, profile), Errno: unix.EINVAL,
+				File: name, Msg: fmt.Sprintf("its ftrace is that of profile %s, not of %s", l.img.Profile, profile), Errno: errno.EINVAL,
 			}
 		}
 		return l.img, file.seal()
@@ -105,7 +104,7 @@ func parseRaw(file *backing, name string, profile Profile, inside []string) (*Im
 }
 
 func (l *rawLoad) fail(section string, off uint64, value any, format string, args ...any) error {
-	return &FormatError{File: l.name, Section: section, Offset: off, Value: value, Msg: fmt.Sprintf(format, args...), Errno: unix.ENOEXEC}
+	return &FormatError{File: l.name, Section: section, Offset: off, Value: value, Msg: fmt.Sprintf(format, args...), Errno: errno.ENOEXEC}
 }
 
 func (l *rawLoad) header() error {
@@ -223,7 +222,7 @@ func (l *rawLoad) span(start, end string) (Range, error) {
 	r := Range{l.marks[start], l.marks[end]}
 	for _, m := range []string{start, end} {
 		if l.marks[m] == 0 {
-			return r, &FormatError{File: l.name, Section: "kallsyms", Msg: "no symbol is called " + m, Errno: unix.ENOENT}
+			return r, &FormatError{File: l.name, Section: "kallsyms", Msg: "no symbol is called " + m, Errno: errno.ENOENT}
 		}
 	}
 	if r.End < r.Start {
@@ -303,7 +302,7 @@ func (l *rawLoad) btfSection() (b []byte, at int, err error) {
 		return b, int(l.marks["__start_BTF"] - l.base), err
 	}
 	if b, at = findBTF(l.b); b == nil {
-		return nil, 0, &FormatError{File: l.name, Section: "BTF", Msg: "the kernel has none (CONFIG_DEBUG_INFO_BTF), and nothing else tells its structures", Errno: unix.ENOENT}
+		return nil, 0, &FormatError{File: l.name, Section: "BTF", Msg: "the kernel has none (CONFIG_DEBUG_INFO_BTF), and nothing else tells its structures", Errno: errno.ENOENT}
 	}
 	return b, at, nil
 }

@@ -9,10 +9,10 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"callops/asm"
 	"callops/emu"
+	"callops/internal/errno"
 	"callops/kernelimage/internal/kallsyms"
 	"callops/kernelimage/internal/kallsyms/kallsymstest"
 	"callops/kernelimage/internal/rela"
@@ -171,7 +171,7 @@ func TestParse_RefusesDamagedRawImages(t *testing.T) {
 			_, err := parse(buildRaw(t, test.spec).b)
 			require.ErrorContains(t, err, test.want)
 			if name != "bad_site" {
-				assert.ErrorIs(t, err, unix.ENOEXEC)
+				assert.ErrorIs(t, err, errno.ENOEXEC)
 			}
 		})
 	}

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sys/unix"
+	"callops/internal/errno"
 )
 
 // shtRELR is a table of addresses to add the bias to, packed. debug/elf has no
@@ -36,7 +36,7 @@ func (l *elfLoad) relocate() error {
 		if n := len(missing) - most; n > 0 {
 			list += fmt.Sprintf(" and %d more", n)
 		}
-		return &FormatError{File: l.name, Section: "relocations", Msg: "no symbol of the file is called " + list, Errno: unix.ENOENT}
+		return &FormatError{File: l.name, Section: "relocations", Msg: "no symbol of the file is called " + list, Errno: errno.ENOENT}
 	}
 	for _, s := range l.sectionsOf(shtRELR) {
 		if err := l.relocateRelr(s); err != nil {

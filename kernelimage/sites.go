@@ -6,9 +6,8 @@ import (
 	"fmt"
 	"slices"
 
-	"golang.org/x/sys/unix"
-
 	"callops/asm"
+	"callops/internal/errno"
 )
 
 // entriesSection is where compilers list call sites. Linux's linker script
@@ -191,5 +190,5 @@ func (img *Image) badSite(entry uint64, msg string) error {
 	if img.CallOps {
 		symbol = img.symbolize(entry + 8)
 	}
-	return &FormatError{File: img.Name, Section: "call site", Offset: entry, Symbol: symbol, Msg: msg, Errno: unix.EINVAL}
+	return &FormatError{File: img.Name, Section: "call site", Offset: entry, Symbol: symbol, Msg: msg, Errno: errno.EINVAL}
 }

@@ -8,9 +8,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"callops/ftrace"
+	"callops/internal/errno"
 	"callops/internal/kernels"
 	"callops/kernel"
 	"callops/kernelimage"
@@ -70,7 +70,7 @@ func TestNew_InitTextIsFreedUnlessItIsKept(t *testing.T) {
 	defer img.Close()
 	m := newMachine(t, &machine.Config{Image: img})
 	_, err = m.Kernel.Func("start_kernel")
-	require.ErrorIs(t, err, unix.ENOENT)
+	require.ErrorIs(t, err, errno.ENOENT)
 
 	kept := newMachine(t, &machine.Config{Image: img, KeepInit: true})
 	_, err = kept.Kernel.Func("start_kernel")
@@ -80,7 +80,7 @@ func TestNew_InitTextIsFreedUnlessItIsKept(t *testing.T) {
 			_, err := kept.Kernel.CallName(t.Context(), 0, nil, "memset", s.Addr, 0, 8)
 			assert.NoError(t, err, "__ro_after_init data can be written")
 			_, err = m.Kernel.CallName(t.Context(), 0, nil, "memset", s.Addr, 0, 8)
-			assert.ErrorIs(t, err, unix.EFAULT)
+			assert.ErrorIs(t, err, errno.EFAULT)
 		}
 	}
 }

@@ -3,10 +3,9 @@ package sched
 import (
 	"fmt"
 
-	"golang.org/x/sys/unix"
-
 	"callops/asm"
 	"callops/emu"
+	"callops/internal/errno"
 	"callops/kernel"
 )
 
@@ -57,7 +56,7 @@ func (c *code) load(k *kernel.Kernel) error {
 	// Calls by tasks are served before the gate's own function is: what gets
 	// there is a call that can't be stopped half way.
 	c.schedule, err = k.Gates.Add("schedule", func(emu.CPU, [8]uint64) (uint64, error) {
-		return 0, fmt.Errorf("schedule in a call that no task made: %w", unix.EDEADLK)
+		return 0, fmt.Errorf("schedule in a call that no task made: %w", errno.EDEADLK)
 	})
 	return err
 }

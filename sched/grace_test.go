@@ -7,9 +7,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"callops/emu"
+	"callops/internal/errno"
 )
 
 func TestGracePeriods_EndWhereNothingRuns(t *testing.T) {
@@ -114,7 +114,7 @@ func TestStall_NamesTheReaders(t *testing.T) {
 		return len(m.queue) > 0 && m.queue[0].state == preempted
 	})
 	err := m.SynchronizeRCUTasks()
-	require.ErrorIs(t, err, unix.EDEADLK)
+	require.ErrorIs(t, err, errno.EDEADLK)
 	var stall *StallError
 	require.ErrorAs(t, err, &stall)
 	assert.Equal(t, Tasks, stall.Kind)
@@ -135,12 +135,12 @@ func TestStall_WaitOfATaskForItselfIsRefusedAtOnce(t *testing.T) {
 	})
 	require.NoError(t, err)
 	m.spawn("in its body", func(*Task) error {
-		assert.ErrorIs(m.t, m.SynchronizeRCUTasksRude(), unix.EDEADLK)
+		assert.ErrorIs(m.t, m.SynchronizeRCUTasksRude(), errno.EDEADLK)
 		return nil
 	})
 	m.spawn("in a gate", func(t *Task) error {
 		_, err := t.Call(gate)
-		assert.ErrorIs(m.t, err, unix.EDEADLK)
+		assert.ErrorIs(m.t, err, errno.EDEADLK)
 		assert.ErrorContains(m.t, err, "synchronize_rcu_tasks is waited for by itself: in a gate on CPU")
 		return nil
 	})

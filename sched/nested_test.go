@@ -6,9 +6,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"callops/emu"
+	"callops/internal/errno"
 	"callops/kernel"
 
 	. "callops/asm"
@@ -94,7 +94,7 @@ func TestCall_NestsSoDeepAndNoDeeper(t *testing.T) {
 			res, err := self.Call(gate)
 			assert.Equal(t, id, res.X0)
 			assert.Equal(t, emu.MaxDepth, depth)
-			assert.ErrorIs(t, refused, unix.ELOOP)
+			assert.ErrorIs(t, refused, errno.ELOOP)
 			assert.Equal(t, emu.CallStack{}, *self.cpu.Calls())
 			return err
 		})

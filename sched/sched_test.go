@@ -13,12 +13,12 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	. "callops/asm"
 	"callops/emu"
 	"callops/emu/engines"
 	"callops/emu/interp"
+	"callops/internal/errno"
 	"callops/kernel"
 	"callops/kernelimage"
 )
@@ -314,7 +314,7 @@ func TestTask_ErrorsSayWhereAndLeaveTheTaskUsable(t *testing.T) {
 			_, err := t.Call(m.fn["do_overflow"])
 			var run *kernel.RunError
 			if assert.ErrorAs(m.t, err, &run) {
-				assert.ErrorIs(m.t, err, unix.EFAULT)
+				assert.ErrorIs(m.t, err, errno.EFAULT)
 				assert.Contains(m.t, run.Func, "do_overflow+0x0/")
 				assert.Greater(m.t, len(run.Backtrace), 100)
 			}
@@ -444,7 +444,7 @@ func TestCall_FailedInAGateLeavesInterruptsMasked(t *testing.T) {
 	var outer *Task
 	gate, err := m.k.Gates.Add("outer", func(emu.CPU, [8]uint64) (uint64, error) {
 		_, err := outer.Call(m.fn["do_overflow"])
-		assert.ErrorIs(t, err, unix.EFAULT)
+		assert.ErrorIs(t, err, errno.EFAULT)
 		return 0, nil
 	})
 	require.NoError(t, err)

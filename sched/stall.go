@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sys/unix"
+	"callops/internal/errno"
 )
 
 // StallError is a grace period that does not end. It matches EDEADLK. What was
@@ -36,7 +36,7 @@ func (e *StallError) Error() string {
 }
 
 // Is makes the error match EDEADLK.
-func (e *StallError) Is(target error) bool { return target == unix.EDEADLK }
+func (e *StallError) Is(target error) bool { return target == errno.EDEADLK }
 
 func (r Stalled) String() string {
 	if r.CPU < 0 {

@@ -7,10 +7,10 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"callops/asm"
 	"callops/emu"
+	"callops/internal/errno"
 	"callops/kernelimage"
 )
 
@@ -365,6 +365,6 @@ func TestReach_VeneersAreSharedAndBounded(t *testing.T) {
 			require.NoError(t, err)
 		}
 		_, err = m.c.Reach(m.k, 0x42)
-		assert.True(t, errors.Is(err, unix.ENOSPC), "%v", err)
+		assert.True(t, errors.Is(err, errno.ENOSPC), "%v", err)
 	})
 }

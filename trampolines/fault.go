@@ -3,9 +3,8 @@ package trampolines
 import (
 	"fmt"
 
-	"golang.org/x/sys/unix"
-
 	. "callops/asm"
+	"callops/internal/errno"
 )
 
 // Fault is a defect that [Install] builds into ftrace_caller on purpose, for a
@@ -50,7 +49,7 @@ func (f Fault) String() string {
 // check refuses a fault that the caller to be built can't have.
 func (f Fault) check(callOps bool) error {
 	if f >= numFaults || f != NoFault && !callOps {
-		return fmt.Errorf("fault %s, CALL_OPS %v: %w", f, callOps, unix.EINVAL)
+		return fmt.Errorf("fault %s, CALL_OPS %v: %w", f, callOps, errno.EINVAL)
 	}
 	return nil
 }

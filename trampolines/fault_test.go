@@ -7,10 +7,10 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"callops/emu"
 	"callops/emu/engines"
+	"callops/internal/errno"
 	"callops/kernel"
 	"callops/kernelimage"
 )
@@ -136,10 +136,10 @@ func TestFault_RefusedWhereItCanNotBe(t *testing.T) {
 	defer k.Close()
 	for _, opts := range []Options{{Fault: LoseX8}, {CallOps: true, Fault: numFaults}} {
 		_, err := Install(k, &opts)
-		assert.ErrorIs(t, err, unix.EINVAL, opts.Fault)
+		assert.ErrorIs(t, err, errno.EINVAL, opts.Fault)
 	}
 	_, err = FromImage(k, &Options{CallOps: true, Fault: LoseX8})
-	assert.ErrorIs(t, err, unix.EINVAL)
+	assert.ErrorIs(t, err, errno.EINVAL)
 }
 
 func TestFault_HasAName(t *testing.T) {

@@ -5,10 +5,9 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"callops/asm"
 	"callops/asm/effects"
+	"callops/internal/errno"
 	"callops/kernel"
 	"callops/kernelimage"
 )
@@ -19,7 +18,7 @@ import (
 // EINVAL.
 func FromImage(k *kernel.Kernel, opts *Options) (*Code, error) {
 	if opts != nil && opts.Fault != NoFault {
-		return nil, fmt.Errorf("trampolines of the image: fault %s: %w", opts.Fault, unix.EINVAL)
+		return nil, fmt.Errorf("trampolines of the image: fault %s: %w", opts.Fault, errno.EINVAL)
 	}
 	c, err := Install(k, opts)
 	if err != nil {
@@ -56,7 +55,7 @@ func (c *Code) takeFrom(k *kernel.Kernel, callOps bool) error {
 		own["ftrace_stub_direct_tramp"] = &c.StubDirectTramp
 	}
 	if missing := take(k.Image, own); len(missing) > 0 {
-		return fmt.Errorf("the image has no %s: %w", strings.Join(missing, ", "), unix.ENOENT)
+		return fmt.Errorf("the image has no %s: %w", strings.Join(missing, ", "), errno.ENOENT)
 	}
 	c.CallerEnd = callerEnd(k.Image, c.Caller)
 	if missing := take(k.Image, variables); len(missing) > 0 {
@@ -103,7 +102,7 @@ func callerEnd(img *kernelimage.Image, caller uint64) uint64 {
 // of the second.
 func (c *Code) findVariables(k *kernel.Kernel) error {
 	if c.CallSlot == 0 {
-		return unix.ENOENT // with CALL_OPS the caller names no variable
+		return errno.ENOENT // with CALL_OPS the caller names no variable
 	}
 	c.FunctionTraceOp, c.ListEnd = 0, 0
 	for _, addr := range loads(k.Image, c.CallSlot-loadsBack, c.CallSlot) {
@@ -112,7 +111,7 @@ func (c *Code) findVariables(k *kernel.Kernel) error {
 		}
 	}
 	if c.FunctionTraceOp == 0 {
-		return fmt.Errorf("ftrace_caller loads no function_trace_op: %w", unix.ENOENT)
+		return fmt.Errorf("ftrace_caller loads no function_trace_op: %w", errno.ENOENT)
 	}
 	for _, addr := range loads(k.Image, c.ListFunc, c.ListFunc+loadsAhead) {
 		if c.isList(k, addr) {
@@ -120,7 +119,7 @@ func (c *Code) findVariables(k *kernel.Kernel) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("arch_ftrace_ops_list_func loads no ftrace_ops_list: %w", unix.ENOENT)
+	return fmt.Errorf("arch_ftrace_ops_list_func loads no ftrace_ops_list: %w", errno.ENOENT)
 }
 
 // How far around the call, and into the list function, loads are looked for.

@@ -4,10 +4,9 @@ import (
 	"errors"
 	"fmt"
 
-	"golang.org/x/sys/unix"
-
 	"callops/asm"
 	"callops/emu"
+	"callops/internal/errno"
 	"callops/kernel"
 	"callops/kernelimage"
 )
@@ -114,7 +113,7 @@ func install(k *kernel.Kernel, opts *Options) (*Code, error) {
 	}
 	c := &Code{}
 	module := ""
-	if _, err := k.Symbols.Lookup("ftrace_caller"); !errors.Is(err, unix.ENOENT) {
+	if _, err := k.Symbols.Lookup("ftrace_caller"); !errors.Is(err, errno.ENOENT) {
 		module = "callops"
 	}
 	if err := c.allocObjects(k, module); err != nil {

@@ -7,10 +7,10 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"callops/asm"
 	"callops/emu"
+	"callops/internal/errno"
 	"callops/kernel"
 	"callops/kernelimage"
 )
@@ -40,7 +40,7 @@ func TestInstall_SymbolsAreTheKernels(t *testing.T) {
 			}
 			assert.Equal(t, callOps, m.c.CallSlot == 0)
 			_, err := m.c.Reach(m.k, m.c.Stub)
-			assert.Equal(t, callOps, errors.Is(err, unix.EINVAL), "%v", err)
+			assert.Equal(t, callOps, errors.Is(err, errno.EINVAL), "%v", err)
 		}
 	})
 }

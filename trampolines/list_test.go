@@ -9,9 +9,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"callops/emu"
+	"callops/internal/errno"
 	"callops/kernelimage"
 )
 
@@ -291,6 +291,6 @@ func TestList_OtherPerCPULayout(t *testing.T) {
 
 		assert.Zero(t, m.c.FunctionTracer)
 		_, err = NewRing(m.k, 0, 16)
-		assert.True(t, errors.Is(err, unix.EOPNOTSUPP), "%v", err)
+		assert.True(t, errors.Is(err, errno.EOPNOTSUPP), "%v", err)
 	})
 }

@@ -4,9 +4,8 @@ import (
 	"fmt"
 	"math/bits"
 
-	"golang.org/x/sys/unix"
-
 	"callops/emu"
+	"callops/internal/errno"
 	"callops/kernel"
 	"callops/kernelimage"
 )
@@ -67,11 +66,11 @@ type Entry struct {
 // takes the place of the CPU's ring so far.
 func NewRing(k *kernel.Kernel, cpu int, entries int) (*Ring, error) {
 	if cpu < 0 || cpu >= len(k.CPUs) || entries <= 0 || entries > maxRingSlots {
-		return nil, fmt.Errorf("ring of %d entries for CPU %d: %w", entries, cpu, unix.EINVAL)
+		return nil, fmt.Errorf("ring of %d entries for CPU %d: %w", entries, cpu, errno.EINVAL)
 	}
 	slot := k.Layout.PerCPU.RingBuffer
 	if slot == kernelimage.Absent {
-		return nil, fmt.Errorf("ring for CPU %d: the kernel has no place for its address: %w", cpu, unix.EOPNOTSUPP)
+		return nil, fmt.Errorf("ring for CPU %d: the kernel has no place for its address: %w", cpu, errno.EOPNOTSUPP)
 	}
 	r := &Ring{mem: k.Mem, slots: max(minRingSlots, uint64(1)<<bits.Len(uint(entries-1)))}
 	var err error

@@ -7,9 +7,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"callops/emu"
+	"callops/internal/errno"
 )
 
 // traceCalls calls the function tracer n times, with ip counting up from first.
@@ -265,7 +265,7 @@ func TestNewRing_Refuses(t *testing.T) {
 		m := bootCallOps(t, newEngine)
 		for _, v := range [][2]int{{-1, 16}, {1, 16}, {0, 0}, {0, -5}, {0, maxRingSlots + 1}} {
 			_, err := NewRing(m.k, v[0], v[1])
-			assert.True(t, errors.Is(err, unix.EINVAL), "%v: %v", v, err)
+			assert.True(t, errors.Is(err, errno.EINVAL), "%v: %v", v, err)
 		}
 	})
 }

@@ -3,9 +3,8 @@ package trampolines
 import (
 	"fmt"
 
-	"golang.org/x/sys/unix"
-
 	"callops/asm"
+	"callops/internal/errno"
 	"callops/kernel"
 )
 
@@ -36,7 +35,7 @@ func (c *code) veneerArea() {
 // there, EINVAL; with too many tracers out of range it is ENOSPC.
 func (c *Code) Reach(k *kernel.Kernel, addr uint64) (uint64, error) {
 	if c.CallSlot == 0 {
-		return 0, fmt.Errorf("reach %s: there is no ftrace_call with CALL_OPS: %w", k.Symbols.Format(addr), unix.EINVAL)
+		return 0, fmt.Errorf("reach %s: there is no ftrace_call with CALL_OPS: %w", k.Symbols.Format(addr), errno.EINVAL)
 	}
 	if _, err := asm.EncodeBL(c.CallSlot, addr); err == nil {
 		return addr, nil
@@ -48,7 +47,7 @@ func (c *Code) Reach(k *kernel.Kernel, addr uint64) (uint64, error) {
 		}
 	}
 	if len(v.targets) == maxVeneers {
-		return 0, fmt.Errorf("reach %s: all %d veneers are taken: %w", k.Symbols.Format(addr), maxVeneers, unix.ENOSPC)
+		return 0, fmt.Errorf("reach %s: all %d veneers are taken: %w", k.Symbols.Format(addr), maxVeneers, errno.ENOSPC)
 	}
 	at := v.base + uint64(len(v.targets))*veneerSize
 	if err := writeVeneer(k, at, addr); err != nil {

@@ -8,9 +8,8 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"callops/emu"
+	"callops/internal/errno"
 	"callops/kernel"
 	"callops/kernelimage"
 )
@@ -119,7 +118,7 @@ func parseNumber(s string) (v uint64, ok bool, err error) {
 
 // readData reads a file of at most max bytes.
 func readData(name string, in io.Reader, max int) ([]byte, error) {
-	tooLarge := fmt.Errorf("%s: arguments may take up %d bytes together: %w", name, maxData, unix.E2BIG)
+	tooLarge := fmt.Errorf("%s: arguments may take up %d bytes together: %w", name, maxData, errno.E2BIG)
 	if name != "-" {
 		f, err := os.Open(name)
 		if err != nil {

@@ -9,7 +9,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
+
+	"callops/internal/errno"
 )
 
 func TestParseNumber(t *testing.T) {
@@ -97,17 +98,17 @@ func TestParseArg_Refuses(t *testing.T) {
 func TestParseArg_FilesThatAreNone(t *testing.T) {
 	dir := t.TempDir()
 	_, err := parseArg("@"+dir, nil, maxData)
-	assert.ErrorIs(t, err, unix.EISDIR)
+	assert.ErrorIs(t, err, errno.EISDIR)
 	_, err = parseArg("@"+filepath.Join(dir, "missing"), nil, maxData)
-	assert.ErrorIs(t, err, unix.ENOENT)
+	assert.ErrorIs(t, err, errno.ENOENT)
 	_, err = parseArg("@/dev/zero", nil, 1<<20)
-	assert.ErrorIs(t, err, unix.E2BIG)
+	assert.ErrorIs(t, err, errno.E2BIG)
 
 	huge := filepath.Join(dir, "huge")
 	require.NoError(t, os.WriteFile(huge, nil, 0o600))
 	require.NoError(t, os.Truncate(huge, 1<<40))
 	_, err = parseArg("@"+huge, nil, maxData)
-	assert.ErrorIs(t, err, unix.E2BIG, "and nothing of it was read")
+	assert.ErrorIs(t, err, errno.E2BIG, "and nothing of it was read")
 }
 
 type readerFunc func([]byte) (int, error)

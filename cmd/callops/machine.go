@@ -6,10 +6,10 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"callops/emu"
 	"callops/ftrace"
+	"callops/internal/errno"
 	"callops/kernelimage"
 	"callops/machine"
 )
@@ -101,7 +101,7 @@ func (m *machineFlags) open() (*kernelimage.Image, error) {
 	}
 	m.opened = append(m.opened, img)
 	if m.callOps.value == on && !img.CallOps {
-		err = fmt.Errorf("%s: --call-ops on: its call sites have no literals: %w", img.Name, unix.EINVAL)
+		err = fmt.Errorf("%s: --call-ops on: its call sites have no literals: %w", img.Name, errno.EINVAL)
 	}
 	return img, err
 }

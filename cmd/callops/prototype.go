@@ -4,8 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	"golang.org/x/sys/unix"
-
+	"callops/internal/errno"
 	"callops/kernel"
 	"callops/kernelimage"
 )
@@ -15,7 +14,7 @@ import (
 func (inv *invocation) check(k *kernel.Kernel) error {
 	p, err := k.Prototype(inv.name)
 	switch {
-	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EINVAL):
+	case errors.Is(err, errno.ENOENT), errors.Is(err, errno.EINVAL):
 		return nil // nothing, or nothing certain, is known
 	case err != nil:
 		return err

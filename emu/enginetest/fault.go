@@ -3,10 +3,10 @@ package enginetest
 import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"callops/asm"
 	"callops/emu"
+	"callops/internal/errno"
 )
 
 const unmapped = 0xffff_8000_c000_0000
@@ -80,7 +80,7 @@ var faultCases = []testCase{
 	}},
 	{"a fault is EFAULT", func(m *machine) {
 		m.enter(m.code(asm.Ldr(asm.X0, asm.Base(asm.X0))), unmapped)
-		assert.ErrorIs(m, m.run(10).Fault, unix.EFAULT)
+		assert.ErrorIs(m, m.run(10).Fault, errno.EFAULT)
 	}},
 	{"the CPU runs on after faults", func(m *machine) {
 		f := m.code(asm.Ldr(asm.X0, asm.Base(asm.X0)))

@@ -6,10 +6,10 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"callops/asm"
 	"callops/emu"
+	"callops/internal/errno"
 )
 
 // gate adds a gate and returns its address.
@@ -126,7 +126,7 @@ var gateCases = []testCase{
 	{"a fault ends the call and says where", func(m *machine) {
 		f := m.code(asm.Nop(), asm.Ldr(asm.X0, asm.Base(asm.X0)))
 		_, err := m.guestCall(nil, f, 0, unmapped)
-		require.ErrorIs(m, err, unix.EFAULT)
+		require.ErrorIs(m, err, errno.EFAULT)
 		var ce *emu.CallError
 		require.ErrorAs(m, err, &ce)
 		assert.Equal(m, f+4, ce.Regs.PC)

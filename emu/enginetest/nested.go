@@ -6,10 +6,10 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"callops/asm"
 	"callops/emu"
+	"callops/internal/errno"
 )
 
 // selfReturn is a function that jumps to the address in x9 with x30 there too,
@@ -156,7 +156,7 @@ var nestedCases = []testCase{
 		assert.Equal(m, uint64(7*emu.MaxDepth), res.Count)
 		var de *emu.DepthError
 		require.ErrorAs(m, innermost, &de)
-		require.ErrorIs(m, innermost, unix.ELOOP)
+		require.ErrorIs(m, innermost, errno.ELOOP)
 		assert.Equal(m, f, de.Addr)
 
 		depth = 0

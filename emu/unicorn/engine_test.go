@@ -10,9 +10,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"callops/emu"
+	"callops/internal/errno"
 )
 
 func TestRun_RegionBeyond48BitsIsEINVAL(t *testing.T) {
@@ -25,7 +25,7 @@ func TestRun_RegionBeyond48BitsIsEINVAL(t *testing.T) {
 		cpu, err := e.NewCPU(0)
 		require.NoError(t, err)
 		_, err = cpu.Run(context.Background(), 1)
-		require.ErrorIs(t, err, unix.EINVAL, "%#x", base)
+		require.ErrorIs(t, err, errno.EINVAL, "%#x", base)
 		require.NoError(t, e.Close())
 		require.NoError(t, mem.Close())
 	}

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"callops/emu"
+	"callops/internal/errno"
 )
 
 // The engine's own physical address space. Guest code never sees it; it only
@@ -61,12 +62,12 @@ func (p *pageTable) close() error { return unix.Munmap(p.host) }
 // add maps a region and returns its physical address.
 func (p *pageTable) add(r *emu.Region) (uint64, error) {
 	if !canonical(r.Base) || !canonical(r.End()-1) || r.Base>>63 != (r.End()-1)>>63 {
-		return 0, fmt.Errorf("region %s at %#x: not a 48-bit address: %w", r.Name, r.Base, unix.EINVAL)
+		return 0, fmt.Errorf("region %s at %#x: not a 48-bit address: %w", r.Name, r.Base, errno.EINVAL)
 	}
 	// The same place within a 2 MiB block, so that blocks can be used.
 	pa := (p.frame+blockSize-1)&^(blockSize-1) + r.Base%blockSize
 	if pa+r.Size > framesEnd {
-		return 0, fmt.Errorf("region %s: no physical addresses left: %w", r.Name, unix.ENOMEM)
+		return 0, fmt.Errorf("region %s: no physical addresses left: %w", r.Name, errno.ENOMEM)
 	}
 	p.frame = pa + r.Size
 	attr, ok := attributes(r.Perm)
@@ -113,7 +114,7 @@ func (p *pageTable) descriptor(va uint64, level int) (*uint64, error) {
 		}
 		if *e == 0 {
 			if (p.used+1)*emu.PageSize > tablesSize {
-				return nil, fmt.Errorf("page tables: %d in use: %w", p.used, unix.ENOMEM)
+				return nil, fmt.Errorf("page tables: %d in use: %w", p.used, errno.ENOMEM)
 			}
 			*e = tablesAt + uint64(p.used)*emu.PageSize | descValid | descTable
 			p.used++

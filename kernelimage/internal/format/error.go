@@ -6,8 +6,7 @@ import (
 	"fmt"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
+	"callops/internal/errno"
 	"callops/internal/text"
 )
 
@@ -22,7 +21,7 @@ type Error struct {
 	Symbol  string // what is there, as symbol+0xoff, where that is known
 	Value   any    // what was found there; nil where the message says it all
 	Msg     string
-	Errno   unix.Errno
+	Errno   errno.Errno
 }
 
 // Error returns one line without control characters, whatever the file's names hold.

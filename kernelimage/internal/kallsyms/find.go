@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"slices"
 
-	"golang.org/x/sys/unix"
+	"callops/internal/errno"
 )
 
 const (
@@ -64,7 +64,7 @@ func (s *search) table(b []byte) (*Table, error) {
 				continue
 			}
 			if found != nil {
-				return nil, fmt.Errorf("two symbol tables, with token indexes at %#x and %#x of the file: %w", found.tokenIndex, at, unix.ENOEXEC)
+				return nil, fmt.Errorf("two symbol tables, with token indexes at %#x and %#x of the file: %w", found.tokenIndex, at, errno.ENOEXEC)
 			}
 			found = &t
 		}
@@ -75,9 +75,9 @@ func (s *search) table(b []byte) (*Table, error) {
 	case found != nil:
 		return found, nil
 	case s.left < 0:
-		return nil, fmt.Errorf("no embedded symbol table (kallsyms) found: too much looks like one: %w", unix.ENOEXEC)
+		return nil, fmt.Errorf("no embedded symbol table (kallsyms) found: too much looks like one: %w", errno.ENOEXEC)
 	}
-	return nil, fmt.Errorf("no embedded symbol table (kallsyms) found: %w", unix.ENOEXEC)
+	return nil, fmt.Errorf("no embedded symbol table (kallsyms) found: %w", errno.ENOEXEC)
 }
 
 // step takes one, and reports whether there was one left.

@@ -20,7 +20,7 @@ import (
 	"fmt"
 	"strings"
 
-	"golang.org/x/sys/unix"
+	"callops/internal/errno"
 )
 
 const (
@@ -124,7 +124,7 @@ func (t *Table) Symbols(link uint64) ([]Symbol, error) {
 		return true
 	})
 	if size > maxText || size > textFactor*len(t.b) {
-		return nil, fmt.Errorf("kallsyms names at %#x of the file: %#x bytes: %w", t.names, size, unix.ENOEXEC)
+		return nil, fmt.Errorf("kallsyms names at %#x of the file: %#x bytes: %w", t.names, size, errno.ENOEXEC)
 	}
 	var all strings.Builder
 	all.Grow(size)
@@ -146,7 +146,7 @@ func (t *Table) Symbols(link uint64) ([]Symbol, error) {
 		name := names[start:ends[i]]
 		start = ends[i]
 		if len(name) < 2 || len(name) > maxNameLen {
-			return nil, fmt.Errorf("kallsyms names at %#x of the file: number %d has %d letters: %w", t.names, i, len(name), unix.ENOEXEC)
+			return nil, fmt.Errorf("kallsyms names at %#x of the file: number %d has %d letters: %w", t.names, i, len(name), errno.ENOEXEC)
 		}
 		syms = append(syms, Symbol{Name: name[1:], Type: name[0], Addr: t.addr(i, origin)})
 	}

@@ -12,8 +12,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
+	"callops/internal/errno"
 	"callops/kernelimage/internal/kallsyms"
 	"callops/kernelimage/internal/kallsyms/kallsymstest"
 )
@@ -101,7 +101,7 @@ func TestFind_AbsoluteAddressesThatRelocationFills(t *testing.T) {
 		clear(b[p.At:][:8])
 	}
 	_, err := find(b)
-	require.ErrorIs(t, err, unix.ENOEXEC)
+	require.ErrorIs(t, err, errno.ENOEXEC)
 	table, err := kallsyms.Find(context.Background(), b, func(off, n int) bool {
 		return off == int(pointers[0].At) && n == len(pointers)
 	})
@@ -112,7 +112,7 @@ func TestFind_AbsoluteAddressesThatRelocationFills(t *testing.T) {
 func TestFind_OfTwoTablesNoneIsTaken(t *testing.T) {
 	b := image(spec{}, symbols(300))
 	_, err := find(append(bytes.Clone(b), b...))
-	assert.ErrorIs(t, err, unix.ENOEXEC)
+	assert.ErrorIs(t, err, errno.ENOEXEC)
 	assert.ErrorContains(t, err, "two symbol tables")
 }
 
@@ -135,7 +135,7 @@ func TestFind_RefusesTablesThatDoNotHoldTogether(t *testing.T) {
 			b := bytes.Clone(clean)
 			edit(b)
 			_, err := find(b)
-			assert.ErrorIs(t, err, unix.ENOEXEC, "%s: %s", layout, name)
+			assert.ErrorIs(t, err, errno.ENOEXEC, "%s: %s", layout, name)
 		}
 	}
 }
@@ -161,7 +161,7 @@ func TestFind_TakesStepsLinearInTheFile(t *testing.T) {
 	for _, markers := range []int{256, 512, 1024} {
 		b := periodic(markers)
 		steps, err := kallsyms.Steps(b)
-		assert.ErrorIs(t, err, unix.ENOEXEC)
+		assert.ErrorIs(t, err, errno.ENOEXEC)
 		assert.ErrorContains(t, err, "too much looks like one")
 		assert.Less(t, steps, 5*len(b)+1<<20)
 	}
