@@ -4,14 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
+	"callops/check/internal/model"
+	"callops/check/internal/search"
 	"callops/kernelimage"
 )
 
-// ErrUnknown is a scenario or mutation that does not exist.
-var ErrUnknown = errors.New("unknown")
+// Errors that Check and Replay wrap.
+var (
+	ErrUnknown = errors.New("unknown") // a scenario or mutation that does not exist
+	ErrUnfit   = model.ErrUnfit        // one that is for another kind of kernel
+)
+
+// MaxCPUs is how many CPUs a scenario can be searched on.
+const MaxCPUs = model.MaxCPUs
 
 // Options say how a scenario is searched; the zero value searches all of it.
 type Options struct {
@@ -34,7 +41,7 @@ type Options struct {
 	Progress func(Progress)
 }
 
-// Progress says how far a search is.
+// Progress is how far a search is.
 type Progress struct{ States, Transitions, Depth int }
 
 const defaultMemory = 4 << 30
@@ -43,9 +50,9 @@ const defaultMemory = 4 << 30
 type Result struct {
 	Name string `json:"name"`
 
-	// Complete says that every reachable state was visited, or that a property
-	// is broken, by no fewer steps than Violations has. Bound says what ended
-	// the search before; what it did not find may be there.
+	// Complete reports whether every reachable state was visited, or a property
+	// is broken, by no fewer steps than Violations has. Bound is what ended the
+	// search otherwise, "memory"; what it did not find may be there.
 	Complete bool   `json:"complete"`
 	Bound    string `json:"bound,omitempty"`
 
@@ -53,26 +60,20 @@ type Result struct {
 	States      int     `json:"states"`
 	Transitions int     `json:"transitions"`
 	Depth       int     `json:"depth"`
-	Seconds     float64 `json:"seconds"`
+	Seconds     float64 `json:"seconds"` // of the search; not of setting up, nor of the way to what is broken
 
-	// Finding is the property that is known to be broken here by Linux itself.
-	Finding    string            `json:"finding,omitempty"`
+	// Finding is what is known to be broken here by Linux itself.
+	Finding    Finding           `json:"finding,omitempty"`
 	Violations []*Counterexample `json:"violations"`
 }
 
-// OK says that what was found is what is known: nothing, or the finding.
+// OK reports whether what was found is what is known: nothing, or the finding.
 func (r *Result) OK() bool {
-	if r.Finding == "" {
+	if r.Finding == NoFinding {
 		return r.Complete && len(r.Violations) == 0
 	}
-	return len(r.Violations) == 1 && r.Violations[0].Property == r.Finding
+	return len(r.Violations) == 1 && r.Violations[0].Property == r.Finding.Breaks()
 }
-
-// Scenarios returns all scenarios.
-func Scenarios() []Scenario { return slices.Clone(scenarios) }
-
-// Mutations returns all mutations.
-func Mutations() []Mutation { return slices.Clone(mutations) }
 
 // Check searches a scenario, by its name, with a mutation, or none where that
 // is "".
@@ -80,79 +81,151 @@ func Check(ctx context.Context, scenario, mutation string, opts *Options) (*Resu
 	if opts == nil {
 		opts = &Options{}
 	}
-	sc, err := find(scenario)
+	sc, err := findScenario(scenario)
 	if err != nil {
 		return nil, err
 	}
-	mut := none
-	if mutation != "" {
-		if mut, err = findMutation(mutation); err != nil {
-			return nil, err
-		}
+	mut, err := findMutation(mutation)
+	if err != nil {
+		return nil, err
 	}
+	r, err := (&trial{sc, mut, *opts}).search(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", what(sc, mut), err)
+	}
+	return r, nil
+}
+
+// Replay goes the way of a counterexample again, and tells what it breaks. A
+// token that is none, or of another version, matches ErrToken.
+//
+// Of on, Image and ImageCode have to be what they were.
+func Replay(token string, on *Options) (*Counterexample, error) {
+	if on == nil {
+		on = &Options{}
+	}
+	t, way, err := parseToken(token, on)
+	if err != nil {
+		return nil, err
+	}
+	s, err := t.prepare()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrToken, what(t.sc, t.mut), err)
+	}
+	defer s.Close()
+	c, err := t.explain(s, way)
+	if errors.Is(err, model.ErrWay) {
+		err = fmt.Errorf("%w: %w", ErrToken, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", what(t.sc, t.mut), err)
+	}
+	return c, nil
+}
+
+// what names a search.
+func what(sc *Scenario, mut *Mutation) string {
+	if mut == none {
+		return "scenario " + sc.Name
+	}
+	return fmt.Sprintf("scenario %s with mutation %s", sc.Name, mut.Name)
+}
+
+// trial is a scenario, a fault, and how they are searched.
+type trial struct {
+	sc   *Scenario
+	mut  *Mutation
+	opts Options
+}
+
+func (t *trial) prepare() (*model.Subject, error) {
+	return model.Prepare(&t.sc.set, &model.Options{
+		Base: model.Base{Image: t.opts.Image, Own: t.opts.ImageCode}, Fault: t.mut.fault, CPUs: t.opts.CPUs, Whole: t.opts.NoReduce,
+	})
+}
+
+func (t *trial) search(ctx context.Context) (*Result, error) {
+	s, err := t.prepare()
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
 	start := time.Now()
-	s, err := prepare(sc, mut, opts)
+	found, err := s.Explore(ctx, t.bounds())
 	if err != nil {
 		return nil, err
-	}
-	defer s.close()
-	_, found, err := s.explore(ctx, opts)
-	if err != nil {
-		return nil, fmt.Errorf("scenario %s: %w", sc.Name, err)
 	}
 	r := &Result{
-		Name: sc.Name, Complete: found.Complete, Bound: found.Bound, CPUs: len(s.kinds), States: found.States,
-		Transitions: found.Transitions, Depth: found.Depth, Violations: []*Counterexample{},
+		Name: t.sc.Name, Complete: found.Complete, Bound: found.Bound.String(), CPUs: s.CPUs(), States: found.States,
+		Transitions: found.Transitions, Depth: found.Depth, Seconds: time.Since(start).Seconds(), Violations: []*Counterexample{},
 	}
-	if mut == none {
-		r.Finding = sc.Finding
+	if t.mut == none {
+		r.Finding = t.sc.Finding
 	}
-	if found.Broken != nil {
-		c, err := shortest(ctx, sc, mut, *opts)
+	if found.Broken {
+		c, err := t.shortest(ctx)
 		if err != nil {
 			return nil, err
 		}
 		r.Violations = append(r.Violations, c)
 	}
-	r.Seconds = time.Since(start).Seconds()
 	return r, nil
 }
 
-// Replay goes the way of a counterexample again, and says what it breaks. A
-// token that is none, or of another version, matches ErrToken.
-//
-// Of opts, Image and ImageCode have to be what they were.
-func Replay(token string, on *Options) (*Counterexample, error) {
-	if on == nil {
-		on = &Options{}
+// bounds are what the options say of the search itself.
+func (t *trial) bounds() search.Options {
+	o := search.Options{Workers: t.opts.Workers, Memory: t.opts.Memory}
+	if o.Memory == 0 {
+		o.Memory = defaultMemory
 	}
-	sc, mut, opts, way, err := parseToken(token, &base{image: on.Image, own: on.ImageCode})
+	if p := t.opts.Progress; p != nil {
+		o.Progress = func(r search.Result) { p(Progress{r.States, r.Transitions, r.Depth}) }
+	}
+	return o
+}
+
+// shortest searches for the counterexample anew, on a machine that has searched
+// nothing, so that it is the same each time.
+func (t *trial) shortest(ctx context.Context) (*Counterexample, error) {
+	s, err := t.prepare()
 	if err != nil {
 		return nil, err
 	}
-	opts.Image, opts.ImageCode = on.Image, on.ImageCode
-	s, err := prepare(sc, mut, &opts)
+	defer s.Close()
+	way, err := s.Shortest(ctx, t.bounds())
+	switch {
+	case err != nil:
+		return nil, err
+	case way == nil:
+		return nil, errors.New("what was found once was not found again")
+	}
+	return t.explain(s, way)
+}
+
+// explain goes a way and tells of it.
+func (t *trial) explain(s *model.Subject, way model.Way) (*Counterexample, error) {
+	c := &Counterexample{
+		Scenario: t.sc.Name, Mutation: t.mut.Name, Kernel: kernelOf(&t.opts), CPUs: s.CPUs(), Token: t.token(s.CPUs(), way),
+	}
+	d := describer{s}
+	broke, err := s.Play(way, func(r *model.Report) error {
+		c.Steps = append(c.Steps, d.step(r))
+		return nil
+	})
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrToken, err)
+		return nil, err
 	}
-	defer s.close()
-	return s.play(way)
+	c.Property, c.Claim, c.Detail = broke.Property, broke.Property.Claim(), broke.Detail
+	return c, nil
 }
 
-func find(name string) (*Scenario, error) {
-	for i := range scenarios {
-		if scenarios[i].Name == name {
-			return &scenarios[i], nil
-		}
+// kernelOf names the kernel and whose code was checked; "" is the built-in one.
+func kernelOf(o *Options) string {
+	switch {
+	case o.Image == nil:
+		return ""
+	case o.ImageCode:
+		return o.Image.Name + " with its own trampolines"
 	}
-	return nil, fmt.Errorf("scenario %q: %w", name, ErrUnknown)
-}
-
-func findMutation(name string) (*Mutation, error) {
-	for i := range mutations {
-		if mutations[i].Name == name {
-			return &mutations[i], nil
-		}
-	}
-	return nil, fmt.Errorf("mutation %q: %w", name, ErrUnknown)
+	return o.Image.Name + " with callops' trampolines"
 }

@@ -2,13 +2,10 @@
 //
 // A [Scenario] is a machine with ftrace, tasks that call traced functions, and
 // patchers: threads that register, unregister and free ops meanwhile. The
-// patchers run the core itself, package ftrace, unmodified: it is executed
-// once for every order in which its operations may come, and each thing that
-// it does to the machine becomes a step. The tasks execute the trampolines
-// themselves, by the interpreter. At every step the search chooses which
-// patcher or CPU goes on, and what a CPU sees of what others wrote (package
-// weak). It visits every state that can be reached, and in each looks at what
-// must hold; see property.go.
+// patchers run the core itself, package ftrace; the tasks execute the trampolines
+// themselves, by the interpreter. At every step the search chooses which patcher
+// or CPU goes on, and what a CPU sees of what others wrote. It visits every state
+// that can be reached, and in each looks at what must hold (package property).
 //
 // The core decides nothing by what CPUs do, but waits for them: so what it does
 // is the same in all interleavings, and only how far it is differs. Where it
@@ -16,7 +13,10 @@
 // what the period waits for, by the rules of package sched.
 //
 // A [Mutation] is a fault put into the core, the trampoline or the machine. That
-// each is found shows that the properties are looked at.
+// each is found shows that the properties are looked at. A [Finding] is a rule
+// that Linux itself breaks.
 //
-// Start at [Check]. docs/checking.md says what is claimed, and what is assumed.
+// This package has the scenarios, the mutations and the words; the states and
+// moves are internal/model's. Start at [Check]. docs/checking.md tells what is
+// claimed, and what is assumed.
 package check

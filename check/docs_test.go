@@ -9,6 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"callops/check"
+	"callops/check/event"
+	"callops/check/property"
 )
 
 // Every scenario and every mutation stands for a claim, and every finding is
@@ -20,12 +22,23 @@ func TestDocs_NameAll(t *testing.T) {
 	for _, sc := range check.Scenarios() {
 		assert.True(t, strings.Contains(claims, "`"+sc.Name+"`"), "%s has no %s", "checking.md", sc.Name)
 		assert.True(t, strings.Contains(figures, "`"+sc.Name+"`"), "%s has no %s", "the table of checking.md", sc.Name)
-		if sc.Finding != "" {
+		if sc.Finding != check.NoFinding {
 			assert.True(t, strings.Contains(findings, "--scenario "+sc.Name+"`"), "%s has no %s", "findings.md", sc.Name)
 		}
 	}
 	for _, mut := range check.Mutations() {
 		assert.True(t, strings.Contains(claims, "`"+mut.Name+"`"), "%s has no %s", "checking.md", mut.Name)
+	}
+}
+
+// What identifies a property or an event in JSON is documented.
+func TestDocs_NamePropertiesAndEvents(t *testing.T) {
+	output := doc(t, "output.md")
+	for _, p := range property.All() {
+		assert.True(t, strings.Contains(output, "`"+p.String()+"`"), "output.md has no %s", p)
+	}
+	for _, k := range event.All() {
+		assert.True(t, strings.Contains(output, "`"+k.String()+"`"), "output.md has no %s", k)
 	}
 }
 

@@ -3,19 +3,19 @@ package check
 import (
 	"context"
 	"fmt"
-	"math/bits"
 	"math/rand/v2"
 	"slices"
 
-	"callops/check/internal/weak"
+	"callops/check/internal/model"
+	"callops/check/property"
 	"callops/ftrace"
 )
 
 // RandomScenario makes one of a few ops, operations, calls.
 func RandomScenario(rnd *rand.Rand) *Scenario {
-	sc := &Scenario{Name: "random", NoCallOps: rnd.IntN(5) == 0, FixCallOps: rnd.IntN(3) == 0}
+	sc := model.Scenario{NoCallOps: rnd.IntN(5) == 0, FixCallOps: rnd.IntN(3) == 0}
 	for _, name := range []string{"A", "B", "C"}[:1+rnd.IntN(3)] {
-		o := Ops{Name: name, Filter: randomFilter(rnd), Registered: rnd.IntN(2) == 0}
+		o := model.Ops{Name: name, Filter: randomFilter(rnd), Registered: rnd.IntN(2) == 0}
 		switch rnd.IntN(6) {
 		case 0:
 			o.Flags = ftrace.OpsRCU
@@ -26,26 +26,26 @@ func RandomScenario(rnd *rand.Rand) *Scenario {
 	}
 	threads := 1 + rnd.IntN(2)
 	for i := range threads {
-		var ops []Operation
+		var ops []model.Operation
 		for k := i; k < len(sc.Ops); k += threads {
 			ops = append(ops, randomLife(rnd, &sc.Ops[k])...)
 		}
 		if rnd.IntN(6) == 0 {
-			ops = append(ops, enabled(0))
+			ops = append(ops, model.Enable(0))
 		}
 		if len(ops) > 0 {
 			sc.Threads = append(sc.Threads, ops)
 		}
 	}
-	task := Task{Calls: []string{relevant}}
+	task := model.Task{Calls: []string{relevant}}
 	if rnd.IntN(2) == 0 {
 		task.Calls = append(task.Calls, []string{relevant, irrelevant}[rnd.IntN(2)])
 	}
 	if rnd.IntN(5) == 0 {
 		task.Idle, task.NotWatching = true, rnd.IntN(2) == 0
 	}
-	sc.Tasks = []Task{task}
-	return sc
+	sc.Tasks = []model.Task{task}
+	return &Scenario{Name: "random", set: sc}
 }
 
 func randomFilter(rnd *rand.Rand) []string {
@@ -53,104 +53,64 @@ func randomFilter(rnd *rand.Rand) []string {
 }
 
 // randomLife is what happens to an ops: up to three operations.
-func randomLife(rnd *rand.Rand, o *Ops) (ops []Operation) {
+func randomLife(rnd *rand.Rand, o *model.Ops) (ops []model.Operation) {
 	on := o.Registered
 	for range rnd.IntN(3) {
 		switch {
 		case on && rnd.IntN(3) > 0:
 			on = false
-			ops = append(ops, unregister(o.Name))
+			ops = append(ops, model.Unregister(o.Name))
 		case on:
-			ops = append(ops, filter(o.Name, randomFilter(rnd)...))
+			ops = append(ops, model.Filter(o.Name, randomFilter(rnd)...))
 		case rnd.IntN(3) == 0:
-			return append(ops, free(o.Name))
+			return append(ops, model.Free(o.Name))
 		default:
 			on = true
-			ops = append(ops, register(o.Name))
+			ops = append(ops, model.Register(o.Name))
 		}
 	}
 	return ops
 }
 
 // Describe is a scenario on one line.
-func (sc *Scenario) Describe() string {
-	s := fmt.Sprintf("%+v", *sc)
-	for _, ops := range sc.Threads {
+func (s *Scenario) Describe() string {
+	text := fmt.Sprintf("%+v", s.set)
+	for _, ops := range s.set.Threads {
 		var names []string
 		for _, op := range ops {
 			names = append(names, op.Name)
 		}
-		s += fmt.Sprintf(" %v", names)
+		text += fmt.Sprintf(" %v", names)
 	}
-	return s
+	return text
 }
 
-// Verdict searches a scenario and says what it breaks, "" where that is
+// Calls is how many calls the scenario's first task makes.
+func (s *Scenario) Calls() int { return len(s.set.Tasks[0].Calls) }
+
+// Verdict searches a scenario and returns what it breaks, None where that is
 // nothing.
-func Verdict(ctx context.Context, sc *Scenario, mutation string, opts Options) (property string, r Result, err error) {
-	mut := none
-	if mutation != "" {
-		if mut, err = findMutation(mutation); err != nil {
-			return "", r, err
-		}
-	}
-	s, err := prepare(sc, mut, &opts)
+func Verdict(ctx context.Context, sc *Scenario, mutation string, opts Options) (property.Property, *Result, error) {
+	mut, err := findMutation(mutation)
 	if err != nil {
-		return "", r, err
+		return property.None, nil, err
 	}
-	defer s.close()
-	m, found, err := s.explore(ctx, &opts)
-	if err != nil {
-		return "", r, err
+	r, err := (&trial{sc, mut, opts}).search(ctx)
+	if err != nil || len(r.Violations) == 0 {
+		return property.None, r, err
 	}
-	r.Complete, r.States = found.Complete, found.States
-	if found.Broken != nil {
-		c, err := s.explain(m, found.Broken)
-		if err != nil {
-			return "", r, err
-		}
-		property = c.Property
-	}
-	return property, r, nil
+	return r.Violations[0].Property, r, nil
 }
 
 // FittingMutations are the mutations that can be put into a scenario: "" is none.
 func FittingMutations(sc *Scenario) []string {
 	names := []string{"", ""}
 	for i := range mutations {
-		if m := &mutations[i]; m.image == nil && !m.liveInit && (m.trampoline == 0 && m.core == 0 || !sc.NoCallOps) {
-			names = append(names, m.Name)
+		f := &mutations[i].fault
+		if f.Image == nil && !f.LiveInit && (f.Trampoline == 0 && f.Core == 0 || !sc.set.NoCallOps) {
+			names = append(names, mutations[i].Name)
 		}
 	}
 	slices.Sort(names)
 	return names
-}
-
-// TwoFilters is two patchers that change a filter each, of a different ops.
-func TwoFilters() *Scenario {
-	return &Scenario{
-		Name:    "two-filters",
-		Ops:     []Ops{live("A", relevant), live("B", relevant)},
-		Threads: [][]Operation{{filter("A", irrelevant)}, {filter("B", irrelevant)}},
-		Tasks:   calls(relevant),
-	}
-}
-
-// Callbacks returns how many objects each callback of a scenario frees.
-func Callbacks(sc *Scenario) (objects []int, err error) {
-	p, err := record(&base{}, sc, none)
-	if err != nil {
-		return nil, err
-	}
-	for _, c := range p.callbacks {
-		objects = append(objects, bits.OnesCount64(c.objects))
-	}
-	return objects, nil
-}
-
-// SameAsOlder says whether a reader leaves out a version of the first location
-// for an older one.
-func SameAsOlder(h *weak.History, v weak.Version) bool {
-	t := turn{model: &model{p: &program{hist: h}}}
-	return t.sameAsOlder(h.Location(0), v, 0)
 }

@@ -1,25 +1,29 @@
 package check
 
-import "callops/sched"
+import (
+	"callops/check/event"
+	"callops/check/internal/model"
+	"callops/sched"
+)
 
 // The fixes that docs/findings.md proposes and the core does not have.
 
 // interruptLast has every CPU synchronise before an operation returns
 // (kick_all_cpus_sync).
-func interruptLast(steps []step) []step {
-	return append(steps, step{Kind: stepInterrupt}, step{Kind: stepAnswered})
+func interruptLast(steps []model.Step) []model.Step {
+	return append(steps, model.Step{Kind: event.InterruptAll}, model.Step{Kind: event.AllAnswered})
 }
 
 // waitForInterrupt waits for all readers where Linux interrupts every CPU.
-func waitForInterrupt(steps []step) []step {
-	var out []step
+func waitForInterrupt(steps []model.Step) []model.Step {
+	var out []model.Step
 	for _, s := range steps {
 		switch s.Kind {
-		case stepInterrupt:
+		case event.InterruptAll:
 			for _, kind := range []sched.Kind{sched.Rude, sched.Tasks} {
-				out = append(out, step{Kind: stepWait, Wait: kind}, step{Kind: stepWaited, Wait: kind})
+				out = append(out, model.Step{Kind: event.GraceBegins, Wait: kind}, model.Step{Kind: event.GraceEnds, Wait: kind})
 			}
-		case stepAnswered:
+		case event.AllAnswered:
 		default:
 			out = append(out, s)
 		}
@@ -29,9 +33,9 @@ func waitForInterrupt(steps []step) []step {
 
 // callRude frees what Linux hands to call_rcu only behind
 // synchronize_rcu_tasks_rude.
-func callRude(steps []step) []step {
+func callRude(steps []model.Step) []model.Step {
 	for i := range steps {
-		if steps[i].Kind == stepCall {
+		if steps[i].Kind == event.CallRCU {
 			steps[i].Wait = sched.Rude
 		}
 	}

@@ -1,6 +1,8 @@
 package check
 
 import (
+	"callops/check/event"
+	"callops/check/internal/model"
 	"callops/ftrace"
 	"callops/kernelimage"
 	"callops/sched"
@@ -13,126 +15,134 @@ var mutations = []Mutation{
 		Name:     "no-tasks-wait",
 		About:    "unregistering does not wait for synchronize_rcu_tasks",
 		Scenario: "disable",
-		preempts: true,
-		steps:    without(func(_ *machine, s *step) bool { return isWait(s) && s.Wait == sched.Tasks }),
+		fault: model.Fault{
+			Preempts: true,
+			Steps:    without(func(_ *model.Machine, s *model.Step) bool { return isWait(s) && s.Wait == sched.Tasks }),
+		},
 	},
 	{
 		Name:     "no-rude-wait",
 		About:    "unregistering does not wait for synchronize_rcu_tasks_rude",
 		Scenario: "disable-idle",
-		steps:    without(func(_ *machine, s *step) bool { return isWait(s) && s.Wait == sched.Rude }),
+		fault:    model.Fault{Steps: without(func(_ *model.Machine, s *model.Step) bool { return isWait(s) && s.Wait == sched.Rude })},
 	},
 	{
 		Name:     "plain-rcu-wait",
 		About:    "unregistering waits for synchronize_rcu only",
 		Scenario: "disable",
-		preempts: true,
-		steps:    plainRCU,
+		fault: model.Fault{
+			Preempts: true,
+			Steps:    plainRCU,
+		},
 	},
 	{
 		Name:     "no-list-grace",
 		About:    "an ops is taken off the list and freed without a grace period",
 		Scenario: "second-leaves",
-		steps:    without(func(_ *machine, s *step) bool { return isWait(s) }),
+		fault:    model.Fault{Steps: without(func(_ *model.Machine, s *model.Step) bool { return isWait(s) })},
 	},
 	{
 		Name:     "no-hash-grace",
 		About:    "a filter hash that was replaced is freed at once",
 		Scenario: "filter-list",
-		steps:    freeAtOnce,
+		fault:    model.Fault{Steps: freeAtOnce},
 	},
 	{
 		Name:     "literal-halves",
 		About:    "the literal is written as two 32-bit halves",
 		Scenario: "enable",
-		steps:    halves,
+		fault:    model.Fault{Steps: halves},
 	},
 	{
-		Name:       "literal-misaligned",
-		About:      "the literal lies at an address that is no multiple of 8",
-		Scenario:   "enable",
-		trampoline: trampolines.UnalignedLiteral,
-		core:       ftrace.UnalignedLiteral,
-		image:      misalign,
-		steps:      halves, // a store that is not aligned is not one store
+		Name:     "literal-misaligned",
+		About:    "the literal lies at an address that is no multiple of 8",
+		Scenario: "enable",
+		fault: model.Fault{
+			Trampoline: trampolines.UnalignedLiteral,
+			Core:       ftrace.UnalignedLiteral,
+			Image:      misalign,
+			Steps:      halves, // a store that is not aligned is not one store
+		},
 	},
 	{
 		Name:     "branch-before-literal",
 		About:    "the BL is written before the literal, which still names an ops that was freed",
 		Scenario: "replace",
-		steps:    func(m *machine, s []step) []step { return branchFirst(keepLiteral(m, s)) },
+		fault:    model.Fault{Steps: func(m *model.Machine, s []model.Step) []model.Step { return branchFirst(keepLiteral(m, s)) }},
 	},
 	{
 		Name:     "branch-first",
 		About:    "the BL is written before the literal, and nothing else is wrong",
 		Scenario: "replace",
 		Harmless: "a disabled site's literal names ftrace_nop_ops, which any CPU may call",
-		steps:    func(_ *machine, s []step) []step { return branchFirst(s) },
+		fault:    model.Fault{Steps: func(_ *model.Machine, s []model.Step) []model.Step { return branchFirst(s) }},
 	},
 	{
 		Name:     "literal-not-restored",
 		About:    "a site that is disabled keeps its literal",
 		Scenario: "replace",
-		steps:    keepLiteral,
+		fault:    model.Fault{Steps: keepLiteral},
 	},
 	{
-		Name:       "load-literal-twice",
-		About:      "the trampoline loads the literal once for func and once for ops",
-		Scenario:   "enable",
-		trampoline: trampolines.LoadLiteralTwice,
+		Name:     "load-literal-twice",
+		About:    "the trampoline loads the literal once for func and once for ops",
+		Scenario: "enable",
+		fault:    model.Fault{Trampoline: trampolines.LoadLiteralTwice},
 	},
 	{
-		Name:       "load-func-first",
-		About:      "the trampoline loads func before ops",
-		Scenario:   "hand-over",
-		trampoline: trampolines.LoadFuncFirst,
+		Name:     "load-func-first",
+		About:    "the trampoline loads func before ops",
+		Scenario: "hand-over",
+		fault:    model.Fault{Trampoline: trampolines.LoadFuncFirst},
 	},
 	{
-		Name:       "lose-x8",
-		About:      "the trampoline does not restore x8",
-		Scenario:   "enable",
-		trampoline: trampolines.LoseX8,
+		Name:     "lose-x8",
+		About:    "the trampoline does not restore x8",
+		Scenario: "enable",
+		fault:    model.Fault{Trampoline: trampolines.LoseX8},
 	},
 	{
-		Name:       "lose-x18",
-		About:      "the trampoline uses x18",
-		Scenario:   "enable",
-		trampoline: trampolines.LoseX18,
+		Name:     "lose-x18",
+		About:    "the trampoline uses x18",
+		Scenario: "enable",
+		fault:    model.Fault{Trampoline: trampolines.LoseX18},
 	},
 	{
 		Name:     "live-init",
 		About:    "a site's NOP becomes MOV X9, X30 while CPUs run it",
 		Scenario: "enable",
-		liveInit: true,
+		fault:    model.Fault{LiveInit: true},
 	},
 	{
 		Name:     "no-text-sync",
 		About:    "instructions are not cleaned and invalidated before the operation returns",
 		Scenario: "enable",
-		steps:    without(func(_ *machine, s *step) bool { return s.Kind == stepClean }),
+		fault:    model.Fault{Steps: without(func(_ *model.Machine, s *model.Step) bool { return s.Kind == event.CleanText })},
 	},
 	{
 		Name:     "keep-unique",
 		About:    "the update of a record is missed when a second ops joins its site",
 		Scenario: "second-arrives",
-		core:     ftrace.KeepUnique,
+		fault:    model.Fault{Core: ftrace.KeepUnique},
 	},
 	{
 		Name:     "plain-publish",
 		About:    "ops are linked into the list with plain stores",
 		Scenario: "third-arrives",
-		steps: func(_ *machine, steps []step) []step {
-			for i := range steps {
-				steps[i].Release = false
-			}
-			return steps
+		fault: model.Fault{
+			Steps: func(_ *model.Machine, steps []model.Step) []model.Step {
+				for i := range steps {
+					steps[i].Release = false
+				}
+				return steps
+			},
 		},
 	},
 }
 
 // plainRCU makes both waits of unregistering one for plain RCU.
-func plainRCU(_ *machine, steps []step) []step {
-	var kept []step
+func plainRCU(_ *model.Machine, steps []model.Step) []model.Step {
+	var kept []model.Step
 	for _, s := range steps {
 		switch {
 		case !isWait(&s):
@@ -147,23 +157,21 @@ func plainRCU(_ *machine, steps []step) []step {
 }
 
 // freeAtOnce runs callbacks where they are handed over.
-func freeAtOnce(m *machine, steps []step) []step {
-	var out []step
+func freeAtOnce(m *model.Machine, steps []model.Step) []model.Step {
+	var out []model.Step
 	for _, s := range steps {
-		if s.Kind != stepCall {
+		if s.Kind != event.CallRCU {
 			out = append(out, s)
 			continue
 		}
-		for _, o := range m.rec.calls[s.Call] {
-			out = append(out, step{Kind: stepFree, Name: o.name, Addr: o.Start, Size: o.End - o.Start})
-		}
+		out = append(out, m.CallbackFrees(&s)...)
 	}
 	return out
 }
 
 // halves stores each literal in two parts, the lower first.
-func halves(_ *machine, steps []step) []step {
-	var out []step
+func halves(_ *model.Machine, steps []model.Step) []model.Step {
+	var out []model.Step
 	for i, s := range steps {
 		if !s.Literal {
 			out = append(out, s)
@@ -206,17 +214,32 @@ func misalign(img *kernelimage.Image) error {
 }
 
 // keepLiteral leaves out the store that makes a literal name ftrace_nop_ops.
-func keepLiteral(m *machine, steps []step) []step {
-	return without(func(m *machine, s *step) bool { return s.Literal && s.Value == m.r.Code().NopOps })(m, steps)
+func keepLiteral(m *model.Machine, steps []model.Step) []model.Step {
+	return without(func(m *model.Machine, s *model.Step) bool { return s.Literal && s.Value == m.NopOps() })(m, steps)
 }
 
 // branchFirst swaps the store of a literal with that of the instruction behind
 // it, and what makes that seen.
-func branchFirst(steps []step) []step {
+func branchFirst(steps []model.Step) []model.Step {
 	for i := 0; i+2 < len(steps); i++ {
-		if steps[i].Literal && steps[i+1].Kind == stepText && steps[i+2].Kind == stepClean {
+		if steps[i].Literal && steps[i+1].Kind == event.StoreText && steps[i+2].Kind == event.CleanText {
 			steps[i], steps[i+1], steps[i+2] = steps[i+1], steps[i+2], steps[i]
 		}
 	}
 	return steps
 }
+
+// without leaves out the steps that drop names.
+func without(drop func(m *model.Machine, s *model.Step) bool) func(*model.Machine, []model.Step) []model.Step {
+	return func(m *model.Machine, steps []model.Step) []model.Step {
+		var kept []model.Step
+		for i := range steps {
+			if !drop(m, &steps[i]) {
+				kept = append(kept, steps[i])
+			}
+		}
+		return kept
+	}
+}
+
+func isWait(s *model.Step) bool { return s.Kind == event.GraceBegins || s.Kind == event.GraceEnds }

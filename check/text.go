@@ -5,6 +5,8 @@ import (
 	"io"
 	"regexp"
 	"strings"
+
+	"callops/check/event"
 )
 
 const (
@@ -33,24 +35,23 @@ func (c *Counterexample) WriteText(w io.Writer) error {
 		st := &c.Steps[i]
 		fmt.Fprintf(&sb, "%*d  %s%s\n", agentColumn-2, i+1, strings.Repeat(" ", agentWidth*st.column()), st)
 	}
-	fmt.Fprintf(&sb, "\nbroken: %s: %s\n", c.Property, c.Detail)
+	fmt.Fprintf(&sb, "\nbroken: %s: %s\n", c.Claim, c.Detail)
 	_, err := io.WriteString(w, sb.String())
 	return err
 }
 
 // column is 0 for the patcher, and then counts CPUs.
 func (s *Step) column() int {
-	var cpu int
-	if _, err := fmt.Sscanf(s.Agent, "cpu%d", &cpu); err != nil {
-		return 0
+	if cpu, ok := s.Agent.CPU(); ok {
+		return cpu + 1
 	}
-	return cpu + 1
+	return 0
 }
 
 // String is the step on one line.
 func (s *Step) String() string {
 	var sb strings.Builder
-	if s.Agent == "callback" {
+	if s.Agent == event.Callback {
 		sb.WriteString("callback ")
 	}
 	if s.Where != "" {
@@ -58,14 +59,21 @@ func (s *Step) String() string {
 	}
 	sb.WriteString(short(s.Does))
 	for i, w := range s.Writes {
-		was := "was " + short(w.Newest)
-		if w.Newest == w.Value {
+		was := "was " + short(w.Old)
+		if w.Old == w.Value {
 			was = "as before"
 		}
 		fmt.Fprintf(&sb, "%s%s := %s (%s)", [...]string{": ", ", "}[min(i, 1)], w.What, short(w.Value), was)
 	}
+	var seen []string
+	if s.Newest != "" {
+		seen = append(seen, stale(s.Newest))
+	}
 	for i := range s.Reads {
-		sb.WriteString([...]string{"   ", ", "}[min(i, 1)] + s.Reads[i].read())
+		seen = append(seen, s.Reads[i].String())
+	}
+	if len(seen) > 0 {
+		sb.WriteString("   " + strings.Join(seen, ", "))
 	}
 	if s.More > 0 {
 		fmt.Fprintf(&sb, "   (and %d more)", s.More)
@@ -73,20 +81,16 @@ func (s *Step) String() string {
 	return sb.String()
 }
 
-// read says what was found, and what else had been to find by then.
-func (r *Read) read() string {
-	var parts []string
-	if r.What != fetched { // of an instruction, the step itself says which
-		parts = append(parts, r.What+" = "+short(r.Value))
-	}
+// String is what was found, and what else had been to find by then.
+func (r *Read) String() string {
+	s := r.What + " = " + short(r.Value)
 	if r.Stale {
-		parts = append(parts, fmt.Sprintf("[STALE: now %s]", short(r.Newest)))
+		s += " " + stale(r.Newest)
 	}
-	return strings.Join(parts, " ")
+	return s
 }
 
-// fetched is what a step reads that finds an old instruction.
-const fetched = "the instruction"
+func stale(newest string) string { return fmt.Sprintf("[STALE: now %s]", short(newest)) }
 
 // named is an address with the name of what is there.
 var named = regexp.MustCompile(`\b[0-9a-f]{5,16} <([^<>]+)>`)

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"callops/check"
+	"callops/check/event"
 )
 
 var update = flag.Bool("update", false, "write the counterexamples in testdata anew")
@@ -52,13 +53,13 @@ func counterexample(t *testing.T, mutation string) *check.Counterexample {
 func TestStep_OnOneLine(t *testing.T) {
 	const bl = "bl ffff800078001000 <ftrace_caller>"
 	for want, s := range map[string]check.Step{
-		"stores: f+0x4 := bl ftrace_caller (was nop)":           {Does: "stores", Writes: []check.Read{{What: "f+0x4", Value: bl, Newest: "nop"}}},
-		"stores: f+0x4 := bl ftrace_caller (as before)":         {Does: "stores", Writes: []check.Read{{What: "f+0x4", Value: bl, Newest: bl}}},
-		"f+0x4: nop   [STALE: now bl ftrace_caller]":            {Where: "f+0x4", Does: "nop", Reads: []check.Read{{What: "the instruction", Value: "nop", Stale: true, Newest: bl}}},
+		"stores: f+0x4 := bl ftrace_caller (was nop)":           {Does: "stores", Writes: []check.Write{{What: "f+0x4", Value: bl, Old: "nop"}}},
+		"stores: f+0x4 := bl ftrace_caller (as before)":         {Does: "stores", Writes: []check.Write{{What: "f+0x4", Value: bl, Old: bl}}},
+		"f+0x4: nop   [STALE: now bl ftrace_caller]":            {Where: "f+0x4", Does: "nop", Newest: bl},
 		"f: ldr x0, [x1]   a = 1 [STALE: now 2], b = 3":         {Where: "f", Does: "ldr x0, [x1]", Reads: []check.Read{{What: "a", Value: "1", Stale: true, Newest: "2"}, {What: "b", Value: "3"}}},
 		"f: cbz x10, ffff80007800127c   (and 20 more)":          {Where: "f", Does: "cbz x10, ffff80007800127c", More: 20},
-		"callback runs, and frees hash of A":                    {Agent: "callback", Does: "runs, and frees hash of A"},
-		"stores: a := 1 (was 0), b := 2 (was 0)   (and 1 more)": {Does: "stores", More: 1, Writes: []check.Read{{What: "a", Value: "1", Newest: "0"}, {What: "b", Value: "2", Newest: "0"}}},
+		"callback runs, and frees hash of A":                    {Agent: event.Callback, Does: "runs, and frees hash of A"},
+		"stores: a := 1 (was 0), b := 2 (was 0)   (and 1 more)": {Does: "stores", More: 1, Writes: []check.Write{{What: "a", Value: "1", Old: "0"}, {What: "b", Value: "2", Old: "0"}}},
 	} {
 		assert.Equal(t, want, s.String())
 	}

@@ -16,7 +16,6 @@ import (
 const (
 	formatText = "text"
 	all        = "all"
-	maxCPUs    = 8 // of package check
 )
 
 // checkFlags is the flags of `callops check`.
@@ -38,7 +37,7 @@ type checkFlags struct {
 // newCheck builds `callops check`.
 func newCheck() *cobra.Command {
 	c := &checkFlags{
-		cpus:    number{min: 1, max: maxCPUs},
+		cpus:    number{min: 1, max: check.MaxCPUs},
 		workers: number{min: 1, max: math.MaxInt16},
 		memory:  size{4 << 30},
 		format:  newChoice(formatText, formatJSON),
@@ -164,7 +163,7 @@ func (c *checkFlags) jobs() ([]job, error) {
 			if err != nil {
 				return nil, err
 			}
-			if n := len(sc.Tasks); c.cpus.value > 0 && int(c.cpus.value) < n {
+			if n := sc.MinCPUs(); c.cpus.value > 0 && int(c.cpus.value) < n {
 				return nil, usagef("--cpus %d: scenario %s has tasks for %d", c.cpus.value, name, n)
 			}
 			jobs = append(jobs, job{name, m})
@@ -282,8 +281,8 @@ func (c *checkFlags) explain(w io.Writer, found []outcome) error {
 	for i := range found {
 		o := &found[i]
 		for _, v := range o.result.Violations {
-			if v.Property == o.result.Finding && len(c.scenarios) == 0 {
-				fmt.Fprintf(w, "%sfinding: %s; --scenario %s shows the way\n", before, v.Property, o.scenario+c.kernelFlags())
+			if o.finding() && len(c.scenarios) == 0 {
+				fmt.Fprintf(w, "%s%s: %s; --scenario %s shows the way\n", before, o.result.Finding, v.Claim, o.scenario+c.kernelFlags())
 				before = ""
 				continue
 			}

@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 
 	"callops/check"
+	"callops/check/property"
 )
 
 // outcome is what a search found.
@@ -25,28 +26,31 @@ func (o *outcome) unexpected() bool { return !o.result.OK() && (o.result.Complet
 // missed says that a mutation does not show, and ought to, or the other way round.
 func (o *outcome) missed() bool { return o.broken() != (o.mutation.Harmless == "") }
 
+// finding reports whether what is broken is what is known of Linux.
+func (o *outcome) finding() bool { return o.broken() && o.result.OK() }
+
 // verdict is the outcome in a word.
 func (o *outcome) verdict() string {
 	switch {
-	case !o.unexpected() && o.broken():
+	case o.finding():
 		return "finding"
 	case o.broken():
 		return "BROKEN"
 	case !o.result.Complete:
 		return "bounded by " + o.result.Bound
-	case o.result.Finding != "":
+	case o.result.Finding != check.NoFinding:
 		return "NO FINDING"
 	}
 	return "holds"
 }
 
-// found is whether a mutation shows, in a word, and what it breaks.
-func (o *outcome) found() (found, property string) {
+// found is whether a mutation shows, in a word, and the claim that it breaks.
+func (o *outcome) found() (found, claim string) {
 	switch harmless := o.mutation.Harmless; {
 	case o.broken() && harmless != "":
-		return "YES", o.result.Violations[0].Property
+		return "YES", o.result.Violations[0].Claim
 	case o.broken():
-		return "yes", o.result.Violations[0].Property
+		return "yes", o.result.Violations[0].Claim
 	case !o.result.Complete:
 		return "bounded", ""
 	case harmless != "":
@@ -101,22 +105,22 @@ func (t *checkTable) line(o *outcome) {
 			r.CPUs, r.States, r.Transitions, r.Depth, r.Seconds)
 		return
 	}
-	found, property := o.found()
-	fmt.Fprintf(t.w, "%-*s  %-*s  %-8s  %5d  %7.2f  %s\n", t.first, o.name(), t.second, o.scenario, found, o.steps(), r.Seconds, cmp.Or(property, "-"))
+	found, claim := o.found()
+	fmt.Fprintf(t.w, "%-*s  %-*s  %-8s  %5d  %7.2f  %s\n", t.first, o.name(), t.second, o.scenario, found, o.steps(), r.Seconds, cmp.Or(claim, "-"))
 }
 
 // mutationInfo is a mutation in JSON.
 type mutationInfo struct {
-	Name     string  `json:"name"`
-	Scenario string  `json:"scenario"`
-	Found    bool    `json:"found"`
-	Harmless string  `json:"harmless,omitempty"`
-	Complete bool    `json:"complete"`
-	Bound    string  `json:"bound,omitempty"`
-	Property string  `json:"property"`
-	Steps    int     `json:"steps"`
-	Seconds  float64 `json:"seconds"`
-	Token    string  `json:"token"`
+	Name     string            `json:"name"`
+	Scenario string            `json:"scenario"`
+	Found    bool              `json:"found"`
+	Harmless string            `json:"harmless,omitempty"`
+	Complete bool              `json:"complete"`
+	Bound    string            `json:"bound,omitempty"`
+	Property property.Property `json:"property"`
+	Steps    int               `json:"steps"`
+	Seconds  float64           `json:"seconds"`
+	Token    string            `json:"token"`
 
 	Violations []*check.Counterexample `json:"violations"`
 }
@@ -153,9 +157,9 @@ type known struct {
 }
 
 type knownScenario struct {
-	Name    string `json:"name"`
-	About   string `json:"about"`
-	Finding string `json:"finding,omitempty"`
+	Name    string        `json:"name"`
+	About   string        `json:"about"`
+	Finding check.Finding `json:"finding,omitempty"`
 }
 
 type knownMutation struct {
@@ -180,8 +184,8 @@ func (c *checkFlags) printList(w io.Writer) error {
 	fmt.Fprintln(t, "SCENARIO\tWHAT HAPPENS")
 	for _, s := range k.Scenarios {
 		about := s.About
-		if s.Finding != "" {
-			about += "; finding: " + s.Finding
+		if s.Finding != check.NoFinding {
+			about += fmt.Sprintf("; %s: %s", s.Finding, s.Finding.Breaks().Claim())
 		}
 		fmt.Fprintf(t, "%s\t%s\n", s.Name, about)
 	}

@@ -8,32 +8,38 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"callops/check"
+	"callops/check/property"
 	"callops/internal/kernels"
 )
 
-// outcomeOf is what a search found that broke a property, or none where that is "".
-func outcomeOf(finding, broke string, complete bool) *outcome {
+// outcomeOf is what a search found that broke a property, or none where that is None.
+func outcomeOf(finding check.Finding, broke property.Property, complete bool) *outcome {
 	r := &check.Result{Complete: complete, Bound: "memory", Finding: finding}
-	if broke != "" {
-		r.Violations = []*check.Counterexample{{Property: broke}}
+	if broke != property.None {
+		r.Violations = []*check.Counterexample{{Property: broke, Claim: broke.Claim()}}
 	}
 	return &outcome{result: r}
 }
 
 func TestOutcome_OfAScenario(t *testing.T) {
+	const (
+		none, lost        = check.NoFinding, check.ProtectionLost
+		ok, broken, other = property.None, property.Protected, property.NoFault
+	)
 	for _, c := range []struct {
 		verdict        string
-		finding, broke string
+		finding        check.Finding
+		broke          property.Property
 		complete       bool
 		broken, unlike bool
 	}{
-		{"holds", "", "", true, false, false},
-		{"bounded by memory", "", "", false, false, false},
-		{"BROKEN", "", "p", true, true, true},
-		{"finding", "p", "p", true, true, false},
-		{"BROKEN", "p", "q", true, true, true},
-		{"NO FINDING", "p", "", true, false, true},
-		{"bounded by memory", "p", "", false, false, false},
+		{"holds", none, ok, true, false, false},
+		{"bounded by memory", none, ok, false, false, false},
+		{"BROKEN", none, broken, true, true, true},
+		{"finding", lost, broken, true, true, false},
+		{"BROKEN", lost, other, true, true, true},
+		{"NO FINDING", lost, ok, true, false, true},
+		{"bounded by memory", lost, ok, false, false, false},
 	} {
 		o := outcomeOf(c.finding, c.broke, c.complete)
 		assert.Equal(t, c.verdict, o.verdict())
@@ -44,36 +50,37 @@ func TestOutcome_OfAScenario(t *testing.T) {
 
 func TestOutcome_OfAMutation(t *testing.T) {
 	for _, c := range []struct {
-		found, property string
-		harmless, broke string
-		complete        bool
-		missed          bool
+		found, claim string
+		harmless     string
+		broke        property.Property
+		complete     bool
+		missed       bool
 	}{
-		{"yes", "p", "", "p", true, false},
-		{"NO", "", "", "", true, true},
-		{"bounded", "", "", "", false, true},
-		{"harmless", "why", "why", "", true, false},
-		{"YES", "p", "why", "p", true, true},
+		{"yes", "frame records chain", "", property.FramesChain, true, false},
+		{"NO", "", "", property.None, true, true},
+		{"bounded", "", "", property.None, false, true},
+		{"harmless", "why", "why", property.None, true, false},
+		{"YES", "frame records chain", "why", property.FramesChain, true, true},
 	} {
-		o := outcomeOf("", c.broke, c.complete)
+		o := outcomeOf(check.NoFinding, c.broke, c.complete)
 		o.mutation = &check.Mutation{Harmless: c.harmless}
-		found, property := o.found()
+		found, claim := o.found()
 		assert.Equal(t, c.found, found)
-		assert.Equal(t, c.property, property)
+		assert.Equal(t, c.claim, claim)
 		assert.Equal(t, c.missed, o.missed(), c.found)
 	}
 }
 
 // Who names nothing expects what is known; who names something asks for it.
 func TestJudge(t *testing.T) {
-	finding, broken, bounded := *outcomeOf("p", "p", true), *outcomeOf("", "p", true), *outcomeOf("", "", false)
+	finding, broken, bounded := *outcomeOf(check.ProtectionLost, property.Protected, true), *outcomeOf(check.NoFinding, property.Protected, true), *outcomeOf(check.NoFinding, property.None, false)
 	finding.scenario, broken.scenario = "known", "new"
 	everything, named := &checkFlags{}, &checkFlags{scenarios: []string{"known"}}
 	assert.NoError(t, everything.judge([]outcome{finding, bounded}))
 	assert.EqualError(t, everything.judge([]outcome{finding, broken, bounded}), "broken: new")
 	assert.EqualError(t, named.judge([]outcome{finding, bounded}), "broken: known")
 
-	found, missed := broken, *outcomeOf("", "", true)
+	found, missed := broken, *outcomeOf(check.NoFinding, property.None, true)
 	found.mutation, missed.mutation = &check.Mutation{Name: "found"}, &check.Mutation{Name: "missed"}
 	each, one := &checkFlags{mutation: all}, &checkFlags{mutation: "found"}
 	assert.NoError(t, each.judge([]outcome{found}))

@@ -8,6 +8,7 @@ import (
 	"callops/asm"
 	"callops/asm/effects"
 	"callops/check/internal/weak"
+	"callops/check/property"
 	"callops/emu"
 )
 
@@ -44,14 +45,14 @@ func (m *Machine) load(t *task, s *state) error {
 }
 
 // exec executes the instruction that n is about, whose state s is loaded.
-func (m *Machine) exec(t *task, s *state, n *Node, in Input) (*Broken, error) {
+func (m *Machine) exec(t *task, s *state, n *Node, in Input) (*property.Broken, error) {
 	word, err := m.show(n, in)
 	if err != nil {
 		return nil, err
 	}
 	o, err := m.operands(s.pc, word)
 	if err != nil {
-		return &Broken{"a CPU executes what is an instruction", err.Error()}, nil
+		return &property.Broken{Property: property.ExecutesCode, Detail: err.Error()}, nil
 	}
 	if n.Fetch >= 0 && o.Access != effects.NoAccess {
 		return nil, fmt.Errorf("an instruction that changes accesses memory: %s", asm.Disassemble(word, s.pc, nil))
@@ -115,7 +116,7 @@ func (m *Machine) show(n *Node, in Input) (uint32, error) {
 }
 
 // torn looks for one value read in parts from two.
-func (m *Machine) torn(n *Node, in Input) *Broken {
+func (m *Machine) torn(n *Node, in Input) *property.Broken {
 	for i := 1; i < len(n.Loads); i++ {
 		a, b := m.cfg.History.Location(n.Loads[i-1].Loc), m.cfg.History.Location(n.Loads[i].Loc)
 		if a.Size != 4 || b.Size != 4 || b.Addr != a.Addr+4 {
@@ -123,22 +124,22 @@ func (m *Machine) torn(n *Node, in Input) *Broken {
 		}
 		va, vb := in.Version(i-1), in.Version(i)
 		if a.Whole(va) != b.Whole(vb) {
-			return &Broken{"what is read was stored whole", fmt.Sprintf("%#x at %s is half of one value and half of another",
-				b.Value(vb)<<32|a.Value(va), m.cfg.Kernel.Symbols.Format(a.Addr))}
+			return property.Break(property.ReadWhole, "%#x at %s is half of one value and half of another",
+				b.Value(vb)<<32|a.Value(va), m.cfg.Kernel.Symbols.Format(a.Addr))
 		}
 	}
 	return nil
 }
 
 // refused says what an exit means that is not the end of an instruction.
-func (m *Machine) refused(exit emu.Exit) *Broken {
+func (m *Machine) refused(exit emu.Exit) *property.Broken {
 	detail := exit.String()
 	if exit.Fault != nil {
 		if o, ok := m.cfg.Kernel.Heap.Poisoned(exit.Fault.Addr); ok {
 			detail += fmt.Sprintf(": the address was taken from %s, which has been freed", o.Name)
 		}
 	}
-	return &Broken{"code runs without a fault", detail}
+	return &property.Broken{Property: property.NoFault, Detail: detail}
 }
 
 // flow works out what the registers depend on once the instruction has been
@@ -221,9 +222,9 @@ func (m *Machine) firstValue(t *task, addr uint64) (uint64, bool) {
 }
 
 // moveStack makes room on the stack, or forgets what is below sp from now on.
-func (m *Machine) moveStack(t *task, s *state, sp uint64) *Broken {
+func (m *Machine) moveStack(t *task, s *state, sp uint64) *property.Broken {
 	if sp%8 != 0 || sp < t.cpu.Stack.Start || sp > t.base {
-		return &Broken{"sp stays within the task's stack", fmt.Sprintf("sp=%#x", sp)}
+		return property.Break(property.SPInStack, "sp=%#x", sp)
 	}
 	if sp < s.sp {
 		room := make([]slot, (s.sp-sp)/8, (s.sp-sp)/8+uint64(len(s.stack)))

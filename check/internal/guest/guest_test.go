@@ -11,6 +11,7 @@ import (
 	"callops/asm"
 	"callops/check/internal/guest"
 	"callops/check/internal/weak"
+	"callops/check/property"
 	"callops/kernelimage"
 )
 
@@ -230,7 +231,7 @@ func TestMachine_Broken(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		code func(r *rig, b *asm.Builder)
-		want []string
+		want []property.Property
 	}{
 		{
 			"nothing",
@@ -242,49 +243,49 @@ func TestMachine_Broken(t *testing.T) {
 		{
 			"a store to what others read",
 			func(_ *rig, b *asm.Builder) { b.Emit(asm.Str(asm.X0, asm.Off(asm.X9, 16))) },
-			[]string{"a CPU writes only what is its own"},
+			[]property.Property{property.WritesItsOwn},
 		},
 		{
 			"a loop without an end",
 			func(_ *rig, b *asm.Builder) { b.Emit(asm.B(b.Here("loop"))) },
-			[]string{"calls come to an end"},
+			[]property.Property{property.CallsEnd},
 		},
 		{
 			"a load from below sp",
 			func(_ *rig, b *asm.Builder) {
 				b.Emit(asm.Str(asm.X0, asm.Pre(asm.SP, -16)), asm.AddImm(asm.SP, asm.SP, 16), asm.Ldr(asm.X0, asm.Off(asm.SP, -16)))
 			},
-			[]string{"a CPU uses its stack from sp on"},
+			[]property.Property{property.StackAboveSP},
 		},
 		{
 			"a store below sp",
 			func(_ *rig, b *asm.Builder) { b.Emit(asm.Stur(asm.X0, asm.Off(asm.SP, -8))) },
-			[]string{"a CPU uses its stack from sp on"},
+			[]property.Property{property.StackAboveSP},
 		},
 		{
 			"more taken from the stack than was put there",
 			func(_ *rig, b *asm.Builder) { b.Emit(asm.AddImm(asm.SP, asm.SP, 16)) },
-			[]string{"sp stays within the task's stack"},
+			[]property.Property{property.SPInStack},
 		},
 		{
 			"preemption left disabled",
 			func(r *rig, b *asm.Builder) { r.preempt(b, true) },
-			[]string{"a call leaves its task as it was"},
+			[]property.Property{property.TaskKept},
 		},
 		{
 			"a branch to nowhere",
 			func(_ *rig, b *asm.Builder) { b.Emit(asm.Movz(asm.X1, 0, 0), asm.Br(asm.X1)) },
-			[]string{"code is where it is called"},
+			[]property.Property{property.CodeMapped},
 		},
 		{
 			"a load from nowhere",
 			func(_ *rig, b *asm.Builder) { b.Emit(asm.Movz(asm.X1, 0, 0), asm.Ldr(asm.X1, asm.Off(asm.X1, 0))) },
-			[]string{"code runs without a fault"},
+			[]property.Property{property.NoFault},
 		},
 		{
 			"a value stored in halves",
 			func(_ *rig, b *asm.Builder) { b.Emit(asm.Ldr(asm.X1, asm.Off(asm.X9, 8))) },
-			[]string{"what is read was stored whole"},
+			[]property.Property{property.ReadWhole},
 		},
 		{
 			"a half of it",
@@ -331,7 +332,7 @@ func TestMachine_FetchesWhatTheSearchSays(t *testing.T) {
 	read = load.Start
 	const brk = 0xd4200000
 	r.event(t, weak.Event{Kind: weak.Store, Addr: changes, Size: 4, Value: brk})
-	assert.Equal(t, []string{"code runs without a fault"}, broken(t, r, r.machine(t, fn.Start, nil)))
+	assert.Equal(t, []property.Property{property.NoFault}, broken(t, r, r.machine(t, fn.Start, nil)))
 	m := r.another(t, fn.Start, nil)
 	for _, n := range nodes(t, r, m) {
 		if n.Fetch < 0 {
@@ -344,7 +345,7 @@ func TestMachine_FetchesWhatTheSearchSays(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, guest.Bad, fresh.Kind)
 	}
-	assert.Equal(t, []string{"instructions that change are not read"}, broken(t, r, r.another(t, read, nil)))
+	assert.Equal(t, []property.Property{property.TextNotRead}, broken(t, r, r.another(t, read, nil)))
 }
 
 // The last instruction that needs code to be there is the one that is looked

@@ -11,6 +11,7 @@ import (
 	"callops/asm"
 	"callops/check/internal/guest"
 	"callops/check/internal/weak"
+	"callops/check/property"
 	"callops/emu"
 	"callops/emu/interp"
 	"callops/kernel"
@@ -153,7 +154,7 @@ func behaviours(t testing.TB, r *rig, m *guest.Machine) []string {
 		could = could || n.Preemptible
 		switch {
 		case n.Kind == guest.Bad:
-			found[way+" "+n.Broken.Property] = true
+			found[way+" "+n.Broken.Property.String()] = true
 			return
 		case n.Kind == guest.Done:
 			found[way] = true
@@ -205,9 +206,9 @@ func nodes(t testing.TB, r *rig, m *guest.Machine) []*guest.Node {
 }
 
 // broken returns what the task breaks: each property once.
-func broken(t testing.TB, r *rig, m *guest.Machine) []string {
+func broken(t testing.TB, r *rig, m *guest.Machine) []property.Property {
 	t.Helper()
-	var list []string
+	var list []property.Property
 	for _, n := range nodes(t, r, m) {
 		if n.Kind == guest.Bad && !slices.Contains(list, n.Broken.Property) {
 			list = append(list, n.Broken.Property)

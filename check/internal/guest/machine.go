@@ -9,6 +9,7 @@ import (
 	"callops/asm"
 	"callops/asm/effects"
 	"callops/check/internal/weak"
+	"callops/check/property"
 	"callops/emu"
 	"callops/kernel"
 	"callops/kernelimage"
@@ -32,10 +33,10 @@ type Config struct {
 
 	// Arrive is called where the PC comes to one of these addresses, before
 	// anything executes there. What it returns is broken, if anything.
-	Arrive map[uint64]func(*Visit) *Broken
+	Arrive map[uint64]func(*Visit) *property.Broken
 
 	// Ended checks a call that returned.
-	Ended func(*Visit) *Broken
+	Ended func(*Visit) *property.Broken
 
 	// EachInstruction makes every instruction a step of its own.
 	EachInstruction bool
@@ -236,7 +237,7 @@ func (m *Machine) begin(t *task, call int) *state {
 }
 
 // bad is a node that ends in a broken property.
-func (m *Machine) bad(t *task, s *state, b *Broken) *Node {
+func (m *Machine) bad(t *task, s *state, b *property.Broken) *Node {
 	if b == nil {
 		return nil
 	}

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"callops/check/internal/weak"
+	"callops/check/property"
 )
 
 // Kind says what a CPU is about to do.
@@ -39,9 +40,9 @@ type Node struct {
 	// is fetched from.
 	Uses []int
 
-	Call   int     // which call
-	Seen   Counts  // what has been called within it
-	Broken *Broken // of kind Bad
+	Call   int              // which call
+	Seen   Counts           // what has been called within it
+	Broken *property.Broken // of kind Bad
 
 	fetched bool  // Uses is where it is fetched from, and no more
 	state   state // unless Between, Done or Bad
@@ -118,12 +119,6 @@ func (c Counts) Plus(i int) Counts {
 		return c
 	}
 	return c + 1<<(4*i)
-}
-
-// Broken is a property that does not hold.
-type Broken struct {
-	Property string // what must hold, in a few words
-	Detail   string // what was found
 }
 
 // Input is what an instruction sees: the version of each of its locations, one

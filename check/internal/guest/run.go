@@ -5,6 +5,7 @@ import (
 
 	"callops/asm/effects"
 	"callops/check/internal/weak"
+	"callops/check/property"
 	"callops/emu"
 )
 
@@ -61,7 +62,7 @@ func (m *Machine) run(t *task, s *state, from *Node) (*Node, error) {
 		}
 		*s = *ahead
 	}
-	return m.bad(t, s, &Broken{"calls come to an end", fmt.Sprintf("%d instructions without an end", maxPrivate)}), nil
+	return m.bad(t, s, property.Break(property.CallsEnd, "%d instructions without an end", maxPrivate)), nil
 }
 
 // visible says that what the node does depends on others, or others on it.
@@ -106,14 +107,14 @@ func (m *Machine) look(t *task, s *state) (*Node, error) {
 	n.Uses = m.objects(nil, s.pc, 4)
 	if loc, ok := m.cfg.History.At(s.pc); ok {
 		if !m.cfg.History.Location(loc).Text {
-			return m.bad(t, s, &Broken{"a CPU executes what is an instruction", "data was stored there"}), nil
+			return m.bad(t, s, &property.Broken{Property: property.ExecutesCode, Detail: "data was stored there"}), nil
 		}
 		n.Fetch = loc
 		return n, nil
 	}
 	o, err := m.fixed(s.pc)
 	if err != nil {
-		return m.bad(t, s, &Broken{"code is where it is called", err.Error()}), nil
+		return m.bad(t, s, &property.Broken{Property: property.CodeMapped, Detail: err.Error()}), nil
 	}
 	if o.Access == effects.NoAccess {
 		n.fetched = len(n.Uses) > 0
@@ -128,14 +129,14 @@ func (m *Machine) look(t *task, s *state) (*Node, error) {
 }
 
 // access notes which locations and objects an instruction touches.
-func (m *Machine) access(t *task, s *state, o *effects.Operands, n *Node) *Broken {
+func (m *Machine) access(t *task, s *state, o *effects.Operands, n *Node) *property.Broken {
 	addr, size := o.Address(s.pc, s.reg), uint64(o.Size)*uint64(o.Count)
 	if push := o.WriteBack && o.Base == 31 && o.Access == effects.Stores; t.cpu.Stack.Contains(addr) && addr < s.sp && !push {
-		return &Broken{"a CPU uses its stack from sp on", fmt.Sprintf("%d bytes at sp-%#x", size, s.sp-addr)}
+		return property.Break(property.StackAboveSP, "%d bytes at sp-%#x", size, s.sp-addr)
 	}
 	if o.Access != effects.Loads {
 		if !m.owns(t, s, addr, size) {
-			return &Broken{"a CPU writes only what is its own", fmt.Sprintf("%d bytes at %s", size, m.cfg.Kernel.Symbols.Format(addr))}
+			return property.Break(property.WritesItsOwn, "%d bytes at %s", size, m.cfg.Kernel.Symbols.Format(addr))
 		}
 		return nil
 	}
@@ -147,12 +148,12 @@ func (m *Machine) access(t *task, s *state, o *effects.Operands, n *Node) *Broke
 			continue
 		}
 		if l := m.cfg.History.Location(loc); l.Text {
-			return &Broken{"instructions that change are not read", fmt.Sprintf("%d bytes at %#x", size, l.Addr)}
+			return property.Break(property.TextNotRead, "%d bytes at %#x", size, l.Addr)
 		}
 		n.Loads = append(n.Loads, Load{Loc: loc, After: after})
 	}
 	if len(n.Loads) > MaxLoads {
-		return &Broken{"an access is to a few words", fmt.Sprintf("%d locations at %#x", len(n.Loads), addr)}
+		return property.Break(property.FewWords, "%d locations at %#x", len(n.Loads), addr)
 	}
 	return nil
 }
@@ -183,12 +184,12 @@ func (m *Machine) owns(t *task, s *state, addr, size uint64) bool {
 }
 
 // ended checks what must hold when the function has returned.
-func (m *Machine) ended(t *task, s *state) *Broken {
+func (m *Machine) ended(t *task, s *state) *property.Broken {
 	for _, w := range s.own {
 		first, _ := m.firstValue(t, w.addr)
 		if w.value != first {
-			return &Broken{"a call leaves its task as it was", fmt.Sprintf("%s holds %#x, and held %#x before",
-				m.wordName(t, w.addr), w.value, first)}
+			return property.Break(property.TaskKept, "%s holds %#x, and held %#x before",
+				m.wordName(t, w.addr), w.value, first)
 		}
 	}
 	if m.cfg.Ended == nil {

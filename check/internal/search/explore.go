@@ -29,14 +29,34 @@ type Result struct {
 	Depth       int // levels behind the initial state
 	Elapsed     time.Duration
 
-	// Complete says that every state was visited, or that a broken one was
-	// found and no shorter way to one exists. Bound says why not.
+	// Complete reports whether every state was visited, or a broken one was
+	// found and none is nearer. Bound is what ended the search otherwise.
 	Complete bool
-	Bound    string
+	Bound    Bound
 
-	// Broken is the shortest way to a broken state; nil: there is none.
-	Broken *Trace
+	// Broken reports that a broken state was found, Depth levels from the
+	// initial one. Shortest finds a way to it.
+	Broken bool
 }
+
+// Bound is what ends a search before its end.
+type Bound uint8
+
+// The bounds.
+const (
+	Unbound Bound = iota
+	ByMemory
+	ByDepth
+	Stopped // by Options.Stop
+)
+
+// String is memory, depth, stopped, or nothing of Unbound.
+func (b Bound) String() string {
+	return [...]string{Unbound: "", ByMemory: "memory", ByDepth: "depth", Stopped: "stopped"}[b]
+}
+
+// MarshalText is String.
+func (b Bound) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
 
 // Trace is a way from the initial state: the number of each move among its
 // state's moves. The last one breaks something; or else nothing follows where
@@ -108,14 +128,13 @@ func (e *explorer) run(ctx context.Context, start time.Time) (Result, error) {
 		}
 		res.States += fresh
 		if e.opts.Stop != nil && e.opts.Stop() {
-			res.Bound = "stopped"
+			res.Bound = Stopped
 			return res, nil
 		}
 		if broken {
-			res.Complete = true
+			res.Complete, res.Broken = true, true
 			res.Depth++
-			res.Broken, err = shortest(ctx, e.m)
-			return res, err
+			return res, nil
 		}
 		if fresh == 0 {
 			res.Complete = true
@@ -129,10 +148,10 @@ func (e *explorer) run(ctx context.Context, start time.Time) (Result, error) {
 		switch {
 		// The next level takes about as much as this one, which is there meanwhile.
 		case e.opts.Memory > 0 && e.seen.bytes()+2*room > e.opts.Memory:
-			res.Bound = "memory"
+			res.Bound = ByMemory
 			return res, nil
 		case e.opts.Depth > 0 && res.Depth >= e.opts.Depth:
-			res.Bound = "depth"
+			res.Bound = ByDepth
 			return res, nil
 		}
 	}

@@ -114,16 +114,23 @@ func TestExplore_FindsWhatAMapFinds(t *testing.T) {
 			require.NoError(t, err)
 			assert.True(t, r.Complete)
 			if way < 0 {
-				require.Nil(t, r.Broken, "seed %d", seed)
+				require.False(t, r.Broken, "seed %d", seed)
 				assert.Equal(t, [3]int{states, transitions, depth}, [3]int{r.States, r.Transitions, r.Depth}, "seed %d", seed)
 				continue
 			}
 			faults++
-			require.NotNil(t, r.Broken, "seed %d", seed)
-			checkTrace(t, g, r.Broken, way)
+			require.True(t, r.Broken, "seed %d", seed)
+			checkTrace(t, g, shortest(t, g), way)
 		}
 	}
 	assert.Positive(t, faults)
+}
+
+func shortest(t *testing.T, m search.Model) *search.Trace {
+	t.Helper()
+	tr, err := search.Shortest(t.Context(), m)
+	require.NoError(t, err)
+	return tr
 }
 
 // checkTrace goes the way, which has to break something after so many states.
@@ -183,11 +190,11 @@ func TestExplore_TellsStatesApartThatDifferInOneByte(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, [3]int{want, moves, 30}, [3]int{r.States, r.Transitions, r.Depth}, "%d bytes", size)
 		assert.True(t, r.Complete)
-		assert.Nil(t, r.Broken)
+		assert.False(t, r.Broken)
 	}
 }
 
-func TestExplore_TraceIsTheFirstOfTheShortest(t *testing.T) {
+func TestShortest_IsTheFirstOfTheShortest(t *testing.T) {
 	g := &graph{
 		size:  4,
 		next:  [][]int{{1, 2, 3}, {4}, {5, -1}, {-1}, {0}, {-1}},
@@ -196,8 +203,8 @@ func TestExplore_TraceIsTheFirstOfTheShortest(t *testing.T) {
 	for _, workers := range []int{1, 2, 3, 8} {
 		r, err := search.Explore(t.Context(), g, &search.Options{Workers: workers})
 		require.NoError(t, err)
-		require.NotNil(t, r.Broken)
-		assert.Equal(t, []int{1, 1}, r.Broken.Moves)
+		require.True(t, r.Broken)
+		assert.Equal(t, []int{1, 1}, shortest(t, g).Moves)
 		assert.Equal(t, 2, r.Depth)
 	}
 }
@@ -206,19 +213,19 @@ func TestExplore_Deadlock(t *testing.T) {
 	g := &graph{size: 4, next: [][]int{{1, 2}, {}, {3}, {}}, final: map[int]bool{3: true}}
 	r, err := search.Explore(t.Context(), g, nil)
 	require.NoError(t, err)
-	require.NotNil(t, r.Broken)
-	assert.Equal(t, []int{0}, r.Broken.Moves)
+	require.True(t, r.Broken)
+	assert.Equal(t, []int{0}, shortest(t, g).Moves)
 
 	g.final[1] = true
 	r, err = search.Explore(t.Context(), g, nil)
 	require.NoError(t, err)
-	assert.Nil(t, r.Broken)
+	assert.False(t, r.Broken)
 	assert.True(t, r.Complete)
 
 	g.next[3] = []int{3} // what goes round for ever is no deadlock
 	r, err = search.Explore(t.Context(), g, nil)
 	require.NoError(t, err)
-	assert.Nil(t, r.Broken)
+	assert.False(t, r.Broken)
 	assert.Equal(t, 4, r.States)
 }
 
@@ -226,27 +233,27 @@ func TestExplore_Bounds(t *testing.T) {
 	c := counter{[]byte{9, 9, 9, 9, 9}}
 	r, err := search.Explore(t.Context(), c, &search.Options{Depth: 3})
 	require.NoError(t, err)
-	assert.Equal(t, "depth", r.Bound)
+	assert.Equal(t, search.ByDepth, r.Bound)
 	assert.Equal(t, 3, r.Depth)
 	assert.Equal(t, 1+5+15+35, r.States)
 	assert.False(t, r.Complete)
 
 	r, err = search.Explore(t.Context(), c, &search.Options{Memory: 1 << 18})
 	require.NoError(t, err)
-	assert.Equal(t, "memory", r.Bound)
+	assert.Equal(t, search.ByMemory, r.Bound)
 	assert.Less(t, r.States, 9*9*9*9*9)
 	assert.False(t, r.Complete)
 
 	levels := 0
 	r, err = search.Explore(t.Context(), c, &search.Options{Stop: func() bool { levels++; return levels == 4 }})
 	require.NoError(t, err)
-	assert.Equal(t, "stopped", r.Bound)
+	assert.Equal(t, search.Stopped, r.Bound)
 	assert.False(t, r.Complete)
 
 	// A bound that is not reached bounds nothing.
 	r, err = search.Explore(t.Context(), c, &search.Options{Depth: 41, Memory: 1 << 30, Stop: func() bool { return false }})
 	require.NoError(t, err)
-	assert.Empty(t, r.Bound)
+	assert.Equal(t, search.Unbound, r.Bound)
 	assert.True(t, r.Complete)
 	assert.Equal(t, 9*9*9*9*9, r.States)
 }
@@ -257,7 +264,12 @@ func TestExplore_StopComesBeforeWhatWasFound(t *testing.T) {
 	r, err := search.Explore(t.Context(), g, &search.Options{Stop: func() bool { return true }})
 	require.NoError(t, err)
 	assert.False(t, r.Complete)
-	assert.Nil(t, r.Broken)
+	assert.False(t, r.Broken)
+}
+
+func TestShortest_WhereNothingIsBroken(t *testing.T) {
+	_, err := search.Shortest(t.Context(), counter{[]byte{2, 2}})
+	assert.EqualError(t, err, "search: no state is broken")
 }
 
 func TestExplore_Progress(t *testing.T) {

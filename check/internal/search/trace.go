@@ -5,10 +5,10 @@ import (
 	"fmt"
 )
 
-// shortest searches again, in one order and up to the first broken state, and
-// remembers how each state was reached. Of the shortest ways it gives the one
-// whose moves come first, whatever the number of workers was.
-func shortest(ctx context.Context, m Model) (*Trace, error) {
+// Shortest searches in one order, up to the first broken state, and remembers
+// how each state was reached. Of the shortest ways it gives the one whose moves
+// come first. It is an error if nothing is broken.
+func Shortest(ctx context.Context, m Model) (*Trace, error) {
 	t := &tracer{m: m, size: m.Size(), seen: newStore(m.Size())}
 	first := make([]byte, t.size)
 	m.Initial(first)
@@ -29,7 +29,7 @@ func shortest(ctx context.Context, m Model) (*Trace, error) {
 			t.add(out.next[i*t.size:(i+1)*t.size], n, move)
 		}
 	}
-	return nil, fmt.Errorf("search: a broken state was found once, and not again")
+	return nil, fmt.Errorf("search: no state is broken")
 }
 
 type tracer struct {

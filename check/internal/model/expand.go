@@ -1,9 +1,10 @@
-package check
+package model
 
 import (
 	"encoding/binary"
 	"slices"
 
+	"callops/check/event"
 	"callops/check/internal/guest"
 	"callops/check/internal/search"
 	"callops/check/internal/weak"
@@ -31,24 +32,21 @@ const (
 	ran
 )
 
-// maxCPUs is an arbitrary bound; what can be searched ends before it.
-const maxCPUs = 8
+func (m *product) cpuAt(cpu int) int { return atCalls + len(m.p.callbacks) + cpu*cpuSize }
 
-func (m *model) cpuAt(cpu int) int { return atCalls + len(m.p.callbacks) + cpu*cpuSize }
-
-func (m *model) blockOf(s []byte, cpu int) uint32 {
+func (m *product) blockOf(s []byte, cpu int) uint32 {
 	return binary.LittleEndian.Uint32(s[m.cpuAt(cpu):])
 }
 
-func (m *model) setBlock(s []byte, cpu int, id uint32) {
+func (m *product) setBlock(s []byte, cpu int, id uint32) {
 	binary.LittleEndian.PutUint32(s[m.cpuAt(cpu):], id)
 }
 
 // Size implements search.Model.
-func (m *model) Size() int { return m.size }
+func (m *product) Size() int { return m.size }
 
 // Initial implements search.Model.
-func (m *model) Initial(s []byte) {
+func (m *product) Initial(s []byte) {
 	putTime(s, atTime, m.settled[0])
 	for cpu, kind := range m.kinds {
 		m.setBlock(s, cpu, m.number(kind, make([]byte, cpuRead+len(m.reads))))
@@ -57,7 +55,7 @@ func (m *model) Initial(s []byte) {
 
 // order puts CPUs that run the same kind of task in order: which of them is
 // where makes no difference. who, if not nil, is moved along.
-func (m *model) order(s []byte, who []int) {
+func (m *product) order(s []byte, who []int) {
 	for i := 1; i < len(m.kinds); i++ {
 		for j := i; j > 0 && m.kinds[j-1] == m.kinds[j]; j-- {
 			a, b := m.blockOf(s, j-1), m.blockOf(s, j)
@@ -74,7 +72,7 @@ func (m *model) order(s []byte, who []int) {
 }
 
 // ranBy says which callbacks have run, a bit each.
-func (m *model) ranBy(s []byte) (set uint16) {
+func (m *product) ranBy(s []byte) (set uint16) {
 	for i := range m.p.callbacks {
 		if s[atCalls+i] == ran {
 			set |= 1 << i
@@ -108,7 +106,7 @@ type result struct {
 }
 
 // Expand implements search.Model.
-func (m *model) Expand(s []byte, out *search.Successors) error {
+func (m *product) Expand(s []byte, out *search.Successors) error {
 	k, ok := out.Local.(*known)
 	if !ok {
 		k = &known{moves: map[moveKey][]result{}, patched: map[patchKey]uint32{}}
@@ -162,14 +160,14 @@ func (m *model) Expand(s []byte, out *search.Successors) error {
 	return nil
 }
 
-func (m *model) ordered(s []byte) {
+func (m *product) ordered(s []byte) {
 	if m.reduced {
 		m.order(s, nil)
 	}
 }
 
 // results finds the moves of a CPU.
-func (m *model) results(now weak.Time, ran uint16, kind int, id uint32) (list []result, err error) {
+func (m *product) results(now weak.Time, ran uint16, kind int, id uint32) (list []result, err error) {
 	err = m.cpuMoves(now, ran, kind, m.block(id).bytes, func(mv move, next []byte) {
 		r := result{broken: mv.broken != nil}
 		if !r.broken {
@@ -182,17 +180,17 @@ func (m *model) results(now weak.Time, ran uint16, kind int, id uint32) (list []
 
 // patches calls f with each step that a patcher may make next. It reports
 // whether something is left to do that nobody but a patcher can do.
-func (m *model) patches(s []byte, now weak.Time, f func(t weak.Time)) (waits bool) {
+func (m *product) patches(s []byte, now weak.Time, f func(t weak.Time)) (waits bool) {
 	for _, t := range m.p.kids[now] {
 		st := &m.p.steps[t]
-		if st.Kind == stepBegin && m.p.ops[st.Op].thread < 0 {
+		if st.Kind == event.OperationBegins && m.p.ops[st.Op].thread < 0 {
 			if m.asks(s, st.Op) {
 				f(t)
 			}
 			continue
 		}
 		waits = true
-		if (st.Kind == stepWaited || st.Kind == stepAnswered) && m.waitedFor(s, 0) {
+		if (st.Kind == event.GraceEnds || st.Kind == event.AllAnswered) && m.waitedFor(s, 0) {
 			continue
 		}
 		f(t)
@@ -201,7 +199,7 @@ func (m *model) patches(s []byte, now weak.Time, f func(t weak.Time)) (waits boo
 }
 
 // asks says whether a CPU stands in the gate of an operation.
-func (m *model) asks(s []byte, op int) bool {
+func (m *product) asks(s []byte, op int) bool {
 	for cpu := range m.kinds {
 		if n := m.block(m.blockOf(s, cpu)).node; n.Kind == guest.Gate && n.Gate == m.p.ops[op].gate {
 			return true
@@ -211,7 +209,7 @@ func (m *model) asks(s []byte, op int) bool {
 }
 
 // waitedFor says whether there is a CPU that who waits by this bit waits for.
-func (m *model) waitedFor(s []byte, bit int) bool {
+func (m *product) waitedFor(s []byte, bit int) bool {
 	for cpu := range m.kinds {
 		if m.block(m.blockOf(s, cpu)).waits>>bit&1 != 0 {
 			return true
@@ -221,9 +219,9 @@ func (m *model) waitedFor(s []byte, bit int) bool {
 }
 
 // advance makes one step of the program, and those that nobody notices.
-func (m *model) advance(s []byte, t weak.Time, patched func(kind int, id uint32) uint32) {
+func (m *product) advance(s []byte, t weak.Time, patched func(kind int, id uint32) uint32) {
 	putTime(s, atTime, m.settled[t])
-	if st := &m.p.steps[t]; st.Kind == stepCall {
+	if st := &m.p.steps[t]; st.Kind == event.CallRCU {
 		s[atCalls+st.Call] = called
 	}
 	for cpu, kind := range m.kinds {
@@ -232,7 +230,7 @@ func (m *model) advance(s []byte, t weak.Time, patched func(kind int, id uint32)
 }
 
 // callbacks calls f with each callback whose grace period has ended.
-func (m *model) callbacks(s []byte, f func(i int)) {
+func (m *product) callbacks(s []byte, f func(i int)) {
 	for i := range m.p.callbacks {
 		if s[atCalls+i] == called && !m.waitedFor(s, 1+i) {
 			f(i)
@@ -249,7 +247,7 @@ type reached struct {
 
 // moves lists what may follow a state, in the order in which Expand gives it
 // out, with every CPU where it was.
-func (m *model) moves(s []byte) (list []reached, err error) {
+func (m *product) moves(s []byte) (list []reached, err error) {
 	now := getTime(s, atTime)
 	m.patches(s, now, func(t weak.Time) {
 		next := slices.Clone(s)

@@ -1,9 +1,10 @@
-package check
+package model
 
 import (
 	"encoding/binary"
 	"fmt"
 
+	"callops/check/event"
 	"callops/emu"
 	"callops/kernel"
 	"callops/kernelimage"
@@ -20,19 +21,24 @@ type recorder struct {
 	text  func(addr uint64) bool // instructions
 	lit   func(addr uint64) bool // literals
 	on    bool
-	steps []step
+	steps []Step
 
 	// calls are what the callbacks handed to call_rcu free, by their numbers.
-	calls [][]object
-	freed *[]object // where frees go while a callback runs
+	calls [][]Object
+	freed *[]Object // where frees go while a callback runs
 
-	made []object // what was allocated
+	made []Object // what was allocated
 }
 
-// object is a piece of memory that is freed at some time.
-type object struct {
+// Object is a piece of memory that is freed at some time.
+type Object struct {
 	name string
 	kernelimage.Range
+}
+
+// free is the step that frees it.
+func (o *Object) free() Step {
+	return Step{Kind: event.Free, Name: o.name, Addr: o.Start, Size: o.End - o.Start}
 }
 
 func newRecorder(k *kernel.Kernel, text, literal func(uint64) bool) *recorder {
@@ -42,13 +48,13 @@ func newRecorder(k *kernel.Kernel, text, literal func(uint64) bool) *recorder {
 		if o.Freed {
 			r.free(o.Name, at)
 		} else if r.on {
-			r.made = append(r.made, object{o.Name, at})
+			r.made = append(r.made, Object{o.Name, at})
 		}
 	})
 	return r
 }
 
-func (r *recorder) note(s step) {
+func (r *recorder) note(s Step) {
 	if r.on {
 		r.steps = append(r.steps, s)
 	}
@@ -58,10 +64,10 @@ func (r *recorder) note(s step) {
 // whoever touches it has done wrong.
 func (r *recorder) free(name string, at kernelimage.Range) {
 	if r.freed != nil {
-		*r.freed = append(*r.freed, object{name, at})
+		*r.freed = append(*r.freed, Object{name, at})
 		return
 	}
-	r.note(step{Kind: stepFree, Name: name, Addr: at.Start, Size: at.End - at.Start})
+	r.note(Step{Kind: event.Free, Name: name, Addr: at.Start, Size: at.End - at.Start})
 }
 
 func (r *recorder) Load32(addr uint64) (uint32, error) { return r.mem.Load32(addr) }
@@ -72,11 +78,11 @@ func (r *recorder) Store32(addr uint64, v uint32) error {
 	if err != nil {
 		return err
 	}
-	kind := stepStore
+	kind := event.Store
 	if r.text(addr) {
-		kind = stepText
+		kind = event.StoreText
 	}
-	r.note(step{Kind: kind, Addr: addr, Size: 4, Value: uint64(v), Old: uint64(old)})
+	r.note(Step{Kind: kind, Addr: addr, Size: 4, Value: uint64(v), Old: uint64(old)})
 	return r.mem.Store32(addr, v)
 }
 
@@ -91,8 +97,8 @@ func (r *recorder) store64(addr, v uint64, release bool) error {
 	if err := r.mem.Read(addr, old[:]); err != nil {
 		return err
 	}
-	r.note(step{
-		Kind: stepStore, Addr: addr, Size: 8, Value: v, Old: binary.LittleEndian.Uint64(old[:]), Release: release, Literal: r.lit(addr),
+	r.note(Step{
+		Kind: event.Store, Addr: addr, Size: 8, Value: v, Old: binary.LittleEndian.Uint64(old[:]), Release: release, Literal: r.lit(addr),
 	})
 	binary.LittleEndian.PutUint64(b[:], v)
 	return r.mem.Write(addr, b[:])
@@ -112,24 +118,24 @@ func (r *recorder) Write(addr uint64, p []byte) error {
 	return nil
 }
 
-func (r *recorder) WriteBarrier() { r.note(step{Kind: stepOrder}) }
+func (r *recorder) WriteBarrier() { r.note(Step{Kind: event.WriteBarrier}) }
 
 func (r *recorder) SyncText(addr, size uint64) {
-	r.note(step{Kind: stepClean, Addr: addr, Size: size})
+	r.note(Step{Kind: event.CleanText, Addr: addr, Size: size})
 	r.mem.SyncText(addr, size)
 }
 
 func (r *recorder) SyncCPUs() {
-	r.note(step{Kind: stepInterrupt})
-	r.note(step{Kind: stepAnswered})
+	r.note(Step{Kind: event.InterruptAll})
+	r.note(Step{Kind: event.AllAnswered})
 }
 
 func (r *recorder) SynchronizeRCUTasksRude() error { return r.wait(sched.Rude) }
 func (r *recorder) SynchronizeRCUTasks() error     { return r.wait(sched.Tasks) }
 
 func (r *recorder) wait(kind sched.Kind) error {
-	r.note(step{Kind: stepWait, Wait: kind})
-	r.note(step{Kind: stepWaited, Wait: kind})
+	r.note(Step{Kind: event.GraceBegins, Wait: kind})
+	r.note(Step{Kind: event.GraceEnds, Wait: kind})
 	return nil
 }
 
@@ -138,13 +144,13 @@ func (r *recorder) CallRCUTasks(free func()) { r.call(sched.Tasks, free) }
 
 // call runs the callback at once, to learn what it will free.
 func (r *recorder) call(kind sched.Kind, free func()) {
-	var freed []object
+	var freed []Object
 	r.freed = &freed
 	free()
 	r.freed = nil
 	if !r.on || len(freed) == 0 {
 		return
 	}
-	r.note(step{Kind: stepCall, Wait: kind, Call: len(r.calls)})
+	r.note(Step{Kind: event.CallRCU, Wait: kind, Call: len(r.calls)})
 	r.calls = append(r.calls, freed)
 }

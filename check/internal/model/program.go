@@ -1,9 +1,10 @@
-package check
+package model
 
 import (
 	"fmt"
 	"slices"
 
+	"callops/check/event"
 	"callops/check/internal/weak"
 	"callops/emu"
 	"callops/sched"
@@ -24,7 +25,7 @@ const (
 // a history. The core itself made them: each branch is a run of it.
 type program struct {
 	hist  *weak.History
-	steps []step // what happened at each time; of 0 nothing
+	steps []Step // what happened at each time; of 0 nothing
 	kids  [][]weak.Time
 	ops   []operation
 
@@ -33,12 +34,12 @@ type program struct {
 	done    []uint64      // by time: which operations have returned
 	gone    []uint64      // by time: which objects have been freed
 
-	objects []object // what is freed
+	objects []Object // what is freed
 	// preemptible says that the kernel can take a task off its CPU against its
 	// will.
 	preemptible bool
 
-	made      []object // what is allocated on the way, in any order
+	made      []Object // what is allocated on the way, in any order
 	callbacks []callback
 	tasks     [][]uint64 // the functions that each CPU's task calls
 	funcs     []uint64   // each of them once
@@ -49,7 +50,7 @@ type operation struct {
 	name   string
 	thread int // -1: a tracer's
 	gate   uint64
-	run    func(*machine) error
+	run    func(*Machine) error
 }
 
 // callback is one handed to call_rcu.
@@ -59,8 +60,8 @@ type callback struct {
 }
 
 // record runs the core in every order and notes what it does.
-func record(b *base, sc *Scenario, mut *Mutation) (*program, error) {
-	p := &program{hist: weak.New(), steps: make([]step, 1), kids: make([][]weak.Time, 1)}
+func record(b *Base, sc *Scenario, fault *Fault) (*program, error) {
+	p := &program{hist: weak.New(), steps: make([]Step, 1), kids: make([][]weak.Time, 1)}
 	var threads [][]int
 	for i, ops := range sc.Threads {
 		var numbers []int
@@ -70,7 +71,7 @@ func record(b *base, sc *Scenario, mut *Mutation) (*program, error) {
 		}
 		threads = append(threads, numbers)
 	}
-	first, err := setUp(b, sc, mut)
+	first, err := setUp(b, sc, fault)
 	if err != nil {
 		return nil, err
 	}
@@ -88,8 +89,8 @@ func record(b *base, sc *Scenario, mut *Mutation) (*program, error) {
 	p.needs = [][]need{p.needsOf(first)}
 	p.done, p.gone = []uint64{0}, []uint64{0}
 	for _, order := range orders(threads) {
-		if err := p.addOrder(b, sc, mut, order); err != nil {
-			return nil, fmt.Errorf("scenario %s: %w", sc.Name, err)
+		if err := p.addOrder(b, sc, fault, order); err != nil {
+			return nil, err
 		}
 	}
 	return p, p.finish(first)
@@ -122,7 +123,7 @@ func orders(threads [][]int) [][]int {
 }
 
 // findFuncs collects what tasks call.
-func (p *program) findFuncs(m *machine) error {
+func (p *program) findFuncs(m *Machine) error {
 	p.tasks = make([][]uint64, len(m.sc.Tasks))
 	for kind := range m.sc.Tasks {
 		for _, name := range m.sc.Tasks[kind].Calls {
@@ -140,7 +141,7 @@ func (p *program) findFuncs(m *machine) error {
 }
 
 // needsOf is what is owed as the machine stands.
-func (p *program) needsOf(m *machine) []need {
+func (p *program) needsOf(m *Machine) []need {
 	on, err := m.r.Enabled()
 	var needs []need
 	for i, o := range m.ops {
@@ -160,15 +161,15 @@ func (p *program) needsOf(m *machine) []need {
 }
 
 // addOrder runs the core once.
-func (p *program) addOrder(b *base, sc *Scenario, mut *Mutation, order []int) error {
-	m, err := setUp(b, sc, mut)
+func (p *program) addOrder(b *Base, sc *Scenario, fault *Fault, order []int) error {
+	m, err := setUp(b, sc, fault)
 	if err != nil {
 		return err
 	}
 	defer m.k.Close()
 	at := weak.Time(0)
-	if mut.liveInit {
-		if at, err = p.addSteps(at, mut.apply(m, m.rec.steps), nil); err != nil {
+	if fault.LiveInit {
+		if at, err = p.addSteps(at, fault.apply(m, m.rec.steps), nil); err != nil {
 			return err
 		}
 	}
@@ -187,14 +188,14 @@ func (p *program) addOrder(b *base, sc *Scenario, mut *Mutation, order []int) er
 				during[i] = needEither
 			}
 		}
-		steps := slices.Concat([]step{{Kind: stepBegin, Op: n}}, m.rec.steps)
-		if sc.fix != nil {
-			steps = sc.fix(steps)
+		steps := slices.Concat([]Step{{Kind: event.OperationBegins, Op: n}}, m.rec.steps)
+		if sc.Fix != nil {
+			steps = sc.Fix(steps)
 		}
-		if at, err = p.addSteps(at, p.numbered(mut.apply(m, steps), m.rec.calls), during); err != nil {
+		if at, err = p.addSteps(at, p.numbered(fault.apply(m, steps), m.rec.calls), during); err != nil {
 			return err
 		}
-		if at, err = p.addSteps(at, []step{{Kind: stepEnd, Op: n}}, after); err != nil {
+		if at, err = p.addSteps(at, []Step{{Kind: event.OperationReturns, Op: n}}, after); err != nil {
 			return err
 		}
 	}
@@ -209,10 +210,10 @@ func (p *program) addOrder(b *base, sc *Scenario, mut *Mutation, order []int) er
 
 // numbered gives the callbacks that steps hand over the numbers that they have
 // in all orders: what is the third to one order is another's first.
-func (p *program) numbered(steps []step, calls [][]object) []step {
+func (p *program) numbered(steps []Step, calls [][]Object) []Step {
 	for i := range steps {
 		s := &steps[i]
-		if s.Kind != stepCall {
+		if s.Kind != event.CallRCU {
 			continue
 		}
 		c := callback{kind: s.Wait}
@@ -228,7 +229,7 @@ func (p *program) numbered(steps []step, calls [][]object) []step {
 }
 
 // object numbers an object.
-func (p *program) object(o object) int {
+func (p *program) object(o Object) int {
 	if i := slices.Index(p.objects, o); i >= 0 {
 		return i
 	}
@@ -238,7 +239,7 @@ func (p *program) object(o object) int {
 
 // addSteps appends steps, or finds them where an order before this one went
 // the same way.
-func (p *program) addSteps(at weak.Time, steps []step, needs []need) (weak.Time, error) {
+func (p *program) addSteps(at weak.Time, steps []Step, needs []need) (weak.Time, error) {
 	for i := range steps {
 		next, err := p.addStep(at, &steps[i], needs)
 		if err != nil {
@@ -249,13 +250,13 @@ func (p *program) addSteps(at weak.Time, steps []step, needs []need) (weak.Time,
 	return at, nil
 }
 
-func (p *program) addStep(at weak.Time, s *step, needs []need) (weak.Time, error) {
+func (p *program) addStep(at weak.Time, s *Step, needs []need) (weak.Time, error) {
 	for _, kid := range p.kids[at] {
 		if p.steps[kid] == *s {
 			return kid, nil
 		}
 	}
-	t, err := p.hist.Append(at, s.event())
+	t, err := p.hist.Append(at, s.toMemory())
 	if err != nil {
 		return 0, err
 	}
@@ -268,10 +269,10 @@ func (p *program) addStep(at weak.Time, s *step, needs []need) (weak.Time, error
 	p.needs = append(p.needs, needs)
 	done, gone := p.done[at], p.gone[at]
 	switch s.Kind {
-	case stepEnd:
+	case event.OperationReturns:
 		done |= 1 << s.Op
-	case stepFree:
-		o := object{name: s.Name}
+	case event.Free:
+		o := Object{name: s.Name}
 		o.Start, o.End = s.Addr, s.Addr+s.Size
 		gone |= 1 << p.object(o)
 	}
@@ -285,7 +286,7 @@ const (
 )
 
 // finish computes what follows from the steps.
-func (p *program) finish(m *machine) error {
+func (p *program) finish(m *Machine) error {
 	if len(p.objects) > maxObjects || len(p.ops) > 64 || len(p.callbacks) > maxCalls {
 		return fmt.Errorf("%d objects freed, %d operations, %d callbacks: too many", len(p.objects), len(p.ops), len(p.callbacks))
 	}
@@ -303,7 +304,7 @@ func (p *program) finish(m *machine) error {
 		}
 	}
 	first := map[uint64]byte{}
-	if m.mut.liveInit {
+	if m.fault.LiveInit {
 		first = p.firstBytes() // m has been through what the program begins with
 	}
 	return p.hist.Freeze(func(addr, size uint64) (uint64, error) {
@@ -338,7 +339,7 @@ func (p *program) owedSince(now, t weak.Time) (since weak.Time) {
 func (p *program) firstBytes() map[uint64]byte {
 	first := map[uint64]byte{}
 	for _, s := range p.steps {
-		if s.Kind != stepStore && s.Kind != stepText {
+		if s.Kind != event.Store && s.Kind != event.StoreText {
 			continue
 		}
 		for i := range s.Size {

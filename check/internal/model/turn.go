@@ -1,18 +1,20 @@
-package check
+package model
 
 import (
 	"bytes"
 	"fmt"
 
 	"callops/asm"
+	"callops/check/event"
 	"callops/check/internal/guest"
 	"callops/check/internal/weak"
+	"callops/check/property"
 	"callops/sched"
 )
 
 // turn is the work on one CPU's moves.
 type turn struct {
-	*model
+	*product
 	now  weak.Time
 	gone uint64 // objects that have been freed
 	kind int
@@ -24,8 +26,8 @@ type turn struct {
 
 // cpuMoves gives all that a CPU may do: moves, and the block that each leads
 // to, which is valid for the call only. It depends on nothing else.
-func (m *model) cpuMoves(now weak.Time, ran uint16, kind int, b []byte, emit func(move, []byte)) error {
-	t := turn{model: m, now: now, gone: m.p.gone[now], kind: kind, b: b, n: m.g.Node(kind, getNode(b, cpuNode)), emit: emit}
+func (m *product) cpuMoves(now weak.Time, ran uint16, kind int, b []byte, emit func(move, []byte)) error {
+	t := turn{product: m, now: now, gone: m.p.gone[now], kind: kind, b: b, n: m.g.Node(kind, getNode(b, cpuNode)), emit: emit}
 	t.next = make([]byte, len(b))
 	for i := range m.p.callbacks {
 		if ran>>i&1 != 0 {
@@ -41,24 +43,24 @@ func (t *turn) moves() (err error) {
 	case guest.Done:
 		return nil
 	case guest.Between:
-		t.switchTo(sched.Switched, schedules)
-		err = t.goTo(move{event: "calls"})
+		t.switchTo(sched.Switched, event.Schedule)
+		err = t.goTo(move{event: event.CallBegins})
 	case guest.Gate:
 		// Gates that start no operation return at once.
 		if op, ok := t.p.gateOf(n.Gate); !ok || t.p.done[t.now]>>op&1 != 0 {
-			err = t.goTo(move{event: "goes on"})
+			err = t.goTo(move{event: event.GateReturns})
 		}
 	case guest.End:
 		if b := t.owed(); b != nil {
-			t.breaks(b, move{event: "returns"})
+			t.breaks(b, move{event: event.CallReturns})
 		} else {
-			err = t.goTo(move{event: "returns"})
+			err = t.goTo(move{event: event.CallReturns})
 		}
 	case guest.Run:
 		err = t.execute()
 	}
 	if n.Kind != guest.Between && n.Preemptible && t.p.preemptible && !t.sc.Tasks[t.kind].Idle {
-		t.switchTo(sched.Preempted, isPreempted)
+		t.switchTo(sched.Preempted, event.Preempted)
 	}
 	t.answer()
 	return err
@@ -77,7 +79,7 @@ func (t *turn) gives(mv move, next []byte) {
 }
 
 // breaks gives out a move that breaks something.
-func (t *turn) breaks(b *guest.Broken, mv move) {
+func (t *turn) breaks(b *property.Broken, mv move) {
 	mv.broken = b
 	t.gives(mv, nil)
 }
@@ -86,22 +88,15 @@ func (t *turn) breaks(b *guest.Broken, mv move) {
 func (t *turn) execute() error {
 	for _, o := range t.n.Uses {
 		if t.gone>>o&1 != 0 {
-			t.breaks(broken("what is freed is not used", "%s has been freed", t.p.objects[o].name), move{})
+			t.breaks(property.Break(property.NoUseAfterFree, "%s has been freed", t.p.objects[o].name), move{event: event.Execute})
 			return nil
 		}
 	}
 	if t.n.Fetch >= 0 {
 		return t.fetch()
 	}
-	return t.loads(0, move{})
+	return t.loads(0, move{event: event.Execute})
 }
-
-// What CPUs do other than to execute.
-const (
-	schedules     = "schedules"
-	isPreempted   = "is preempted"
-	isInterrupted = "is interrupted"
-)
 
 // maxWords is more than a location of text ever holds different ones.
 const maxWords = 16
@@ -126,15 +121,15 @@ func (t *turn) fetch() (err error) {
 	})
 	for _, v := range found[:count] {
 		if word := uint32(l.Value(v)); count > 1 && !weak.Exchangeable(word) {
-			t.breaks(broken("an instruction changes under a CPU only where the architecture allows it",
+			t.breaks(property.Break(property.TextExchangeable,
 				"%s is none of those that may be exchanged for one another", asm.Disassemble(word, t.n.PC, nil)),
-				move{in: guest.Input(0).With(0, v)})
+				move{event: event.Execute, in: guest.Input(0).With(0, v)})
 			return nil
 		}
 	}
 	for _, v := range found[:count] {
 		if err == nil {
-			err = t.goTo(move{in: guest.Input(0).With(0, v)})
+			err = t.goTo(move{event: event.Execute, in: guest.Input(0).With(0, v)})
 		}
 	}
 	return err
@@ -222,7 +217,7 @@ func (t *turn) remember(next []byte, in guest.Input) {
 }
 
 // rest rounds down what the CPU, now at n, has seen to what still matters to it.
-func (m *model) rest(b []byte, kind int, n *guest.Node) {
+func (m *product) rest(b []byte, kind int, n *guest.Node) {
 	h := m.p.hist
 	low, text := getTime(b, cpuLow), getTime(b, cpuText)
 	for i, loc := range m.reads {
@@ -241,11 +236,11 @@ func (m *model) rest(b []byte, kind int, n *guest.Node) {
 	}
 }
 
-func (t *turn) rest(next []byte, n *guest.Node) { t.model.rest(next, t.kind, n) }
+func (t *turn) rest(next []byte, n *guest.Node) { t.product.rest(next, t.kind, n) }
 
 // since is the earliest time from which on all that may still be read looks as
 // it does from seen on.
-func (m *model) since(n *guest.Node, locs []int, seen weak.Time) (since weak.Time) {
+func (m *product) since(n *guest.Node, locs []int, seen weak.Time) (since weak.Time) {
 	if seen == 0 {
 		return 0
 	}
@@ -273,7 +268,7 @@ func (t *turn) synchronise(next []byte) {
 // A switch that nobody waits for, and that teaches the CPU nothing of what is
 // owed, only takes away from what it may see: all that may happen after it may
 // happen without it.
-func (t *turn) switchTo(ev sched.Event, what string) {
+func (t *turn) switchTo(ev sched.Event, what event.Kind) {
 	next := t.start()
 	t.happened(next, ev)
 	t.synchronise(next)
@@ -287,14 +282,14 @@ func (t *turn) switchTo(ev sched.Event, what string) {
 
 // answer takes the interrupt that the patcher waits for.
 func (t *turn) answer() {
-	if get16(t.b, cpuWaits)&1 == 0 || t.p.steps[t.p.kids[t.now][0]].Kind != stepAnswered {
+	if get16(t.b, cpuWaits)&1 == 0 || t.p.steps[t.p.kids[t.now][0]].Kind != event.AllAnswered {
 		return
 	}
 	next := t.start()
 	t.synchronise(next)
 	put16(next, cpuWaits, get16(t.b, cpuWaits)&^1)
 	t.rest(next, t.n)
-	t.gives(move{event: isInterrupted}, next)
+	t.gives(move{event: event.Interrupted}, next)
 }
 
 // happened ends waits for the CPU.
@@ -306,7 +301,7 @@ func (t *turn) happened(next []byte, ev sched.Event) {
 	r := t.reader(t.kind)
 	if waits&1 != 0 {
 		st := &t.p.steps[t.p.kids[t.now][0]]
-		if st.Kind == stepAnswered || st.Wait.Ends(ev, r) {
+		if st.Kind == event.AllAnswered || st.Wait.Ends(ev, r) {
 			waits &^= 1
 		}
 	}

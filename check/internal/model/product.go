@@ -1,17 +1,19 @@
-package check
+package model
 
 import (
 	"slices"
 	"sync"
 	"sync/atomic"
 
+	"callops/check/event"
 	"callops/check/internal/guest"
 	"callops/check/internal/weak"
+	"callops/check/property"
 )
 
-// model is a scenario as a search sees it: the program's steps, the tasks'
-// nodes, and what each CPU sees. It implements search.Model; see product.go.
-type model struct {
+// product is a scenario as a search sees it: the program's steps, the tasks'
+// nodes, and what each CPU sees. It implements search.Model; see expand.go.
+type product struct {
 	sc      *Scenario
 	p       *program
 	g       *guest.Machine
@@ -33,10 +35,10 @@ type model struct {
 	lost   atomic.Bool  // there are some
 }
 
-// newModel prepares a search in which CPUs run these kinds of tasks and read
+// newProduct prepares a search in which CPUs run these kinds of tasks and read
 // these locations.
-func newModel(sc *Scenario, p *program, g *guest.Machine, kinds []int, reduced bool, read map[int]bool) *model {
-	m := &model{sc: sc, p: p, g: g, kinds: kinds, reduced: reduced, missed: map[int]bool{}, news: g.News()}
+func newProduct(sc *Scenario, p *program, g *guest.Machine, kinds []int, reduced bool, read map[int]bool) *product {
+	m := &product{sc: sc, p: p, g: g, kinds: kinds, reduced: reduced, missed: map[int]bool{}, news: g.News()}
 	m.blocks.ids = map[string]uint32{}
 	p.hist.MarkRead(read)
 	m.slot = make([]int, p.hist.Locations())
@@ -70,14 +72,14 @@ func newModel(sc *Scenario, p *program, g *guest.Machine, kinds []int, reduced b
 }
 
 // unnoticed says that no CPU can tell whether a step has been made.
-func (m *model) unnoticed(t weak.Time) bool {
+func (m *product) unnoticed(t weak.Time) bool {
 	h := m.p.hist
 	switch m.p.steps[t].Kind {
-	case stepStore, stepText:
+	case event.Store, event.StoreText:
 		return !h.Relevant(t)
-	case stepOrder:
+	case event.WriteBarrier:
 		return true
-	case stepClean:
+	case event.CleanText:
 		// Unless it completes stores on the way.
 		up := h.Parent(t)
 		return !h.Relevant(t) && h.CanonData(up) == h.CanonData(h.Completed(up))
@@ -87,11 +89,11 @@ func (m *model) unnoticed(t weak.Time) bool {
 
 // stale says that the search went by what turned out to be wrong: that a
 // location is not read, or not any more. All that it found is void.
-func (m *model) stale() bool { return m.lost.Load() || m.reduced && m.g.News() != m.news }
+func (m *product) stale() bool { return m.lost.Load() || m.reduced && m.g.News() != m.news }
 
 // learn notes the locations that a node reads and that were not known to be
 // read.
-func (m *model) learn(n *guest.Node) {
+func (m *product) learn(n *guest.Node) {
 	for _, l := range n.Loads {
 		if m.slot[l.Loc] < 0 {
 			m.miss(l.Loc)
@@ -102,7 +104,7 @@ func (m *model) learn(n *guest.Node) {
 	}
 }
 
-func (m *model) miss(loc int) {
+func (m *product) miss(loc int) {
 	m.mu.Lock()
 	m.missed[loc] = true
 	m.mu.Unlock()
@@ -112,12 +114,12 @@ func (m *model) miss(loc int) {
 // move says what a move is, for those who want to know.
 type move struct {
 	cpu   int       // -1: the patcher's, or a callback
-	time  weak.Time // the patcher's step
+	time  weak.Time // the patcher's Step
 	call  int       // the callback that runs, plus one
 	node  *guest.Node
 	in    guest.Input
 	to    *guest.Node
-	event string // what a CPU does other than to execute
+	event event.Kind // of a CPU's
 
-	broken *guest.Broken // what the move breaks
+	broken *property.Broken // what the move breaks
 }

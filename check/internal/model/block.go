@@ -1,4 +1,4 @@
-package check
+package model
 
 import (
 	"encoding/binary"
@@ -61,7 +61,7 @@ const (
 )
 
 // number returns the number of a block of a kind of task.
-func (m *model) number(kind int, b []byte) uint32 {
+func (m *product) number(kind int, b []byte) uint32 {
 	bs := &m.blocks
 	key := append([]byte{byte(kind)}, b...)
 	bs.mu.Lock()
@@ -81,6 +81,6 @@ func (m *model) number(kind int, b []byte) uint32 {
 }
 
 // block returns the block of a number, which came from number.
-func (m *model) block(id uint32) *block {
+func (m *product) block(id uint32) *block {
 	return &m.blocks.table[id/tableSize].Load()[id%tableSize]
 }

@@ -1,0 +1,14 @@
+// Package model is a scenario as states and moves: what the core does, what the
+// CPUs do meanwhile, and what has to hold.
+//
+// A [Scenario] is set up on a kernel. Its patchers run the core itself, package
+// ftrace, unmodified: it is executed once for every order in which its operations
+// may come, and each thing that it does to the machine becomes a [Step] (recorder.go,
+// program.go). The tasks execute the trampolines themselves, by the interpreter
+// (package guest). The product of both, with what a CPU sees of what others wrote
+// (package weak), is what is searched (package search): product.go says what a
+// state is, turn.go what a CPU may do next, property.go what has to hold.
+//
+// [Subject.Explore] visits every state, [Subject.Play] goes one way again and
+// tells it as facts: addresses and values. Words for them are the caller's.
+package model

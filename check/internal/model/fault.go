@@ -1,0 +1,40 @@
+package model
+
+import (
+	"callops/ftrace"
+	"callops/kernelimage"
+	"callops/trampolines"
+)
+
+// Fault is something wrong that is built into the machine on purpose. The zero
+// value is none.
+type Fault struct {
+	Trampoline trampolines.Fault
+	Core       ftrace.Fault
+	Image      func(*kernelimage.Image) error
+	Preempts   bool // it shows only where tasks can be preempted
+	LiveInit   bool // call sites are prepared while CPUs run
+
+	// Steps changes what the core does in one operation.
+	Steps func(m *Machine, steps []Step) []Step
+}
+
+func (f *Fault) apply(m *Machine, steps []Step) []Step {
+	if f.Steps == nil {
+		return steps
+	}
+	return f.Steps(m, steps)
+}
+
+// NopOps is the address of ftrace_nop_ops.
+func (m *Machine) NopOps() uint64 { return m.r.Code().NopOps }
+
+// CallbackFrees returns what the callback of a step of CallRCU frees, as steps
+// that free it at once.
+func (m *Machine) CallbackFrees(s *Step) []Step {
+	var frees []Step
+	for _, o := range m.rec.calls[s.Call] {
+		frees = append(frees, o.free())
+	}
+	return frees
+}

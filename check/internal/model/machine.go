@@ -1,0 +1,243 @@
+package model
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sort"
+
+	"callops/emu"
+	"callops/emu/interp"
+	"callops/ftrace"
+	"callops/kernel"
+	"callops/kernelimage"
+	"callops/trampolines"
+)
+
+// Base is what scenarios are set up on.
+type Base struct {
+	Image *kernelimage.Image // nil: the built-in kernel
+	Own   bool               // with the image's own trampolines and list function
+}
+
+// ErrUnfit is a scenario, or a fault, that is for another kind of kernel.
+var ErrUnfit = errors.New("not for this kernel")
+
+// fits returns why a scenario can't be set up.
+func (b *Base) fits(sc *Scenario, fault *Fault) error {
+	switch {
+	case sc.NoCallOps && (fault.Trampoline != trampolines.NoFault || fault.Core != ftrace.NoFault):
+		return fmt.Errorf("the fault is for scenarios with CALL_OPS: %w", ErrUnfit)
+	case b.Image == nil && b.Own:
+		return fmt.Errorf("the built-in kernel has no trampolines of its own: %w", ErrUnfit)
+	case b.Image == nil:
+		return nil
+	case !sc.NoCallOps && !b.Image.CallOps:
+		return fmt.Errorf("%s has no room for literals: %w", b.Image.Name, ErrUnfit)
+	case sc.NoCallOps && b.Image.CallOps && b.Own:
+		return fmt.Errorf("%s has an ftrace_caller for CALL_OPS: %w", b.Image.Name, ErrUnfit)
+	case sc.BTI && !b.Image.BTI:
+		return fmt.Errorf("%s is built without BTI: %w", b.Image.Name, ErrUnfit)
+	case fault.LiveInit:
+		return fmt.Errorf("the fault is for a kernel with few call sites: %w", ErrUnfit)
+	case fault.Preempts && !preemptible(b.Image):
+		return fmt.Errorf("the fault shows where tasks can be preempted, and %s is built without CONFIG_PREEMPTION: %w", b.Image.Name, ErrUnfit)
+	case fault.Image != nil, fault.Trampoline != trampolines.NoFault && b.Own:
+		return fmt.Errorf("the fault is built into callops' own code: %w", ErrUnfit)
+	}
+	return nil
+}
+
+// Machine is a scenario set up: a kernel, ftrace on it, its ops.
+type Machine struct {
+	sc    *Scenario
+	fault *Fault
+	k     *kernel.Kernel
+	r     *ftrace.Registry
+	rec   *recorder
+
+	ops    []*ftrace.Ops          // as Scenario.Ops
+	tracer [][2]kernelimage.Range // its tracer's code, or its direct calls'
+	gates  []uint64               // by operation that a tracer asks for: the gate
+	names  map[string]string      // what functions of scenarios are called here
+}
+
+// setUp builds the machine. Everything has the same address each time.
+func setUp(b *Base, sc *Scenario, fault *Fault) (*Machine, error) {
+	m := &Machine{sc: sc, fault: fault, ops: make([]*ftrace.Ops, len(sc.Ops)), tracer: make([][2]kernelimage.Range, len(sc.Ops))}
+	if err := m.boot(b); err != nil {
+		if m.k != nil {
+			err = errors.Join(err, m.k.Close())
+		}
+		return nil, err
+	}
+	return m, nil
+}
+
+func (m *Machine) boot(b *Base) error {
+	if err := b.fits(m.sc, m.fault); err != nil {
+		return err
+	}
+	img, err := m.image(b)
+	if err != nil {
+		return err
+	}
+	if m.k, err = kernel.Boot(img, interp.New, &kernel.BootOptions{CPUs: len(m.sc.Tasks)}); err != nil {
+		return err
+	}
+	m.rec = newRecorder(m.k, m.isText, m.isLiteral)
+	install := trampolines.Install
+	if b.Own {
+		install = trampolines.FromImage
+	}
+	code, err := install(m.k, &trampolines.Options{CallOps: !m.sc.NoCallOps, Fault: m.fault.Trampoline})
+	if err != nil {
+		return err
+	}
+	m.rec.on = m.fault.LiveInit
+	m.r, err = ftrace.New(m.k, &ftrace.Options{
+		NoCallOps: m.sc.NoCallOps, FixCallOps: m.sc.FixCallOps, Code: code, Fault: m.fault.Core,
+		Text: m.rec, Grace: m.rec,
+	})
+	m.rec.on = false
+	if err != nil {
+		return err
+	}
+	for i := range m.sc.Ops {
+		if err := m.addOps(i); err != nil {
+			return err
+		}
+	}
+	return m.initTasks()
+}
+
+// image is what is booted. Of a kernel that is not the built-in one, the first
+// functions that do nothing stand for those of the scenarios.
+func (m *Machine) image(b *Base) (*kernelimage.Image, error) {
+	m.names = map[string]string{Relevant: Relevant, Irrelevant: Irrelevant}
+	if b.Image != nil {
+		empty := b.Image.EmptyFuncs(2)
+		if len(empty) < 2 {
+			return nil, fmt.Errorf("%s has no two functions that do nothing: %w", b.Image.Name, ErrUnfit)
+		}
+		m.names = map[string]string{Relevant: empty[0].Name, Irrelevant: empty[1].Name}
+		return b.Image, nil
+	}
+	img, err := kernelimage.Builtin(&kernelimage.BuiltinOptions{NoCallOps: m.sc.NoCallOps, BTI: m.sc.BTI})
+	if err == nil && m.fault.Image != nil {
+		err = m.fault.Image(img)
+	}
+	return img, err
+}
+
+// preemptible says whether the kernel was built with CONFIG_PREEMPTION; only then
+// does it count what disables preemption. Without it, tasks leave their CPUs of
+// their own will, and synchronize_rcu_tasks is synchronize_rcu, which such a
+// task holds up until it does.
+func preemptible(img *kernelimage.Image) bool {
+	return img.Linux == nil || slices.ContainsFunc(img.Symbols, func(s kernelimage.Symbol) bool { return s.Name == "preempt_schedule" })
+}
+
+// setFilter replaces or extends the filter of ops number i.
+func (m *Machine) setFilter(i int, functions []string, reset bool) error {
+	var ips []uint64
+	for _, f := range functions {
+		addr, err := m.k.Func(m.names[f])
+		if err != nil {
+			return err
+		}
+		ips = append(ips, addr)
+	}
+	return m.r.SetFilterIPs(m.ops[i], ips, &ftrace.FilterOptions{Reset: reset})
+}
+
+// isText says that what is stored at addr are instructions: literals lie among
+// them and are not.
+func (m *Machine) isText(addr uint64) bool {
+	r := m.k.Mem.Region(addr)
+	return r != nil && r.Perm&emu.Exec != 0 && !m.isLiteral(addr)
+}
+
+// isLiteral says that a site's literal holds addr, one that is not rounded down
+// included.
+func (m *Machine) isLiteral(addr uint64) bool {
+	if m.sc.NoCallOps {
+		return false
+	}
+	sites := m.k.Image.Sites
+	i := sort.Search(len(sites), func(i int) bool { return sites[i].IP-12+8 > addr })
+	return i < len(sites) && addr+4 > (sites[i].IP-12)&^7
+}
+
+// addOps makes ops number i and its tracer, and registers it where the scenario
+// begins with it registered.
+func (m *Machine) addOps(i int) (err error) {
+	spec := &m.sc.Ops[i]
+	switch {
+	case spec.Direct:
+		if err := m.addDirect(i); err != nil {
+			return err
+		}
+		m.ops[i], err = m.r.NewDirectOps(spec.Name)
+	default:
+		if err := m.addTracer(i); err != nil {
+			return err
+		}
+		fn := m.tracer[i][0].Start
+		if spec.Static {
+			m.ops[i], err = m.r.NewOps(spec.Name, fn, &ftrace.OpsOptions{Static: true, Flags: spec.Flags})
+		} else {
+			m.ops[i], err = m.r.NewOps(spec.Name, fn, &ftrace.OpsOptions{Flags: spec.Flags, Extra: 8})
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if err := m.setFilter(i, spec.Filter, false); err != nil {
+		return err
+	}
+	if spec.Registered {
+		return m.register(i)
+	}
+	return nil
+}
+
+func (m *Machine) register(i int) error {
+	if m.sc.Ops[i].Direct {
+		return m.r.RegisterDirect(m.ops[i], m.tracer[i][0].Start)
+	}
+	return m.r.Register(m.ops[i])
+}
+
+func (m *Machine) unregister(i int) error {
+	if m.sc.Ops[i].Direct {
+		return m.r.UnregisterDirect(m.ops[i], m.tracer[i][0].Start)
+	}
+	return m.r.Unregister(m.ops[i])
+}
+
+// initTasks makes the tasks what the scenario says.
+func (m *Machine) initTasks() error {
+	l := m.k.Layout
+	for kind := range m.sc.Tasks {
+		t, c := &m.sc.Tasks[kind], m.k.CPUs[kind]
+		if t.Idle {
+			// The idle loop runs with preemption disabled.
+			if err := m.k.Mem.Store64(c.Task+uint64(l.Task.PreemptCount), 1<<32|1); err != nil {
+				return err
+			}
+		}
+		if t.NotWatching {
+			if err := m.k.Mem.Store32(c.PerCPU+uint64(l.PerCPU.ContextState), 0); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// fn is a function that a kind of task calls.
+func (m *Machine) fn(kind, call int) uint64 {
+	addr, _ := m.k.Func(m.names[m.sc.Tasks[kind].Calls[call]])
+	return addr
+}

@@ -1,0 +1,131 @@
+package model
+
+import (
+	"fmt"
+	"strings"
+
+	"callops/ftrace"
+)
+
+// Scenario is a machine, what its tasks call, and what is done to ftrace
+// meanwhile.
+type Scenario struct {
+	NoCallOps  bool // the scheme before CALL_OPS
+	BTI        bool
+	FixCallOps bool
+
+	Ops     []Ops
+	Threads [][]Operation // each is a patcher: operations one after another
+	Tasks   []Task        // of CPU 0, 1, ...; the last one is that of the others too
+
+	// Strict also asks for calls that begin right after an ops was registered,
+	// on a CPU that has not synchronised since.
+	Strict bool
+
+	// Fix changes what the core does in one operation, as a mended Linux would.
+	Fix func([]Step) []Step
+}
+
+// Functions that tasks call and ops want. On a kernel that is not the built-in
+// one, two of its functions that do nothing stand for them.
+const (
+	Relevant   = "tracee_relevant"
+	Irrelevant = "tracee_irrelevant"
+)
+
+// Ops is an ops of a scenario.
+type Ops struct {
+	Name       string
+	Flags      ftrace.OpsFlag
+	Filter     []string
+	Registered bool       // from the beginning
+	Static     bool       // lies in the kernel's data
+	Tracer     *Operation // what its tracer starts
+
+	// Direct makes it an ops with a direct call: its sites call code that
+	// stands for the tracer. There are two pieces of that, the second for an
+	// operation that modifies the call.
+	Direct bool
+}
+
+// Task is what a CPU runs.
+type Task struct {
+	Calls       []string // functions
+	Idle        bool     // it is the idle task: never preempted, and no task to RCU-tasks
+	NotWatching bool     // RCU does not watch the CPU
+}
+
+// Operation is something done to ftrace.
+type Operation struct {
+	Name string
+	do   func(m *Machine) error
+}
+
+// kind is the number of the task that a CPU runs.
+func (sc *Scenario) kind(cpu int) int { return min(cpu, len(sc.Tasks)-1) }
+
+// onOps is an operation on an ops, which do is given the number of.
+func onOps(name, ops string, do func(m *Machine, i int) error) Operation {
+	return Operation{name, func(m *Machine) error {
+		for i := range m.sc.Ops {
+			if m.sc.Ops[i].Name == ops {
+				return do(m, i)
+			}
+		}
+		return fmt.Errorf("the scenario has no ops %s", ops)
+	}}
+}
+
+// Register registers an ops.
+func Register(ops string) Operation { return onOps("register "+ops, ops, (*Machine).register) }
+
+// Unregister unregisters it.
+func Unregister(ops string) Operation {
+	return onOps("unregister "+ops, ops, (*Machine).unregister)
+}
+
+// Free gives back the ops, its hashes and its tracer's code.
+func Free(ops string) Operation {
+	return onOps("free "+ops, ops, func(m *Machine, i int) error {
+		if err := m.r.FreeFilter(m.ops[i]); err != nil {
+			return err
+		}
+		if err := m.r.FreeOps(m.ops[i]); err != nil {
+			return err
+		}
+		m.rec.free("tracer_"+ops, m.tracer[i][0])
+		return nil
+	})
+}
+
+// Filter replaces the filter of an ops by one of these functions.
+func Filter(ops string, functions ...string) Operation {
+	return onOps(fmt.Sprintf("filter of %s := %s", ops, strings.Join(functions, ",")), ops, func(m *Machine, i int) error {
+		return m.setFilter(i, functions, true)
+	})
+}
+
+// Enable sets kernel.ftrace_enabled.
+func Enable(v int) Operation {
+	return Operation{fmt.Sprintf("ftrace_enabled := %d", v), func(m *Machine) error { return m.r.SetEnabled(v) }}
+}
+
+// Modify makes the sites of an ops with a direct call call the second piece of
+// code.
+func Modify(ops string) Operation {
+	return onOps("modify the direct call of "+ops, ops, func(m *Machine, i int) error {
+		return m.r.ModifyDirect(m.ops[i], m.tracer[i][1].Start)
+	})
+}
+
+// Retire frees the first piece of code, when no task can be in it any more: that
+// is for the user of a direct call to wait for.
+func Retire(ops string) Operation {
+	return onOps("free the first direct call of "+ops, ops, func(m *Machine, i int) error {
+		if err := m.rec.SynchronizeRCUTasks(); err != nil {
+			return err
+		}
+		m.rec.free("direct_"+ops, m.tracer[i][0])
+		return nil
+	})
+}

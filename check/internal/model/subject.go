@@ -1,0 +1,127 @@
+package model
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"callops/check/internal/guest"
+	"callops/check/internal/search"
+	"callops/kernelimage"
+)
+
+// MaxCPUs is an arbitrary bound; what can be searched ends before it.
+const MaxCPUs = 8
+
+// usualCPUs is how many a scenario has unless it is told, or has more tasks.
+const usualCPUs = 2
+
+// Options say on what a scenario is set up, and how.
+type Options struct {
+	Base
+	Fault Fault
+	CPUs  int // 0: two, or one for each task
+
+	// Whole makes every instruction, and every step of the core, a step of its
+	// own, and takes every state as it is.
+	Whole bool
+}
+
+// Subject is a scenario made ready to be searched.
+type Subject struct {
+	sc    *Scenario
+	kinds []int // by CPU
+	whole bool  // not reduced
+	m     *Machine
+	p     *program
+	g     *guest.Machine
+	read  map[int]bool // locations that CPUs are known to read
+}
+
+// Prepare sets a scenario up and records what the core does in it. One that is
+// for another kind of kernel matches ErrUnfit.
+func Prepare(sc *Scenario, opts *Options) (s *Subject, err error) {
+	cpus := opts.CPUs
+	if cpus == 0 {
+		cpus = max(len(sc.Tasks), usualCPUs)
+	}
+	if cpus < len(sc.Tasks) || cpus > MaxCPUs {
+		return nil, fmt.Errorf("%d CPUs: from %d to %d can be checked", cpus, len(sc.Tasks), MaxCPUs)
+	}
+	s = &Subject{sc: sc, whole: opts.Whole, read: map[int]bool{}}
+	for cpu := range cpus {
+		s.kinds = append(s.kinds, sc.kind(cpu))
+	}
+	if s.p, err = record(&opts.Base, sc, &opts.Fault); err != nil {
+		return nil, err
+	}
+	if s.m, err = setUp(&opts.Base, sc, &opts.Fault); err != nil {
+		return nil, err
+	}
+	var objects []kernelimage.Range
+	for _, o := range s.p.objects {
+		objects = append(objects, o.Range)
+	}
+	s.g, err = guest.New(guest.Config{
+		Kernel: s.m.k, History: s.p.hist, Tasks: s.p.tasks, Objects: objects,
+		Arrive: s.m.watches(), Ended: s.m.ended, EachInstruction: opts.Whole,
+	})
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// Close gives back the machine.
+func (s *Subject) Close() error { return s.m.k.Close() }
+
+// CPUs is how many there are.
+func (s *Subject) CPUs() int { return len(s.kinds) }
+
+// Explore searches until nothing has come out that was not known. What each
+// kind of task may do it finds out first, on one CPU.
+func (s *Subject) Explore(ctx context.Context, opts search.Options) (search.Result, error) {
+	_, res, err := s.explore(ctx, opts)
+	return res, err
+}
+
+// Shortest searches for a shortest way to something broken, in one order, so
+// that it is the same each time. It is nil where nothing is.
+func (s *Subject) Shortest(ctx context.Context, opts search.Options) (Way, error) {
+	opts.Workers, opts.Progress = 1, nil
+	m, res, err := s.explore(ctx, opts)
+	if err != nil || !res.Broken {
+		return nil, err
+	}
+	trace, err := search.Shortest(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	return m.way(trace)
+}
+
+func (s *Subject) explore(ctx context.Context, opts search.Options) (*product, search.Result, error) {
+	for _, kind := range slices.Compact(slices.Clone(s.kinds)) {
+		alone := opts
+		alone.Progress = nil
+		if m, res, err := s.exploreOn(ctx, []int{kind}, alone); err != nil {
+			return m, res, err
+		}
+	}
+	return s.exploreOn(ctx, s.kinds, opts)
+}
+
+func (s *Subject) exploreOn(ctx context.Context, kinds []int, opts search.Options) (*product, search.Result, error) {
+	for {
+		m := newProduct(s.sc, s.p, s.g, kinds, !s.whole, s.read)
+		opts.Stop = m.stale
+		res, err := search.Explore(ctx, m, &opts)
+		if err != nil || !m.stale() {
+			return m, res, err
+		}
+		for loc := range m.missed {
+			s.read[loc] = true
+		}
+	}
+}

@@ -1,0 +1,126 @@
+// Package property names what package check looks at in every state.
+package property
+
+import "fmt"
+
+// Property is something that has to hold in every state. The zero value is None.
+type Property uint8
+
+// The properties. Their names are stable; each stands for a claim, see [Property.Claim].
+const (
+	None Property = iota
+
+	// Of ops and calls.
+	FuncHasItsOps
+	ToldCallSite
+	ToldCaller
+	Protected
+	EveryCallSeen
+	NoStrayCall
+	SeenOnce
+	DirectCallEntry
+
+	// Of the traced function and its task.
+	RegistersKept
+	FramesChain
+	StackGivenBack
+	TaskKept
+
+	// Of memory.
+	NoUseAfterFree
+	ReadWhole
+	TextExchangeable
+	TextNotRead
+	WritesItsOwn
+
+	// Of any code.
+	ExecutesCode
+	CodeMapped
+	NoFault
+	StackAboveSP
+	SPInStack
+	FewWords
+	CallsEnd
+	NoDeadlock
+
+	count
+)
+
+var table = [count]struct{ name, claim string }{
+	None:             {"", ""},
+	FuncHasItsOps:    {"func-has-its-ops", "func is called with the ops that it belongs to"},
+	ToldCallSite:     {"told-call-site", "a tracer is told the call site"},
+	ToldCaller:       {"told-caller", "a tracer is told the caller"},
+	Protected:        {"called-protected", "an ops that asks for protection is called with it"},
+	EveryCallSeen:    {"every-call-seen", "a registered ops sees every call"},
+	NoStrayCall:      {"no-stray-call", "an ops that is not registered sees no call"},
+	SeenOnce:         {"seen-once", "an ops sees a call once"},
+	DirectCallEntry:  {"direct-call-entry", "a direct call finds what the call site left"},
+	RegistersKept:    {"registers-kept", "the traced function finds its registers as its caller left them"},
+	FramesChain:      {"frames-chain", "frame records chain"},
+	StackGivenBack:   {"stack-given-back", "a call gives the stack back"},
+	TaskKept:         {"task-kept", "a call leaves its task as it was"},
+	NoUseAfterFree:   {"no-use-after-free", "what is freed is not used"},
+	ReadWhole:        {"read-whole", "what is read was stored whole"},
+	TextExchangeable: {"text-exchangeable", "an instruction changes under a CPU only where the architecture allows it"},
+	TextNotRead:      {"text-not-read", "instructions that change are not read"},
+	WritesItsOwn:     {"writes-its-own", "a CPU writes only what is its own"},
+	ExecutesCode:     {"executes-code", "a CPU executes what is an instruction"},
+	CodeMapped:       {"code-mapped", "code is where it is called"},
+	NoFault:          {"no-fault", "code runs without a fault"},
+	StackAboveSP:     {"stack-above-sp", "a CPU uses its stack from sp on"},
+	SPInStack:        {"sp-in-stack", "sp stays within the task's stack"},
+	FewWords:         {"few-words", "an access is to a few words"},
+	CallsEnd:         {"calls-end", "calls come to an end"},
+	NoDeadlock:       {"no-deadlock", "nobody waits for ever"},
+}
+
+// All returns every property.
+func All() []Property {
+	var all []Property
+	for p := None + 1; p < count; p++ {
+		all = append(all, p)
+	}
+	return all
+}
+
+// String is the property's name: a few words with hyphens.
+func (p Property) String() string {
+	if p >= count {
+		return fmt.Sprintf("property(%d)", uint8(p))
+	}
+	return table[p].name
+}
+
+// Claim is what holds where the property does, as a sentence without a full stop.
+func (p Property) Claim() string {
+	if p >= count {
+		return p.String()
+	}
+	return table[p].claim
+}
+
+// MarshalText is String.
+func (p Property) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// UnmarshalText takes a name; "" is None.
+func (p *Property) UnmarshalText(name []byte) error {
+	for i := range table {
+		if table[i].name == string(name) {
+			*p = Property(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("no property %q", name)
+}
+
+// Broken is a property that does not hold.
+type Broken struct {
+	Property Property
+	Detail   string // what was found instead
+}
+
+// Break returns a Broken with a formatted detail.
+func Break(p Property, format string, args ...any) *Broken {
+	return &Broken{p, fmt.Sprintf(format, args...)}
+}
