@@ -23,7 +23,6 @@ func (c *code) assistFunc() {
 		out     = c.Label("out")
 		refused = c.Label("recursion")
 	)
-	c.function(c.Label("ftrace_ops_assist_func"))
 	c.Emit(
 		Stp(FP, LR, Pre(SP, -frame)),
 		Mov(FP, SP),
@@ -53,5 +52,4 @@ func (c *code) assistFunc() {
 	c.Emit(B(call))
 	enterRare()
 	leaveRare()
-	c.EndFunc()
 }

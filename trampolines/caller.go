@@ -7,7 +7,7 @@ import (
 )
 
 // The literal of a site lies 12 bytes before its BL, or 16 where a BTI stands
-// between, and is 8-aligned. x30 is the address behind the BL, so for either
+// between, and is 8-aligned. x30 is the address after the BL, so for either
 // it is 16 bytes below x30 rounded down to 8.
 const (
 	literalAlign = 8
@@ -50,7 +50,6 @@ func (c *code) caller() {
 		directEarly = c.Label("ftrace_caller_direct")
 		directLate  = c.Label("ftrace_caller_direct_late")
 	)
-	c.Func("ftrace_caller")
 	c.Emit(Bti(BTIC))
 	if direct {
 		// An ops with a direct call, alone on its site, goes there at once:
@@ -82,7 +81,6 @@ func (c *code) caller() {
 		c.Bind(directEarly)
 		c.Emit(Br(X17))
 	}
-	c.EndFunc()
 }
 
 // saveRegs makes the frame and points x29 at record 2.
@@ -137,8 +135,8 @@ func (c *code) callTracer(direct bool) {
 			Blr(X4),
 		)
 	} else {
-		c.Bind(c.slot)
-		c.Emit(BL(c.stub)) // ftrace_update_ftrace_func patches this
+		c.Bind(c.labels["ftrace_call"])
+		c.Emit(BL(c.labels["ftrace_stub"])) // ftrace_update_ftrace_func patches this
 	}
 }
 

@@ -1,10 +1,6 @@
 package trampolines
 
-import (
-	. "callops/asm"
-
-	"callops/kernelimage"
-)
+import . "callops/asm"
 
 // functionTracer is function_trace_call (kernel/trace/trace_functions.c, Linux
 // 6.12): it records ip and parent_ip in this CPU's ring, whose protocol is
@@ -19,9 +15,6 @@ import (
 // buffer; whether to record is told by whether there is a ring, not by
 // trace_array.function_enabled and trace_array_cpu.disabled.
 func (c *code) functionTracer() {
-	if c.l.PerCPU.RingBuffer == kernelimage.Absent || c.l.Task.CPU == kernelimage.Absent {
-		return
-	}
 	const (
 		frame   = 32
 		saved19 = 16
@@ -35,7 +28,6 @@ func (c *code) functionTracer() {
 		out     = c.Label("out")
 		refused = c.Label("recursion")
 	)
-	c.function(c.Label("function_trace_call"))
 	c.Emit(
 		Stp(FP, LR, Pre(SP, -frame)),
 		Mov(FP, SP),
@@ -107,5 +99,4 @@ func (c *code) functionTracer() {
 	)
 	enterRare()
 	leaveRare()
-	c.EndFunc()
 }

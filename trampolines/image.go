@@ -12,86 +12,115 @@ import (
 	"callops/kernelimage"
 )
 
+// MissingError names the symbols that an image must have for its own ftrace to
+// run, and has not. It matches errno.ENOENT.
+type MissingError struct {
+	Image string
+	Names []string // sorted
+}
+
+func (e *MissingError) Error() string {
+	return fmt.Sprintf("%s has no symbol %s", e.Image, strings.Join(e.Names, ", "))
+}
+
+func (e *MissingError) Is(target error) bool { return target == errno.ENOENT }
+
 // FromImage is the ftrace that the image has itself: its own ftrace_caller, list
 // function, ops and variables, by their symbols. Only the tracers are callops'.
-// ENOENT names what the image lacks; code that is there already takes no Fault,
-// EINVAL.
+// What the image lacks is named in one [MissingError]; code that is there
+// already takes no Fault, EINVAL. After an error nothing has been installed.
 func FromImage(k *kernel.Kernel, opts *Options) (*Code, error) {
-	if opts != nil && opts.Fault != NoFault {
-		return nil, fmt.Errorf("trampolines of the image: fault %s: %w", opts.Fault, errno.EINVAL)
+	if opts == nil {
+		opts = &Options{}
+	}
+	if k == nil || opts.Fault != NoFault {
+		return nil, fmt.Errorf("trampolines of the image: kernel %v, fault %s: %w", k != nil, opts.Fault, errno.EINVAL)
+	}
+	own, err := findOwn(k, opts.CallOps)
+	if err != nil {
+		return nil, fmt.Errorf("trampolines of the image: %w", err)
 	}
 	c, err := Install(k, opts)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.takeFrom(k, opts.CallOps); err != nil {
-		return nil, fmt.Errorf("trampolines of the image: %w", err)
+	for _, p := range pieces {
+		if p.owned(k, opts.CallOps) {
+			*p.addr(c) = *p.addr(own)
+		}
 	}
+	c.CallerEnd = own.CallerEnd
 	return c, nil
 }
 
-// takeFrom puts the image's own addresses in the place of callops'.
-func (c *Code) takeFrom(k *kernel.Kernel, callOps bool) error {
-	own := map[string]*uint64{
-		"ftrace_caller":             &c.Caller,
-		"ftrace_stub":               &c.Stub,
-		"arch_ftrace_ops_list_func": &c.ListFunc,
-		"ftrace_ops_assist_func":    &c.AssistFunc,
-	}
-	variables := map[string]*uint64{
-		"ftrace_ops_list":   &c.OpsList,
-		"ftrace_list_end":   &c.ListEnd,
-		"function_trace_op": &c.FunctionTraceOp,
-	}
-	if callOps {
-		own["ftrace_list_ops"] = &c.ListOps
-		own["ftrace_nop_ops"] = &c.NopOps
-		own["ftrace_ops_nop_func"] = &c.NopFunc
-	} else {
-		own["ftrace_call"] = &c.CallSlot
-	}
-	if k.Layout.Ops.DirectCall != kernelimage.Absent {
-		own["call_direct_funcs"] = &c.CallDirectFuncs
-		own["ftrace_stub_direct_tramp"] = &c.StubDirectTramp
-	}
-	if missing := take(k.Image, own); len(missing) > 0 {
-		return fmt.Errorf("the image has no %s: %w", strings.Join(missing, ", "), errno.ENOENT)
-	}
-	c.CallerEnd = callerEnd(k.Image, c.Caller)
-	if missing := take(k.Image, variables); len(missing) > 0 {
-		// Without CONFIG_KALLSYMS_ALL variables have no symbols.
-		if err := c.findVariables(k); err != nil {
-			return fmt.Errorf("the image has no symbol %s: %w", strings.Join(missing, ", "), err)
-		}
-	}
-	return nil
+// owned reports whether the piece is the image's.
+func (p *piece) owned(k *kernel.Kernel, callOps bool) bool {
+	return p.own != nil && p.own(k.Layout, callOps)
 }
 
-// take looks symbols up, and returns the names that the image does not have.
-func take(img *kernelimage.Image, wanted map[string]*uint64) (missing []string) {
-	found := make(map[string]bool)
-	for _, s := range img.Symbols {
-		if p := wanted[s.Name]; p != nil && !found[s.Name] {
-			*p, found[s.Name] = s.Addr, true
+// findOwn finds the image's pieces.
+func findOwn(k *kernel.Kernel, callOps bool) (*Code, error) {
+	own := &Code{}
+	symbols := firstSymbols(k.Image)
+	var missing []string
+	found := true // all but variables
+	for _, p := range pieces {
+		if !p.owned(k, callOps) {
+			continue
 		}
-	}
-	for name := range wanted {
-		if !found[name] {
-			missing = append(missing, name)
+		s, ok := symbols[p.name]
+		if !ok {
+			missing = append(missing, p.name)
+			found = found && p.variable()
 		}
+		*p.addr(own) = s.Addr
 	}
 	slices.Sort(missing)
-	return missing
+	lacks := &MissingError{Image: k.Image.Name, Names: missing}
+	switch {
+	case len(missing) == 0:
+	case !found || callOps:
+		return nil, lacks // with CALL_OPS nothing leads to the variables either
+	default:
+		// Without CONFIG_KALLSYMS_ALL variables have no symbols.
+		if err := own.findVariables(k); err != nil {
+			return nil, fmt.Errorf("%w: %w", lacks, err)
+		}
+	}
+	own.CallerEnd = callerEnd(k.Image, symbols["ftrace_caller"])
+	return own, nil
 }
 
-// callerEnd is where ftrace_stub and its kin begin, which stand behind
-// ftrace_caller and all its labels (arch/arm64/kernel/entry-ftrace.S).
-func callerEnd(img *kernelimage.Image, caller uint64) uint64 {
+// firstSymbols is the image's symbols by name: of several the first.
+func firstSymbols(img *kernelimage.Image) map[string]kernelimage.Symbol {
+	wanted := make(map[string]bool, len(pieces))
+	for _, p := range pieces {
+		wanted[p.name] = true
+	}
+	found := make(map[string]kernelimage.Symbol)
+	for _, s := range img.Symbols {
+		if _, again := found[s.Name]; wanted[s.Name] && !again {
+			found[s.Name] = s
+		}
+	}
+	return found
+}
+
+// callerLabels begin the names of what entry-ftrace.S has inside ftrace_caller,
+// and kallsyms takes for functions.
+var callerLabels = []string{"ftrace_call", "ftrace_common", "ftrace_graph_call"}
+
+// callerEnd is where the next function begins, of which there may be none.
+func callerEnd(img *kernelimage.Image, caller kernelimage.Symbol) uint64 {
 	end := uint64(0)
 	for _, s := range img.Symbols {
-		if s.Addr > caller && strings.HasPrefix(s.Name, "ftrace_stub") && (end == 0 || s.Addr < end) {
+		label := slices.ContainsFunc(callerLabels, func(l string) bool { return strings.HasPrefix(s.Name, l) })
+		if s.Addr > caller.Addr && !label && (end == 0 || s.Addr < end) {
 			end = s.Addr
 		}
+	}
+	if end == 0 {
+		return caller.Addr + caller.Size
 	}
 	return end
 }
@@ -128,7 +157,7 @@ const (
 	loadsAhead = 128 * insnSize
 )
 
-// isList says whether the variable at addr names ftrace_list_end: an ops whose
+// isList reports whether the variable at addr names ftrace_list_end: an ops whose
 // func is ftrace_stub. It notes which.
 func (c *Code) isList(k *kernel.Kernel, addr uint64) bool {
 	end, err := k.Mem.Load64(addr)

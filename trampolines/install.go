@@ -44,7 +44,7 @@ var ErrNoFunc = errors.New("ops on the list has no func")
 type Code struct {
 	Caller    uint64 // ftrace_caller, which is FTRACE_ADDR
 	CallSlot  uint64 // the BL at label ftrace_call; 0 with CALL_OPS
-	CallerEnd uint64 // first address behind ftrace_caller
+	CallerEnd uint64 // first address after ftrace_caller
 
 	Stub            uint64 // ftrace_stub
 	ListFunc        uint64 // arch_ftrace_ops_list_func
@@ -63,7 +63,7 @@ type Code struct {
 	EmptyHash       uint64 // EMPTY_HASH, one bucket, read-only
 
 	OpsFuncNop     uint64 // ops_func_nop of the sample module
-	OpsFuncCount   uint64 // ops_func_count: counts in 32 bits behind struct ftrace_ops
+	OpsFuncCount   uint64 // ops_func_count: counts in 32 bits after struct ftrace_ops
 	FunctionTracer uint64 // function_trace_call; 0 where the layout has no ring
 
 	PreemptSchedule uint64 // the gate behind Options.PreemptSchedule
@@ -82,8 +82,7 @@ type code struct {
 	bti     bool // functions that are called through pointers begin with BTI C
 	fault   Fault
 
-	stub, list asm.Label
-	slot       asm.Label // ftrace_call
+	labels map[string]asm.Label // of the pieces in code, by name
 }
 
 // Install places ftrace's code and objects in a booted kernel and adds their
@@ -96,6 +95,9 @@ type code struct {
 func Install(k *kernel.Kernel, opts *Options) (*Code, error) {
 	if opts == nil {
 		opts = &Options{}
+	}
+	if k == nil {
+		return nil, fmt.Errorf("install trampolines: no kernel: %w", errno.EINVAL)
 	}
 	c, err := install(k, opts)
 	if err != nil {
@@ -136,9 +138,8 @@ func install(k *kernel.Kernel, opts *Options) (*Code, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.resolve(p)
-	if !opts.CallOps {
-		c.CallSlot, _ = p.AddrOf(src.slot)
+	c.placed(src, p)
+	if c.CallSlot != 0 {
 		k.Symbols.Add(kernelimage.Symbol{Name: "ftrace_call", Addr: c.CallSlot, Func: true, Module: module})
 	}
 	return c, c.initObjects(k)
@@ -171,60 +172,6 @@ func clearNeedResched(k *kernel.Kernel) emu.GateFunc {
 	}
 }
 
-// emit writes the whole program.
-func (c *code) emit() {
-	c.stub = c.Label("ftrace_stub")
-	c.list = c.Label("arch_ftrace_ops_list_func")
-	c.slot = c.Label("ftrace_call")
-	c.caller()
-	c.stubs()
-	c.listFunc()
-	c.assistFunc()
-	c.sampleTracers()
-	c.functionTracer()
-	if !c.callOps {
-		c.veneerArea()
-	}
-}
-
-// resolve fills in the functions' addresses.
-func (c *Code) resolve(p *asm.Program) {
-	for _, s := range p.Symbols {
-		switch s.Name {
-		case "ftrace_caller":
-			c.Caller, c.CallerEnd = s.Addr, s.Addr+s.Size
-		case "ftrace_stub":
-			c.Stub = s.Addr
-		case "arch_ftrace_ops_list_func":
-			c.ListFunc = s.Addr
-		case "ftrace_ops_assist_func":
-			c.AssistFunc = s.Addr
-		case "ftrace_ops_nop_func":
-			c.NopFunc = s.Addr
-		case "call_direct_funcs":
-			c.CallDirectFuncs = s.Addr
-		case "ftrace_stub_direct_tramp":
-			c.StubDirectTramp = s.Addr
-		case "ops_func_nop":
-			c.OpsFuncNop = s.Addr
-		case "ops_func_count":
-			c.OpsFuncCount = s.Addr
-		case "function_trace_call":
-			c.FunctionTracer = s.Addr
-		case veneerSymbol:
-			c.veneers.base = s.Addr
-		}
-	}
-}
-
-// function starts a function that is called through a pointer.
-func (c *code) function(l asm.Label) {
-	c.BindFunc(l)
-	if c.bti {
-		c.Emit(asm.Bti(asm.BTIC))
-	}
-}
-
 // call calls a function or gate at any distance.
 func (c *code) call(addr uint64) {
 	c.Emit(asm.MovImm(asm.X16, addr)...)
@@ -241,7 +188,7 @@ func checkLayout(l *kernelimage.Layout) error {
 		what string
 		ok   bool
 	}{
-		{"ftrace_regs: x0 first, then direct_tramp behind x8", l.Regs.X0 == 0 && l.Regs.DirectTramp == 9*8},
+		{"ftrace_regs: x0 first, then direct_tramp after x8", l.Regs.X0 == 0 && l.Regs.DirectTramp == 9*8},
 		{"ftrace_regs: fp, lr", l.Regs.LR == l.Regs.FP+8},
 		{"ftrace_regs: sp, pc", l.Regs.PC == l.Regs.SP+8},
 		{"ftrace_regs: size a multiple of 16", l.Regs.Size%16 == 0},

@@ -56,7 +56,6 @@ func (c *code) listFunc() {
 		refused = c.Label("recursion")
 	)
 
-	c.function(c.list)
 	c.Emit(
 		Stp(FP, LR, Pre(SP, -frame)),
 		Mov(FP, SP),
@@ -133,7 +132,6 @@ func (c *code) listFunc() {
 	c.Emit(B(out))
 	enterRare()
 	leaveRare()
-	c.EndFunc()
 }
 
 // lookup emits a search for ip in a hash: it goes to empty where the hash is

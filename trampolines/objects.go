@@ -3,7 +3,6 @@ package trampolines
 import (
 	"errors"
 
-	"callops/emu"
 	"callops/kernel"
 	"callops/kernelimage"
 )
@@ -20,26 +19,15 @@ const (
 
 // allocObjects gives the objects their addresses, which the code refers to.
 func (c *Code) allocObjects(k *kernel.Kernel, module string) error {
-	ops, pointer := uint64(k.Layout.Ops.Size), uint64(8)
-	oneBucket := uint64(k.Layout.Hash.Size) + pointer
-	for _, o := range []struct {
-		name string
-		addr *uint64
-		size uint64
-		perm emu.Perm
-	}{
-		{"ftrace_list_end", &c.ListEnd, ops, emu.Read | emu.Write},
-		{"global_ops", &c.GlobalOps, ops, emu.Read | emu.Write},
-		{"ftrace_ops_list", &c.OpsList, pointer, emu.Read | emu.Write},
-		{"function_trace_op", &c.FunctionTraceOp, pointer, emu.Read | emu.Write},
-		{"ftrace_list_ops", &c.ListOps, ops, emu.Read},
-		{"ftrace_nop_ops", &c.NopOps, ops, emu.Read},
-		{"empty_hash", &c.EmptyHash, oneBucket, emu.Read},
-	} {
-		var err error
-		if *o.addr, err = k.AllocModuleData(module, o.name, o.size, o.perm); err != nil {
+	for _, p := range pieces {
+		if p.size == nil {
+			continue
+		}
+		addr, err := k.AllocModuleData(module, p.name, p.size(k.Layout), p.perm)
+		if err != nil {
 			return err
 		}
+		*p.addr(c) = addr
 	}
 	return nil
 }

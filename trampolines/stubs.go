@@ -1,42 +1,29 @@
 package trampolines
 
-import (
-	. "callops/asm"
+import . "callops/asm"
 
-	"callops/kernelimage"
-)
+// empty is ftrace_stub (arch/arm64/kernel/entry-ftrace.S) and
+// ftrace_ops_nop_func (kernel/trace/ftrace.c), which a disabled site's literal
+// leads to if a CPU still runs the old BL. Neither is a call site: kernel/trace
+// is compiled without patchable entries, so what a compiler makes of an empty
+// function there is a lone RET.
+func (c *code) empty() { c.Emit(Ret()) }
 
-// stubs are the functions that do next to nothing. None of them is a call site:
-// kernel/trace is compiled without patchable entries, so what a compiler makes
-// of an empty function there is a lone RET.
-func (c *code) stubs() {
-	// arch/arm64/kernel/entry-ftrace.S: ftrace_stub
-	c.function(c.stub)
-	c.Emit(Ret())
-
-	// kernel/trace/ftrace.c: ftrace_ops_nop_func, what a disabled site's
-	// literal leads to if a CPU still runs the old BL.
-	c.function(c.Label("ftrace_ops_nop_func"))
-	c.Emit(Ret())
-
-	if c.l.Ops.DirectCall == kernelimage.Absent {
-		return
-	}
-
-	// entry-ftrace.S: ftrace_stub_direct_tramp, a direct call that returns to
-	// the traced function: x9 goes back to x30, and on at the site.
-	c.Func("ftrace_stub_direct_tramp")
+// stubDirectTramp is ftrace_stub_direct_tramp (entry-ftrace.S), a direct call
+// that returns to the traced function: x9 goes back to x30, and on at the site.
+func (c *code) stubDirectTramp() {
 	c.Emit(
 		Bti(BTIC),
 		Mov(X10, LR),
 		Mov(LR, X9),
 		RetReg(X10),
 	)
+}
 
-	// kernel/trace/ftrace.c: call_direct_funcs, the func of an ops with a
-	// direct call. It runs as one of several on a site, and asks ftrace_caller
-	// for the late path (arch_ftrace_set_direct_caller).
-	c.function(c.Label("call_direct_funcs"))
+// callDirectFuncs is call_direct_funcs (kernel/trace/ftrace.c), the func of an
+// ops with a direct call. It runs as one of several on a site, and asks
+// ftrace_caller for the late path (arch_ftrace_set_direct_caller).
+func (c *code) callDirectFuncs() {
 	none := c.Label("no direct call")
 	c.Emit(
 		Ldr(X9, at(X2, c.l.Ops.DirectCall)),
@@ -45,5 +32,4 @@ func (c *code) stubs() {
 	)
 	c.Bind(none)
 	c.Emit(Ret())
-	c.EndFunc()
 }

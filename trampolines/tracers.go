@@ -2,21 +2,22 @@ package trampolines
 
 import . "callops/asm"
 
-// sampleTracers are those of samples/ftrace/ftrace-ops.c, Linux 6.12. They lie
-// in a module there, so they have patch slots, and these cost two instructions
-// of each call: MOV X9, X30 and NOP.
+// The sample tracers are those of samples/ftrace/ftrace-ops.c, Linux 6.12. They
+// lie in a module there, so they have patch slots, and these cost two
+// instructions of each call: MOV X9, X30 and NOP.
 //
 // Differs: they are no call sites here, so a tracer never traces itself.
-func (c *code) sampleTracers() {
-	c.function(c.Label("ops_func_nop"))
+
+func (c *code) opsFuncNop() {
 	c.Emit(
 		Mov(X9, LR),
 		Nop(),
 		Ret(),
 	)
+}
 
-	// container_of(op, struct sample_ops, ops)->count++
-	c.function(c.Label("ops_func_count"))
+// opsFuncCount is container_of(op, struct sample_ops, ops)->count++.
+func (c *code) opsFuncCount() {
 	count := at(X2, c.l.Ops.Size)
 	c.Emit(
 		Mov(X9, LR),
@@ -26,5 +27,4 @@ func (c *code) sampleTracers() {
 		Str(W9, count),
 		Ret(),
 	)
-	c.EndFunc()
 }

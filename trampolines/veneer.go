@@ -13,9 +13,8 @@ import (
 // (arch/arm64/kernel/module-plts.c). x16 is the linker's to use, so tracers
 // expect nothing in it.
 const (
-	veneerSymbol = "ftrace_call_veneers"
-	veneerSize   = 5 * insnSize
-	maxVeneers   = 256
+	veneerSize = 5 * insnSize
+	maxVeneers = 256
 )
 
 // veneers are those made so far; each stays for good, since a CPU may be in it.
@@ -24,11 +23,7 @@ type veneers struct {
 	targets []uint64
 }
 
-func (c *code) veneerArea() {
-	c.Func(veneerSymbol)
-	c.Zero(maxVeneers * veneerSize)
-	c.EndFunc()
-}
+func (c *code) veneerArea() { c.Zero(maxVeneers * veneerSize) }
 
 // Reach returns where the BL at ftrace_call has to go to call addr: addr
 // itself, or a veneer that leads there. With CALL_OPS nothing is called from
