@@ -203,20 +203,49 @@ func TestBug_LastUnregisterListsTheFlagsThatAreLeft(t *testing.T) {
 }
 
 // Linux leaves it to the patching of a site to clear its REGS, and while ftrace
-// is switched off nothing is patched. The check at the end then fails.
+// is switched off nothing is patched. Each way in which an ops with SAVE_REGS can
+// leave a site then keeps the flag, and the check at the end fails.
 func TestBug_RegsLeftWhileSwitchedOff(t *testing.T) {
-	for _, fix := range []bool{false, true} {
-		k := bootIdle(t, nil, &Options{FixRegs: fix})
-		regs := k.ops("regs", k.code.OpsFuncNop, OpsSaveRegsIfSupported, "fib")
-		require.NoError(t, k.SetEnabled(0))
-		k.register(regs)
-		k.unregister(regs)
-		require.NoError(t, k.SetEnabled(1))
-		last := k.ops("last", k.code.OpsFuncNop, 0, "gcd")
-		k.register(last)
-		err := k.Unregister(last)
-		assert.Equal(t, !fix, errors.Is(err, errno.ENODEV))
-		assert.Equal(t, !fix, k.Dead())
+	ways := map[string]func(*testKernel, *Ops){
+		"unregister": func(*testKernel, *Ops) {},
+		"filter": func(k *testKernel, o *Ops) {
+			require.NoError(t, k.SetFilter(o, "fib", &FilterOptions{Reset: true}))
+			require.NoError(t, k.SetFilter(o, "digit_value", &FilterOptions{Reset: true}))
+		},
+		"notrace": func(k *testKernel, o *Ops) { require.NoError(t, k.SetNotrace(o, "fib", nil)) },
+		"filter ip": func(k *testKernel, o *Ops) {
+			require.NoError(t, k.SetFilterIP(o, k.fn("fib"), &FilterOptions{Remove: true}))
+		},
+	}
+	for way, leave := range ways {
+		for _, shared := range []bool{false, true} {
+			for _, fix := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s, shared %v, fixed %v", way, shared, fix), func(t *testing.T) {
+					k := bootIdle(t, nil, &Options{FixRegs: fix})
+					regs := k.ops("regs", k.code.OpsFuncNop, OpsSaveRegsIfSupported, "fib", "sum8")
+					plain := k.ops("plain", k.code.OpsFuncNop, 0, "fib")
+					require.NoError(t, k.SetEnabled(0))
+					k.register(regs)
+					if shared {
+						k.register(plain)
+					}
+					leave(k, regs)
+					rec, err := k.Record(k.fn("fib"))
+					require.NoError(t, err)
+					assert.Equal(t, way == "unregister" || !fix, rec.is(RecRegs))
+					k.unregister(regs)
+					if shared {
+						k.unregister(plain)
+					}
+					require.NoError(t, k.SetEnabled(1))
+					last := k.ops("last", k.code.OpsFuncNop, 0, "gcd")
+					k.register(last)
+					err = k.Unregister(last)
+					assert.Equal(t, !fix, errors.Is(err, errno.ENODEV))
+					assert.Equal(t, !fix, k.Dead())
+				})
+			}
+		}
 	}
 }
 
@@ -234,4 +263,38 @@ func TestNew_RefusesTrampolinesOfTheOtherScheme(t *testing.T) {
 		_, err = New(k, &Options{NoCallOps: !callOps, Code: code})
 		assert.NoError(t, err)
 	}
+}
+
+func TestNew_ASecondOneChangesNothing(t *testing.T) {
+	for _, noCallOps := range []bool{false, true} {
+		k := bootIdle(t, nil, &Options{NoCallOps: noCallOps})
+		k.register(k.ops("all", k.code.OpsFuncNop, 0), k.ops("gcd", k.code.OpsFuncNop, 0, "gcd"))
+		before, symbols := k.enabledLines(), k.k.Symbols.All()
+		_, err := New(k.k, &Options{NoCallOps: noCallOps})
+		assert.ErrorIs(t, err, errno.EBUSY)
+		assert.NoError(t, k.Validate())
+		assert.Equal(t, before, k.enabledLines())
+		assert.Equal(t, symbols, k.k.Symbols.All(), "no trampolines were placed")
+	}
+}
+
+func TestNew_ASiteThatIsNotAsCompiledIsFoundBeforeAnyChanges(t *testing.T) {
+	image, err := kernelimage.Builtin(nil)
+	require.NoError(t, err)
+	k, err := kernel.Boot(image, newIdle, nil)
+	require.NoError(t, err)
+	defer k.Close()
+	require.NoError(t, k.Mem.Store32(image.Sites[3].IP-insnSize, 0))
+	text := func() []uint64 {
+		first, last := image.Sites[0].Literal, image.Sites[len(image.Sites)-1].IP
+		words, err := k.Mem.ReadWords(first, int(last-first)/8)
+		require.NoError(t, err)
+		return words
+	}
+	before := text()
+	_, err = New(k, nil)
+	var bug *BugError
+	require.ErrorAs(t, err, &bug)
+	assert.Equal(t, image.Sites[3].IP, bug.IP)
+	assert.Equal(t, before, text())
 }

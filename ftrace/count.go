@@ -84,7 +84,7 @@ func (r *Registry) countOut(rec *Record, o *Ops) bool {
 	if o.is(OpsDirect) {
 		rec.Flags &^= RecDirect
 	}
-	if (n > 0 || r.fixRegs) && rec.is(RecRegs) && o.is(OpsSaveRegs) && !r.wantsRegs(rec.IP) {
+	if (n > 0 || r.fixRegs) && rec.is(RecRegs) && o.is(OpsSaveRegs) && !r.wantsRegs(rec.IP, o) {
 		rec.Flags &^= RecRegs
 	}
 	rec.set(RecTramp, n == 1 && r.trampolineOps(rec.IP, o) != nil)
@@ -99,9 +99,13 @@ func (r *Record) set(f RecFlags, on bool) {
 	}
 }
 
-// wantsRegs is test_rec_ops_needs_regs.
-func (r *Registry) wantsRegs(ip uint64) bool {
+// wantsRegs is test_rec_ops_needs_regs. The ops that leaves is still listed, with
+// its old hash, where its filter changes: Linux then asks it too.
+func (r *Registry) wantsRegs(ip uint64, leaving *Ops) bool {
 	for _, o := range r.list {
+		if r.fixRegs && o == leaving {
+			continue
+		}
 		if o.is(OpsSaveRegs) && o.hash.match(ip) {
 			return true
 		}

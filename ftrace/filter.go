@@ -89,7 +89,10 @@ func (r *Registry) setPattern(o *Ops, kind filterKind, pat string, opts *FilterO
 		if pat == "" && opts.Reset {
 			return nil
 		}
-		p := parsePattern(pat)
+		p, err := parsePattern(pat)
+		if err != nil {
+			return err
+		}
 		p.remove = p.remove || opts.Remove
 		if !r.matchRecords(h, p) {
 			return fmt.Errorf("%s %q matches no function: %w", kind, pat, errno.EINVAL)

@@ -1,6 +1,11 @@
 package ftrace
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+
+	"callops/internal/errno"
+)
 
 // patternKind is enum regex_type: how a filter pattern matches names.
 type patternKind uint8
@@ -18,21 +23,26 @@ const (
 type pattern struct {
 	kind   patternKind
 	text   string
-	remove bool // "!": take the matches out of the hash
+	glob   *glob // of a matchGlob
+	remove bool  // "!": take the matches out of the hash
 }
 
-// parsePattern is filter_parse_regex (kernel/trace/trace_events_filter.c).
-func parsePattern(s string) pattern {
+// parsePattern is filter_parse_regex (kernel/trace/trace_events_filter.c). EINVAL
+// for a pattern longer than maxPattern, which set_ftrace_filter does not take.
+func parsePattern(s string) (pattern, error) {
+	if len(s) > maxPattern {
+		return pattern{}, fmt.Errorf("a pattern of %d bytes, more than %d: %w", len(s), maxPattern, errno.EINVAL)
+	}
 	s, remove := strings.CutPrefix(s, "!")
 	p := pattern{kind: matchFull, text: s, remove: remove}
 	if s != "" && s[0] >= '0' && s[0] <= '9' {
 		p.kind = matchIndex
-		return p
+		return p, nil
 	}
 	for i, c := range []byte(s) {
 		switch {
 		case strings.IndexByte(`?[\\`, c) >= 0, c == '*' && i > 0 && i < len(s)-1:
-			return pattern{kind: matchGlob, text: s, remove: remove}
+			return pattern{kind: matchGlob, text: s, glob: compileGlob(s), remove: remove}, nil
 		case c == '*' && i == 0:
 			p.kind, p.text = matchEnd, s[1:]
 		case c == '*' && p.kind == matchEnd:
@@ -41,7 +51,7 @@ func parsePattern(s string) pattern {
 			p.kind, p.text = matchFront, s[:i]
 		}
 	}
-	return p
+	return p, nil
 }
 
 // match is ftrace_match; an index matches no name.
@@ -56,65 +66,86 @@ func (p *pattern) match(name string) bool {
 	case matchMiddle:
 		return strings.Contains(name, p.text)
 	case matchGlob:
-		return globMatch(p.text, name)
+		return p.glob.match(name)
 	}
 	return false
 }
 
-// globMatch is glob_match of lib/glob.c: * is any run, ? any character, [a-z]
-// and [!a-z] classes, \c the character c; an unclosed [ stands for itself. It
-// goes back to the last * only, so it takes len(pat)*len(s) steps at most.
-func globMatch(pat, s string) bool {
-	backPat, backS, canBack := 0, 0, false
-	p, i := 0, 0
-	for {
-		switch ok, next, star := globStep(pat, p, s, i); {
-		case star:
-			if p+1 == len(pat) {
-				return true
-			}
-			p++
-			backPat, backS, canBack = p, i, true
-			continue
-		case ok && i == len(s):
-			return true
-		case ok:
-			p, i = next, i+1
-			continue
-		}
-		if i == len(s) || !canBack {
-			return false
-		}
-		backS++
-		p, i = backPat, backS
-	}
+// maxPattern is how many bytes a pattern may have: the longest token that
+// set_ftrace_filter takes (FTRACE_BUFF_MAX in kernel/trace/ftrace.c).
+const maxPattern = 669
+
+// globWords is room for a bit for each place in a pattern, its end included.
+const globWords = maxPattern/64 + 1
+
+type places [globWords]uint64
+
+// glob is a pattern as glob_match of lib/glob.c reads it: * is any run, ? any
+// character, [a-z] and [!a-z] classes, \c the character c; an unclosed [ stands
+// for itself, and a backslash before nothing for nothing. All places that a name
+// may have reached in it advance together, a character at a time, so matching is
+// linear in the name, whatever the pattern.
+type glob struct {
+	accept [256]places // by character: the elements that are for it
+	star   places      // where a * stands: any character leaves such a place reached
+	end    int         // the place after the last element
 }
 
-// globStep matches one element of the pattern at p against the character at i,
-// or the end of both, and returns where the pattern goes on.
-func globStep(pat string, p int, s string, i int) (ok bool, next int, star bool) {
-	if p == len(pat) || pat[p:] == `\` { // a backslash before nothing is the end too
-		return i == len(s), p, false
-	}
-	c := pat[p]
-	if c == '*' {
-		return false, p, true
-	}
-	if i == len(s) {
-		return false, p, false
-	}
-	switch c {
-	case '?':
-		return true, p + 1, false
-	case '[':
-		if in, end, closed := globClass(pat, p+1, s[i]); closed {
-			return in, end, false
-		}
-	case '\\':
+// compileGlob takes a pattern of at most maxPattern bytes.
+func compileGlob(pat string) *glob {
+	g := &glob{}
+	for p := 0; p < len(pat) && pat[p:] != `\`; {
+		c := pat[p]
 		p++
-		c = pat[p]
+		if c == '*' {
+			g.star.set(g.end)
+			continue
+		}
+		in := func(s byte) bool { return s == c }
+		switch c {
+		case '?':
+			in = func(byte) bool { return true }
+		case '[':
+			if _, end, closed := globClass(pat, p, 0); closed {
+				class := p
+				in = func(s byte) bool { ok, _, _ := globClass(pat, class, s); return ok }
+				p = end
+			}
+		case '\\':
+			c = pat[p]
+			p++
+		}
+		for s := range g.accept {
+			if in(byte(s)) {
+				g.accept[s].set(g.end)
+			}
+		}
+		g.end++
 	}
-	return c == s[i], p + 1, false
+	return g
+}
+
+func (p *places) set(i int)      { p[i/64] |= 1 << (i % 64) }
+func (p *places) has(i int) bool { return p[i/64]>>(i%64)&1 != 0 }
+
+func (g *glob) match(name string) bool {
+	reached := places{1}
+	words := g.end/64 + 1
+	for i := range len(name) {
+		accept := &g.accept[name[i]]
+		carry, any := uint64(0), uint64(0)
+		for w := range words {
+			on := reached[w] & accept[w]
+			next := on<<1 | carry | reached[w]&g.star[w]
+			carry = on >> 63
+			any |= next
+			reached[w] = next
+		}
+		if any == 0 {
+			return false
+		}
+	}
+	return reached.has(g.end)
 }
 
 // globClass tells whether c is in the class whose first character is at p, and

@@ -2,10 +2,14 @@ package ftrace
 
 import (
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"callops/internal/errno"
 )
 
 func TestParsePattern_KindsAsFilterParseRegex(t *testing.T) {
@@ -38,7 +42,10 @@ func TestParsePattern_KindsAsFilterParseRegex(t *testing.T) {
 		{"9lives*", matchIndex, "9lives*", false},
 	}
 	for _, tt := range tests {
-		assert.Equal(t, pattern{tt.kind, tt.text, tt.remove}, parsePattern(tt.in), tt.in)
+		p, err := parsePattern(tt.in)
+		require.NoError(t, err, tt.in)
+		p.glob = nil
+		assert.Equal(t, pattern{kind: tt.kind, text: tt.text, remove: tt.remove}, p, tt.in)
 	}
 }
 
@@ -62,7 +69,7 @@ func TestGlobMatch_AsLibGlob(t *testing.T) {
 		{"[c-a]", "b", false}, {"[^a]", "a", true}, {"[^a]", "b", false},
 	}
 	for _, tt := range tests {
-		assert.Equal(t, tt.want, globMatch(tt.pat, tt.s), "%q on %q", tt.pat, tt.s)
+		assert.Equal(t, tt.want, compileGlob(tt.pat).match(tt.s), "%q on %q", tt.pat, tt.s)
 	}
 }
 
@@ -81,7 +88,8 @@ func TestPattern_MatchesNames(t *testing.T) {
 		{"7", nil, []string{"7"}},
 	}
 	for _, tt := range tests {
-		p := parsePattern(tt.pat)
+		p, err := parsePattern(tt.pat)
+		require.NoError(t, err, tt.pat)
 		for _, s := range tt.yes {
 			assert.True(t, p.match(s), "%q on %q", tt.pat, s)
 		}
@@ -116,7 +124,10 @@ func FuzzGlob(f *testing.F) {
 		f.Add(s[0], s[1])
 	}
 	f.Fuzz(func(t *testing.T, pat, s string) {
-		p := parsePattern(pat)
+		p, err := parsePattern(pat)
+		if err != nil {
+			return
+		}
 		got := p.match(s)
 		if p.kind == matchIndex || strings.ContainsAny(s, "\n") {
 			return
@@ -131,8 +142,96 @@ func FuzzGlob(f *testing.F) {
 			t.Errorf("%q on %q: got %v", pat, s, got)
 		}
 		// Every kind of pattern says what the glob of the same text says.
-		if globMatch(plain, s) != got {
-			t.Errorf("%q on %q: %d says %v, the glob differs", pat, s, p.kind, got)
+		if globMatch(plain, s) != got || compileGlob(plain).match(s) != got {
+			t.Errorf("%q on %q: kind %d reports %v, the glob differs", pat, s, p.kind, got)
 		}
 	})
+}
+
+// globMatch is the oracle: it goes back to the last *, as lib/glob.c does, which
+// takes len(pat)*len(s) steps at most.
+func globMatch(pat, s string) bool {
+	backPat, backS, canBack := 0, 0, false
+	p, i := 0, 0
+	for {
+		switch ok, next, star := globStep(pat, p, s, i); {
+		case star:
+			if p+1 == len(pat) {
+				return true
+			}
+			p++
+			backPat, backS, canBack = p, i, true
+			continue
+		case ok && i == len(s):
+			return true
+		case ok:
+			p, i = next, i+1
+			continue
+		}
+		if i == len(s) || !canBack {
+			return false
+		}
+		backS++
+		p, i = backPat, backS
+	}
+}
+
+// globStep matches one element of the pattern at p against the character at i,
+// or the end of both, and returns where the pattern goes on.
+func globStep(pat string, p int, s string, i int) (ok bool, next int, star bool) {
+	if p == len(pat) || pat[p:] == `\` { // a backslash before nothing is the end too
+		return i == len(s), p, false
+	}
+	c := pat[p]
+	if c == '*' {
+		return false, p, true
+	}
+	if i == len(s) {
+		return false, p, false
+	}
+	switch c {
+	case '?':
+		return true, p + 1, false
+	case '[':
+		if in, end, closed := globClass(pat, p+1, s[i]); closed {
+			return in, end, false
+		}
+	case '\\':
+		p++
+		c = pat[p]
+	}
+	return c == s[i], p + 1, false
+}
+
+func TestParsePattern_IsBounded(t *testing.T) {
+	k := bootIdle(t, nil, nil)
+	o := k.ops("o", k.code.OpsFuncNop, 0, "gcd")
+	long := strings.Repeat("a", maxPattern-1)
+	for _, pat := range []string{long + "*", "*" + long, "?" + long} {
+		p, err := parsePattern(pat)
+		require.NoError(t, err)
+		assert.True(t, p.match(strings.Repeat("a", maxPattern)))
+		assert.ErrorIs(t, k.SetFilter(o, pat+"a", nil), errno.EINVAL)
+		assert.ErrorContains(t, k.SetNotrace(o, pat+"a", nil), "a pattern of 670 bytes")
+		_, err = k.Match(pat + "a")
+		assert.ErrorContains(t, err, "a pattern of 670 bytes")
+	}
+	assert.Equal(t, 1, o.hash.filter.count)
+}
+
+// What goes back to the last * takes the product of both lengths for these.
+func BenchmarkGlob_NamesOfDoublingLength(b *testing.B) {
+	p, err := parsePattern("*" + strings.Repeat("a", maxPattern-3) + "?b")
+	require.NoError(b, err)
+	for n := 512; n <= 1<<16; n *= 2 {
+		name := strings.Repeat("a", n)
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			b.SetBytes(int64(n))
+			for b.Loop() {
+				if p.match(name) {
+					b.Fatal("matches")
+				}
+			}
+		})
+	}
 }

@@ -11,7 +11,11 @@ import (
 func (r *Registry) Match(pat string) ([]Record, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	p, h := parsePattern(pat), newHash(hashDefaultBits)
+	p, err := parsePattern(pat)
+	if err != nil {
+		return nil, err
+	}
+	h := newHash(hashDefaultBits)
 	if p.remove || !r.matchRecords(h, p) {
 		return nil, fmt.Errorf("%q matches no function: %w", pat, errno.EINVAL)
 	}

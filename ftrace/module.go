@@ -5,6 +5,8 @@ import (
 	"iter"
 	"slices"
 
+	"callops/asm"
+	"callops/internal/errno"
 	"callops/kernel"
 	"callops/kernelimage"
 )
@@ -212,12 +214,30 @@ func (r *Registry) checkReach(g *group) error {
 }
 
 // initSites makes each site ready (ftrace_update_code).
+//
+// Differs: Linux finds a site that is not as the compiler left it when those
+// before it are changed.
 func (r *Registry) initSites(g *group) error {
+	compiled := func(rec *Record) error { return r.checkCode(rec.IP-insnSize, asm.NOP) }
+	for _, step := range []func(*Record) error{compiled, r.initNop} {
+		for i := range g.records {
+			rec := &g.records[i]
+			if err := step(rec); err != nil {
+				r.reportBug(bugInit, err, rec)
+				return r.bug
+			}
+		}
+	}
+	return nil
+}
+
+// checkUnused refuses a kernel on which ftrace was built before: EBUSY where a site
+// has its MOV X9, X30.
+func (r *Registry) checkUnused(g *group) error {
 	for i := range g.records {
-		rec := &g.records[i]
-		if err := r.initNop(rec); err != nil {
-			r.reportBug(bugInit, err, rec)
-			return r.bug
+		ip := g.records[i].IP
+		if word, err := r.mem.Load32(ip - insnSize); err == nil && word == asm.MovX9LR {
+			return fmt.Errorf("%s is prepared already, so the kernel has an ftrace: %w", r.sym(ip), errno.EBUSY)
 		}
 	}
 	return nil

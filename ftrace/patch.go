@@ -114,14 +114,21 @@ func (r *Registry) branchTo(ip, addr uint64) (uint32, error) {
 // modifyCode is ftrace_modify_code with validation: EFAULT where the word can't
 // be read, EINVAL where it is not the old one, EPERM where it can't be written.
 func (r *Registry) modifyCode(pc uint64, old, word uint32) error {
+	if err := r.checkCode(pc, old); err != nil {
+		return err
+	}
+	return r.writeCode(pc, word)
+}
+
+func (r *Registry) checkCode(pc uint64, want uint32) error {
 	have, err := r.mem.Load32(pc)
 	if err != nil {
 		return errors.Join(errno.EFAULT, err)
 	}
-	if have != old {
-		return fmt.Errorf("%s: found %s, expected %s: %w", r.sym(pc), r.disasm(pc, have), r.disasm(pc, old), errno.EINVAL)
+	if have != want {
+		return fmt.Errorf("%s: found %s, expected %s: %w", r.sym(pc), r.disasm(pc, have), r.disasm(pc, want), errno.EINVAL)
 	}
-	return r.writeCode(pc, word)
+	return nil
 }
 
 func (r *Registry) writeCode(pc uint64, word uint32) error {

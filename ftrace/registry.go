@@ -24,9 +24,10 @@ type Options struct {
 	// that ops, and not, as Linux does, from the one that left.
 	FixCallOps bool
 
-	// FixRegs clears a record's REGS when its last ops leaves. Linux leaves
-	// that to the patching of the site, which does not happen while ftrace is
-	// switched off.
+	// FixRegs clears a record's REGS when the last ops that wants it leaves, also
+	// by a change of its filter. Linux leaves that to the patching of the site,
+	// which does not happen while ftrace is switched off, and asks an ops whose
+	// filter changes by what it wanted before.
 	FixRegs bool
 
 	// ImageCode uses the trampolines, list function and ops that the image has
@@ -103,7 +104,8 @@ type Registry struct {
 // modules that are loaded too. Sites of modules that are loaded or unloaded later,
 // and of init text that is freed, follow by themselves. EINVAL where the
 // trampolines are out of a site's reach, or its words are not what a compiler
-// puts there; a *BugError then names the site.
+// puts there; a *BugError then names the site. EBUSY where the kernel has an ftrace
+// already, which stays as it is.
 func New(k *kernel.Kernel, opts *Options) (*Registry, error) {
 	if k == nil {
 		return nil, fmt.Errorf("ftrace: no kernel: %w", errno.EINVAL)
@@ -137,6 +139,10 @@ func New(k *kernel.Kernel, opts *Options) (*Registry, error) {
 	if err := r.fault.check(r.callOps); err != nil {
 		return nil, fmt.Errorf("ftrace: %w", err)
 	}
+	core := newGroup(nil, k.Sites())
+	if err := r.checkUnused(core); err != nil {
+		return nil, fmt.Errorf("ftrace: %w", err)
+	}
 	if r.code == nil {
 		install := trampolines.Install
 		if opts.ImageCode {
@@ -155,7 +161,6 @@ func New(k *kernel.Kernel, opts *Options) (*Registry, error) {
 	r.emptyHash.addr = r.code.EmptyHash
 	r.traceFunc, r.savedFunc, r.calledFunc = r.code.Stub, r.code.Stub, r.code.Stub
 	r.setTraceOp = r.code.ListEnd
-	core := newGroup(nil, k.Sites())
 	r.groups = []*group{core}
 	if err := r.checkReach(core); err != nil {
 		return nil, fmt.Errorf("ftrace: %w", err)
