@@ -368,3 +368,12 @@ func TestReach_VeneersAreSharedAndBounded(t *testing.T) {
 		assert.True(t, errors.Is(err, errno.ENOSPC), "%v", err)
 	})
 }
+
+func TestFunctionTracer_WithoutRingDrops(t *testing.T) {
+	forEngines(t, func(t *testing.T, newEngine emu.NewEngine) {
+		m := bootCallOps(t, newEngine)
+		m.enable("dump", m.newOps(opsSpec{fn: m.c.FunctionTracer}))
+		m.requireUntouched(m.mustCall("dump"))
+		m.requireIdle()
+	})
+}

@@ -23,5 +23,5 @@
 // [Install] puts everything into a booted kernel and returns where it lies;
 // [FromImage] takes what the kernel has itself. They and [Code.Reach] belong to
 // the goroutine that sets the kernel up or patches
-// it. A [Ring] is filled by its CPU while one other goroutine reads it.
+// it. What the function tracer writes, package trace reads.
 package trampolines

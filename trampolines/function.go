@@ -3,8 +3,8 @@ package trampolines
 import . "callops/asm"
 
 // functionTracer is function_trace_call (kernel/trace/trace_functions.c, Linux
-// 6.12): it records ip and parent_ip in this CPU's ring, whose protocol is
-// described at [Ring].
+// 6.12): it records ip and parent_ip in this CPU's ring, whose protocol
+// [RingReserve] describes.
 //
 //	entry sp ->  +-----------------+
 //	             | x19, -          |
@@ -38,7 +38,7 @@ func (c *code) functionTracer() {
 	c.loadPerCPU(ring, c.l.PerCPU.RingBuffer)
 	c.Emit(
 		Cbz(ring, out),
-		Ldr(mask, Off(ring, ringMask)),
+		Ldr(mask, Off(ring, RingMask)),
 	)
 
 	// Claim the entry numbered reserve, unless all slots hold entries that
@@ -46,37 +46,37 @@ func (c *code) functionTracer() {
 	// written, by what this interrupted.
 	c.Bind(claim)
 	c.Emit(
-		Ldp(reserve, X9, Off(ring, ringReserve)), // and head, with no interrupt between
+		Ldp(reserve, X9, Off(ring, RingReserve)), // and head, with no interrupt between
 		Sub(X9, reserve, X9),
 		Cmp(X9, mask),
 		BCond(HI, full),
 		Mov(X9, reserve),
 		AddImm(X10, reserve, 1),
-		Cas(X9, X10, ring), // ringReserve is at 0
+		Cas(X9, X10, ring), // RingReserve is at 0
 		Cmp(X9, reserve),
 		BCond(NE, claim), // an interrupt claimed it
 		// A reader that sees any of the new entry sees the claim too.
 		Dmb(ISHST),
 		And(slot, reserve, mask),
-		Add(slot, ring, slot, LSL(ringEntryShift)),
+		Add(slot, ring, slot, LSL(RingEntryShift)),
 		Mrs(X9, CNTVCT_EL0),
-		Stp(X8, X0, Off(slot, ringEntries+entryCPU)),      // cpu, ip
-		Stp(X1, X9, Off(slot, ringEntries+entryParentIP)), // parent_ip, time
+		Stp(X8, X0, Off(slot, RingEntries+EntryCPU)),      // cpu, ip
+		Stp(X1, X9, Off(slot, RingEntries+EntryParentIP)), // parent_ip, time
 	)
 
 	// Publish it. What was interrupted while it wrote an entry does so itself,
 	// for all entries that came between.
 	c.Emit(
-		Ldr(X9, Off(ring, ringHead)),
+		Ldr(X9, Off(ring, RingHead)),
 		Cmp(X9, reserve),
 		BCond(NE, out),
-		AddImm(X10, ring, ringHead),
+		AddImm(X10, ring, RingHead),
 	)
 	c.Bind(publish)
 	c.Emit(
-		Ldr(X9, Off(ring, ringReserve)),
+		Ldr(X9, Off(ring, RingReserve)),
 		Stlr(X9, X10),
-		Ldr(X11, Off(ring, ringReserve)),
+		Ldr(X11, Off(ring, RingReserve)),
 		Cmp(X9, X11),
 		BCond(NE, publish), // an interrupt claimed one meanwhile, and left it to us
 	)
@@ -92,7 +92,7 @@ func (c *code) functionTracer() {
 
 	c.Bind(full)
 	c.Emit(
-		AddImm(X10, ring, ringDropped),
+		AddImm(X10, ring, RingDropped),
 		Movz(X9, 1, 0),
 		Stadd(X9, X10),
 		B(out),

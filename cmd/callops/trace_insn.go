@@ -10,6 +10,7 @@ import (
 	"callops/ftrace"
 	"callops/kernel"
 	"callops/machine"
+	"callops/trace"
 )
 
 // traceInsns prints each instruction that is executed and each word that is
@@ -23,7 +24,7 @@ func (t *tracing) traceInsns(p *insnPrinter, m *machine.Machine, call callFunc) 
 	}
 	fn, extra := tracerOf(r, t.opsFunc.value)
 	if fn == r.Code().FunctionTracer {
-		if _, err := newRing(k); err != nil {
+		if _, err := trace.NewRing(k, 0, ringEntries); err != nil {
 			return emu.Result{}, err
 		}
 	}

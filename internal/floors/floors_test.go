@@ -29,7 +29,7 @@ var floors = [][]string{
 	{"kernel"},
 	{"trampolines", "sched"},
 	{"ftrace"},
-	{"machine"},
+	{"machine", "trace"},
 	{"bench", "check", "tracefs"},
 	{"cmd/callops"},
 }

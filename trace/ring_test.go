@@ -1,4 +1,4 @@
-package trampolines
+package trace
 
 import (
 	"context"
@@ -10,18 +10,11 @@ import (
 
 	"callops/emu"
 	"callops/internal/errno"
+	"callops/kernelimage"
+	"callops/trampolines"
 )
 
-// traceCalls calls the function tracer n times, with ip counting up from first.
-func (m *machine) traceCalls(cpu int, first, n uint64) {
-	m.t.Helper()
-	for i := range n {
-		_, err := m.k.Call(context.Background(), cpu, nil, m.c.FunctionTracer, first+i, first+i+1000, 0, 0)
-		require.NoError(m.t, err)
-	}
-}
-
-func ips(entries []Entry) (ips []uint64) {
+func ips(entries []Event) (ips []uint64) {
 	for _, e := range entries {
 		ips = append(ips, e.IP)
 	}
@@ -37,21 +30,19 @@ func sequence(first, n uint64) (s []uint64) {
 
 func TestFunctionTracer_RecordsCalls(t *testing.T) {
 	forEngines(t, func(t *testing.T, newEngine emu.NewEngine) {
-		m := bootCallOps(t, newEngine)
+		m := boot(t, newEngine, 1)
 		r, err := NewRing(m.k, 0, 100)
 		require.NoError(t, err)
 		assert.Equal(t, 128, r.Cap())
-		m.enable("dump", m.newOps(opsSpec{fn: m.c.FunctionTracer}))
 		before := m.k.CPUs[0].Count()
-		for range 3 {
-			m.requireUntouched(m.mustCall("dump"))
-		}
+		m.traceCalls(0, 50, 3)
 		m.requireIdle()
 		entries := r.Read()
 		require.Len(t, entries, 3)
 		last := before
-		for _, e := range entries {
-			assert.Equal(t, Entry{CPU: 0, IP: m.site("dump"), ParentIP: emu.ReturnGate, Time: e.Time}, e)
+		for i, e := range entries {
+			ip := 50 + uint64(i)
+			assert.Equal(t, Event{CPU: 0, IP: ip, ParentIP: ip + 1000, Time: e.Time}, e)
 			assert.Greater(t, e.Time, last)
 			last = e.Time
 		}
@@ -61,18 +52,9 @@ func TestFunctionTracer_RecordsCalls(t *testing.T) {
 	})
 }
 
-func TestFunctionTracer_WithoutRingDrops(t *testing.T) {
-	forEngines(t, func(t *testing.T, newEngine emu.NewEngine) {
-		m := bootCallOps(t, newEngine)
-		m.enable("dump", m.newOps(opsSpec{fn: m.c.FunctionTracer}))
-		m.requireUntouched(m.mustCall("dump"))
-		m.requireIdle()
-	})
-}
-
 func TestFunctionTracer_RecursionBit(t *testing.T) {
 	forEngines(t, func(t *testing.T, newEngine emu.NewEngine) {
-		m := bootCallOps(t, newEngine)
+		m := boot(t, newEngine, 1)
 		r, err := NewRing(m.k, 0, 16)
 		require.NoError(t, err)
 		word := m.k.CPUs[0].Task + uint64(m.l.Task.TraceRecursion)
@@ -94,7 +76,7 @@ func TestFunctionTracer_RecursionBit(t *testing.T) {
 
 func TestRing_OverwritesTheOldest(t *testing.T) {
 	forEngines(t, func(t *testing.T, newEngine emu.NewEngine) {
-		m := bootCallOps(t, newEngine)
+		m := boot(t, newEngine, 1)
 		r, err := NewRing(m.k, 0, 16)
 		require.NoError(t, err)
 
@@ -114,11 +96,11 @@ func TestRing_OverwritesTheOldest(t *testing.T) {
 // An entry whose slot is claimed anew while it is read may be torn.
 func TestRing_OverwrittenWhileRead(t *testing.T) {
 	forEngines(t, func(t *testing.T, newEngine emu.NewEngine) {
-		m := bootCallOps(t, newEngine)
+		m := boot(t, newEngine, 1)
 		r, err := NewRing(m.k, 0, 16)
 		require.NoError(t, err)
 		m.traceCalls(0, 0, 16)
-		m.put64(r.base+ringReserve, 18) // the writer is two entries further
+		m.put64(r.base+trampolines.RingReserve, 18) // the writer is two entries further
 		assert.Equal(t, sequence(2, 14), ips(r.Read()))
 		assert.EqualValues(t, 2, r.Overrun())
 	})
@@ -130,7 +112,7 @@ func TestRing_InterruptAtEveryInstruction(t *testing.T) {
 	const hardirq = 0x10000
 	forEngines(t, func(t *testing.T, newEngine emu.NewEngine) {
 		for at := 0; ; at++ {
-			m := bootCallOps(t, newEngine)
+			m := boot(t, newEngine, 1)
 			r, err := NewRing(m.k, 0, 16)
 			require.NoError(t, err)
 			m.traceCalls(0, 0, 14) // so that the slots wrap
@@ -175,12 +157,12 @@ func TestRing_InterruptAtEveryInstruction(t *testing.T) {
 // that was being written.
 func TestRing_InterruptStorm(t *testing.T) {
 	forEngines(t, func(t *testing.T, newEngine emu.NewEngine) {
-		m := bootCallOps(t, newEngine)
+		m := boot(t, newEngine, 1)
 		r, err := NewRing(m.k, 0, 16)
 		require.NoError(t, err)
 		claimed := false
 		opts := &emu.CallOptions{OnStep: func(cpu emu.CPU, _ *emu.Regs) {
-			if claimed || m.get64(r.base+ringReserve) == 0 {
+			if claimed || m.get64(r.base+trampolines.RingReserve) == 0 {
 				return
 			}
 			claimed = true
@@ -203,7 +185,7 @@ func TestRing_InterruptStorm(t *testing.T) {
 func TestRing_HammerReadWhileWritten(t *testing.T) {
 	const calls = 20_000
 	forEngines(t, func(t *testing.T, newEngine emu.NewEngine) {
-		m := bootCallOps(t, newEngine)
+		m := boot(t, newEngine, 1)
 		r, err := NewRing(m.k, 0, 64)
 		require.NoError(t, err)
 		done := make(chan error)
@@ -241,7 +223,7 @@ func TestRing_HammerReadWhileWritten(t *testing.T) {
 
 func TestRing_OneForEachCPU(t *testing.T) {
 	forEngines(t, func(t *testing.T, newEngine emu.NewEngine) {
-		m := boot(t, newEngine, bootOptions{Options: Options{CallOps: true}, cpus: 2})
+		m := boot(t, newEngine, 2)
 		var rings []*Ring
 		for cpu := range 2 {
 			r, err := NewRing(m.k, cpu, 16)
@@ -262,10 +244,27 @@ func TestRing_OneForEachCPU(t *testing.T) {
 
 func TestNewRing_Refuses(t *testing.T) {
 	forEngines(t, func(t *testing.T, newEngine emu.NewEngine) {
-		m := bootCallOps(t, newEngine)
-		for _, v := range [][2]int{{-1, 16}, {1, 16}, {0, 0}, {0, -5}, {0, maxRingSlots + 1}} {
+		m := boot(t, newEngine, 1)
+		for _, v := range [][2]int{{-1, 16}, {1, 16}, {0, 0}, {0, -5}, {0, MaxSlots + 1}} {
 			_, err := NewRing(m.k, v[0], v[1])
 			assert.True(t, errors.Is(err, errno.EINVAL), "%v: %v", v, err)
 		}
+	})
+}
+
+func TestNewRing_NoPlaceForIt(t *testing.T) {
+	forEngines(t, func(t *testing.T, newEngine emu.NewEngine) {
+		img, err := kernelimage.Builtin(nil)
+		require.NoError(t, err)
+		layout := *img.Layout
+		layout.PerCPU.RingBuffer = kernelimage.Absent
+		without := *img
+		without.Layout = &layout
+		m := bootImage(t, newEngine, &without, 1)
+		assert.Zero(t, m.c.FunctionTracer)
+		_, err = NewRing(m.k, 0, 16)
+		assert.ErrorIs(t, err, errno.EOPNOTSUPP)
+		_, err = NewRing(nil, 0, 16)
+		assert.ErrorIs(t, err, errno.EINVAL)
 	})
 }

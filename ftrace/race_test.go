@@ -1,5 +1,0 @@
-//go:build race
-
-package ftrace
-
-const raceEnabled = true

@@ -1,0 +1,108 @@
+package trace
+
+import (
+	"fmt"
+	"math/bits"
+
+	"callops/emu"
+	"callops/internal/errno"
+	"callops/kernel"
+	"callops/kernelimage"
+	"callops/trampolines"
+)
+
+const (
+	minSlots = 16
+
+	// MaxSlots is how many entries a ring may have.
+	MaxSlots = 1 << 20
+)
+
+// Ring is what the function tracer records on one CPU, by the protocol that
+// [trampolines.RingReserve] describes. The newest entries overwrite the oldest;
+// what was overwritten while it was read is thrown away and counted as overrun.
+//
+// The CPU fills it while one other goroutine reads it.
+type Ring struct {
+	mem     *emu.Memory
+	base    uint64
+	slots   uint64
+	next    uint64 // first entry that was not read yet
+	overrun uint64
+}
+
+// Event is one traced call.
+type Event struct {
+	CPU          uint32
+	IP, ParentIP uint64
+	Time         uint64 // CNTVCT_EL0: instructions this CPU had executed
+}
+
+// NewRing gives a CPU a ring of at least the given number of entries, a power
+// of two and no less than 16, and makes the function tracer record there. It
+// takes the place of the CPU's ring so far.
+func NewRing(k *kernel.Kernel, cpu int, entries int) (*Ring, error) {
+	if k == nil || cpu < 0 || cpu >= len(k.CPUs) || entries <= 0 || entries > MaxSlots {
+		return nil, fmt.Errorf("ring of %d entries for CPU %d: %w", entries, cpu, errno.EINVAL)
+	}
+	slot := k.Layout.PerCPU.RingBuffer
+	if slot == kernelimage.Absent {
+		return nil, fmt.Errorf("ring for CPU %d: the kernel has no place for its address: %w", cpu, errno.EOPNOTSUPP)
+	}
+	r := &Ring{mem: k.Mem, slots: max(minSlots, uint64(1)<<bits.Len(uint(entries-1)))}
+	var err error
+	r.base, err = k.AllocData(fmt.Sprintf("trace_ring%d", cpu), trampolines.RingEntries+r.slots<<trampolines.RingEntryShift, emu.Read|emu.Write)
+	if err != nil {
+		return nil, err
+	}
+	if err := k.Mem.Store64(r.base+trampolines.RingMask, r.slots-1); err != nil {
+		return nil, err
+	}
+	return r, k.Mem.Store64(k.CPUs[cpu].PerCPU+uint64(slot), r.base)
+}
+
+// Cap is how many entries the ring holds before it overwrites.
+func (r *Ring) Cap() int { return int(r.slots) }
+
+// Overrun is how many entries were overwritten before they could be read, as
+// far as Read has come, plus those that were never written because an
+// interrupt storm had used up all slots.
+func (r *Ring) Overrun() uint64 { return r.overrun + r.load(trampolines.RingDropped) }
+
+// Read returns the events recorded since the last Read, oldest first, and
+// forgets them.
+func (r *Ring) Read() []Event {
+	head := r.load(trampolines.RingHead)
+	r.skipTo(head - min(head, r.slots))
+	if r.next == head {
+		return nil
+	}
+	first := r.next
+	entries := make([]Event, 0, head-first)
+	for ; r.next < head; r.next++ {
+		at := trampolines.RingEntries + (r.next&(r.slots-1))<<trampolines.RingEntryShift
+		entries = append(entries, Event{
+			CPU: uint32(r.load(at + trampolines.EntryCPU)), IP: r.load(at + trampolines.EntryIP),
+			ParentIP: r.load(at + trampolines.EntryParentIP), Time: r.load(at + trampolines.EntryTime),
+		})
+	}
+	reserve := r.load(trampolines.RingReserve)
+	lost := min(reserve-min(reserve, r.slots+first), uint64(len(entries)))
+	r.overrun += lost
+	return entries[lost:]
+}
+
+// skipTo gives up entries that the writer has already overwritten.
+func (r *Ring) skipTo(n uint64) {
+	if n > r.next {
+		r.overrun += n - r.next
+		r.next = n
+	}
+}
+
+// load is single-copy atomic and ordered with the others. It fails only once
+// the memory was closed, and then the ring is empty.
+func (r *Ring) load(off uint64) uint64 {
+	v, _ := r.mem.Load64(r.base + off)
+	return v
+}
