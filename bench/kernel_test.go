@@ -14,7 +14,7 @@ import (
 
 func openKernel(tb testing.TB, series string) *kernelimage.Image {
 	tb.Helper()
-	img, err := kernelimage.Open(kernels.Path(tb, series), nil)
+	img, err := kernelimage.Open(tb.Context(), kernels.Path(tb, series), nil)
 	require.NoError(tb, err)
 	tb.Cleanup(func() { assert.NoError(tb, img.Close()) })
 	return img
@@ -99,7 +99,7 @@ func BenchmarkLinux612(b *testing.B) {
 	path := kernels.Path(b, kernels.Linux612)
 	b.Run("open", func(b *testing.B) {
 		for b.Loop() {
-			img, err := kernelimage.Open(path, nil)
+			img, err := kernelimage.Open(b.Context(), path, nil)
 			require.NoError(b, err)
 			require.NoError(b, img.Close())
 		}

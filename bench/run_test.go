@@ -27,7 +27,7 @@ func measure(t *testing.T, cfg *Config) *Result {
 
 func openImage(t *testing.T, name string) *kernelimage.Image {
 	t.Helper()
-	img, err := kernelimage.Open(workload+name, nil)
+	img, err := kernelimage.Open(t.Context(), workload+name, nil)
 	require.NoError(t, err)
 	return img
 }

@@ -18,7 +18,7 @@ func TestKernel_OwnTrampolines(t *testing.T) {
 		kernels.Linux612: {"enable", "disable", "second-arrives", "second-leaves", "replace", "filter-list", "protection", "protection-fixed"},
 		kernels.Linux61:  {"global-dynamic", "global-static"},
 	} {
-		img, err := kernelimage.Open(kernels.Path(t, kernel), nil)
+		img, err := kernelimage.Open(t.Context(), kernels.Path(t, kernel), nil)
 		require.NoError(t, err)
 		t.Cleanup(func() { img.Close() })
 		for _, name := range scenarios {

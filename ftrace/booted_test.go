@@ -24,7 +24,7 @@ var booted = map[string]string{
 }
 
 func TestWriteAvailable_IsWhatLinuxPrintsAfterBoot(t *testing.T) {
-	img, err := kernelimage.Open(kernels.Path(t, kernels.Linux612), nil)
+	img, err := kernelimage.Open(t.Context(), kernels.Path(t, kernels.Linux612), nil)
 	require.NoError(t, err)
 	defer img.Close()
 	k, err := kernel.Boot(img, newIdle, nil)

@@ -61,7 +61,7 @@ func TestFreeInitMem_RecordsAndFiltersForgetItsSites(t *testing.T) {
 }
 
 func TestFreeInitMem_LeavesWhatLinuxPrintsAfterBoot(t *testing.T) {
-	img, err := kernelimage.Open(kernels.Path(t, kernels.Linux612), nil)
+	img, err := kernelimage.Open(t.Context(), kernels.Path(t, kernels.Linux612), nil)
 	require.NoError(t, err)
 	defer img.Close()
 	k, err := kernel.Boot(img, newIdle, nil)

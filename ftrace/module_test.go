@@ -18,7 +18,7 @@ const fixtureKo = "../kernelimage/testdata/module/fixture.ko"
 
 func (k *testKernel) load(far bool) *kernelimage.Module {
 	k.t.Helper()
-	m, err := k.k.LoadModuleFile(fixtureKo, &kernel.ModuleOptions{Far: far})
+	m, err := k.k.LoadModuleFile(k.t.Context(), fixtureKo, &kernel.ModuleOptions{Far: far})
 	require.NoError(k.t, err)
 	return m
 }
@@ -174,7 +174,7 @@ func TestModule_SitesOfThoseLoadedBeforeAreKnown(t *testing.T) {
 	running, err := kernel.Boot(img, newIdle, nil)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, running.Close()) })
-	m, err := running.LoadModuleFile(fixtureKo, nil)
+	m, err := running.LoadModuleFile(t.Context(), fixtureKo, nil)
 	require.NoError(t, err)
 	r, err := New(running, nil)
 	require.NoError(t, err)
@@ -206,7 +206,7 @@ func TestModule_OneWithABrokenSiteIsRefusedAndForgotten(t *testing.T) {
 		return nil
 	})
 	k.k.Subscribe(k.notified)
-	_, err := k.k.LoadModuleFile(fixtureKo, nil)
+	_, err := k.k.LoadModuleFile(t.Context(), fixtureKo, nil)
 	var bug *BugError
 	require.ErrorAs(t, err, &bug)
 	assert.ErrorIs(t, err, errno.ENODEV)

@@ -19,7 +19,7 @@ func FuzzBoot(f *testing.F) {
 		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		img, err := kernelimage.Parse(bytes.NewReader(b), int64(len(b)), "fuzz", nil)
+		img, err := kernelimage.Parse(t.Context(), bytes.NewReader(b), int64(len(b)), "fuzz", nil)
 		if err != nil {
 			return
 		}

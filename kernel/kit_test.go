@@ -44,7 +44,7 @@ func builtin(tb testing.TB, opts *kernelimage.BuiltinOptions) *kernelimage.Image
 func linux(tb testing.TB, series string) (img *kernelimage.Image, path string) {
 	tb.Helper()
 	path = kernels.Path(tb, series)
-	img, err := kernelimage.Open(path, nil)
+	img, err := kernelimage.Open(tb.Context(), path, nil)
 	require.NoError(tb, err)
 	tb.Cleanup(func() { assert.NoError(tb, img.Close()) })
 	return img, path
@@ -61,7 +61,7 @@ const workloads = "../kernelimage/testdata/workload"
 // workload opens one of the images that gcc made.
 func workload(tb testing.TB, file string) *kernelimage.Image {
 	tb.Helper()
-	img, err := kernelimage.Open(filepath.Join(workloads, file), nil)
+	img, err := kernelimage.Open(tb.Context(), filepath.Join(workloads, file), nil)
 	require.NoError(tb, err)
 	return img
 }

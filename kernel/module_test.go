@@ -18,7 +18,7 @@ func TestLoadModule_NearAndFarItRuns(t *testing.T) {
 		for name, far := range map[string]bool{"near": false, "far": true} {
 			t.Run(name, func(t *testing.T) {
 				m := boot(t, builtin(t, nil))
-				ko, err := m.LoadModuleFile(fixtureKo, &ModuleOptions{Far: far})
+				ko, err := m.LoadModuleFile(t.Context(), fixtureKo, &ModuleOptions{Far: far})
 				require.NoError(t, err)
 				assert.Equal(t, "fixture", ko.Name)
 				assert.EqualValues(t, 2*12, m.call("fixture_sum", 84, 36))
@@ -57,9 +57,9 @@ func TestUnload_LeavesNothingBehind(t *testing.T) {
 	eachEngine(t, func(t *testing.T, boot bootFunc) {
 		m := boot(t, builtin(t, nil))
 		before := m.Symbols.All()
-		ko, err := m.LoadModuleFile(fixtureKo, nil)
+		ko, err := m.LoadModuleFile(t.Context(), fixtureKo, nil)
 		require.NoError(t, err)
-		_, err = m.LoadModuleFile(fixtureKo, nil)
+		_, err = m.LoadModuleFile(t.Context(), fixtureKo, nil)
 		require.ErrorIs(t, err, errno.EEXIST)
 		fn, err := m.Func("fixture_calls")
 		require.NoError(t, err)
@@ -72,7 +72,7 @@ func TestUnload_LeavesNothingBehind(t *testing.T) {
 		assert.Error(t, err, "its text is no instructions any more")
 
 		regions := len(m.Mem.Regions())
-		again, err := m.LoadModuleFile(fixtureKo, nil)
+		again, err := m.LoadModuleFile(t.Context(), fixtureKo, nil)
 		require.NoError(t, err)
 		assert.Equal(t, ko.Image.Segments[0].Addr, again.Image.Segments[0].Addr)
 		assert.Len(t, m.Mem.Regions(), regions, "memory is taken again")
@@ -82,14 +82,14 @@ func TestUnload_LeavesNothingBehind(t *testing.T) {
 
 func TestLoadModule_ModulesUseOneAnother(t *testing.T) {
 	k := bootStill(t, builtin(t, nil), nil)
-	first, err := k.LoadModuleFile(fixtureKo, nil)
+	first, err := k.LoadModuleFile(t.Context(), fixtureKo, nil)
 	require.NoError(t, err)
 	b := fixtureModule(t)
 	b = bytes.ReplaceAll(b, []byte("\x00name="), []byte("\x00nome="))
 	user := bytes.ReplaceAll(b, []byte("\x00gcd\x00"), []byte("\x00gcf\x00"))
 	k.loaded.exports["gcf"] = k.loaded.exports["fixture_sum"]
 	delete(k.loaded.exports, "fixture_sum")
-	second, err := k.LoadModule(user, "a-user.ko", nil)
+	second, err := k.LoadModule(t.Context(), user, "a-user.ko", nil)
 	require.NoError(t, err)
 	assert.Equal(t, "a_user", second.Name)
 	assert.ErrorIs(t, k.Unload(first), errno.EBUSY)
@@ -105,17 +105,17 @@ const moduleNameLen = 55
 func TestLoadModule_ANameBelongsToOneOnly(t *testing.T) {
 	k := bootStill(t, builtin(t, nil), nil)
 	b := bytes.ReplaceAll(fixtureModule(t), []byte("\x00name="), []byte("\x00nome="))
-	_, err := k.LoadModule(b, ".ko", nil)
+	_, err := k.LoadModule(t.Context(), b, ".ko", nil)
 	require.ErrorIs(t, err, errno.ENOEXEC)
 	assert.ErrorContains(t, err, "is no name of a module")
 
 	_, err = k.AllocModuleData("callops", "table", 64, emu.Read)
 	require.NoError(t, err)
-	_, err = k.LoadModule(b, "callops.ko", nil)
+	_, err = k.LoadModule(t.Context(), b, "callops.ko", nil)
 	assert.ErrorIs(t, err, errno.EEXIST)
-	_, err = k.LoadModule(b, strings.Repeat("n", moduleNameLen+1)+".ko", nil)
+	_, err = k.LoadModule(t.Context(), b, strings.Repeat("n", moduleNameLen+1)+".ko", nil)
 	assert.ErrorIs(t, err, errno.ENOEXEC)
-	m, err := k.LoadModule(b, strings.Repeat("n", moduleNameLen)+".ko", nil)
+	m, err := k.LoadModule(t.Context(), b, strings.Repeat("n", moduleNameLen)+".ko", nil)
 	require.NoError(t, err)
 	require.NoError(t, k.Unload(m))
 }
@@ -136,7 +136,7 @@ func TestLoadModule_FarWhereThereIsNoRoomNear(t *testing.T) {
 				}
 			}
 		}
-		ko, err := m.LoadModuleFile(fixtureKo, nil)
+		ko, err := m.LoadModuleFile(t.Context(), fixtureKo, nil)
 		require.NoError(t, err)
 		assert.Equal(t, 1, ko.PLTs)
 		assert.EqualValues(t, 24, m.call("fixture_sum", 84, 36))
@@ -147,9 +147,9 @@ func TestUnload_PerCPUVariablesAreGivenBackInAnyOrder(t *testing.T) {
 	k := bootStill(t, builtin(t, nil), nil)
 	b := bytes.ReplaceAll(fixtureModule(t), []byte("\x00name="), []byte("\x00nome="))
 	b = bytes.ReplaceAll(b, []byte("__ksymtab_fixture_sum"), []byte("__ksumtab_fixture_sum"))
-	first, err := k.LoadModule(b, "first.ko", nil)
+	first, err := k.LoadModule(t.Context(), b, "first.ko", nil)
 	require.NoError(t, err)
-	second, err := k.LoadModule(b, "second.ko", nil)
+	second, err := k.LoadModule(t.Context(), b, "second.ko", nil)
 	require.NoError(t, err)
 	assert.Equal(t, first.PerCPU.End, second.PerCPU.Start)
 	require.NoError(t, k.Unload(first))
@@ -161,7 +161,7 @@ func TestUnload_PerCPUVariablesAreGivenBackInAnyOrder(t *testing.T) {
 func TestUnload_OfWhatIsBeingExecutedEndsTheCall(t *testing.T) {
 	eachEngine(t, func(t *testing.T, boot bootFunc) {
 		m := boot(t, builtin(t, nil))
-		ko, err := m.LoadModuleFile(fixtureKo, nil)
+		ko, err := m.LoadModuleFile(t.Context(), fixtureKo, nil)
 		require.NoError(t, err)
 		gate, err := m.Gates.Add("unloads", func(emu.CPU, [8]uint64) (uint64, error) { return 0, m.Unload(ko) })
 		require.NoError(t, err)
@@ -198,7 +198,7 @@ func FuzzModule(f *testing.F) {
 			loads = 0
 		}
 		symbols := len(k.Symbols.All())
-		m, err := k.LoadModule(b, "fuzz.ko", nil)
+		m, err := k.LoadModule(t.Context(), b, "fuzz.ko", nil)
 		if err != nil {
 			require.NotContains(t, err.Error(), "\n")
 			require.Less(t, len(err.Error()), 16<<10)

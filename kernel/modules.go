@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -38,12 +39,8 @@ type freed struct{ segments []kernelimage.Segment }
 // PERCPU_MODULE_RESERVE.
 const modulePerCPU = 8 << 10
 
-// maxModuleFile bounds a module's file, in bytes. The largest have some ten
-// megabytes.
-const maxModuleFile = 256 << 20
-
 // LoadModuleFile is LoadModule of a file.
-func (k *Kernel) LoadModuleFile(path string, opts *ModuleOptions) (*kernelimage.Module, error) {
+func (k *Kernel) LoadModuleFile(ctx context.Context, path string, opts *ModuleOptions) (*kernelimage.Module, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
@@ -53,14 +50,14 @@ func (k *Kernel) LoadModuleFile(path string, opts *ModuleOptions) (*kernelimage.
 	if err != nil {
 		return nil, err
 	}
-	if !info.Mode().IsRegular() || info.Size() > maxModuleFile {
-		return nil, &kernelimage.FormatError{File: path, Msg: fmt.Sprintf("is not a regular file of at most %#x bytes", uint64(maxModuleFile)), Errno: errno.ENOEXEC}
+	if !info.Mode().IsRegular() || info.Size() > kernelimage.MaxModuleFile {
+		return nil, &kernelimage.FormatError{File: path, Msg: fmt.Sprintf("is not a regular file of at most %#x bytes", uint64(kernelimage.MaxModuleFile)), Errno: errno.ENOEXEC}
 	}
 	b := make([]byte, info.Size())
 	if n, err := f.ReadAt(b, 0); n < len(b) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return k.LoadModule(b, filepath.Base(path), opts)
+	return k.LoadModule(ctx, b, filepath.Base(path), opts)
 }
 
 // LoadModule loads a kernel module, see [kernelimage.ParseModule] and
@@ -68,11 +65,11 @@ func (k *Kernel) LoadModuleFile(path string, opts *ModuleOptions) (*kernelimage.
 // messages. Also ENOMEM where it has no room. Those who subscribed hear of
 // [ModuleComing], and any of their errors takes the module away again. Its init
 // function is not run. No CPU may run meanwhile.
-func (k *Kernel) LoadModule(file []byte, name string, opts *ModuleOptions) (*kernelimage.Module, error) {
+func (k *Kernel) LoadModule(ctx context.Context, file []byte, name string, opts *ModuleOptions) (*kernelimage.Module, error) {
 	if opts == nil {
 		opts = &ModuleOptions{}
 	}
-	f, err := kernelimage.ParseModule(file, name)
+	f, err := kernelimage.ParseModule(ctx, file, name)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +78,7 @@ func (k *Kernel) LoadModule(file []byte, name string, opts *ModuleOptions) (*ker
 		k.loaded.exports = k.Image.Exports(k.loaded.vermagic)
 	}
 	first, reused := k.perCPUModules(), -1
-	m, err := f.Link(&kernelimage.Host{
+	m, err := f.Link(ctx, &kernelimage.Host{
 		Image: k.Image, Vermagic: k.loaded.vermagic, Exports: k.loaded.exports, Loaded: k.Symbols.hasModule,
 		PerCPU: kernelimage.Range{Start: first + k.loaded.perCPU, End: first + modulePerCPU},
 		Room: func(segments []kernelimage.Segment) (base uint64, err error) {

@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"hash/crc32"
 	"io/fs"
@@ -39,7 +40,7 @@ func modulesOf(t *testing.T, series string) koTree {
 }
 
 // load loads a module after those that it names in its "depends".
-func (tree koTree) load(k *Kernel, name string, opts *ModuleOptions) (*kernelimage.Module, error) {
+func (tree koTree) load(ctx context.Context, k *Kernel, name string, opts *ModuleOptions) (*kernelimage.Module, error) {
 	for _, m := range k.Modules() {
 		if m.Name == name {
 			return m, nil
@@ -49,7 +50,7 @@ func (tree koTree) load(k *Kernel, name string, opts *ModuleOptions) (*kernelima
 	if err != nil {
 		return nil, err
 	}
-	f, err := kernelimage.ParseModule(b, filepath.Base(tree[name]))
+	f, err := kernelimage.ParseModule(ctx, b, filepath.Base(tree[name]))
 	if err != nil {
 		return nil, err
 	}
@@ -57,11 +58,11 @@ func (tree koTree) load(k *Kernel, name string, opts *ModuleOptions) (*kernelima
 		if tree[dep] == "" {
 			continue
 		}
-		if _, err := tree.load(k, dep, opts); err != nil {
+		if _, err := tree.load(ctx, k, dep, opts); err != nil {
 			return nil, fmt.Errorf("needs %s: %w", dep, err)
 		}
 	}
-	return k.LoadModule(b, filepath.Base(tree[name]), opts)
+	return k.LoadModule(ctx, b, filepath.Base(tree[name]), opts)
 }
 
 // TestModules_Tally loads every module of each package into one kernel.
@@ -83,7 +84,7 @@ func TestModules_Tally(t *testing.T) {
 			sites, plts, inits := 0, 0, 0
 			refused := make(map[string]string)
 			for _, name := range names {
-				if _, err := tree.load(k, name, nil); err != nil {
+				if _, err := tree.load(t.Context(), k, name, nil); err != nil {
 					refused[name] = err.Error()
 				}
 			}
@@ -140,7 +141,7 @@ func TestModules_TheirFunctionsRun(t *testing.T) {
 					t.Run(name, func(t *testing.T) {
 						m := boot(t, img)
 						for _, name := range []string{"lz4_compress", "lz4hc_compress", "crc_itu_t", "crc7", "crc32_generic"} {
-							ko, err := tree.load(m.Kernel, name, opts)
+							ko, err := tree.load(t.Context(), m.Kernel, name, opts)
 							require.NoError(t, err)
 							assert.Equal(t, opts != nil && name != "crc_itu_t" && name != "crc7", ko.PLTs > 0, name)
 						}
@@ -178,7 +179,7 @@ func TestModules_ZstdOf61Compresses(t *testing.T) {
 	tree := modulesOf(t, kernels.Linux61)
 	eachEngine(t, func(t *testing.T, boot bootFunc) {
 		m := boot(t, img)
-		_, err := tree.load(m.Kernel, "zstd_compress", nil)
+		_, err := tree.load(t.Context(), m.Kernel, "zstd_compress", nil)
 		require.NoError(t, err)
 		text := bytes.Repeat([]byte("what a traced call costs in instructions, "), 100)
 		// struct zstd_parameters: windowLog, chainLog, hashLog, searchLog,

@@ -4,7 +4,7 @@ import (
 	"io"
 	"strings"
 
-	"github.com/xi2/xz"
+	"github.com/ulikunitz/xz"
 
 	"bytes"
 	"os"
@@ -52,13 +52,13 @@ func TestLoadModule_ComparesVersionsOfSymbols(t *testing.T) {
 				"bad_magic": {bytes.ReplaceAll(ko, []byte("vermagic="), []byte("vermogic=")), `the module is for the kernel "", this one is`, errno.ENOEXEC},
 			} {
 				t.Run(name, func(t *testing.T) {
-					_, err := k.LoadModule(test.ko, "lz4_compress.ko", nil)
+					_, err := k.LoadModule(t.Context(), test.ko, "lz4_compress.ko", nil)
 					require.ErrorContains(t, err, test.want)
 					assert.ErrorIs(t, err, test.is)
 				})
 			}
 			other := bytes.ReplaceAll(ko, []byte("vermagic="+release(img)[:4]), []byte("vermagic=9.99"))
-			_, err := k.LoadModule(other, "lz4_compress.ko", nil)
+			_, err := k.LoadModule(t.Context(), other, "lz4_compress.ko", nil)
 			assert.NoError(t, err, "where versions agree the release does not count")
 		})
 	}
@@ -69,7 +69,7 @@ func unpackedModule(t *testing.T, path string) []byte {
 	b, err := os.ReadFile(path)
 	require.NoError(t, err)
 	if strings.HasSuffix(path, ".xz") {
-		r, err := xz.NewReader(bytes.NewReader(b), 0)
+		r, err := xz.NewReader(bytes.NewReader(b))
 		require.NoError(t, err)
 		b, err = io.ReadAll(r)
 		require.NoError(t, err)
@@ -80,7 +80,7 @@ func unpackedModule(t *testing.T, path string) []byte {
 func TestLoadModule_OfAnotherKernelIsRefused(t *testing.T) {
 	img, _ := linux(t, kernels.Linux612)
 	k := bootStill(t, img, nil)
-	_, err := k.LoadModuleFile(modulesOf(t, kernels.Linux61)["lz4_compress"], nil)
+	_, err := k.LoadModuleFile(t.Context(), modulesOf(t, kernels.Linux61)["lz4_compress"], nil)
 	require.ErrorIs(t, err, errno.ENOEXEC)
 	assert.Regexp(t, `disagrees about version of symbol module_layout: the module is for the kernel "6\.1\..*", this one is "6\.12\.`, err.Error())
 }
@@ -92,10 +92,10 @@ func TestLoadModule_ANamespaceMustBeImported(t *testing.T) {
 			k := bootStill(t, img, nil)
 			ko := unpackedModule(t, modulesOf(t, series)["pcbc"])
 			without := bytes.ReplaceAll(ko, []byte("\x00import_ns=CRYPTO_INTERNAL\x00"), []byte("\x00import_ns=CRYPTO_EXTERNAL\x00"))
-			_, err := k.LoadModule(without, "pcbc.ko", nil)
+			_, err := k.LoadModule(t.Context(), without, "pcbc.ko", nil)
 			require.ErrorIs(t, err, errno.EINVAL)
 			assert.ErrorContains(t, err, "does not import namespace CRYPTO_INTERNAL of crypto_")
-			_, err = k.LoadModule(ko, "pcbc.ko", nil)
+			_, err = k.LoadModule(t.Context(), ko, "pcbc.ko", nil)
 			require.NoError(t, err)
 		})
 	}
@@ -103,7 +103,7 @@ func TestLoadModule_ANamespaceMustBeImported(t *testing.T) {
 
 func TestLoadModule_UsesWhatModulesExportByVersionAndNamespace(t *testing.T) {
 	k := bootStill(t, builtin(t, nil), nil)
-	ko, err := k.LoadModule(fixtureModule(t), "fixture.ko", nil)
+	ko, err := k.LoadModule(t.Context(), fixtureModule(t), "fixture.ko", nil)
 	require.NoError(t, err)
 	require.NoError(t, k.Unload(ko))
 	gcd := k.loaded.exports["gcd"]
@@ -117,7 +117,7 @@ func TestLoadModule_UsesWhatModulesExportByVersionAndNamespace(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			k.loaded.exports["gcd"] = test.e
-			m, err := k.LoadModule(fixtureModule(t), "fixture.ko", nil)
+			m, err := k.LoadModule(t.Context(), fixtureModule(t), "fixture.ko", nil)
 			if test.want != "" {
 				require.ErrorContains(t, err, test.want)
 				assert.ErrorIs(t, err, errno.EINVAL)

@@ -20,13 +20,13 @@ func TestSubscribe_ModulesAreAnnouncedInMemory(t *testing.T) {
 		assert.NotZero(t, w, "its text is there")
 		return nil
 	})
-	m, err := k.LoadModuleFile(fixtureKo, nil)
+	m, err := k.LoadModuleFile(t.Context(), fixtureKo, nil)
 	require.NoError(t, err)
 	require.NoError(t, k.Unload(m))
 	assert.Equal(t, []string{"module coming: fixture", "module going: fixture"}, seen)
 
 	stop()
-	_, err = k.LoadModuleFile(fixtureKo, nil)
+	_, err = k.LoadModuleFile(t.Context(), fixtureKo, nil)
 	require.NoError(t, err)
 	assert.Len(t, seen, 2)
 }
@@ -42,7 +42,7 @@ func TestSubscribe_ARefusedModuleIsTakenAwayFromThoseWhoTookIt(t *testing.T) {
 	})
 	k.Subscribe(func(Event, *kernelimage.Module) error { t.Error("is not asked"); return nil })
 	before := k.Symbols.All()
-	_, err := k.LoadModuleFile(fixtureKo, nil)
+	_, err := k.LoadModuleFile(t.Context(), fixtureKo, nil)
 	require.ErrorIs(t, err, refused)
 	assert.Equal(t, []Event{ModuleComing, ModuleGoing}, took)
 	assert.Empty(t, k.Modules())
@@ -52,7 +52,7 @@ func TestSubscribe_ARefusedModuleIsTakenAwayFromThoseWhoTookIt(t *testing.T) {
 
 func TestSubscribe_AModuleGoesWhateverIsSaid(t *testing.T) {
 	k := bootStill(t, builtin(t, nil), nil)
-	m, err := k.LoadModuleFile(fixtureKo, nil)
+	m, err := k.LoadModuleFile(t.Context(), fixtureKo, nil)
 	require.NoError(t, err)
 	broken := errors.New("broken")
 	told := 0

@@ -1,10 +1,12 @@
 package kernelimage
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -14,6 +16,7 @@ import (
 
 	"callops/emu"
 	"callops/internal/errno"
+	"callops/kernelimage/internal/packing"
 )
 
 // backing is the file that an image's bytes are mapped from, either the one that
@@ -86,7 +89,7 @@ func (m *backing) seal() error {
 
 // backingOf maps size bytes of r; what is no file that can be mapped is copied to
 // one first. own says that r is a file in memory, made here.
-func backingOf(r io.ReaderAt, size int64, name string, own bool) (*backing, error) {
+func backingOf(ctx context.Context, r io.ReaderAt, size int64, name string, own bool) (*backing, error) {
 	if size > rawMaxSize {
 		return nil, &FormatError{File: name, Msg: fmt.Sprintf("%#x bytes, at most %#x are read", size, rawMaxSize), Errno: errno.ENOEXEC}
 	}
@@ -100,12 +103,41 @@ func backingOf(r io.ReaderAt, size int64, name string, own bool) (*backing, erro
 		return nil, err
 	}
 	defer f.Close()
-	if n, err := io.Copy(f, io.NewSectionReader(r, 0, size)); err != nil {
+	if n, err := io.Copy(f, source{ctx, io.NewSectionReader(r, 0, size)}); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	} else if n < size {
 		return nil, cutShort(name, n, size)
 	}
 	return newBacking(f, size, name, true)
+}
+
+// unpackFile unpacks a kernel to a file in memory.
+func unpackFile(ctx context.Context, p *packing.Format, src packing.Source) (*os.File, int64, error) {
+	f, err := newMemFile(src.Name)
+	if err != nil {
+		return nil, 0, err
+	}
+	n, err := p.UnpackTo(ctx, f, src, maxUnpacked)
+	if err != nil {
+		return nil, 0, errors.Join(err, f.Close())
+	}
+	// The decompressor's window is garbage now. Left to itself the collector
+	// would wait until as much has been allocated again.
+	runtime.GC()
+	return f, n, nil
+}
+
+// source ends with its context.
+type source struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (s source) Read(p []byte) (int, error) {
+	if err := s.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return s.r.Read(p)
 }
 
 // guard calls parse, which reads b. Where the file was cut short meanwhile, that

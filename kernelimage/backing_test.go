@@ -24,7 +24,7 @@ func writeRaw(t *testing.T, b []byte) string {
 
 func opened(t *testing.T, path string) *Image {
 	t.Helper()
-	img, err := Open(path, nil)
+	img, err := Open(t.Context(), path, nil)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, img.Close()) })
 	return img
@@ -118,14 +118,14 @@ func TestBacking_AFileThatIsCutShortWhileItIsReadIsAnError(t *testing.T) {
 
 	_, err = newBacking(f, fixtureSize, "Image", false)
 	assert.EqualError(t, err, "Image: cut short: 0x18000 of 0x28000 bytes")
-	_, err = Parse(f, fixtureSize, "Image", nil)
+	_, err = Parse(t.Context(), f, fixtureSize, "Image", nil)
 	assert.ErrorIs(t, err, errno.ENOEXEC)
-	_, err = Parse(bytes.NewReader(buildRaw(t, rawSpec{}).b[:fixtureInit]), fixtureSize, "Image", nil)
+	_, err = Parse(t.Context(), bytes.NewReader(buildRaw(t, rawSpec{}).b[:fixtureInit]), fixtureSize, "Image", nil)
 	assert.EqualError(t, err, "Image: cut short: 0x18000 of 0x28000 bytes")
 }
 
 func TestImage_CloseGivesItsMemoryBackOnce(t *testing.T) {
-	img, err := Open(writeRaw(t, buildRaw(t, rawSpec{}).b), nil)
+	img, err := Open(t.Context(), writeRaw(t, buildRaw(t, rawSpec{}).b), nil)
 	require.NoError(t, err)
 	addr := img.Sites[0].IP
 	_, ok := img.Word(addr)

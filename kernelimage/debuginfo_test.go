@@ -92,7 +92,7 @@ func FuzzDWARF(f *testing.F) {
 	for _, file := range []string{"debug-4.elf", "debug-5.elf"} {
 		b, err := os.ReadFile(workloadPath(file))
 		require.NoError(f, err)
-		img, err := Parse(bytes.NewReader(b), int64(len(b)), file, nil)
+		img, err := Parse(f.Context(), bytes.NewReader(b), int64(len(b)), file, nil)
 		require.NoError(f, err)
 		f.Add(img.debug.dwarf["abbrev"], img.debug.dwarf["info"], img.debug.dwarf["str"])
 	}

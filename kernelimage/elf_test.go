@@ -33,7 +33,7 @@ func workloadPath(file string) string { return filepath.Join("testdata", "worklo
 
 func workload(t *testing.T, file string) *Image {
 	t.Helper()
-	img, err := Open(workloadPath(file), nil)
+	img, err := Open(t.Context(), workloadPath(file), nil)
 	require.NoError(t, err)
 	return img
 }
@@ -132,7 +132,7 @@ func TestOpen_RefusesFiles(t *testing.T) {
 		"":                 {errno.ENOEXEC, "is not a regular file"},
 	} {
 		t.Run(file, func(t *testing.T) {
-			_, err := Open(workloadPath(file), nil)
+			_, err := Open(t.Context(), workloadPath(file), nil)
 			assert.ErrorIs(t, err, want.errno)
 			assert.ErrorContains(t, err, want.text)
 		})
@@ -142,7 +142,7 @@ func TestOpen_RefusesFiles(t *testing.T) {
 func TestOpen_DoesNotWaitForAFIFO(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "fifo")
 	require.NoError(t, unix.Mkfifo(path, 0o600))
-	_, err := Open(path, nil)
+	_, err := Open(t.Context(), path, nil)
 	assert.ErrorIs(t, err, errno.ENOEXEC)
 	assert.ErrorContains(t, err, "is not a regular file")
 }
@@ -150,12 +150,12 @@ func TestOpen_DoesNotWaitForAFIFO(t *testing.T) {
 func TestParse_ProfileIsCheckedAgainstTheImage(t *testing.T) {
 	b, err := os.ReadFile(workloadPath("workload-callops.elf"))
 	require.NoError(t, err)
-	_, err = Parse(bytes.NewReader(b), int64(len(b)), "x", &OpenOptions{Profile: "2.4"})
+	_, err = Parse(t.Context(), bytes.NewReader(b), int64(len(b)), "x", &OpenOptions{Profile: "2.4"})
 	assert.ErrorIs(t, err, errno.EINVAL)
-	_, err = Parse(bytes.NewReader(b), int64(len(b)), "x", &OpenOptions{Profile: Profile61})
+	_, err = Parse(t.Context(), bytes.NewReader(b), int64(len(b)), "x", &OpenOptions{Profile: Profile61})
 	assert.ErrorIs(t, err, errno.EINVAL)
 	assert.ErrorContains(t, err, "literals of CALL_OPS, which profile 6.1 does not know")
-	img, err := Parse(bytes.NewReader(b), int64(len(b)), "x", &OpenOptions{Profile: ProfileV3})
+	img, err := Parse(t.Context(), bytes.NewReader(b), int64(len(b)), "x", &OpenOptions{Profile: ProfileV3})
 	require.NoError(t, err)
 	assert.Equal(t, Absent, img.Layout.Ops.DirectCall)
 }
@@ -316,7 +316,7 @@ func TestParse_RefusesBadInput(t *testing.T) {
 			e := &elfBytes{b, f}
 			test.damage(e)
 
-			_, err = Parse(bytes.NewReader(e.b), int64(len(e.b)), "x", nil)
+			_, err = Parse(t.Context(), bytes.NewReader(e.b), int64(len(e.b)), "x", nil)
 			require.Error(t, err)
 			assert.Contains(t, err.Error(), test.want)
 			assert.NotContains(t, err.Error(), "\n")
@@ -334,7 +334,7 @@ func TestParse_SkipsZeroEntries(t *testing.T) {
 	require.NoError(t, err)
 	e := &elfBytes{b, f}
 	e.put64(e.at(f.Section(entriesSection).Addr), 0)
-	img, err := Parse(bytes.NewReader(b), int64(len(b)), "x", nil)
+	img, err := Parse(t.Context(), bytes.NewReader(b), int64(len(b)), "x", nil)
 	require.NoError(t, err)
 	assert.Len(t, img.Sites, len(workload(t, "workload-callops.elf").Sites)-1)
 }

@@ -2,6 +2,7 @@ package kernelimage
 
 import (
 	"cmp"
+	"context"
 	"debug/elf"
 	"io"
 	"slices"
@@ -29,16 +30,14 @@ type elfLoad struct {
 	bias uint64 // added to every address of the file
 }
 
-func parseELF(r io.ReaderAt, size int64, name string, profile Profile) (*Image, error) {
+func parseELF(ctx context.Context, r io.ReaderAt, size int64, name string, profile Profile) (*Image, error) {
 	f, err := newELF(r, size, name)
 	if err != nil {
 		return nil, err
 	}
 	l := &elfLoad{elfFile: f, img: &Image{Name: name, Profile: profile, Layout: layouts[profile]}}
-	for _, step := range []func() error{l.segments, l.text, l.symbols, l.relocate, l.sites, l.debugInfo} {
-		if err := step(); err != nil {
-			return nil, err
-		}
+	if err := steps(ctx, l.segments, l.text, l.symbols, l.relocate, l.sites, l.debugInfo); err != nil {
+		return nil, err
 	}
 	return l.img, nil
 }

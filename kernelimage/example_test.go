@@ -1,6 +1,7 @@
 package kernelimage_test
 
 import (
+	"context"
 	"fmt"
 
 	"callops/kernelimage"
@@ -21,12 +22,12 @@ func ExampleBuiltin() {
 }
 
 func ExampleTextGrowth() {
-	with, err := kernelimage.Open("testdata/workload/workload-callops.elf", nil)
+	with, err := kernelimage.Open(context.Background(), "testdata/workload/workload-callops.elf", nil)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	without, err := kernelimage.Open("testdata/workload/workload-args.elf", nil)
+	without, err := kernelimage.Open(context.Background(), "testdata/workload/workload-args.elf", nil)
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -18,7 +18,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		img, err := Parse(bytes.NewReader(b), int64(len(b)), "fuzz", nil)
+		img, err := Parse(t.Context(), bytes.NewReader(b), int64(len(b)), "fuzz", nil)
 		if err != nil {
 			assert.Nil(t, img)
 			assert.NotContains(t, err.Error(), "\n")

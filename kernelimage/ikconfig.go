@@ -2,6 +2,9 @@ package kernelimage
 
 import (
 	"bytes"
+	"context"
+
+	"callops/kernelimage/internal/packing"
 )
 
 // A kernel that was built with CONFIG_IKCONFIG has its configuration in it, as a
@@ -11,9 +14,12 @@ const (
 	configEnd   = "IKCFG_ED"
 )
 
+// maxConfig bounds a configuration, in bytes. Debian's has 270 KiB.
+const maxConfig = 16 << 20
+
 // findConfig returns the configuration in b; nil where there is none, or none
 // that unpacks.
-func findConfig(b []byte) []byte {
+func findConfig(ctx context.Context, b []byte) []byte {
 	at := bytes.Index(b, []byte(configStart))
 	if at < 0 {
 		return nil
@@ -23,7 +29,8 @@ func findConfig(b []byte) []byte {
 	if end < 0 {
 		return nil
 	}
-	config, err := packingOf(b).unpack(bytes.NewReader(b[:end]), int64(end), "config")
+	src := packing.Source{R: bytes.NewReader(b[:end]), Size: int64(end), Name: "config"}
+	config, err := packing.Of(b).Unpack(ctx, src, maxConfig)
 	if err != nil {
 		return nil
 	}

@@ -19,7 +19,7 @@ import (
 func linux(tb testing.TB, series string) (img *Image, path string) {
 	tb.Helper()
 	path = kernels.Path(tb, series)
-	img, err := Open(path, nil)
+	img, err := Open(tb.Context(), path, nil)
 	require.NoError(tb, err)
 	tb.Cleanup(func() { assert.NoError(tb, img.Close()) })
 	return img, path
@@ -96,7 +96,7 @@ func BenchmarkLinux_Open(b *testing.B) {
 	_, path := linux(b, kernels.Linux612)
 	b.ReportAllocs()
 	for b.Loop() {
-		img, err := Open(path, nil)
+		img, err := Open(b.Context(), path, nil)
 		require.NoError(b, err)
 		require.NoError(b, img.Close())
 	}

@@ -1,6 +1,15 @@
 package kernelimage
 
-import "bytes"
+import (
+	"bytes"
+	"context"
+
+	"callops/kernelimage/internal/packing"
+)
+
+// MaxModuleFile bounds a module's file, packed or unpacked, in bytes. The largest
+// have some ten megabytes.
+const MaxModuleFile = 256 << 20
 
 // Module is a kernel module, linked for a place in a kernel's memory. It never
 // changes.
@@ -49,10 +58,10 @@ type ModuleFile struct {
 
 // ParseModule reads a kernel module, a relocatable ELF file as it is or
 // compressed. name is the file's, for messages. The error is ENOEXEC for what is
-// none.
-func ParseModule(file []byte, name string) (*ModuleFile, error) {
-	if p := packingOf(file); p != nil {
-		b, err := p.unpack(bytes.NewReader(file), int64(len(file)), name)
+// none, and that of ctx where it ends. Unpacking takes up twice the module's size.
+func ParseModule(ctx context.Context, file []byte, name string) (*ModuleFile, error) {
+	if p := packing.Of(file); p != nil {
+		b, err := p.Unpack(ctx, packing.Source{R: bytes.NewReader(file), Size: int64(len(file)), Name: name}, MaxModuleFile)
 		if err != nil {
 			return nil, err
 		}
@@ -62,7 +71,7 @@ func ParseModule(file []byte, name string) (*ModuleFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := steps(l.tables, l.modinfo); err != nil {
+	if err := steps(ctx, l.tables, l.modinfo); err != nil {
 		return nil, err
 	}
 	return &ModuleFile{Name: l.m.Name, Depends: l.info.depends, load: l}, nil
@@ -77,19 +86,22 @@ func ParseModule(file []byte, name string) (*ModuleFile, error) {
 // that are not exported, EINVAL for those of another version or a namespace that
 // the module does not import, EEXIST for a module that is loaded already and
 // ENOMEM where its per-CPU variables have no room.
-func (f *ModuleFile) Link(host *Host) (*Module, error) {
+func (f *ModuleFile) Link(ctx context.Context, host *Host) (*Module, error) {
 	l := f.load
 	l.host = host
 	l.m.Image.Profile, l.m.Image.Layout = host.Image.Profile, host.Image.Layout
-	if err := steps(l.admit, l.place, l.resolve, l.relocate, l.symbols, l.exports, l.sites, l.types); err != nil {
+	if err := steps(ctx, l.admit, l.place, l.resolve, l.relocate, l.symbols, l.exports, l.sites, l.types); err != nil {
 		return nil, err
 	}
 	return l.m, nil
 }
 
 // steps runs them up to the first error.
-func steps(all ...func() error) error {
+func steps(ctx context.Context, all ...func() error) error {
 	for _, step := range all {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		if err := step(); err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package kernelimage
 
 import (
 	"bytes"
+	"context"
 	"debug/elf"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"callops/internal/errno"
+	"callops/kernelimage/internal/packing"
 )
 
 // OpenOptions say what a file does not; the zero value will do.
@@ -24,7 +26,7 @@ type OpenOptions struct {
 
 // Open reads an image from a file. See [Parse]. A kernel's raw Image stays mapped
 // until [Image.Close]: to replace it, rename another over it.
-func Open(path string, opts *OpenOptions) (*Image, error) {
+func Open(ctx context.Context, path string, opts *OpenOptions) (*Image, error) {
 	// Not to wait at a FIFO for somebody who writes to it.
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -38,8 +40,11 @@ func Open(path string, opts *OpenOptions) (*Image, error) {
 	if !info.Mode().IsRegular() {
 		return nil, &FormatError{File: path, Msg: "is not a regular file", Errno: errno.ENOEXEC}
 	}
-	return Parse(f, info.Size(), filepath.Base(path), opts)
+	return Parse(ctx, f, info.Size(), filepath.Base(path), opts)
 }
+
+// maxUnpacked bounds, in bytes, what a kernel is unpacked to.
+const maxUnpacked = 512 << 20
 
 // headSize is how much of a file tells what it is.
 const headSize = 0x40
@@ -54,8 +59,8 @@ const maxPackings = 3
 //
 // A raw Image is mapped where r is a regular *os.File, copied or unpacked to a
 // file in memory otherwise, and is to be closed. What was cut short while it was
-// read is EIO.
-func Parse(r io.ReaderAt, size int64, name string, opts *OpenOptions) (*Image, error) {
+// read is EIO. Where ctx ends, its error is returned.
+func Parse(ctx context.Context, r io.ReaderAt, size int64, name string, opts *OpenOptions) (*Image, error) {
 	if opts == nil {
 		opts = &OpenOptions{}
 	}
@@ -72,32 +77,33 @@ func Parse(r io.ReaderAt, size int64, name string, opts *OpenOptions) (*Image, e
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 		head = head[:n]
-		switch p := packingOf(head); {
+		src := packing.Source{R: r, Size: size, Name: name}
+		switch p := packing.Of(head); {
 		case bytes.HasPrefix(head, []byte(elf.ELFMAG)):
 			profile := opts.Profile
 			if profile == "" {
 				profile = Profile612
 			}
-			return parseELF(r, size, name, profile)
-		case isZboot(head) && len(inside) < maxPackings:
-			payload, err := zbootPayload(r, size, name, head)
+			return parseELF(ctx, r, size, name, profile)
+		case packing.IsZboot(head) && len(inside) < maxPackings:
+			payload, err := packing.ZbootPayload(src)
 			if err != nil {
 				return nil, err
 			}
 			r, size, inside = payload, payload.Size(), append(inside, "EFI zboot")
 		case p != nil && len(inside) < maxPackings:
-			f, n, err := p.unpackFile(r, size, name)
+			f, n, err := unpackFile(ctx, p, src)
 			if err != nil {
 				return nil, err
 			}
 			_ = own.Close()
-			r, size, own, inside = f, n, f, append(inside, p.name)
+			r, size, own, inside = f, n, f, append(inside, p.Name)
 		case isRawImage(head):
-			file, err := backingOf(r, size, name, r == io.ReaderAt(own))
+			file, err := backingOf(ctx, r, size, name, r == io.ReaderAt(own))
 			if err != nil {
 				return nil, err
 			}
-			return parseRaw(file, name, opts.Profile, inside)
+			return parseRaw(ctx, file, name, opts.Profile, inside)
 		default:
 			return nil, unknownFormat(name, head, inside)
 		}
@@ -106,10 +112,7 @@ func Parse(r io.ReaderAt, size int64, name string, opts *OpenOptions) (*Image, e
 
 // unknownFormat lists what was tried.
 func unknownFormat(name string, head []byte, inside []string) error {
-	tried := []string{"ELF", "arm64 Image", "EFI zboot"}
-	for _, p := range packings {
-		tried = append(tried, p.name)
-	}
+	tried := append([]string{"ELF", "arm64 Image", "EFI zboot"}, packing.Names()...)
 	what := "it starts with"
 	if len(inside) > 0 {
 		what = "inside " + strings.Join(inside, ", ") + " it starts with"

@@ -80,16 +80,14 @@ type rawLoad struct {
 }
 
 // parseRaw makes an Image of a file, which it closes when it fails.
-func parseRaw(file *backing, name string, profile Profile, inside []string) (*Image, error) {
+func parseRaw(ctx context.Context, file *backing, name string, profile Profile, inside []string) (*Image, error) {
 	img, err := file.guard(func() (*Image, error) {
 		info := &Linux{Packed: inside}
 		l := &rawLoad{name: name, b: file.b, file: file, info: info, img: &Image{Name: name, Linux: info, file: file}}
-		for _, step := range []func() error{l.header, l.kallsyms, l.relocate, l.symbols, l.segments, l.alternatives, l.structures, l.sites} {
-			if err := step(); err != nil {
-				return nil, err
-			}
+		if err := steps(ctx, l.header, l.kallsyms, l.relocate, l.symbols, l.segments, l.alternatives, l.structures, l.sites); err != nil {
+			return nil, err
 		}
-		info.Config = findConfig(file.b)
+		info.Config = findConfig(ctx, file.b)
 		if profile != "" && profile != l.img.Profile {
 			return nil, &FormatError{
 				File: name, Msg: fmt.Sprintf("its ftrace is that of profile %s, not of %s", l.img.Profile, profile), Errno: errno.EINVAL,

@@ -2,6 +2,7 @@ package kernelimage
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -18,7 +19,9 @@ import (
 	"callops/kernelimage/internal/rela"
 )
 
-func parse(b []byte) (*Image, error) { return Parse(bytes.NewReader(b), int64(len(b)), "Image", nil) }
+func parse(b []byte) (*Image, error) {
+	return Parse(context.Background(), bytes.NewReader(b), int64(len(b)), "Image", nil)
+}
 
 func parsed(t *testing.T, b []byte) *Image {
 	t.Helper()
@@ -179,7 +182,7 @@ func TestParse_RefusesDamagedRawImages(t *testing.T) {
 
 func TestParse_RawImageSaysItsProfile(t *testing.T) {
 	b := buildRaw(t, rawSpec{}).b
-	_, err := Parse(bytes.NewReader(b), int64(len(b)), "Image", &OpenOptions{Profile: Profile61})
+	_, err := Parse(t.Context(), bytes.NewReader(b), int64(len(b)), "Image", &OpenOptions{Profile: Profile61})
 	assert.ErrorContains(t, err, "its ftrace is that of profile 6.12, not of 6.1")
 }
 

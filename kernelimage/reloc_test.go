@@ -25,7 +25,7 @@ func TestRelocate_SymbolicTypesStoreTheSymbolsAddress(t *testing.T) {
 		binary.LittleEndian.PutUint32(b[plt+8:], uint32(typ))
 		binary.LittleEndian.PutUint64(b[plt+16:], 4)
 
-		img, err := Parse(bytes.NewReader(b), int64(len(b)), "x", nil)
+		img, err := Parse(t.Context(), bytes.NewReader(b), int64(len(b)), "x", nil)
 		require.NoError(t, err)
 		got, ok := img.read(kernelBase+slot, 8)
 		require.True(t, ok)
@@ -44,7 +44,7 @@ func TestRelocate_AWeakSymbolThatNobodyDefinesIsZero(t *testing.T) {
 			b[off+4] = elf.ST_INFO(elf.STB_WEAK, elf.STT_NOTYPE)
 		}
 	}
-	img, err := Parse(bytes.NewReader(b), int64(len(b)), "x", nil)
+	img, err := Parse(t.Context(), bytes.NewReader(b), int64(len(b)), "x", nil)
 	require.NoError(t, err)
 	assert.Len(t, img.Sites, 1)
 }

@@ -76,7 +76,7 @@ func (m *Machine) setUp(ctx context.Context, cfg *Config) (err error) {
 		}
 	}
 	for _, file := range cfg.Modules {
-		if _, err := m.Kernel.LoadModuleFile(file, nil); err != nil {
+		if _, err := m.Kernel.LoadModuleFile(ctx, file, nil); err != nil {
 			return err
 		}
 	}

@@ -65,7 +65,7 @@ func TestNew_SeveralCPUsHaveASchedulerThatGracePeriodsWaitFor(t *testing.T) {
 }
 
 func TestNew_InitTextIsFreedUnlessItIsKept(t *testing.T) {
-	img, err := kernelimage.Open(kernels.Path(t, kernels.Linux612), nil)
+	img, err := kernelimage.Open(t.Context(), kernels.Path(t, kernels.Linux612), nil)
 	require.NoError(t, err)
 	defer img.Close()
 	m := newMachine(t, &machine.Config{Image: img})

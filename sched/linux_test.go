@@ -18,7 +18,7 @@ import (
 func TestLinux_TasksAreMovedInTheKernelsOwnCode(t *testing.T) {
 	for _, series := range []string{kernels.Linux612, kernels.Linux61} {
 		t.Run(series, func(t *testing.T) {
-			img, err := kernelimage.Open(kernels.Path(t, series), nil)
+			img, err := kernelimage.Open(t.Context(), kernels.Path(t, series), nil)
 			require.NoError(t, err)
 			k, err := kernel.Boot(img, interp.New, &kernel.BootOptions{CPUs: 2})
 			require.NoError(t, err)

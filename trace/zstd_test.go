@@ -102,7 +102,7 @@ func (z *zstdCall) trace(opts *ftrace.Options) (ips []uint64, res emu.Result) {
 // by stepping through the kernel untraced.
 func TestLinux_ATraceOfZstdNamesEveryCall(t *testing.T) {
 	path := kernels.Path(t, kernels.Linux612)
-	img, err := kernelimage.Open(path, nil)
+	img, err := kernelimage.Open(t.Context(), path, nil)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, img.Close()) })
 	in, err := os.ReadFile(path)

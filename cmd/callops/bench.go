@@ -84,7 +84,7 @@ func (b *benchFlags) run(cmd *cobra.Command) error {
 	if len(b.modules) > 0 && (b.image == "" || len(b.beside) > 0) {
 		return usagef("--module goes with one --image, whose module it is")
 	}
-	runs, err := b.runs()
+	runs, err := b.runs(cmd.Context())
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"path/filepath"
 	"slices"
 
@@ -18,13 +19,13 @@ type benchRun struct {
 type benchRuns []benchRun
 
 // runs opens the images. They are to be closed.
-func (b *benchFlags) runs() (runs benchRuns, err error) {
+func (b *benchFlags) runs(ctx context.Context) (runs benchRuns, err error) {
 	for _, file := range append([]string{b.image}, b.beside...) {
 		if file == "" || file == builtin {
 			runs = append(runs, benchRun{name: builtin})
 			continue
 		}
-		img, err := kernelimage.Open(file, nil)
+		img, err := kernelimage.Open(ctx, file, nil)
 		if err != nil {
 			runs.close()
 			return nil, err

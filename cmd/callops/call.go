@@ -34,7 +34,7 @@ prototype, and the result is printed as its type has it.
 			}
 			var mc *machine.Machine
 			defer func() { err = errors.Join(err, m.close(mc)) }()
-			cfg, err := m.config(m.engine.New, inv.size())
+			cfg, err := m.config(cmd.Context(), m.engine.New, inv.size())
 			if err != nil {
 				return err
 			}

@@ -87,7 +87,7 @@ func (c *checkFlags) run(cmd *cobra.Command) (err error) {
 	if c.list {
 		return c.alone(cmd, "list", c.printList)
 	}
-	if err := c.open(); err != nil {
+	if err := c.open(cmd.Context()); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.machine.close(nil)) }()
@@ -109,14 +109,14 @@ func (c *checkFlags) run(cmd *cobra.Command) (err error) {
 }
 
 // open opens the kernel to check.
-func (c *checkFlags) open() (err error) {
+func (c *checkFlags) open(ctx context.Context) (err error) {
 	c.opts = check.Options{
 		CPUs: int(c.cpus.value), Workers: int(c.workers.value), Memory: int(c.memory.bytes), NoReduce: c.noReduce,
 		ImageCode: c.machine.trampoline.value == trampolineImage,
 	}
 	switch {
 	case c.machine.image != "":
-		c.opts.Image, err = c.machine.open()
+		c.opts.Image, err = c.machine.open(ctx)
 	case c.opts.ImageCode:
 		err = usagef("--trampoline image: the built-in kernel has none of its own, name one with --image")
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -41,7 +42,7 @@ each function, are there without it too.`,
   callops image --format json kernel.elf
   callops image builtin without-call-ops.elf with-call-ops.elf`,
 		RunE: func(cmd *cobra.Command, files []string) error {
-			list, err := imageInfos(m, files)
+			list, err := imageInfos(cmd.Context(), m, files)
 			if err != nil {
 				return err
 			}
@@ -105,7 +106,7 @@ type textInfo struct {
 	Percent  float64 `json:"call_ops_percent"`
 }
 
-func imageInfos(m *machineFlags, files []string) (_ []imageInfo, err error) {
+func imageInfos(ctx context.Context, m *machineFlags, files []string) (_ []imageInfo, err error) {
 	if len(files) == 0 {
 		files = []string{builtin}
 	}
@@ -118,7 +119,7 @@ func imageInfos(m *machineFlags, files []string) (_ []imageInfo, err error) {
 		case builtin:
 			m.image = ""
 		}
-		img, err := m.open()
+		img, err := m.open(ctx)
 		if err != nil {
 			return nil, err
 		}

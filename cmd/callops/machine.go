@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -81,7 +82,7 @@ func (m *machineFlags) addEngine(cmd *cobra.Command) {
 }
 
 // open reads or assembles the image.
-func (m *machineFlags) open() (*kernelimage.Image, error) {
+func (m *machineFlags) open(ctx context.Context) (*kernelimage.Image, error) {
 	profile := kernelimage.Profile(m.profile.value)
 	if m.image == "" {
 		if m.callOps.value == on && profile == kernelimage.Profile61 {
@@ -95,7 +96,7 @@ func (m *machineFlags) open() (*kernelimage.Image, error) {
 	if !m.profile.given {
 		profile = "" // a kernel's raw Image says itself what it is
 	}
-	img, err := kernelimage.Open(m.image, &kernelimage.OpenOptions{Profile: profile})
+	img, err := kernelimage.Open(ctx, m.image, &kernelimage.OpenOptions{Profile: profile})
 	if err != nil {
 		return nil, err
 	}
@@ -122,8 +123,8 @@ func (m *machineFlags) close(mc *machine.Machine) error {
 
 // config says what machine the flags ask for, with room for data on its heap.
 // After it, on an error too, comes close.
-func (m *machineFlags) config(engine emu.NewEngine, data uint64) (*machine.Config, error) {
-	img, err := m.open()
+func (m *machineFlags) config(ctx context.Context, engine emu.NewEngine, data uint64) (*machine.Config, error) {
+	img, err := m.open(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -40,7 +40,7 @@ the filter says.`,
 			}
 			var mc *machine.Machine
 			defer func() { err = errors.Join(err, m.close(mc)) }()
-			cfg, err := m.config(newIdle, 0)
+			cfg, err := m.config(cmd.Context(), newIdle, 0)
 			if err != nil {
 				return err
 			}

@@ -92,7 +92,7 @@ func (t *tracing) run(cmd *cobra.Command, words []string) (err error) {
 	defer func() { err = errors.Join(err, out.Flush()) }()
 	var m *machine.Machine
 	defer func() { err = errors.Join(err, t.close(m)) }()
-	cfg, err := t.config(t.engine.New, inv.size())
+	cfg, err := t.config(cmd.Context(), t.engine.New, inv.size())
 	if err != nil {
 		return err
 	}
