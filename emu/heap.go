@@ -36,11 +36,10 @@ type Heap struct {
 	mem        *Memory
 	base, size uint64
 
-	mu       sync.Mutex // guards what follows
-	next     uint64     // where untouched memory begins
-	objects  []Object   // in address order
-	freed    []int      // indexes into objects, oldest first
-	observer func(Object)
+	mu      sync.Mutex // guards what follows
+	next    uint64     // where untouched memory begins
+	objects []Object   // in address order
+	freed   []int      // indexes into objects, oldest first
 }
 
 // NewHeap makes a heap of a region of mem.
@@ -48,28 +47,9 @@ func NewHeap(mem *Memory, r *Region) *Heap {
 	return &Heap{mem: mem, base: r.Base, size: r.Size, next: r.Base}
 }
 
-// Observe has fn called after each Alloc and each Free that succeeds, with the
-// object as it then is: Freed tells which. There is one observer, the last; nil
-// takes it away. fn must not use the Heap.
-func (h *Heap) Observe(fn func(Object)) { h.observer = fn }
-
-func (h *Heap) tell(o Object) {
-	if h.observer != nil {
-		h.observer(o)
-	}
-}
-
 // Alloc returns the address of size zeroed bytes, 16-byte aligned; ENOMEM when
 // there is no room.
 func (h *Heap) Alloc(name string, size uint64) (uint64, error) {
-	addr, err := h.alloc(name, size)
-	if err == nil {
-		h.tell(Object{Name: name, Addr: addr, Size: size})
-	}
-	return addr, err
-}
-
-func (h *Heap) alloc(name string, size uint64) (uint64, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	room := (max(size, 1) + heapAlign - 1) &^ (heapAlign - 1)
@@ -120,11 +100,7 @@ func (h *Heap) Free(addr uint64) error {
 	for j := 0; j < len(p); j += 8 {
 		binary.LittleEndian.PutUint64(p[j:], h.poison(addr))
 	}
-	if err := h.mem.Write(addr, p); err != nil {
-		return err
-	}
-	h.tell(*o)
-	return nil
+	return h.mem.Write(addr, p)
 }
 
 func (h *Heap) poison(addr uint64) uint64 {

@@ -113,24 +113,3 @@ func TestLookup_BetweenObjects(t *testing.T) {
 	require.True(t, ok)
 	assert.Equal(t, "a", o.Name)
 }
-
-func TestObserve_LearnsOfEachAllocAndFree(t *testing.T) {
-	_, h := newHeap(t)
-	var seen []emu.Object
-	h.Observe(func(o emu.Object) { seen = append(seen, o) })
-	big := alloc(t, h, "big", emu.PageSize)
-	require.NoError(t, h.Free(big))
-	again := alloc(t, h, "again", 24)
-	require.Error(t, h.Free(again+16))
-	_, err := h.Alloc("more", 1)
-	require.Error(t, err)
-	assert.Equal(t, []emu.Object{
-		{Name: "big", Addr: big, Size: emu.PageSize},
-		{Name: "big", Addr: big, Size: emu.PageSize, Freed: true},
-		{Name: "again", Addr: again, Size: 24},
-	}, seen, "and of nothing that failed")
-
-	h.Observe(nil)
-	require.NoError(t, h.Free(again))
-	assert.Len(t, seen, 3)
-}

@@ -55,18 +55,18 @@ func TestFault_KeepUniqueTouchesNoOtherSite(t *testing.T) {
 	require.NoError(t, k.Validate())
 }
 
-// unalignedText notes doublewords stored where memory takes none.
-type unalignedText struct {
-	liveText
+// unalignedMemory notes doublewords stored where memory takes none.
+type unalignedMemory struct {
+	Memory
 	stored map[uint64]uint64
 }
 
-func (u *unalignedText) Store64(addr, v uint64) error {
+func (u *unalignedMemory) Store64(addr, v uint64) error {
 	if addr%8 != 0 {
 		u.stored[addr] = v
 		return nil
 	}
-	return u.liveText.Store64(addr, v)
+	return u.Memory.Store64(addr, v)
 }
 
 // With BTI, ip-12 is no multiple of 8.
@@ -79,19 +79,19 @@ func TestFault_UnalignedLiteralIsWrittenTwelveBytesBeforeTheSite(t *testing.T) {
 	_, err = New(k, &Options{Fault: UnalignedLiteral})
 	require.ErrorIs(t, err, errno.EFAULT, "memory takes no such store")
 
-	text := &unalignedText{liveText{k.Mem}, map[uint64]uint64{}}
-	r, err := New(k, &Options{Fault: UnalignedLiteral, Text: text})
+	mem := &unalignedMemory{LiveMemory(k), map[uint64]uint64{}}
+	r, err := New(k, &Options{Fault: UnalignedLiteral, Memory: mem})
 	require.NoError(t, err)
 	for _, rec := range r.Records() {
-		assert.Equal(t, r.code.NopOps, text.stored[rec.IP-12], r.sym(rec.IP))
+		assert.Equal(t, r.code.NopOps, mem.stored[rec.IP-12], r.sym(rec.IP))
 	}
-	assert.Len(t, text.stored, len(r.Records()))
+	assert.Len(t, mem.stored, len(r.Records()))
 
 	o, err := r.NewOps("o", r.code.OpsFuncNop, nil)
 	require.NoError(t, err)
 	require.NoError(t, r.Register(o))
 	for _, rec := range r.Records() {
-		assert.Equal(t, o.Addr(), text.stored[rec.IP-12], r.sym(rec.IP))
+		assert.Equal(t, o.Addr(), mem.stored[rec.IP-12], r.sym(rec.IP))
 	}
 }
 

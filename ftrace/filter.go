@@ -225,7 +225,7 @@ func (r *Registry) commit(name string, work *hash) (*hash, error) {
 	if h == nil {
 		return r.emptyHash, nil
 	}
-	addr, err := r.k.Heap.Alloc(name, h.size(r.layout))
+	addr, err := r.mem.Alloc(name, h.size(r.layout))
 	if err != nil {
 		return nil, err
 	}
@@ -241,7 +241,7 @@ func (r *Registry) discard(h *hash) error {
 	if h == nil || h == r.emptyHash {
 		return nil
 	}
-	return r.k.Heap.Free(h.addr)
+	return r.mem.Free(h.addr)
 }
 
 // FreeFilter is ftrace_free_filter: it frees both hashes of an ops that is not

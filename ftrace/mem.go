@@ -1,11 +1,15 @@
 package ftrace
 
-import "callops/emu"
+import (
+	"callops/emu"
+	"callops/kernel"
+)
 
-// Text is the one way in which the core touches emulated memory. A model
-// checker puts its own in the place of the live one; each method is then a
-// step that other CPUs may come between.
-type Text interface {
+// Memory is the one way in which the core and its Go tracers touch emulated
+// memory: accesses, barriers and the heap. A model checker puts its own in the
+// place of the live one; each method is then a step that other CPUs may come
+// between.
+type Memory interface {
 	Load32(addr uint64) (uint32, error)
 	Load64(addr uint64) (uint64, error)
 
@@ -30,21 +34,37 @@ type Text interface {
 
 	// SyncCPUs interrupts every CPU and waits until each has answered.
 	SyncCPUs()
+
+	// Alloc returns size zeroed bytes that no CPU can reach yet (kzalloc); ENOMEM
+	// where there is no room. The name is for reports.
+	Alloc(name string, size uint64) (uint64, error)
+
+	// Free takes an object of Alloc back (kfree); EINVAL for any other address.
+	// It does not ask whether a CPU still uses it.
+	Free(addr uint64) error
 }
 
-// liveText is Text on a running machine. Stores are sequentially consistent
-// there, and CPUs drop what they translated at SyncText, so nothing is left to
-// do for the barriers.
-type liveText struct{ *emu.Memory }
+// LiveMemory is the Memory of a running kernel, for those who want to stand before
+// it. Its stores are sequentially consistent, and CPUs drop what they translated
+// at SyncText, so nothing is left to do for the barriers.
+func LiveMemory(k *kernel.Kernel) Memory { return liveMemory{k.Mem, k.Heap} }
 
-func (t liveText) StoreRelease64(addr uint64, v uint64) error { return t.Store64(addr, v) }
-func (liveText) WriteBarrier()                                {}
-func (liveText) SyncCPUs()                                    {}
+type liveMemory struct {
+	*emu.Memory
+	heap *emu.Heap
+}
+
+func (m liveMemory) StoreRelease64(addr uint64, v uint64) error { return m.Store64(addr, v) }
+func (liveMemory) WriteBarrier()                                {}
+func (liveMemory) SyncCPUs()                                    {}
+
+func (m liveMemory) Alloc(name string, size uint64) (uint64, error) { return m.heap.Alloc(name, size) }
+func (m liveMemory) Free(addr uint64) error                         { return m.heap.Free(addr) }
 
 // kmem writes kernel structures. It keeps the first error, so that a sequence
 // of stores is checked once, at the end of the operation.
 type kmem struct {
-	Text
+	Memory
 	err error
 }
 

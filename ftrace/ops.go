@@ -97,7 +97,7 @@ func (r *Registry) newOps(name string, fn uint64, opts *OpsOptions) (*Ops, error
 	if opts.Static {
 		what = name
 	}
-	addr, err := r.k.Heap.Alloc(what, uint64(r.layout.Ops.Size)+uint64(opts.Extra))
+	addr, err := r.mem.Alloc(what, uint64(r.layout.Ops.Size)+uint64(opts.Extra))
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +105,7 @@ func (r *Registry) newOps(name string, fn uint64, opts *OpsOptions) (*Ops, error
 	r.setFunc(o, fn)
 	r.setFlags(o, opts.Flags)
 	if err := r.mem.take(); err != nil {
-		return nil, errors.Join(err, r.k.Heap.Free(addr))
+		return nil, errors.Join(err, r.mem.Free(addr))
 	}
 	r.all.Store(addr, o)
 	return o, nil
@@ -123,7 +123,7 @@ func (r *Registry) FreeOps(o *Ops) error {
 	if o.core {
 		return fmt.Errorf("free of %s, which is the kernel's own: %w", o.Name, errno.EINVAL)
 	}
-	if err := r.k.Heap.Free(o.addr); err != nil {
+	if err := r.mem.Free(o.addr); err != nil {
 		return err
 	}
 	o.freed = true

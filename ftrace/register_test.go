@@ -4,11 +4,14 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"callops/emu"
+	"callops/emu/interp"
 	"callops/internal/errno"
 	"callops/kernel"
 	"callops/kernelimage"
@@ -261,7 +264,7 @@ func TestSetEnabled_MakesNopsAndBringsSitesBack(t *testing.T) {
 
 // recorder is a live Text that notes what is stored, in order.
 type recorder struct {
-	liveText
+	Memory
 	log  []string
 	fail func(what string) error
 }
@@ -279,19 +282,30 @@ func (r *recorder) Store32(addr uint64, v uint32) error {
 	if err := r.note("insn %x", addr); err != nil {
 		return err
 	}
-	return r.liveText.Store32(addr, v)
+	return r.Memory.Store32(addr, v)
 }
 
 func (r *recorder) Store64(addr uint64, v uint64) error {
 	if err := r.note("word %x", addr); err != nil {
 		return err
 	}
-	return r.liveText.Store64(addr, v)
+	return r.Memory.Store64(addr, v)
 }
 
 func (r *recorder) SyncText(addr, size uint64) {
 	r.log = append(r.log, fmt.Sprintf("sync %x", addr))
-	r.liveText.SyncText(addr, size)
+	r.Memory.SyncText(addr, size)
+}
+
+func (r *recorder) Alloc(name string, size uint64) (uint64, error) {
+	addr, err := r.Memory.Alloc(name, size)
+	r.log = append(r.log, fmt.Sprintf("alloc %s %x", name, addr))
+	return addr, err
+}
+
+func (r *recorder) Free(addr uint64) error {
+	r.log = append(r.log, fmt.Sprintf("free %x", addr))
+	return r.Memory.Free(addr)
 }
 
 func (r *recorder) SyncCPUs()     { r.log = append(r.log, "ipi") }
@@ -310,8 +324,8 @@ func withRecorder(t *testing.T, img *kernelimage.BuiltinOptions) (*testKernel, *
 	k, err := kernel.Boot(image, newIdle, nil)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, k.Close()) })
-	rec := &recorder{liveText: liveText{k.Mem}}
-	r, err := New(k, &Options{Text: rec, Grace: rec})
+	rec := &recorder{Memory: LiveMemory(k)}
+	r, err := New(k, &Options{Memory: rec, Grace: rec})
 	require.NoError(t, err)
 	return &testKernel{r, t, k}, rec
 }
@@ -503,4 +517,36 @@ func BenchmarkRegister_OneOpsOnEverySite(b *testing.B) {
 		require.NoError(b, r.Unregister(o))
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*2*len(image.Sites)), "ns/site")
+}
+
+// What a Go tracer reads and changes goes the way of all else.
+func TestMemory_TracersAndTheHeapGoThroughIt(t *testing.T) {
+	image, err := kernelimage.Builtin(nil)
+	require.NoError(t, err)
+	running, err := kernel.Boot(image, interp.New, nil)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, running.Close()) })
+	rec := &recorder{Memory: LiveMemory(running)}
+	r, err := New(running, &Options{Memory: rec, Grace: rec})
+	require.NoError(t, err)
+	k := &testKernel{r, t, running}
+
+	var slot string
+	tracer, err := k.GoTracer("change", func(_, _ uint64, _ *Ops, regs *Regs) {
+		slot = fmt.Sprintf("word %x", regs.addr+uint64(k.layout.Regs.X0))
+		regs.SetArg(0, 24)
+	})
+	require.NoError(t, err)
+	rec.log = nil
+	o := k.ops("o", tracer, 0, "gcd")
+	k.register(o)
+	res, err := running.CallName(t.Context(), 0, &emu.CallOptions{Budget: 1_000_000}, "gcd", 7, 36)
+	require.NoError(t, err)
+	assert.EqualValues(t, 12, res.X0)
+	k.unregister(o)
+	require.NoError(t, k.FreeFilter(o))
+	require.NoError(t, k.FreeOps(o))
+	alloc, free := fmt.Sprintf("alloc ops o %x", o.addr), fmt.Sprintf("free %x", o.addr)
+	assert.Equal(t, []string{alloc, slot, free}, rec.only(alloc, slot, free))
+	assert.Contains(t, strings.Join(rec.log, "\n"), "alloc filter hash of o")
 }

@@ -38,11 +38,11 @@ type Options struct {
 	// for CALL_OPS exactly where the sites are.
 	Code *trampolines.Code
 
-	// Text and Grace stand in for the live machine, under a checker. Without
+	// Memory and Grace stand in for the live machine, under a checker. Without
 	// Grace, grace periods end at once: no CPU may then run on a goroutine
 	// beside the one that unregisters an ops or changes a filter.
-	Text  Text
-	Grace GracePeriods
+	Memory Memory
+	Grace  GracePeriods
 
 	// Printk gets each line of the kernel's log, one at a time; nil drops them.
 	// It must not use the Registry.
@@ -126,11 +126,11 @@ func New(k *kernel.Kernel, opts *Options) (*Registry, error) {
 		grace:      opts.Grace,
 		console:    opts.Printk,
 		fault:      opts.Fault,
-		mem:        kmem{Text: opts.Text},
+		mem:        kmem{Memory: opts.Memory},
 		enabled:    1,
 	}
-	if r.mem.Text == nil {
-		r.mem.Text = liveText{k.Mem}
+	if r.mem.Memory == nil {
+		r.mem.Memory = LiveMemory(k)
 	}
 	if r.grace == nil {
 		r.readers = &oneTask{}

@@ -28,7 +28,7 @@ func (r *Registry) GoTracer(name string, fn TracerFunc) (uint64, error) {
 		if op == nil {
 			return 0, fmt.Errorf("called with %s, which is no live ops: %w", r.sym(args[2]), errno.EFAULT)
 		}
-		regs := &Regs{mem: r.k.Mem, layout: &r.layout.Regs, addr: args[3]}
+		regs := &Regs{mem: r.mem.Memory, layout: &r.layout.Regs, addr: args[3]}
 		fn(args[0], args[1], op, regs)
 		return 0, regs.err
 	})
@@ -50,7 +50,7 @@ func (r *Registry) leaveReader() {
 // Regs is struct ftrace_regs: the traced function's registers at its entry.
 // Changes take effect when the tracer has returned. It is valid until then.
 type Regs struct {
-	mem    *emu.Memory
+	mem    Memory
 	layout *kernelimage.RegsLayout
 	addr   uint64
 	err    error // the first access that failed; it ends the call

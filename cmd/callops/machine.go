@@ -135,12 +135,12 @@ func (m *machineFlags) config(ctx context.Context, engine emu.NewEngine, data ui
 const heapSize = 64 << 20
 
 // ftrace is the options that the flags ask for. The kernel's log goes to errw;
-// text stands in for the kernel's memory unless it is nil.
-func (m *machineFlags) ftrace(text ftrace.Text, errw io.Writer) *ftrace.Options {
+// mem stands in for the kernel's memory unless it is nil.
+func (m *machineFlags) ftrace(mem ftrace.Memory, errw io.Writer) *ftrace.Options {
 	return &ftrace.Options{
 		NoCallOps: m.callOps.value == off,
 		ImageCode: m.trampoline.value == trampolineImage,
-		Text:      text,
+		Memory:    mem,
 		Printk:    func(line string) { fmt.Fprintln(errw, line) },
 	}
 }

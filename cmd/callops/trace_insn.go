@@ -47,10 +47,10 @@ func tracerOf(r *ftrace.Registry, name string) (fn uint64, extra int) {
 }
 
 // insnPrinter prints instructions as they are executed and text as it is
-// patched. It is the ftrace.Text of the kernel it prints: its live memory, with
+// patched. It is the ftrace.Memory of the kernel it prints: its live memory, with
 // an eye on the stores.
 type insnPrinter struct {
-	*emu.Memory
+	ftrace.Memory
 	names
 	out      io.Writer
 	literals map[uint64]string // address of a literal to its function
@@ -58,7 +58,7 @@ type insnPrinter struct {
 }
 
 func newInsnPrinter(out io.Writer, k *kernel.Kernel) *insnPrinter {
-	p := &insnPrinter{Memory: k.Mem, names: names{k}, out: out, literals: make(map[uint64]string)}
+	p := &insnPrinter{Memory: ftrace.LiveMemory(k), names: names{k}, out: out, literals: make(map[uint64]string)}
 	sites := slices.Clone(k.Sites())
 	for _, m := range k.Modules() {
 		sites = append(sites, m.Image.Sites...)
@@ -124,16 +124,9 @@ func (p *insnPrinter) Store64(addr uint64, v uint64) error {
 }
 
 func (p *insnPrinter) isText(addr uint64) bool {
-	r := p.Region(addr)
+	r := p.k.Mem.Region(addr)
 	return r != nil && r.Perm&emu.Exec != 0
 }
-
-// The rest of ftrace.Text asks nothing of memory that is live: stores are
-// sequentially consistent, and the one CPU is stopped while text is patched.
-
-func (p *insnPrinter) StoreRelease64(addr uint64, v uint64) error { return p.Store64(addr, v) }
-func (p *insnPrinter) WriteBarrier()                              {}
-func (p *insnPrinter) SyncCPUs()                                  {}
 
 // changes lists the registers, other than pc, in which two states differ.
 func changes(before, after *emu.Regs) string {

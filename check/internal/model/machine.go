@@ -97,7 +97,7 @@ func (m *Machine) boot(b *Base) error {
 	m.rec.on = m.fault.LiveInit
 	m.r, err = ftrace.New(m.k, &ftrace.Options{
 		NoCallOps: m.sc.NoCallOps, FixCallOps: m.sc.FixCallOps, Code: code, Fault: m.fault.Core,
-		Text: m.rec, Grace: m.rec,
+		Memory: m.rec, Grace: m.rec,
 	})
 	m.rec.on = false
 	if err != nil {

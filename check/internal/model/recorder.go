@@ -14,7 +14,7 @@ import (
 // recorder stands between the core and the machine: all that the core does
 // goes through, and is noted. The core waits for nobody here, since it decides
 // nothing by what other CPUs do; that they make it wait is the search's to see.
-// It implements ftrace.Text and ftrace.GracePeriods.
+// It implements ftrace.Memory and ftrace.GracePeriods.
 type recorder struct {
 	mem   *emu.Memory
 	heap  *emu.Heap
@@ -42,16 +42,7 @@ func (o *Object) free() Step {
 }
 
 func newRecorder(k *kernel.Kernel, text, literal func(uint64) bool) *recorder {
-	r := &recorder{mem: k.Mem, heap: k.Heap, text: text, lit: literal}
-	k.Heap.Observe(func(o emu.Object) {
-		at := kernelimage.Range{Start: o.Addr, End: o.Addr + o.Size}
-		if o.Freed {
-			r.free(o.Name, at)
-		} else if r.on {
-			r.made = append(r.made, Object{o.Name, at})
-		}
-	})
-	return r
+	return &recorder{mem: k.Mem, heap: k.Heap, text: text, lit: literal}
 }
 
 func (r *recorder) note(s Step) {
@@ -60,14 +51,32 @@ func (r *recorder) note(s Step) {
 	}
 }
 
+func (r *recorder) Alloc(name string, size uint64) (uint64, error) {
+	addr, err := r.heap.Alloc(name, size)
+	if err == nil && r.on {
+		r.made = append(r.made, Object{name, kernelimage.Range{Start: addr, End: addr + size}})
+	}
+	return addr, err
+}
+
+func (r *recorder) Free(addr uint64) error {
+	o, _ := r.heap.Lookup(addr)
+	if err := r.heap.Free(addr); err != nil {
+		return err
+	}
+	r.free(o.Name, kernelimage.Range{Start: addr, End: addr + o.Size})
+	return nil
+}
+
 // free notes that memory is given back. What it holds then is not looked at:
 // whoever touches it has done wrong.
 func (r *recorder) free(name string, at kernelimage.Range) {
+	gone := Object{name, at}
 	if r.freed != nil {
-		*r.freed = append(*r.freed, Object{name, at})
+		*r.freed = append(*r.freed, gone)
 		return
 	}
-	r.note(Step{Kind: event.Free, Name: name, Addr: at.Start, Size: at.End - at.Start})
+	r.note(gone.free())
 }
 
 func (r *recorder) Load32(addr uint64) (uint32, error) { return r.mem.Load32(addr) }
