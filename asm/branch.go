@@ -28,6 +28,7 @@ const (
 	opBR    = 0xd61f0000
 	opBLR   = 0xd63f0000
 	opRET   = 0xd65f0000
+	opBRK   = 0xd4200000
 	btiWord = 0xd503241f
 )
 
@@ -87,4 +88,9 @@ func DecodeBranchReg(w uint32) (b RegBranch, ok bool) {
 	}
 	b.Reg = int(w >> 5 & 31)
 	return b, true
+}
+
+// DecodeBrk decodes brk; ok is false for any other word.
+func DecodeBrk(w uint32) (imm16 uint16, ok bool) {
+	return uint16(w >> 5), w&0xffe0001f == opBRK
 }

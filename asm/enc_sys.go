@@ -80,7 +80,7 @@ func Hvc(imm16 uint16) Inst { return exception("hvc", 0xd4000002, imm16) }
 func Smc(imm16 uint16) Inst { return exception("smc", 0xd4000003, imm16) }
 
 // Brk is a software breakpoint.
-func Brk(imm16 uint16) Inst { return exception("brk", 0xd4200000, imm16) }
+func Brk(imm16 uint16) Inst { return exception("brk", opBRK, imm16) }
 
 // Hlt halts into the debugger, or is undefined.
 func Hlt(imm16 uint16) Inst { return exception("hlt", 0xd4400000, imm16) }

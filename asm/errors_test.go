@@ -200,6 +200,18 @@ func TestDecodeBranchReg_TellsThemFromOthers(t *testing.T) {
 	}
 }
 
+func TestDecodeBrk_HasItsImmediate(t *testing.T) {
+	for _, imm := range []uint16{0, 1, 0x800, 0xffff} {
+		got, ok := DecodeBrk(word(t, Brk(imm)))
+		assert.True(t, ok)
+		assert.Equal(t, imm, got)
+	}
+	for _, inst := range []Inst{Hlt(1), Svc(1), Nop()} {
+		_, ok := DecodeBrk(word(t, inst))
+		assert.False(t, ok)
+	}
+}
+
 func TestPredicates_TellWordsApart(t *testing.T) {
 	b, err := EncodeB(0, 4)
 	require.NoError(t, err)

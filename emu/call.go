@@ -65,6 +65,11 @@ func (e *ExitError) Error() string { return e.Exit.String() }
 // Caller calls guest functions on a CPU and serves the gates they reach.
 type Caller struct {
 	Gates *Gates
+
+	// Exception, when set, handles [ExitException] on the CPU whose PC stands on
+	// the instruction. nil: it moved the PC to where the CPU goes on. Otherwise
+	// the error ends the call.
+	Exception func(cpu CPU, exit Exit) error
 }
 
 // SetCall makes a CPU's registers those of a call of the function at addr, on
@@ -139,9 +144,9 @@ func (c *Caller) run(ctx context.Context, cpu CPU, opts *CallOptions) (Exit, err
 }
 
 // Serve does what a CPU that stopped within a call asks for: it calls the gate
-// that the CPU stands on, after which the CPU can go on. returned reports that
-// the call is over, its result in x0. What no gate serves is the error that ends
-// the call. Every gate is charged to the CPU's [CallStack].
+// that the CPU stands on, or handles an exception, after which the CPU can go on.
+// returned reports that the call is over, its result in x0. What neither serves
+// is the error that ends the call. Both are charged to the CPU's [CallStack].
 func (c *Caller) Serve(cpu CPU, exit Exit) (returned bool, err error) {
 	switch exit.Reason {
 	case ExitGate:
@@ -156,6 +161,8 @@ func (c *Caller) Serve(cpu CPU, exit Exit) (returned bool, err error) {
 		return false, nil
 	case ExitFault:
 		return false, exit.Fault
+	case ExitException:
+		return false, c.except(cpu, exit)
 	default:
 		return false, &ExitError{exit}
 	}
@@ -180,6 +187,16 @@ func resume(ctx context.Context, cpu CPU, opts *CallOptions) (Exit, error) {
 		opts.OnStep(cpu, &regs)
 	}
 	return exit, err
+}
+
+func (c *Caller) except(cpu CPU, exit Exit) error {
+	if c.Exception == nil {
+		return &ExitError{exit}
+	}
+	if err := c.Exception(cpu, exit); err != nil {
+		return err
+	}
+	return cpu.Calls().Charge(exit.PC)
 }
 
 // serve calls the gate at pc and returns to its caller in the guest.

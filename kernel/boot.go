@@ -54,6 +54,11 @@ type BootOptions struct {
 	// WritableRodata leaves a Linux kernel's read-only data as it is before
 	// mark_rodata_ro, so that its init code can run.
 	WritableRodata bool
+
+	// Warn is told of each WARN() that a CPU comes to, by the goroutine that
+	// drives the CPU, and the kernel goes on. nil: a WARN() ends the call, as a
+	// BUG() does.
+	Warn func(*Bug)
 }
 
 // Kernel is an image in memory, ready to run.
@@ -73,6 +78,9 @@ type Kernel struct {
 
 	loaded    loaded // modules
 	notifiers []*Notifier
+
+	warn func(*Bug)
+	bugs bugs
 
 	initFreed bool
 	sites     []kernelimage.Site // the image's that are left then
@@ -105,7 +113,7 @@ func Boot(img *kernelimage.Image, newEngine emu.NewEngine, opts *BootOptions) (*
 	}
 	k := &Kernel{
 		Image: img, Layout: img.Layout, Mem: emu.NewMemory(), Gates: emu.NewGates(),
-		Symbols: NewSymbols(img.Symbols...), pools: make(map[emu.Perm]*pool),
+		Symbols: NewSymbols(img.Symbols...), pools: make(map[emu.Perm]*pool), warn: o.Warn,
 	}
 	if err := k.boot(newEngine, &o); err != nil {
 		return nil, errors.Join(fmt.Errorf("boot %s: %w", img.Name, err), k.Close())

@@ -75,8 +75,7 @@ func (k *Kernel) Call(ctx context.Context, cpu int, opts *emu.CallOptions, addr 
 			err = errors.Join(err, failed)
 		}
 	}()
-	caller := emu.Caller{Gates: k.Gates}
-	res, err = caller.Call(ctx, c.CPU, opts, addr, args...)
+	res, err = k.Caller().Call(ctx, c.CPU, opts, addr, args...)
 	returned = err == nil
 	var call *emu.CallError
 	if errors.As(err, &call) {

@@ -299,6 +299,7 @@ func (t *btfTypes) layout() (l *Layout, err error) {
 			RetStack: t.find(task, "ret_stack"), CurrRetStack: t.find(task, "curr_ret_stack"), TraceRecursion: t.find(task, "trace_recursion"),
 		},
 		Regs:   t.regs(),
+		Bug:    t.bug(),
 		PerCPU: PerCPULayout{ContextState: Absent, RingBuffer: Absent},
 	}
 	var ct *btf.Struct
@@ -331,6 +332,18 @@ func (t *btfTypes) regs() RegsLayout {
 	return layout612.Regs
 }
 
+// bug is struct bug_entry, which a kernel without CONFIG_GENERIC_BUG does not have.
+func (t *btfTypes) bug() BugLayout {
+	var s *btf.Struct
+	if t.spec.TypeByName("bug_entry", &s) != nil || t.find(s, "bug_addr_disp") == Absent || t.find(s, "flags") == Absent {
+		return layout612.Bug
+	}
+	return BugLayout{
+		Size: sizeOf(s), Addr: t.find(s, "bug_addr_disp"), File: t.find(s, "file_disp"),
+		Line: t.find(s, "line"), Flags: t.find(s, "flags"),
+	}
+}
+
 // check bounds what a damaged BTF may say: offsets lie within their
 // structures, and sizes are those of structures.
 func (l *Layout) check() error {
@@ -346,8 +359,14 @@ func (l *Layout) check() error {
 		}
 		return nil
 	}
-	o, h, e, t := &l.Ops, &l.Hash, &l.Entry, &l.Task
+	o, h, e, t, b := &l.Ops, &l.Hash, &l.Entry, &l.Task, &l.Bug
+	for _, o := range []int{b.Line, b.Flags} { // 16 bits each
+		if o != Absent && (o < 0 || o > b.Size-2 || o%2 != 0) {
+			return fmt.Errorf("struct bug_entry of %d bytes has a field at %d: %w", b.Size, o, errno.ENOEXEC)
+		}
+	}
 	return cmp.Or(
+		in("bug_entry", b.Size, b.Addr, b.File),
 		in("ftrace_ops", o.Size, o.Func, o.Next, o.Flags, o.Private, o.SavedFunc, o.LocalHash, o.FuncHash, o.OldHash,
 			o.Trampoline, o.TrampolineSize, o.List, o.SubopList, o.OpsFunc, o.DirectCall),
 		in("ftrace_hash", h.Size, h.SizeBits, h.Buckets, h.Count, h.Flags),

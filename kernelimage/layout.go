@@ -13,6 +13,7 @@ type Layout struct {
 	Regs    RegsLayout
 	Task    TaskLayout
 	PerCPU  PerCPULayout
+	Bug     BugLayout
 }
 
 // OpsLayout is struct ftrace_ops (include/linux/ftrace.h).
@@ -57,6 +58,11 @@ type PerCPULayout struct {
 	RingBuffer   int // callops' own function tracer: address of this CPU's ring (built-in kernel)
 }
 
+// BugLayout is struct bug_entry (include/asm-generic/bug.h). Addr and File hold
+// distances from themselves, in 32 bits. File and Line are absent without
+// CONFIG_DEBUG_BUGVERBOSE.
+type BugLayout struct{ Size, Addr, File, Line, Flags int }
+
 // layout612 is Linux 6.12 arm64 with CALL_OPS, DIRECT_CALLS and no lock
 // debugging, as Debian's cloud flavour has it (read from its BTF).
 var layout612 = Layout{
@@ -73,6 +79,7 @@ var layout612 = Layout{
 		RetStack: 2808, CurrRetStack: 2800, TraceRecursion: 2832,
 	},
 	PerCPU: PerCPULayout{Size: 4096, ContextState: 8, RingBuffer: 32},
+	Bug:    BugLayout{Size: 12, Addr: 0, File: 4, Line: 8, Flags: 10},
 }
 
 // layoutBefore612 is struct ftrace_ops as it was when CALL_OPS was posted, and

@@ -44,6 +44,7 @@ func TestLinux_612HasWhatItIsKnownToHave(t *testing.T) {
 	assert.Equal(t, layout612.Hash, l.Hash)
 	assert.Equal(t, layout612.Entry, l.Entry)
 	assert.Equal(t, layout612.Regs, l.Regs)
+	assert.Equal(t, layout612.Bug, l.Bug)
 	assert.Equal(t, layout612.Task.PreemptCount, l.Task.PreemptCount)
 }
 

@@ -27,6 +27,9 @@ type Config struct {
 	// Modules are files of kernel modules to load, in this order.
 	Modules []string
 
+	// Warn is told of each WARN(), see [kernel.BootOptions].
+	Warn func(*kernel.Bug)
+
 	// Ftrace returns the options of ftrace on the kernel that is set up; nil
 	// starts none. Where there is a scheduler and the options name no grace
 	// periods, they are the scheduler's.
@@ -66,7 +69,7 @@ func (m *Machine) setUp(ctx context.Context, cfg *Config) (err error) {
 	if engine == nil {
 		engine = interp.New
 	}
-	m.Kernel, err = kernel.Boot(img, engine, &kernel.BootOptions{CPUs: cfg.CPUs, HeapSize: cfg.Heap, WritableRodata: cfg.KeepInit})
+	m.Kernel, err = kernel.Boot(img, engine, &kernel.BootOptions{CPUs: cfg.CPUs, HeapSize: cfg.Heap, WritableRodata: cfg.KeepInit, Warn: cfg.Warn})
 	if err != nil {
 		return err
 	}

@@ -47,7 +47,7 @@ type Scheduler struct {
 	opts   Options
 	ctx    context.Context
 	cancel context.CancelFunc
-	caller emu.Caller
+	caller *emu.Caller
 	code   code
 	cpus   []*cpu
 	wg     sync.WaitGroup // the CPUs' goroutines
@@ -72,7 +72,7 @@ type Scheduler struct {
 // New takes over the CPUs of k until Close, and starts them, idle. When ctx
 // ends, so does every task's next or present Call, with ctx's error.
 func New(ctx context.Context, k *kernel.Kernel, opts *Options) (*Scheduler, error) {
-	s := &Scheduler{k: k, caller: emu.Caller{Gates: k.Gates}, tasks: map[*Task]struct{}{}}
+	s := &Scheduler{k: k, caller: k.Caller(), tasks: map[*Task]struct{}{}}
 	if opts != nil {
 		s.opts = *opts
 	}

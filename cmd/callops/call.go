@@ -38,6 +38,7 @@ prototype, and the result is printed as its type has it.
 			if err != nil {
 				return err
 			}
+			cfg.Warn = printWarning(cmd.ErrOrStderr())
 			if mc, err = machine.New(cmd.Context(), cfg); err != nil {
 				return err
 			}

@@ -11,6 +11,7 @@ import (
 	"callops/emu"
 	"callops/ftrace"
 	"callops/internal/errno"
+	"callops/kernel"
 	"callops/kernelimage"
 	"callops/machine"
 )
@@ -129,6 +130,11 @@ func (m *machineFlags) config(ctx context.Context, engine emu.NewEngine, data ui
 		return nil, err
 	}
 	return &machine.Config{Image: img, Engine: engine, Heap: heapSize + data, KeepInit: m.keepInit, Modules: m.modules}, nil
+}
+
+// printWarning prints what the kernel prints of a WARN().
+func printWarning(errw io.Writer) func(*kernel.Bug) {
+	return func(b *kernel.Bug) { fmt.Fprintln(errw, b) }
 }
 
 // heapSize is room for ops and hashes.

@@ -96,6 +96,7 @@ func (t *tracing) run(cmd *cobra.Command, words []string) (err error) {
 	if err != nil {
 		return err
 	}
+	cfg.Warn = printWarning(cmd.ErrOrStderr())
 	var p *insnPrinter
 	cfg.Ftrace = func(k *kernel.Kernel) (*ftrace.Options, error) {
 		if t.tracer.value != tracerInsn {

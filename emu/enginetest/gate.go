@@ -138,6 +138,29 @@ var gateCases = []testCase{
 		require.ErrorAs(m, err, &ee)
 		assert.Equal(m, emu.ExitException, ee.Exit.Reason)
 	}},
+	{"an exception that is handled does not end the call", func(m *machine) {
+		for name, step := range map[string]func(emu.CPU, *emu.Regs){"run": nil, "steps": func(emu.CPU, *emu.Regs) {}} {
+			var seen []emu.Exit
+			caller := &emu.Caller{Gates: m.gates, Exception: func(cpu emu.CPU, exit emu.Exit) error {
+				seen = append(seen, exit)
+				cpu.Regs().X[0]++
+				cpu.Regs().PC += 4
+				return nil
+			}}
+			f := m.code(asm.Brk(1), asm.AddImm(asm.X0, asm.X0, 1), asm.Brk(2))
+			call := func(budget uint64) (emu.Result, error) {
+				*m.regs = emu.Regs{SP: stackTop}
+				return caller.Call(context.Background(), m.cpu, &emu.CallOptions{Budget: budget, OnStep: step}, f, 5)
+			}
+			res, err := call(4)
+			require.NoError(m, err, name)
+			assert.Equal(m, emu.Result{X0: 8, Count: 2}, res, "%s: no instruction, and one of the budget", name)
+			require.Len(m, seen, 2, name)
+			assert.Equal(m, emu.Exit{Reason: emu.ExitException, PC: f, Word: m.word(asm.Brk(1))}, seen[0], name)
+			_, err = call(3)
+			require.ErrorIs(m, err, emu.ErrBudget, name)
+		}
+	}},
 	{"single steps are shown", func(m *machine) {
 		g := m.gate("g", func(emu.CPU, [8]uint64) (uint64, error) { return 5, nil })
 		f := m.callThrough()
