@@ -7,10 +7,12 @@ import (
 	"slices"
 	"strings"
 
+	"callops/kernelimage"
+
 	"callops/internal/errno"
 )
 
-// Func returns the address of a function; "module:name" is one of a module.
+// Func returns the address of a function, named as [Symbols.Lookup] takes names.
 // The error for an unknown one is ENOENT and names functions with similar
 // names.
 func (k *Kernel) Func(name string) (uint64, error) {
@@ -27,14 +29,33 @@ func (k *Kernel) Func(name string) (uint64, error) {
 	if !errors.Is(err, errno.ENOENT) {
 		return 0, err // several have that name
 	}
-	if near := k.Symbols.nearFuncs(name, 3); len(near) > 0 {
-		err = fmt.Errorf("%w; is one of these meant: %s?", err, strings.Join(near, ", "))
+	if addr, parsed := parseAddr(name); parsed == nil {
+		if in, off, ok := k.Symbols.At(addr); ok {
+			return 0, fmt.Errorf("no function begins at %s: it is %s+%#x: %w", name, in.Name, off, errno.ENOENT)
+		}
 	}
-	return 0, err
+	return 0, k.suggest(err, name, func(sym kernelimage.Symbol) bool { return sym.Func })
 }
 
-// nearFuncs returns up to n names of functions, the most similar first.
-func (s *Symbols) nearFuncs(name string, n int) []string {
+// Symbol is [Symbols.Lookup] with an error that names symbols with similar names.
+func (k *Kernel) Symbol(name string) (kernelimage.Symbol, error) {
+	sym, err := k.Symbols.Lookup(name)
+	if errors.Is(err, errno.ENOENT) {
+		err = k.suggest(err, name, func(kernelimage.Symbol) bool { return true })
+	}
+	return sym, err
+}
+
+func (k *Kernel) suggest(err error, name string, may func(kernelimage.Symbol) bool) error {
+	near := k.Symbols.Near(name, 3, may)
+	if len(near) == 0 {
+		return err
+	}
+	return fmt.Errorf("%w; is one of these meant: %s?", err, strings.Join(near, ", "))
+}
+
+// Near returns up to n names of symbols that may be meant, the most similar first.
+func (s *Symbols) Near(name string, n int, may func(kernelimage.Symbol) bool) []string {
 	type candidate struct {
 		name     string
 		distance int
@@ -44,7 +65,7 @@ func (s *Symbols) nearFuncs(name string, n int) []string {
 	s.mu.RLock()
 	for _, sym := range s.syms {
 		have := sym.Name
-		if !sym.Func {
+		if !may(sym) {
 			continue
 		}
 		d := limit

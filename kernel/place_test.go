@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -148,6 +149,15 @@ func TestFunc_SuggestsNearNames(t *testing.T) {
 	assert.ErrorContains(t, err, "crc32_byte, crc32_update")
 	_, err = k.Func("xyzzy")
 	assert.EqualError(t, err, `no symbol "xyzzy": no such file or directory`)
+	gcd, err := k.Func("gcd")
+	require.NoError(t, err)
+	at, err := k.Func(fmt.Sprintf("%#x", gcd))
+	require.NoError(t, err)
+	assert.Equal(t, gcd, at)
+	_, err = k.Func(fmt.Sprintf("%#x", gcd+8))
+	assert.ErrorContains(t, err, "it is gcd+0x8")
+	_, err = k.Symbol("call_countr")
+	assert.ErrorContains(t, err, "is one of these meant: call_counter?")
 	_, err = k.Func("call_counter")
 	assert.ErrorIs(t, err, errno.ENOENT)
 	assert.ErrorContains(t, err, "call_counter is an object, not a function")

@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"sync"
 
-	"callops/internal/errno"
 	"callops/internal/text"
 	"callops/kernelimage"
+
+	"callops/internal/errno"
 )
 
 // Symbols is the table of a running kernel: the image's symbols and its
@@ -165,15 +167,16 @@ func (s *Symbols) All() []kernelimage.Symbol {
 }
 
 // Lookup returns the symbol called name; "module:name" is one of a module
-// (kernel/module/kallsyms.c: module_kallsyms_lookup_name). An unknown name is
-// ENOENT. A name that several symbols have is EINVAL, with their
+// (kernel/module/kallsyms.c: module_kallsyms_lookup_name), "name@0xaddr" the one of
+// several that is at an address, and "0xaddr" whichever begins there. An unknown
+// name is ENOENT. A name that several symbols have is EINVAL, with their
 // addresses: which one is meant cannot be guessed.
 func (s *Symbols) Lookup(name string) (kernelimage.Symbol, error) {
 	s.mu.Lock() // called may make the index
 	defer s.mu.Unlock()
 	found := s.called(name)
-	if module, rest, ok := strings.Cut(name, ":"); ok && module != "" && len(found) == 0 {
-		found = slices.DeleteFunc(s.called(rest), func(sym kernelimage.Symbol) bool { return sym.Module != module })
+	if len(found) == 0 {
+		found = s.qualified(name)
 	}
 	switch len(found) {
 	case 0:
@@ -183,12 +186,42 @@ func (s *Symbols) Lookup(name string) (kernelimage.Symbol, error) {
 	}
 	where := make([]string, len(found))
 	for i, sym := range found {
-		where[i] = fmt.Sprintf("%#x", sym.Addr)
+		where[i] = fmt.Sprintf("%s@%#x", name, sym.Addr)
 		if sym.Module != "" {
 			where[i] += " [" + sym.Module + "]"
 		}
 	}
-	return kernelimage.Symbol{}, fmt.Errorf("symbol %q is ambiguous: at %s: %w", name, text.SomeOf(where), errno.EINVAL)
+	return kernelimage.Symbol{}, fmt.Errorf("symbol %q is ambiguous: it is one of %s: %w", name, text.SomeOf(where), errno.EINVAL)
+}
+
+// qualified returns the symbols that module:name, name@0xaddr or 0xaddr means.
+func (s *Symbols) qualified(name string) []kernelimage.Symbol {
+	if base, at, ok := strings.Cut(name, "@"); ok {
+		addr, err := parseAddr(at)
+		if err != nil {
+			return nil
+		}
+		found := slices.DeleteFunc(s.called(base), func(sym kernelimage.Symbol) bool { return sym.Addr != addr })
+		return found[:min(len(found), 1)]
+	}
+	if addr, err := parseAddr(name); err == nil {
+		after := s.after(addr)
+		return slices.Clone(s.syms[s.firstAt(addr, after):after][:min(after-s.firstAt(addr, after), 1)])
+	}
+	module, rest, ok := strings.Cut(name, ":")
+	if !ok || module == "" {
+		return nil
+	}
+	return slices.DeleteFunc(s.called(rest), func(sym kernelimage.Symbol) bool { return sym.Module != module })
+}
+
+// parseAddr reads an address as it is printed.
+func parseAddr(s string) (uint64, error) {
+	digits, ok := strings.CutPrefix(s, "0x")
+	if !ok {
+		return 0, strconv.ErrSyntax
+	}
+	return strconv.ParseUint(digits, 16, 64)
 }
 
 // At returns the symbol that addr belongs to and addr's offset in it. Of

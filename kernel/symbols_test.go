@@ -3,11 +3,12 @@ package kernel
 import (
 	"testing"
 
-	"callops/internal/errno"
 	"callops/kernelimage"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"callops/internal/errno"
 )
 
 func kernelSymbols() *Symbols {
@@ -78,7 +79,18 @@ func TestSymbols_Lookup(t *testing.T) {
 	t.Run("ambiguous_name_is_an_error_with_all_addresses", func(t *testing.T) {
 		_, err := s.Lookup("cb")
 		assert.ErrorIs(t, err, errno.EINVAL)
-		assert.ErrorContains(t, err, `symbol "cb" is ambiguous: at 0x1150, 0x9000 [exp]`)
+		assert.ErrorContains(t, err, `symbol "cb" is ambiguous: it is one of cb@0x1150, cb@0x9000 [exp]`)
+	})
+	t.Run("name_and_address_say_which", func(t *testing.T) {
+		for name, want := range map[string]uint64{"cb@0x1150": 0x1150, "cb@0x9000": 0x9000, "0x1150": 0x1150, "last@0x1100": 0x1100} {
+			sym, err := s.Lookup(name)
+			require.NoError(t, err, name)
+			assert.Equal(t, want, sym.Addr, name)
+		}
+		for _, name := range []string{"cb@0x1154", "cb@", "cb@1150", "@0x1150", "0x1154", "0x", "0xffffffffffffffffff"} {
+			_, err := s.Lookup(name)
+			assert.ErrorIs(t, err, errno.ENOENT, name)
+		}
 	})
 	t.Run("module_and_name_say_which", func(t *testing.T) {
 		sym, err := s.Lookup("exp:cb")
@@ -117,7 +129,7 @@ func TestLookup_OfANameThatManyHaveIsShort(t *testing.T) {
 	}
 	_, err := NewSymbols(syms...).Lookup("__func__.0")
 	assert.ErrorIs(t, err, errno.EINVAL)
-	assert.ErrorContains(t, err, `symbol "__func__.0" is ambiguous: at 0x1000, 0x1008, `)
+	assert.ErrorContains(t, err, `symbol "__func__.0" is ambiguous: it is one of __func__.0@0x1000, __func__.0@0x1008, `)
 	assert.ErrorContains(t, err, " and 984 more: ")
 }
 
@@ -137,7 +149,7 @@ func TestFunc_OfAnAmbiguousNameNoOtherIsProposed(t *testing.T) {
 		kernelimage.Symbol{Name: "cleanup", Addr: 0x1000, Func: true}, kernelimage.Symbol{Name: "cleanup", Addr: 0x2000, Func: true}, kernelimage.Symbol{Name: "cleanups", Addr: 0x3000, Func: true},
 	)}
 	_, err := k.Func("cleanup")
-	assert.EqualError(t, err, `symbol "cleanup" is ambiguous: at 0x1000, 0x2000: invalid argument`)
+	assert.EqualError(t, err, `symbol "cleanup" is ambiguous: it is one of cleanup@0x1000, cleanup@0x2000: invalid argument`)
 	_, err = k.Func("cleanop")
 	assert.ErrorContains(t, err, "is one of these meant: cleanup, cleanups?")
 }

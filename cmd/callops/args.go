@@ -5,26 +5,29 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 
-	"callops/emu"
 	"callops/internal/errno"
-	"callops/kernel"
-	"callops/kernelimage"
 )
 
 // argsHelp is for the help of commands that take FUNC [ARG]...
-const argsHelp = `FUNC is called with up to 8 arguments. ARG is
+const argsHelp = `FUNC is a name, module:name, name@0xaddress where several have it, or the address.
+It is called with up to 8 arguments. ARG is
   123, -1, 0x7b, 0173  a number
   hello                a string, passed by address and NUL-terminated; in quotes
                        of its own ('"123"') where it could be something else
   @FILE, @-            the bytes of a file or of standard input, by address
+  inout:@FILE          the same; shown after the call
   buf:N                N zero bytes, by address; shown after the call
   &NAME                the address of a function or object
-Flags come before FUNC.`
+  result:C             what call C has returned
+  arg:C.N              what argument N of call C was
+Flags come before FUNC. Functions take no floating point: what they would find in
+v0 to v7 is not set.`
 
-// maxData bounds what arguments may take up in guest memory.
+// maxData bounds what arguments may take up in guest memory, in bytes.
 const maxData = 256 << 20
 
 // argument is one ARG.
@@ -33,32 +36,13 @@ type argument struct {
 	value  uint64 // what is passed; of data, once it was placed
 	symbol string // its address is passed
 	data   []byte // its address is passed, unless it is nil
-	dump   bool   // show data after the call
+	show   bool   // show the data after the call
+	from   *ref   // it is passed what an earlier call left
 }
 
-// invocation is FUNC [ARG]...
-type invocation struct {
-	name  string
-	args  []argument
-	proto *kernelimage.Prototype // nil where the image does not tell
-}
-
-// parseInvocation reads the command line, and the files it names.
-func parseInvocation(words []string, in io.Reader) (*invocation, error) {
-	inv := &invocation{name: words[0]}
-	left := maxData
-	for _, word := range words[1:] {
-		if len(inv.args) == emu.MaxArgs {
-			return nil, usagef("too many arguments: %q is the %dth, and %d are passed in registers", word, emu.MaxArgs+1, emu.MaxArgs)
-		}
-		a, err := parseArg(word, in, left)
-		if err != nil {
-			return nil, err
-		}
-		left -= len(a.data)
-		inv.args = append(inv.args, a)
-	}
-	return inv, nil
+// ref is what an earlier call returned, or was passed. Both count from 1.
+type ref struct {
+	call, arg int // arg 0: the result
 }
 
 // parseArg reads one ARG whose data may be max bytes long.
@@ -66,37 +50,98 @@ func parseArg(word string, in io.Reader, max int) (argument, error) {
 	if v, ok, err := parseNumber(word); ok || err != nil {
 		return argument{text: word, value: v}, err
 	}
-	kind, rest := "", ""
-	if word != "" {
-		kind, rest = word[:1], word[1:]
+	if numberLike.MatchString(word) {
+		return argument{}, usagef(`%s is no number (0x is hexadecimal, a leading 0 octal; there are no fractions); for a string write '"%s"'`, word, word)
 	}
-	switch {
-	case rest == "" && (kind == "@" || kind == "&"):
-		return argument{}, usagef("%s: a name must follow; for a string write '%q'", word, word)
-	case kind == "@":
-		data, err := readData(rest, in, max)
-		return argument{text: word, data: data}, err
-	case kind == "&":
-		return argument{text: word, symbol: rest}, nil
-	case strings.HasPrefix(word, "buf:"):
-		n, err := strconv.ParseUint(word[4:], 0, 64)
+	for _, form := range argForms {
+		if rest, ok := strings.CutPrefix(word, form.prefix); ok {
+			return form.parse(word, rest, in, max)
+		}
+	}
+	if len(word) >= 2 && word[0] == '"' && strings.HasSuffix(word, `"`) {
+		word = word[1 : len(word)-1]
+	}
+	if len(word) >= max {
+		return argument{}, tooMuch("a string")
+	}
+	return argument{text: strconv.Quote(word), data: append([]byte(word), 0)}, nil
+}
+
+// argForms are the forms of ARG that begin with a mark.
+var argForms = []struct {
+	prefix string
+	parse  func(word, rest string, in io.Reader, max int) (argument, error)
+}{
+	{"@", parseFile},
+	{"inout:@", func(word, rest string, in io.Reader, max int) (argument, error) {
+		a, err := parseFile(word, rest, in, max)
+		a.show = true
+		return a, err
+	}},
+	{"buf:", func(word, rest string, _ io.Reader, max int) (argument, error) {
+		n, err := strconv.ParseUint(rest, 0, 64)
 		if err != nil {
 			return argument{}, usagef("%s: the number of bytes must follow buf:", word)
 		}
 		if n > uint64(max) {
-			return argument{}, usagef("%s: arguments may take up %d bytes together", word, maxData)
+			return argument{}, tooMuch(word)
 		}
-		return argument{text: word, data: make([]byte, n), dump: true}, nil
-	case kind == "-":
+		return argument{text: word, data: make([]byte, n), show: true}, nil
+	}},
+	{"&", func(word, rest string, _ io.Reader, _ int) (argument, error) {
+		if rest == "" {
+			return argument{}, needsName(word)
+		}
+		return argument{text: word, symbol: rest}, nil
+	}},
+	{"result:", func(word, rest string, _ io.Reader, _ int) (argument, error) {
+		call, err := strconv.ParseUint(rest, 10, 16)
+		if err != nil {
+			return argument{}, usagef("%s: the number of a call must follow result:", word)
+		}
+		return argument{text: word, from: &ref{call: int(call)}}, nil
+	}},
+	{"arg:", func(word, rest string, _ io.Reader, _ int) (argument, error) {
+		r, err := parseRef(rest)
+		if err != nil {
+			return argument{}, usagef("%s: the numbers of a call and its argument must follow arg:, as in arg:1.2", word)
+		}
+		return argument{text: word, from: r}, nil
+	}},
+	{"-", func(word, _ string, _ io.Reader, _ int) (argument, error) {
 		return argument{}, usagef("%s: flags come before FUNC; for a string write '%q'", word, word)
-	case len(word) >= 2 && kind == `"` && strings.HasSuffix(word, `"`):
-		word = word[1 : len(word)-1]
-	}
-	if len(word) >= max {
-		return argument{}, usagef("arguments may take up %d bytes together", maxData)
-	}
-	return argument{text: strconv.Quote(word), data: append([]byte(word), 0)}, nil
+	}},
 }
+
+func parseFile(word, name string, in io.Reader, max int) (argument, error) {
+	if name == "" {
+		return argument{}, needsName(word)
+	}
+	data, err := readData(name, in, max)
+	return argument{text: word, data: data}, err
+}
+
+// parseRef reads "call.arg".
+func parseRef(s string) (*ref, error) {
+	call, arg, ok := strings.Cut(s, ".")
+	c, err := strconv.ParseUint(call, 10, 16)
+	a, err2 := strconv.ParseUint(arg, 10, 16)
+	if !ok || err != nil || err2 != nil || c == 0 || a == 0 {
+		return nil, strconv.ErrSyntax
+	}
+	return &ref{int(c), int(a)}, nil
+}
+
+func needsName(word string) error {
+	return usagef("%s: a name must follow; for a string write '%q'", word, word)
+}
+
+func tooMuch(what string) error {
+	return usagef("%s: arguments may take up %d bytes together", what, maxData)
+}
+
+// numberLike is what people write for a number, whether it is one here or not.
+var numberLike = regexp.MustCompile(`^[+-]?([0-9][0-9._,]*([eE][+-]?[0-9]+)?|0[xXoObB].*)$`)
 
 // parseNumber reads a number with C's prefixes; not ok means that it is none.
 func parseNumber(s string) (v uint64, ok bool, err error) {
@@ -138,70 +183,4 @@ func readData(name string, in io.Reader, max int) ([]byte, error) {
 		return nil, tooLarge
 	}
 	return data, nil
-}
-
-// size is how much room the arguments need on the heap.
-func (inv *invocation) size() uint64 {
-	var n uint64
-	for _, a := range inv.args {
-		n += uint64(len(a.data)) + emu.PageSize
-	}
-	return n
-}
-
-// place puts the arguments' data into guest memory, and returns the function's
-// address and what to pass.
-func (inv *invocation) place(k *kernel.Kernel) (fn uint64, values []uint64, err error) {
-	if fn, err = k.Func(inv.name); err != nil {
-		return 0, nil, err
-	}
-	for i := range inv.args {
-		a := &inv.args[i]
-		switch {
-		case a.symbol != "":
-			sym, err := k.Symbols.Lookup(a.symbol)
-			if err != nil {
-				return 0, nil, err
-			}
-			a.value = sym.Addr
-		case a.data != nil:
-			if a.value, err = k.Heap.Alloc(a.text, uint64(len(a.data))); err != nil {
-				return 0, nil, err
-			}
-			if a.dump {
-				break // zeros, as the heap has them
-			}
-			if err := k.Mem.Write(a.value, a.data); err != nil {
-				return 0, nil, err
-			}
-		}
-		values = append(values, a.value)
-	}
-	return fn, values, nil
-}
-
-// String is the call as C would write it.
-func (inv *invocation) String() string {
-	texts := make([]string, len(inv.args))
-	for i, a := range inv.args {
-		texts[i] = a.text
-	}
-	return inv.name + "(" + strings.Join(texts, ", ") + ")"
-}
-
-// printResult prints what the call returned, and then the buffers.
-func (inv *invocation) printResult(w io.Writer, k *kernel.Kernel, res emu.Result) error {
-	fmt.Fprintf(w, "%s%s\n%d instructions\n", inv, inv.result(k, res.X0), res.Count)
-	for _, a := range inv.args {
-		if !a.dump {
-			continue
-		}
-		b := make([]byte, len(a.data))
-		if err := k.Mem.Read(a.value, b); err != nil {
-			return err
-		}
-		fmt.Fprintf(w, "%s at %#x:\n", a.text, a.value)
-		hexDump(w, b)
-	}
-	return nil
 }

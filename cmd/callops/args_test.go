@@ -60,6 +60,10 @@ func TestParseArg(t *testing.T) {
 		want argument
 	}{
 		{"-2", argument{text: "-2", value: 1<<64 - 2}},
+		{"12abc", argument{text: `"12abc"`, data: []byte("12abc\x00")}},
+		{"inout:@" + file, argument{text: "inout:@" + file, data: []byte("in a file"), show: true}},
+		{"result:2", argument{text: "result:2", from: &ref{call: 2}}},
+		{"arg:1.2", argument{text: "arg:1.2", from: &ref{1, 2}}},
 		{"hello", argument{text: `"hello"`, data: []byte("hello\x00")}},
 		{"", argument{text: `""`, data: []byte{0}}},
 		{`"123"`, argument{text: `"123"`, data: []byte("123\x00")}},
@@ -67,9 +71,9 @@ func TestParseArg(t *testing.T) {
 		{`"`, argument{text: `"\""`, data: []byte("\"\x00")}},
 		{"@" + file, argument{text: "@" + file, data: []byte("in a file")}},
 		{"@-", argument{text: "@-", data: []byte("on stdin")}},
-		{"buf:4", argument{text: "buf:4", data: make([]byte, 4), dump: true}},
-		{"buf:0x10", argument{text: "buf:0x10", data: make([]byte, 16), dump: true}},
-		{"buf:0", argument{text: "buf:0", data: []byte{}, dump: true}},
+		{"buf:4", argument{text: "buf:4", data: make([]byte, 4), show: true}},
+		{"buf:0x10", argument{text: "buf:0x10", data: make([]byte, 16), show: true}},
+		{"buf:0", argument{text: "buf:0", data: []byte{}, show: true}},
 		{"&jiffies", argument{text: "&jiffies", symbol: "jiffies"}},
 	} {
 		t.Run(c.in, func(t *testing.T) {
@@ -81,7 +85,7 @@ func TestParseArg(t *testing.T) {
 }
 
 func TestParseArg_Refuses(t *testing.T) {
-	for _, in := range []string{"-x", "--budget", "-", "@", "&", "buf:", "buf:x", "buf:-1", "buf:11", "buf:99999999999999999999", "99999999999999999999", "elevenchars"} {
+	for _, in := range []string{"-x", "--budget", "-", "@", "&", "buf:", "buf:x", "buf:-1", "buf:11", "buf:99999999999999999999", "99999999999999999999", "elevenchars", "08", "1.5", "1e5", "0xz", "1,000", "-1.5", "+5", "0x", "result:", "result:x", "arg:1", "arg:0.1", "arg:1.0", "inout:@"} {
 		t.Run(in, func(t *testing.T) {
 			_, err := parseArg(in, nil, 10)
 			var usage *usageError

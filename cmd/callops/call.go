@@ -14,27 +14,34 @@ import (
 func newCall() *cobra.Command {
 	m := newMachine()
 	budget := newBudget()
+	var dump dumps
 	cmd := &cobra.Command{
-		Use:   "call [flags] FUNC [ARG]...",
-		Short: "Run one function and print its result",
-		Long: `call runs one function of an image, with ftrace switched off, and prints what it
-returns, how many instructions that took, and what it left in its buffers. Where
-the image is a kernel's, with BTF, arguments are checked against the function's
-prototype, and the result is printed as its type has it.
+		Use:   "call [flags] FUNC [ARG]... [-- FUNC [ARG]...]...",
+		Short: "Run functions and print their results",
+		Long: `call runs functions of an image, one after another in the same kernel, with
+ftrace switched off. It prints what each returns, how many instructions that took,
+and what it left in its buffers. Where the image tells prototypes (BTF, in an ELF
+file also DWARF), arguments are checked against them, and results are printed by
+their types.
 
 ` + argsHelp,
 		Example: `  callops call gcd 12 18
   callops call strlen 'hello, world'
-  callops call --image kernel.elf sha256 @data 1024 buf:32`,
+  callops call --image kernel.elf sha256 @data 1024 buf:32
+  callops call --dump 1=sorted sort_words inout:@words 100
+  callops call memset buf:16 65 8 -- strlen arg:1.1`,
 		Args: argCount(1, -1, "FUNC"),
 		RunE: func(cmd *cobra.Command, words []string) (err error) {
-			inv, err := parseInvocation(words, cmd.InOrStdin())
+			calls, err := parseInvocations(words, cmd.InOrStdin())
 			if err != nil {
+				return err
+			}
+			if err := dump.check(calls); err != nil {
 				return err
 			}
 			var mc *machine.Machine
 			defer func() { err = errors.Join(err, m.close(mc)) }()
-			cfg, err := m.config(cmd.Context(), m.engine.New, inv.size())
+			cfg, err := m.config(cmd.Context(), m.engine.New, calls.size())
 			if err != nil {
 				return err
 			}
@@ -42,21 +49,15 @@ prototype, and the result is printed as its type has it.
 			if mc, err = machine.New(cmd.Context(), cfg); err != nil {
 				return err
 			}
-			k := mc.Kernel
-			if err := inv.check(k); err != nil {
+			if err := calls.check(mc.Kernel); err != nil {
 				return err
 			}
-			fn, values, err := inv.place(k)
-			if err != nil {
-				return err
-			}
-			res, err := k.Call(cmd.Context(), 0, &emu.CallOptions{Budget: budget.value}, fn, values...)
-			if err != nil {
-				return err
-			}
-			return inv.printResult(cmd.OutOrStdout(), k, res)
+			return calls.run(cmd.OutOrStdout(), mc.Kernel, dump, func(fn uint64, args ...uint64) (emu.Result, error) {
+				return mc.Kernel.Call(cmd.Context(), 0, &emu.CallOptions{Budget: budget.value}, fn, args...)
+			})
 		},
 	}
+	cmd.Flags().Var(&dump, "dump", "save what argument N (from 1) holds after the call to a file (repeatable)")
 	m.addImage(cmd)
 	m.addModules(cmd)
 	m.addEngine(cmd)

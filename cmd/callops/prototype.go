@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"callops/internal/errno"
+
+	"callops/emu"
 	"callops/kernel"
 	"callops/kernelimage"
 )
@@ -23,12 +25,45 @@ func (inv *invocation) check(k *kernel.Kernel) error {
 		return usagef("%s: %s, it takes %d: %s", inv.name, plural(have, "argument"), want, p)
 	}
 	for i, a := range inv.args {
-		if t, ok := p.Arg(i); ok && a.data != nil && (t.Kind == kernelimage.Int || t.Kind == kernelimage.Bool) {
-			return usagef("%s: argument %d is a number, and not the address of %s: %s", inv.name, i+1, a.text, p)
+		if t, ok := p.Arg(i); ok {
+			if wrong := a.unfit(k, t); wrong != "" {
+				return usagef("%s: argument %d %s: %s", inv.name, i+1, wrong, p)
+			}
 		}
 	}
 	inv.proto = p
 	return nil
+}
+
+// unfit says what is wrong with an argument for a parameter of type t; "" where
+// nothing is.
+func (a *argument) unfit(k *kernel.Kernel, t kernelimage.Type) string {
+	number := a.data == nil && a.symbol == "" && a.from == nil
+	switch {
+	case a.data != nil && (t.Kind == kernelimage.Int || t.Kind == kernelimage.Bool):
+		return "is a number, and not the address of " + a.text
+	case number && t.Kind == kernelimage.Int && !fits(a.value, t.Size):
+		return fmt.Sprintf("has %d bits, and %s does not fit", 8*t.Size, a.text)
+	case number && t.Kind == kernelimage.Bool && a.value > 1:
+		return "is 0 or 1, and not " + a.text
+	case t.Func && (a.data != nil || number && a.value != 0 && !executable(k, a.value)):
+		return fmt.Sprintf("points to a function, and %s is no address of one: pass &NAME", a.text)
+	}
+	return ""
+}
+
+// fits reports whether a value is one of so many bytes, signed or not.
+func fits(v uint64, size int) bool {
+	if size >= 8 {
+		return true
+	}
+	top := int64(v) >> (8*size - 1)
+	return v>>(8*size) == 0 || top == -1
+}
+
+func executable(k *kernel.Kernel, addr uint64) bool {
+	r := k.Mem.Region(addr)
+	return r != nil && r.Perm&emu.Exec != 0 && addr%4 == 0
 }
 
 func plural(n int, what string) string {
@@ -42,9 +77,9 @@ func plural(n int, what string) string {
 // errors.
 const maxErrno = 4095
 
-// result writes what the function returned, by its type; without one, all that
+// returned writes what the function returned, by its type; without one, all that
 // x0 may mean.
-func (inv *invocation) result(k *kernel.Kernel, x0 uint64) string {
+func (inv *invocation) returned(k *kernel.Kernel, x0 uint64) string {
 	if inv.proto == nil {
 		if int64(x0) < 0 {
 			return fmt.Sprintf(" = %#x (%d, %d)", x0, x0, int64(x0))

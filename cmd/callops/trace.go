@@ -2,8 +2,10 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -22,6 +24,7 @@ type tracing struct {
 	notrace []string
 	flags   opsFlags
 	budget  *number
+	dump    dumps
 }
 
 const (
@@ -38,7 +41,7 @@ func newTrace() *cobra.Command {
 		opsFunc:      newChoice("nop", "count", tracerFunction),
 	}
 	cmd := &cobra.Command{
-		Use:   "trace [flags] FUNC [ARG]...",
+		Use:   "trace [flags] FUNC [ARG]... [-- FUNC [ARG]...]...",
 		Short: "Run one function and print what it calls, or every instruction",
 		Long: `trace runs one function of an image with an ops registered.
 
@@ -61,8 +64,8 @@ takes functions out again. All --filter and --notrace are of one ops.
   callops trace --tracer insn --filter gcd gcd 12 18`,
 		Args: argCount(1, -1, "FUNC"),
 		RunE: func(cmd *cobra.Command, words []string) error {
-			if cmd.Flags().Changed("ops-func") && t.tracer.value != tracerInsn {
-				return usagef("--ops-func goes with --tracer insn")
+			if cmd.Flags().Changed("ops-func") && (t.tracer.value != tracerInsn || len(t.filter)+len(t.notrace) == 0) {
+				return usagef("--ops-func goes with --tracer insn and a --filter or --notrace, whose ops it is the tracer of")
 			}
 			return t.run(cmd, words)
 		},
@@ -79,20 +82,24 @@ takes functions out again. All --filter and --notrace are of one ops.
 	f.StringArrayVar(&t.notrace, "notrace", nil, "leave out functions that match `GLOB` (repeatable)")
 	f.Var(&t.flags, "ops-flags", "flags of the ops: "+opsFlagsHelp)
 	addBudget(cmd, t.budget)
+	f.Var(&t.dump, "dump", "save what argument N (from 1) holds after the call to a file (repeatable)")
 	flagsFirst(cmd)
 	return cmd
 }
 
 func (t *tracing) run(cmd *cobra.Command, words []string) (err error) {
-	inv, err := parseInvocation(words, cmd.InOrStdin())
+	calls, err := parseInvocations(words, cmd.InOrStdin())
 	if err != nil {
+		return err
+	}
+	if err := t.dump.check(calls); err != nil {
 		return err
 	}
 	out := bufio.NewWriter(cmd.OutOrStdout())
 	defer func() { err = errors.Join(err, out.Flush()) }()
 	var m *machine.Machine
 	defer func() { err = errors.Join(err, t.close(m)) }()
-	cfg, err := t.config(cmd.Context(), t.engine.New, inv.size())
+	cfg, err := t.config(cmd.Context(), t.engine.New, calls.size())
 	if err != nil {
 		return err
 	}
@@ -109,29 +116,41 @@ func (t *tracing) run(cmd *cobra.Command, words []string) (err error) {
 		return err
 	}
 	k := m.Kernel
-	if len(k.Image.Sites) == 0 {
-		fmt.Fprintf(cmd.ErrOrStderr(), "callops: %s has no call sites: it was not built with -fpatchable-function-entry\n", k.Image.Name)
-	}
-	if err := inv.check(k); err != nil {
+	if err := calls.check(k); err != nil {
 		return err
 	}
-	fn, values, err := inv.place(k)
-	if err != nil {
-		return err
+	calls.sayUntraceable(cmd.ErrOrStderr(), k)
+	var results bytes.Buffer
+	traced := func(onStep func(emu.CPU, *emu.Regs)) error {
+		return calls.run(&results, k, t.dump, func(fn uint64, args ...uint64) (emu.Result, error) {
+			return k.Call(cmd.Context(), 0, &emu.CallOptions{Budget: t.budget.value, OnStep: onStep}, fn, args...)
+		})
 	}
-	call := func(onStep func(emu.CPU, *emu.Regs)) (emu.Result, error) {
-		return k.Call(cmd.Context(), 0, &emu.CallOptions{Budget: t.budget.value, OnStep: onStep}, fn, values...)
-	}
-	var res emu.Result
 	if p != nil {
-		res, err = t.traceInsns(p, m, call)
+		err = t.traceInsns(p, m, traced)
 	} else {
-		res, err = t.traceFunctions(out, m, call)
+		err = t.traceFunctions(out, m, traced)
 	}
-	if err != nil {
-		return err
+	_, failed := out.Write(results.Bytes())
+	return errors.Join(err, failed)
+}
+
+// sayUntraceable tells of functions without a call site: the trace does not begin
+// with them.
+func (all invocations) sayUntraceable(errw io.Writer, k *kernel.Kernel) {
+	if len(k.Image.Sites) == 0 {
+		fmt.Fprintf(errw, "callops: %s has no call sites: it was not built with -fpatchable-function-entry\n", k.Image.Name)
+		return
 	}
-	return inv.printResult(out, k, res)
+	for _, inv := range all {
+		fn, err := k.Func(inv.name)
+		if err != nil {
+			continue // told by the call
+		}
+		if _, ok := k.Site(fn); !ok {
+			fmt.Fprintf(errw, "callops: %s has no call site (notrace, or assembler), so only what it calls is traced\n", inv.name)
+		}
+	}
 }
 
 // newOps makes an ops with the filters that were asked for.
@@ -153,17 +172,10 @@ func (t *tracing) newOps(r *ftrace.Registry, name string, fn uint64, extra int) 
 	return o, nil
 }
 
-// callFunc runs the function that is traced.
-type callFunc func(onStep func(emu.CPU, *emu.Regs)) (emu.Result, error)
-
-// registered runs the call with the ops registered.
-func registered(r *ftrace.Registry, o *ftrace.Ops, call func() (emu.Result, error)) (emu.Result, error) {
+// registered runs the calls with the ops registered.
+func registered(r *ftrace.Registry, o *ftrace.Ops, run func() error) error {
 	if err := r.Register(o); err != nil {
-		return emu.Result{}, err
+		return err
 	}
-	res, err := call()
-	if gone := r.Unregister(o); err == nil {
-		err = gone
-	}
-	return res, err
+	return errors.Join(run(), r.Unregister(o))
 }

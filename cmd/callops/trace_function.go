@@ -15,20 +15,20 @@ const ringEntries = trace.MaxSlots
 
 // traceFunctions prints the calls that the function tracer saw, those of a
 // call that failed as well.
-func (t *tracing) traceFunctions(out io.Writer, m *machine.Machine, call callFunc) (emu.Result, error) {
+func (t *tracing) traceFunctions(out io.Writer, m *machine.Machine, traced func(onStep func(emu.CPU, *emu.Regs)) error) error {
 	k, r := m.Kernel, m.Ftrace
 	ring, err := trace.NewRing(k, 0, ringEntries)
 	if err != nil {
-		return emu.Result{}, err
+		return err
 	}
 	o, err := t.newOps(r, "trace", r.Code().FunctionTracer, 0)
 	if err != nil {
-		return emu.Result{}, err
+		return err
 	}
-	res, err := registered(r, o, func() (emu.Result, error) { return call(nil) })
+	err = registered(r, o, func() error { return traced(nil) })
 	calls := &trace.Functions{CPUs: 1, Events: ring.Read()}
 	calls.Overrun = ring.Overrun() // which Read counts
 	err = errors.Join(err, calls.WriteText(out, names{k}.function))
 	fmt.Fprintln(out)
-	return res, err
+	return err
 }

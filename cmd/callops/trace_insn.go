@@ -15,22 +15,22 @@ import (
 
 // traceInsns prints each instruction that is executed and each word that is
 // patched.
-func (t *tracing) traceInsns(p *insnPrinter, m *machine.Machine, call callFunc) (emu.Result, error) {
+func (t *tracing) traceInsns(p *insnPrinter, m *machine.Machine, traced func(onStep func(emu.CPU, *emu.Regs)) error) error {
 	k, r := m.Kernel, m.Ftrace
 	p.start()
-	step := func() (emu.Result, error) { return call(p.step) }
+	step := func() error { return traced(p.step) }
 	if len(t.filter)+len(t.notrace) == 0 {
 		return step()
 	}
 	fn, extra := tracerOf(r, t.opsFunc.value)
 	if fn == r.Code().FunctionTracer {
 		if _, err := trace.NewRing(k, 0, ringEntries); err != nil {
-			return emu.Result{}, err
+			return err
 		}
 	}
 	o, err := t.newOps(r, "trace", fn, extra)
 	if err != nil {
-		return emu.Result{}, err
+		return err
 	}
 	return registered(r, o, step)
 }

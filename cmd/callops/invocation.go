@@ -1,0 +1,259 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"callops/emu"
+	"callops/kernel"
+	"callops/kernelimage"
+)
+
+// invocation is FUNC [ARG]...
+type invocation struct {
+	name   string
+	args   []argument
+	proto  *kernelimage.Prototype // nil where the image does not tell
+	result uint64                 // once it has returned
+}
+
+// invocations are the calls of a command line, in their order.
+type invocations []*invocation
+
+// parseInvocations reads FUNC [ARG]... [-- FUNC [ARG]...]..., and the files that
+// they name.
+func parseInvocations(words []string, in io.Reader) (invocations, error) {
+	var all invocations
+	left := maxData
+	for len(words) > 0 {
+		n := slices.Index(words, "--")
+		if n < 0 {
+			n = len(words)
+		}
+		if n == 0 || n == len(words)-1 {
+			return nil, usagef("FUNC is missing next to --")
+		}
+		inv, err := parseInvocation(words[:n], in, &left)
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range inv.args {
+			if err := all.refers(a); err != nil {
+				return nil, err
+			}
+		}
+		all = append(all, inv)
+		words = words[min(n+1, len(words)):]
+	}
+	return all, nil
+}
+
+// refers checks that what a later call is passed is there.
+func (all invocations) refers(a argument) error {
+	switch r := a.from; {
+	case r == nil:
+	case r.call < 1 || r.call > len(all):
+		return usagef("%s: there is no call %d before this one", a.text, r.call)
+	case r.arg > len(all[r.call-1].args):
+		return usagef("%s: call %d has %s", a.text, r.call, plural(len(all[r.call-1].args), "argument"))
+	}
+	return nil
+}
+
+// parseInvocation reads one call; left is how many bytes data may still have.
+func parseInvocation(words []string, in io.Reader, left *int) (*invocation, error) {
+	inv := &invocation{name: words[0]}
+	for _, word := range words[1:] {
+		if len(inv.args) == emu.MaxArgs {
+			return nil, usagef("too many arguments: %q is the %dth, and %d are passed in registers", word, emu.MaxArgs+1, emu.MaxArgs)
+		}
+		a, err := parseArg(word, in, *left)
+		if err != nil {
+			return nil, err
+		}
+		*left -= len(a.data)
+		inv.args = append(inv.args, a)
+	}
+	return inv, nil
+}
+
+// size is how much room the arguments need on the heap, in bytes.
+func (all invocations) size() uint64 {
+	var n uint64
+	for _, inv := range all {
+		for _, a := range inv.args {
+			n += uint64(len(a.data)) + emu.PageSize
+		}
+	}
+	return n
+}
+
+// check finds what all calls name, and holds them against their prototypes, before
+// any of them is made.
+func (all invocations) check(k *kernel.Kernel) error {
+	for _, inv := range all {
+		if _, err := k.Func(inv.name); err != nil {
+			return err
+		}
+		for _, a := range inv.args {
+			if a.symbol == "" {
+				continue
+			}
+			if _, err := k.Symbol(a.symbol); err != nil {
+				return err
+			}
+		}
+		if err := inv.check(k); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// callFunc calls the function at an address.
+type callFunc func(fn uint64, args ...uint64) (emu.Result, error)
+
+// run makes the calls and prints what each left.
+func (all invocations) run(w io.Writer, k *kernel.Kernel, dumps dumps, call callFunc) error {
+	for i, inv := range all {
+		fn, values, err := all.place(inv, k)
+		if err != nil {
+			return err
+		}
+		res, err := call(fn, values...)
+		if err != nil {
+			return err
+		}
+		inv.result = res.X0
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		if err := inv.printResult(w, k, res); err != nil {
+			return err
+		}
+		if err := dumps.save(k, inv, i+1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// place puts a call's data into guest memory, and returns the function's address
+// and what to pass.
+func (all invocations) place(inv *invocation, k *kernel.Kernel) (fn uint64, values []uint64, err error) {
+	if fn, err = k.Func(inv.name); err != nil {
+		return 0, nil, err
+	}
+	for i := range inv.args {
+		a := &inv.args[i]
+		switch {
+		case a.symbol != "":
+			sym, err := k.Symbol(a.symbol)
+			if err != nil {
+				return 0, nil, err
+			}
+			a.value = sym.Addr
+		case a.from != nil && a.from.arg == 0:
+			a.value = all[a.from.call-1].result
+		case a.from != nil:
+			a.value = all[a.from.call-1].args[a.from.arg-1].value
+		case a.data != nil:
+			if a.value, err = k.Heap.Alloc(a.text, uint64(len(a.data))); err != nil {
+				return 0, nil, err
+			}
+			if err := k.Mem.Write(a.value, a.data); err != nil {
+				return 0, nil, err
+			}
+		}
+		values = append(values, a.value)
+	}
+	return fn, values, nil
+}
+
+// String is the call as C would write it.
+func (inv *invocation) String() string {
+	texts := make([]string, len(inv.args))
+	for i, a := range inv.args {
+		texts[i] = a.text
+	}
+	return inv.name + "(" + strings.Join(texts, ", ") + ")"
+}
+
+// mostDumped is how many bytes of a buffer are shown.
+const mostDumped = 1 << 10
+
+// printResult prints what the call returned, and then the buffers.
+func (inv *invocation) printResult(w io.Writer, k *kernel.Kernel, res emu.Result) error {
+	fmt.Fprintf(w, "%s%s\n%d instructions\n", inv, inv.returned(k, res.X0), res.Count)
+	for i, a := range inv.args {
+		if !a.show {
+			continue
+		}
+		b := make([]byte, min(len(a.data), mostDumped))
+		if err := k.Mem.Read(a.value, b); err != nil {
+			return err
+		}
+		fmt.Fprintf(w, "%s at %#x:\n", a.text, a.value)
+		hexDump(w, b)
+		if more := len(a.data) - len(b); more > 0 {
+			fmt.Fprintf(w, "%d bytes more: --dump %d=FILE saves all\n", more, i+1)
+		}
+	}
+	return nil
+}
+
+// dumps is the flag --dump: the files to which arguments' contents are saved.
+type dumps struct {
+	list  []string
+	files map[ref]string
+}
+
+func (d *dumps) String() string { return strings.Join(d.list, ",") }
+func (d *dumps) Type() string   { return "[CALL.]N=FILE" }
+
+func (d *dumps) Set(s string) error {
+	which, file, ok := strings.Cut(s, "=")
+	if !strings.Contains(which, ".") {
+		which = "1." + which
+	}
+	r, err := parseRef(which)
+	if !ok || file == "" || err != nil {
+		return fmt.Errorf("%q is no [CALL.]N=FILE, as 2=out is", s)
+	}
+	if d.files == nil {
+		d.files = make(map[ref]string)
+	}
+	d.list, d.files[*r] = append(d.list, s), file
+	return nil
+}
+
+// check reports a dump of what is no memory of a call.
+func (d *dumps) check(all invocations) error {
+	for r := range d.files {
+		if r.call > len(all) || r.arg > len(all[r.call-1].args) || all[r.call-1].args[r.arg-1].data == nil {
+			return usagef("--dump: argument %d of call %d is no buffer, file or string", r.arg, r.call)
+		}
+	}
+	return nil
+}
+
+// save writes what call number n left in its arguments.
+func (d *dumps) save(k *kernel.Kernel, inv *invocation, n int) error {
+	for i, a := range inv.args {
+		file, ok := d.files[ref{n, i + 1}]
+		if !ok {
+			continue
+		}
+		b := make([]byte, len(a.data))
+		if err := k.Mem.Read(a.value, b); err != nil {
+			return err
+		}
+		if err := os.WriteFile(file, b, 0o666); err != nil {
+			return err
+		}
+	}
+	return nil
+}
