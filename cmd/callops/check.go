@@ -75,7 +75,7 @@ search found nothing in that did not come to its end is "bounded", and no error.
 	f.Var(&c.cpus, "cpus", "how many CPUs there are (default what the scenario says)")
 	f.BoolVar(&c.noReduce, "no-reduce", false, "leave nothing out that makes no difference: larger by far, with the same verdict")
 	f.Var(&c.workers, "workers", "how many states are worked on at once (default one a core)")
-	f.Var(&c.memory, "memory", "what the states seen may take up before a search is given up")
+	f.Var(&c.memory, "memory", "what the process may take up: a search that needs more is given up")
 	f.BoolVar(&c.list, "list", false, "list the scenarios and the mutations")
 	f.Var(&c.format, "format", "form of the output")
 	f.Var((*fileName)(&c.machine.image), "image", "kernel `FILE` to check in the place of the built-in one; two of its functions that do nothing are traced")
@@ -91,6 +91,12 @@ func (c *checkFlags) run(cmd *cobra.Command) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.machine.close(nil)) }()
+	states, release, err := boundMemory(c.memory.bytes, c.opts.Image)
+	if err != nil {
+		return err
+	}
+	defer release()
+	c.opts.Memory = int(states)
 	switch {
 	case cmd.Flags().Changed("replay"):
 		return c.alone(cmd, "replay", c.playAgain)
@@ -111,7 +117,7 @@ func (c *checkFlags) run(cmd *cobra.Command) (err error) {
 // open opens the kernel to check.
 func (c *checkFlags) open(ctx context.Context) (err error) {
 	c.opts = check.Options{
-		CPUs: int(c.cpus.value), Workers: int(c.workers.value), Memory: int(c.memory.bytes), NoReduce: c.noReduce,
+		CPUs: int(c.cpus.value), Workers: int(c.workers.value), NoReduce: c.noReduce,
 		ImageCode: c.machine.trampoline.value == trampolineImage,
 	}
 	switch {

@@ -105,7 +105,7 @@ func (s *Subject) explore(ctx context.Context, opts search.Options) (*product, s
 	for _, kind := range slices.Compact(slices.Clone(s.kinds)) {
 		alone := opts
 		alone.Progress = nil
-		if m, res, err := s.exploreOn(ctx, []int{kind}, alone); err != nil {
+		if m, res, err := s.exploreOn(ctx, []int{kind}, alone); err != nil || res.Bound == search.ByMemory {
 			return m, res, err
 		}
 	}
@@ -117,7 +117,8 @@ func (s *Subject) exploreOn(ctx context.Context, kinds []int, opts search.Option
 		m := newProduct(s.sc, s.p, s.g, kinds, !s.whole, s.read)
 		opts.Stop = m.stale
 		res, err := search.Explore(ctx, m, &opts)
-		if err != nil || !m.stale() {
+		// What a level that did not fit would have taught depends on who came first.
+		if err != nil || res.Bound == search.ByMemory || !m.stale() {
 			return m, res, err
 		}
 		for loc := range m.missed {

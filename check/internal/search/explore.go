@@ -68,7 +68,9 @@ func Explore(ctx context.Context, m Model, opts *Options) (Result, error) {
 	if opts == nil {
 		opts = &Options{}
 	}
-	e := &explorer{m: m, opts: *opts, seen: newStore(m.Size())}
+	e := &explorer{m: m, opts: *opts}
+	e.room.max = int64(opts.Memory) - int64(opts.Memory)/spare
+	e.seen = newStore(m.Size(), &e.room)
 	if e.opts.Workers <= 0 {
 		e.opts.Workers = runtime.GOMAXPROCS(0)
 	}
@@ -81,26 +83,58 @@ func Explore(ctx context.Context, m Model, opts *Options) (Result, error) {
 	return res, err
 }
 
+// spare is the part of the memory, one in so many, that is for what is not
+// counted: a table beside the one that takes its place, chunks that are not full.
+const spare = 16
+
 type explorer struct {
 	m    Model
 	opts Options
+	room room
 	seen *store
 	work []worker
 }
+
+// batch is how many states are in a chunk: as many as a worker takes at once.
+const batch = 1024
 
 // worker is what a worker keeps between levels.
 type worker struct {
 	out     Successors
 	packed  []uint64
 	pending [shards]pending // states that may be new
+	free    [][]byte        // chunks that have been visited
 }
 
 // level is what one worker found of the next level.
 type level struct {
-	states      []byte
+	chunks      [][]byte // of states
+	states      int
 	transitions int
 	broken      bool
 	err         error
+}
+
+// add appends a state, which comes packed.
+func (l *level) add(state []uint64, w *worker) {
+	size := w.out.size
+	last := len(l.chunks) - 1
+	if last < 0 || len(l.chunks[last]) == batch*size {
+		l.chunks = append(l.chunks, w.chunk())
+		last++
+	}
+	l.chunks[last] = unpack(l.chunks[last], state, size)
+	l.states++
+}
+
+// chunk returns an empty one.
+func (w *worker) chunk() []byte {
+	if n := len(w.free); n > 0 {
+		c := w.free[n-1]
+		w.free = w.free[:n-1]
+		return c[:0]
+	}
+	return make([]byte, 0, batch*w.out.size+8) // unpack writes whole words
 }
 
 func (e *explorer) run(ctx context.Context, start time.Time) (Result, error) {
@@ -109,34 +143,41 @@ func (e *explorer) run(ctx context.Context, start time.Time) (Result, error) {
 	e.m.Initial(first)
 	e.seen.add(e.seen.pack(nil, first))
 	res := Result{States: 1}
-	frontier := [][]byte{first}
+	frontier, visiting := [][]byte{first}, 1
 	for {
+		if e.room.full() {
+			res.Bound = ByMemory
+			return res, nil
+		}
 		found, err := e.expand(ctx, frontier)
 		if err != nil {
 			return res, err
 		}
-		frontier = frontier[:0]
-		broken, fresh, room := false, 0, 0
-		for i := range found {
-			res.Transitions += found[i].transitions
-			broken = broken || found[i].broken
-			if n := len(found[i].states); n > 0 {
-				frontier = append(frontier, found[i].states)
-				fresh += n / size
-				room += n
-			}
-		}
-		res.States += fresh
 		if e.opts.Stop != nil && e.opts.Stop() {
 			res.Bound = Stopped
 			return res, nil
 		}
-		if broken {
+		if e.room.full() { // and the level is not whole
+			res.Bound = ByMemory
+			return res, nil
+		}
+		frontier = frontier[:0]
+		broken, fresh := false, 0
+		for i := range found {
+			res.Transitions += found[i].transitions
+			broken = broken || found[i].broken
+			frontier = append(frontier, found[i].chunks...)
+			fresh += found[i].states
+		}
+		e.room.take(-visiting * size)
+		visiting = fresh
+		res.States += fresh
+		switch {
+		case broken:
 			res.Complete, res.Broken = true, true
 			res.Depth++
 			return res, nil
-		}
-		if fresh == 0 {
+		case fresh == 0:
 			res.Complete = true
 			return res, nil
 		}
@@ -145,22 +186,14 @@ func (e *explorer) run(ctx context.Context, start time.Time) (Result, error) {
 			res.Elapsed = time.Since(start)
 			e.opts.Progress(res)
 		}
-		switch {
-		// The next level takes about as much as this one, which is there meanwhile.
-		case e.opts.Memory > 0 && e.seen.bytes()+2*room > e.opts.Memory:
-			res.Bound = ByMemory
-			return res, nil
-		case e.opts.Depth > 0 && res.Depth >= e.opts.Depth:
+		if e.opts.Depth > 0 && res.Depth >= e.opts.Depth {
 			res.Bound = ByDepth
 			return res, nil
 		}
 	}
 }
 
-// batch is how many states a worker takes at once.
-const batch = 1024
-
-// expand visits the frontier's successors.
+// expand visits the frontier's successors, until the room is full.
 func (e *explorer) expand(ctx context.Context, frontier [][]byte) ([]level, error) {
 	size := e.m.Size()
 	work := make(chan []byte)
@@ -169,20 +202,22 @@ func (e *explorer) expand(ctx context.Context, frontier [][]byte) ([]level, erro
 	for i := range found {
 		wg.Go(func() {
 			l, w := &found[i], &e.work[i]
-			for part := range work {
-				for ; len(part) > 0 && l.err == nil; part = part[size:] {
+			for chunk := range work {
+				for part := chunk; len(part) > 0 && l.err == nil; part = part[size:] {
 					l.err = e.visit(part[:size], w, l)
+				}
+				if cap(chunk) >= batch*size {
+					w.free = append(w.free, chunk)
 				}
 				e.settle(w, l)
 			}
 		})
 	}
-	for _, states := range frontier {
-		for len(states) > 0 && ctx.Err() == nil {
-			n := min(batch*size, len(states))
-			work <- states[:n]
-			states = states[n:]
+	for _, chunk := range frontier {
+		if ctx.Err() != nil || e.room.full() {
+			break
 		}
+		work <- chunk
 	}
 	close(work)
 	wg.Wait()
@@ -208,7 +243,7 @@ func (e *explorer) visit(state []byte, w *worker, l *level) error {
 	for next := out.next; len(next) > 0; next = next[out.size:] {
 		w.packed = e.seen.pack(w.packed, next[:out.size])
 		h := hash(w.packed)
-		p := &w.pending[h%shards]
+		p := &w.pending[shardNumber(h)]
 		p.hashes = append(p.hashes, h)
 		p.words = append(p.words, w.packed...)
 	}
@@ -217,16 +252,16 @@ func (e *explorer) visit(state []byte, w *worker, l *level) error {
 
 // settle keeps those of the successors that are new.
 func (e *explorer) settle(w *worker, l *level) {
+	before := l.states
 	for i := range w.pending {
 		p := &w.pending[i]
 		if len(p.hashes) == 0 {
 			continue
 		}
-		e.seen.addAll(i, p, func(i int) {
-			l.states = unpack(l.states, p.words[i*e.seen.words:][:e.seen.words], w.out.size)
-		})
+		e.seen.addAll(i, p, func(i int) { l.add(p.words[i*e.seen.words:][:e.seen.words], w) })
 		p.hashes, p.words = p.hashes[:0], p.words[:0]
 	}
+	e.room.take((l.states - before) * w.out.size)
 }
 
 // isBroken says that a move of the state breaks something, or that it has none

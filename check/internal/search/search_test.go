@@ -243,6 +243,12 @@ func TestExplore_Bounds(t *testing.T) {
 	assert.Equal(t, search.ByMemory, r.Bound)
 	assert.Less(t, r.States, 9*9*9*9*9)
 	assert.False(t, r.Complete)
+	for _, workers := range []int{1, 2, 7} {
+		again, err := search.Explore(t.Context(), c, &search.Options{Memory: 1 << 18, Workers: workers})
+		require.NoError(t, err)
+		again.Elapsed = r.Elapsed
+		assert.Equal(t, r, again, "%d workers", workers)
+	}
 
 	levels := 0
 	r, err = search.Explore(t.Context(), c, &search.Options{Stop: func() bool { levels++; return levels == 4 }})

@@ -2,21 +2,61 @@ package search
 
 import (
 	"encoding/binary"
+	"math"
 	"math/bits"
 	"sync"
+	"sync/atomic"
 )
 
 const (
 	shards    = 64
 	firstSize = 64 // slots of a new shard
+
+	shareBits = 12 // of a hash, which choose the shard
 )
+
+// shardOf is the shard that the highest bits of a hash choose. The shards' parts
+// of all states grow from one to the next, to twice the first's: so they double
+// one after another, and the store grows by little at a time.
+var shardOf = shares()
+
+func shares() (of [1 << shareBits]uint8) {
+	at, total := 0.0, 1/(math.Exp2(1.0/shards)-1)
+	for i := range shards {
+		for n := int(at / total * (1 << shareBits)); n < len(of); n++ {
+			of[n] = uint8(i)
+		}
+		at += math.Exp2(float64(i) / shards)
+	}
+	return of
+}
+
+func shardNumber(h uint64) int { return int(shardOf[h>>(64-shareBits)]) }
 
 // store is the set of states seen: open-addressed tables of whole states, in
 // shards so that workers seldom meet.
 type store struct {
 	words  int // of a slot
+	room   *room
 	shards [shards]shard
 }
+
+// room is memory that a search may take up. What it is asked for only grows
+// within a level, and is the same at its end whatever the workers' order was; so
+// whether a level fits does not depend on it.
+type room struct {
+	max  int64 // bytes; 0: no bound
+	used atomic.Int64
+}
+
+// take reports whether there was room for n bytes more.
+func (r *room) take(n int) bool {
+	used := r.used.Add(int64(n))
+	return r.max == 0 || used <= r.max
+}
+
+// full reports whether more was asked for than there is.
+func (r *room) full() bool { return r.max > 0 && r.used.Load() > r.max }
 
 // shard is one table. A slot holds the state's bytes and a 1 behind them, as
 // words, so that an empty slot is one whose last word is 0.
@@ -28,12 +68,13 @@ type shard struct {
 	_     [64]byte
 }
 
-func newStore(size int) *store {
-	s := &store{words: size/8 + 1}
+func newStore(size int, room *room) *store {
+	s := &store{words: size/8 + 1, room: room}
 	for i := range s.shards {
 		s.shards[i].slots = make([]uint64, firstSize*s.words)
 		s.shards[i].mask = firstSize - 1
 	}
+	room.take(8 * shards * firstSize * s.words)
 	return s
 }
 
@@ -72,10 +113,10 @@ func hash(words []uint64) uint64 {
 // add reports whether the state, packed, is new.
 func (s *store) add(state []uint64) bool {
 	h := hash(state)
-	sh := &s.shards[h%shards]
+	sh := &s.shards[shardNumber(h)]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	return sh.add(h, state)
+	return sh.add(h, state, s.room)
 }
 
 // pending are packed states on their way to one shard.
@@ -86,27 +127,33 @@ type pending struct {
 
 // addAll adds states of one shard, and calls fresh with the place of each that
 // is new. One after another, with nothing between, they wait for memory at the
-// same time.
+// same time. Where the room is full it leaves off.
 func (s *store) addAll(shard int, p *pending, fresh func(i int)) {
 	sh := &s.shards[shard]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	for i, h := range p.hashes {
-		if sh.add(h, p.words[i*s.words:][:s.words]) {
+		if sh.full() {
+			return
+		}
+		if sh.add(h, p.words[i*s.words:][:s.words], s.room) {
 			fresh(i)
 		}
 	}
 }
 
-func (sh *shard) add(h uint64, state []uint64) bool {
-	if !sh.insert(h/shards, state) {
+func (sh *shard) add(h uint64, state []uint64, room *room) bool {
+	if !sh.insert(h, state) {
 		return false
 	}
-	if sh.n++; sh.n*4 > (sh.mask+1)*3 {
+	if sh.n++; sh.full() && room.take(8*len(sh.slots)) {
 		sh.grow(len(state))
 	}
 	return true
 }
+
+// full reports whether the table has to grow before it takes another state.
+func (sh *shard) full() bool { return sh.n*4 > (sh.mask+1)*3 }
 
 // insert reports whether the state was not there.
 func (sh *shard) insert(h uint64, state []uint64) bool {
@@ -137,19 +184,7 @@ func (sh *shard) grow(words int) {
 	sh.slots = make([]uint64, (int(sh.mask)+1)*words)
 	for ; len(old) > 0; old = old[words:] {
 		if old[words-1] != 0 {
-			sh.insert(hash(old[:words])/shards, old[:words])
+			sh.insert(hash(old[:words]), old[:words])
 		}
 	}
-}
-
-// bytes is what the store takes up.
-func (s *store) bytes() int {
-	total := 0
-	for i := range s.shards {
-		sh := &s.shards[i]
-		sh.mu.Lock()
-		total += 8 * len(sh.slots)
-		sh.mu.Unlock()
-	}
-	return total
 }

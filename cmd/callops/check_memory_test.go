@@ -1,0 +1,40 @@
+//go:build linux && !race
+
+package main
+
+import (
+	"fmt"
+	"os/exec"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"callops/internal/kernels"
+)
+
+// What --memory bounds is all that the process ever has in memory: states,
+// frontier, tables that grow, what was not collected yet.
+func TestCheck_MemoryBoundsTheProcess(t *testing.T) {
+	for name, tt := range map[string]struct {
+		memory int64 // MiB
+		args   []string
+	}{
+		"built-in kernel": {80, nil},
+		"one worker":      {64, []string{"--workers", "1"}},
+		"an image":        {176, []string{"--image", kernels.Path(t, kernels.Linux612)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cmd := exec.CommandContext(t.Context(), "callops", append([]string{
+				"check", "--scenario", "hand-over", "--memory", fmt.Sprintf("%dM", tt.memory),
+			}, tt.args...)...)
+			out, err := cmd.CombinedOutput()
+			require.NoError(t, err, "%s", out)
+			assert.Contains(t, string(out), "bounded by memory")
+			peak := cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss >> 10 // KiB
+			assert.LessOrEqual(t, peak, tt.memory)
+			t.Logf("peak %d MiB of %d\n%s", peak, tt.memory, out)
+		})
+	}
+}
