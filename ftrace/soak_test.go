@@ -153,7 +153,7 @@ func (s *soak) load() {
 // work is a task's body.
 func (s *soak) work(t *sched.Task) error {
 	for n := uint64(1); !s.stopping.Load(); n = n%97 + 1 {
-		if _, err := t.Call(s.rounds, n); err != nil {
+		if _, err := t.Call(nil, s.rounds, n); err != nil {
 			return err
 		}
 		s.made.Add(n)

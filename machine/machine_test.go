@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"callops/emu"
 	"callops/ftrace"
 	"callops/internal/errno"
 	"callops/internal/kernels"
@@ -56,7 +58,7 @@ func TestNew_SeveralCPUsHaveASchedulerThatGracePeriodsWaitFor(t *testing.T) {
 	fn, err := m.Kernel.Func("fib")
 	require.NoError(t, err)
 	task, err := m.Sched.Spawn("caller", func(task *sched.Task) error {
-		res, err := task.Call(fn, 15)
+		res, err := task.Call(nil, fn, 15)
 		assert.EqualValues(t, 610, res.X0)
 		return err
 	})
@@ -95,5 +97,44 @@ func TestNew_AfterAnErrorNothingIsLeft(t *testing.T) {
 		m, err := machine.New(context.Background(), cfg)
 		assert.Error(t, err, name)
 		assert.Nil(t, m, name)
+	}
+}
+
+func TestEach_RunsOnAllCPUsAtTheSameTime(t *testing.T) {
+	for _, cpus := range []int{1, 4} {
+		m := newMachine(t, &machine.Config{CPUs: cpus, Ftrace: withFtrace})
+		fn, err := m.Kernel.Func("gcd")
+		require.NoError(t, err)
+		results := make([]emu.Result, cpus)
+		require.NoError(t, m.Each(t.Context(), func(c *machine.Caller) (err error) {
+			results[c.ID], err = c.Call(nil, fn, 84, 36)
+			return err
+		}))
+		for _, res := range results {
+			assert.EqualValues(t, 12, res.X0)
+			assert.Equal(t, results[0].Count, res.Count, "however often it was preempted")
+		}
+		broken := errors.New("broken")
+		assert.ErrorIs(t, m.Each(t.Context(), func(c *machine.Caller) error {
+			if c.ID == cpus-1 {
+				return broken
+			}
+			return nil
+		}), broken)
+	}
+}
+
+func TestEach_OptionsReachTheCall(t *testing.T) {
+	for _, cpus := range []int{1, 2} {
+		m := newMachine(t, &machine.Config{CPUs: cpus})
+		fn, err := m.Kernel.Func("spin_forever")
+		require.NoError(t, err)
+		var steps atomic.Uint64
+		err = m.Each(t.Context(), func(c *machine.Caller) error {
+			_, err := c.Call(&emu.CallOptions{Budget: 100, OnStep: func(emu.CPU, *emu.Regs) { steps.Add(1) }}, fn)
+			return err
+		})
+		assert.ErrorIs(t, err, emu.ErrBudget)
+		assert.EqualValues(t, 100*cpus, steps.Load())
 	}
 }

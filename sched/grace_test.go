@@ -139,7 +139,7 @@ func TestStall_WaitOfATaskForItselfIsRefusedAtOnce(t *testing.T) {
 		return nil
 	})
 	m.spawn("in a gate", func(t *Task) error {
-		_, err := t.Call(gate)
+		_, err := t.Call(nil, gate)
 		assert.ErrorIs(m.t, err, errno.EDEADLK)
 		assert.ErrorContains(m.t, err, "synchronize_rcu_tasks is waited for by itself: in a gate on CPU")
 		return nil
@@ -153,7 +153,7 @@ func TestCallbacks_RunOnceInOrder(t *testing.T) {
 	stop := m.word()
 	m.spawn("busy", func(t *Task) error {
 		for m.load(stop) == 0 {
-			if _, err := t.Call(m.fn["fib"], 5); err != nil {
+			if _, err := t.Call(nil, m.fn["fib"], 5); err != nil {
 				return err
 			}
 			if err := t.Schedule(); err != nil {

@@ -37,7 +37,7 @@ func TestLinux_TasksAreMovedInTheKernelsOwnCode(t *testing.T) {
 				_, err = s.Spawn("printer", func(task *Task) error {
 					for n := i << 40; n < i<<40+100; n++ {
 						want := fmt.Sprintf("%d %#x %08d %o", n, n*n, n, n)
-						res, err := task.Call(snprintf, buf, 256, format, n, n*n, n, n)
+						res, err := task.Call(nil, snprintf, buf, 256, format, n, n*n, n, n)
 						if err != nil {
 							return err
 						}

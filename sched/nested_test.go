@@ -38,7 +38,7 @@ func TestGate_ThatReturnsToItself(t *testing.T) {
 		gate, err := m.k.Gates.Add("again", func(emu.CPU, [8]uint64) (uint64, error) { return 0, nil })
 		require.NoError(t, err)
 		fn := m.selfReturn(gate)
-		loop := m.spawn("loop", func(t *Task) error { _, err := t.Call(fn); return err })
+		loop := m.spawn("loop", func(t *Task) error { _, err := t.Call(nil, fn); return err })
 		require.NoError(t, m.call("fib", 10).Wait())
 		require.NoError(t, m.Close())
 		require.ErrorIs(t, loop.Wait(), context.Canceled)
@@ -46,7 +46,7 @@ func TestGate_ThatReturnsToItself(t *testing.T) {
 	t.Run("the schedule gate", func(t *testing.T) {
 		m := boot(t, 1, nil)
 		fn := m.selfReturn(m.Gate())
-		loop := m.spawn("loop", func(t *Task) error { _, err := t.Call(fn); return err })
+		loop := m.spawn("loop", func(t *Task) error { _, err := t.Call(nil, fn); return err })
 		require.NoError(t, m.call("fib", 10).Wait())
 		require.NoError(t, m.Close())
 		require.ErrorIs(t, loop.Wait(), context.Canceled)
@@ -62,7 +62,7 @@ func TestGate_ThatReturnsToItself(t *testing.T) {
 		})
 		require.NoError(t, err)
 		task := m.spawn("task", func(task *Task) error {
-			_, err := task.Call(gate)
+			_, err := task.Call(nil, gate)
 			assert.ErrorIs(t, err, emu.ErrBudget)
 			return nil
 		})
@@ -80,10 +80,10 @@ func TestCall_NestsSoDeepAndNoDeeper(t *testing.T) {
 		var gate uint64
 		gate, err := m.k.Gates.Add("nest", func(emu.CPU, [8]uint64) (uint64, error) {
 			depth++
-			if _, err := task.Call(m.fn["fib"], 3); err != nil && depth < emu.MaxDepth {
+			if _, err := task.Call(nil, m.fn["fib"], 3); err != nil && depth < emu.MaxDepth {
 				return 0, err
 			}
-			if _, err := task.Call(gate); err != nil && refused == nil {
+			if _, err := task.Call(nil, gate); err != nil && refused == nil {
 				refused = err
 			}
 			return id, nil
@@ -91,7 +91,7 @@ func TestCall_NestsSoDeepAndNoDeeper(t *testing.T) {
 		require.NoError(t, err)
 		m.spawn("nest", func(self *Task) error {
 			task = self
-			res, err := self.Call(gate)
+			res, err := self.Call(nil, gate)
 			assert.Equal(t, id, res.X0)
 			assert.Equal(t, emu.MaxDepth, depth)
 			assert.ErrorIs(t, refused, errno.ELOOP)

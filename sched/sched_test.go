@@ -176,7 +176,7 @@ func (m *machine) spawn(name string, body func(t *Task) error) *Task {
 func (m *machine) call(fn string, args ...uint64) *Task {
 	m.t.Helper()
 	return m.spawn(fn, func(t *Task) error {
-		_, err := t.Call(m.fn[fn], args...)
+		_, err := t.Call(nil, m.fn[fn], args...)
 		return err
 	})
 }
@@ -188,7 +188,7 @@ func TestTasks_SharedCPUsDoNotDisturbOneAnother(t *testing.T) {
 				m := boot(t, cpus, &Options{Slice: slice})
 				for i := range uint64(5) {
 					m.spawn("fib", func(t *Task) error {
-						res, err := t.Call(m.fn["fib"], 8+i)
+						res, err := t.Call(nil, m.fn["fib"], 8+i)
 						assert.Equal(m.t, []uint64{21, 34, 55, 89, 144}[i], res.X0)
 						return err
 					})
@@ -223,7 +223,7 @@ func TestTask_CountsItsOwnInstructions(t *testing.T) {
 	var counts [3]uint64
 	for i := range counts {
 		m.spawn("fib", func(t *Task) error {
-			res, err := t.Call(m.fn["fib"], 10)
+			res, err := t.Call(nil, m.fn["fib"], 10)
 			counts[i] = res.Count
 			return err
 		})
@@ -263,7 +263,7 @@ func TestTask_MovesBetweenCPUs(t *testing.T) {
 		m.spawn("mover", func(t *Task) error {
 			seen := map[uint64]bool{}
 			for moved.Load() < tasks {
-				if _, err := t.Call(m.fn["fib"], 6); err != nil {
+				if _, err := t.Call(nil, m.fn["fib"], 6); err != nil {
 					return err
 				}
 				regs := t.cpu.Regs()
@@ -288,7 +288,7 @@ func TestScheduleGate_LeavesAndComesBack(t *testing.T) {
 	m := boot(t, 2, nil)
 	for range 3 {
 		m.spawn("polite", func(t *Task) error {
-			res, err := t.Call(m.fn["call_schedule"], 50)
+			res, err := t.Call(nil, m.fn["call_schedule"], 50)
 			assert.EqualValues(m.t, 50, res.X0)
 			return err
 		})
@@ -299,7 +299,7 @@ func TestScheduleGate_LeavesAndComesBack(t *testing.T) {
 func TestSchedule_AtomicIsRefused(t *testing.T) {
 	m := boot(t, 1, nil)
 	m.spawn("rude", func(t *Task) error {
-		_, err := t.Call(m.fn["atomic_schedule"])
+		_, err := t.Call(nil, m.fn["atomic_schedule"])
 		assert.ErrorIs(m.t, err, ErrAtomic)
 		assert.ErrorContains(m.t, err, "atomic_schedule")
 		return t.Schedule() // preempt_count is as it was
@@ -311,14 +311,14 @@ func TestTask_ErrorsSayWhereAndLeaveTheTaskUsable(t *testing.T) {
 	m := boot(t, 2, &Options{Slice: 50})
 	for range 3 {
 		m.spawn("overflow", func(t *Task) error {
-			_, err := t.Call(m.fn["do_overflow"])
+			_, err := t.Call(nil, m.fn["do_overflow"])
 			var run *kernel.RunError
 			if assert.ErrorAs(m.t, err, &run) {
 				assert.ErrorIs(m.t, err, errno.EFAULT)
 				assert.Contains(m.t, run.Func, "do_overflow+0x0/")
 				assert.Greater(m.t, len(run.Backtrace), 100)
 			}
-			res, err := t.Call(m.fn["fib"], 9)
+			res, err := t.Call(nil, m.fn["fib"], 9)
 			assert.EqualValues(m.t, 34, res.X0)
 			return err
 		})
@@ -331,7 +331,7 @@ func TestGate_CallsOnTheSameCPU(t *testing.T) {
 	m := boot(t, 2, &Options{Slice: 5})
 	var outer *Task
 	gate, err := m.k.Gates.Add("outer", func(cpu emu.CPU, args [8]uint64) (uint64, error) {
-		res, err := outer.Call(m.fn["fib"], args[0])
+		res, err := outer.Call(nil, m.fn["fib"], args[0])
 		assert.Equal(t, cpu.ID(), outer.cpu.id)
 		assert.True(t, cpu.Regs() == outer.cpu.Regs(), "the engine's own CPU")
 		return res.X0, err
@@ -340,7 +340,7 @@ func TestGate_CallsOnTheSameCPU(t *testing.T) {
 	m.spawn("outer", func(t *Task) error {
 		outer = t
 		for range 20 {
-			res, err := t.Call(gate, 9)
+			res, err := t.Call(nil, gate, 9)
 			if err != nil {
 				return err
 			}
@@ -400,7 +400,7 @@ func TestContext_EndsCalls(t *testing.T) {
 	spin, err := k.Func("spin_forever")
 	require.NoError(t, err)
 	task, err := s.Spawn("spinner", func(t *Task) error {
-		_, err := t.Call(spin)
+		_, err := t.Call(nil, spin)
 		return err
 	})
 	require.NoError(t, err)
@@ -443,14 +443,14 @@ func TestCall_FailedInAGateLeavesInterruptsMasked(t *testing.T) {
 	m := boot(t, 1, nil)
 	var outer *Task
 	gate, err := m.k.Gates.Add("outer", func(emu.CPU, [8]uint64) (uint64, error) {
-		_, err := outer.Call(m.fn["do_overflow"])
+		_, err := outer.Call(nil, m.fn["do_overflow"])
 		assert.ErrorIs(t, err, errno.EFAULT)
 		return 0, nil
 	})
 	require.NoError(t, err)
 	m.spawn("outer", func(t *Task) error {
 		outer = t
-		res, err := t.Call(m.fn["call_masked"], gate)
+		res, err := t.Call(nil, m.fn["call_masked"], gate)
 		assert.NotZero(m.t, res.X0&daifI, "after the gate")
 		return err
 	})
@@ -471,12 +471,12 @@ func TestScheduler_UnderLoad(t *testing.T) {
 				var err error
 				switch n % 5 {
 				case 0:
-					_, err = t.Call(m.fn["fib"], 7)
+					_, err = t.Call(nil, m.fn["fib"], 7)
 				case 1:
-					_, err = t.Call(m.fn["bump_exclusive"], w, each)
+					_, err = t.Call(nil, m.fn["bump_exclusive"], w, each)
 					bumped.Add(each)
 				case 2:
-					_, err = t.Call(m.fn["call_schedule"], 3)
+					_, err = t.Call(nil, m.fn["call_schedule"], 3)
 				case 3:
 					err = t.Schedule()
 				case 4:
@@ -493,7 +493,7 @@ func TestScheduler_UnderLoad(t *testing.T) {
 	for _, wait := range []func() error{
 		m.SynchronizeRCU, m.SynchronizeRCUTasks, m.SynchronizeRCUTasks, m.SynchronizeRCUTasksRude, m.SynchronizeRCUTasksRude,
 		func() error {
-			short, err := m.Spawn("short", func(t *Task) error { _, err := t.Call(m.fn["fib"], 5); return err })
+			short, err := m.Spawn("short", func(t *Task) error { _, err := t.Call(nil, m.fn["fib"], 5); return err })
 			if err != nil {
 				return err
 			}
@@ -524,7 +524,7 @@ func TestGracePeriods_EndWithTheirReaders(t *testing.T) {
 			func() error { return nil },
 		} {
 			m.spawn("reader", func(t *Task) error {
-				if _, err := t.Call(m.fn["spin_until"], flag); err != nil {
+				if _, err := t.Call(nil, m.fn["spin_until"], flag); err != nil {
 					return err
 				}
 				return end()

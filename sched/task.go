@@ -135,8 +135,14 @@ func (t *Task) Wait() error {
 // Result.Count is what the task executed, without what gates call by other
 // means. A gate that the task has reached may Call as well, up to
 // emu.MaxDepth calls deep; meanwhile the task stays on its CPU.
-func (t *Task) Call(addr uint64, args ...uint64) (emu.Result, error) {
-	frame, err := t.cpu.Calls().Enter(t.s.ctx, addr, math.MaxUint64)
+//
+// opts are those of [emu.Caller.Call]; nil is no budget at all. OnStep is called on
+// the goroutine of the CPU that the task is on.
+func (t *Task) Call(opts *emu.CallOptions, addr uint64, args ...uint64) (emu.Result, error) {
+	if opts == nil {
+		opts = &emu.CallOptions{Budget: math.MaxUint64}
+	}
+	frame, err := t.cpu.Calls().Enter(t.s.ctx, addr, opts.Budget)
 	if err != nil {
 		return emu.Result{}, err
 	}
@@ -160,7 +166,7 @@ func (t *Task) Call(addr uint64, args ...uint64) (emu.Result, error) {
 		return emu.Result{}, err
 	}
 	count := t.count
-	exit, err := t.run(frame.Ctx)
+	exit, err := t.run(frame.Ctx, opts.OnStep)
 	regs := t.cpu.Regs() // perhaps another CPU's by now
 	res := emu.Result{X0: regs.X[0], Count: t.count - count}
 	if err != nil {
@@ -176,7 +182,7 @@ func (t *Task) Call(addr uint64, args ...uint64) (emu.Result, error) {
 
 // run executes guest code until it returns to Call. A gate takes one of the
 // slice, as an instruction does: guest code can go from gate to gate without any.
-func (t *Task) run(ctx context.Context) (emu.Exit, error) {
+func (t *Task) run(ctx context.Context, onStep func(emu.CPU, *emu.Regs)) (emu.Exit, error) {
 	if t.cpu.resched.Load() {
 		if err := t.cpu.tick(t); err != nil {
 			return emu.Exit{}, err
@@ -185,7 +191,7 @@ func (t *Task) run(ctx context.Context) (emu.Exit, error) {
 	for {
 		c := t.cpu
 		before := c.Count()
-		exit, err := c.Run(ctx, min(c.left, c.Calls().Left()))
+		exit, err := c.execute(ctx, onStep)
 		ran := c.Count() - before
 		t.count += ran
 		c.Calls().Spend(ran)
@@ -209,6 +215,24 @@ func (t *Task) run(ctx context.Context) (emu.Exit, error) {
 			}
 		}
 	}
+}
+
+// execute goes on with the task: to the end of its slice or of its budget, or by
+// one instruction where each is to be told.
+func (c *cpu) execute(ctx context.Context, onStep func(emu.CPU, *emu.Regs)) (emu.Exit, error) {
+	most := min(c.left, c.Calls().Left())
+	if onStep == nil || most == 0 {
+		return c.Run(ctx, most)
+	}
+	if err := ctx.Err(); err != nil {
+		return emu.Exit{PC: c.Regs().PC}, err
+	}
+	before := *c.Regs()
+	exit, err := c.Step()
+	if err == nil && exit.Reason == emu.ExitBudget {
+		onStep(c.CPU.CPU, &before)
+	}
+	return exit, err
 }
 
 // serve does what a CPU that stopped asks for.

@@ -1,0 +1,55 @@
+package machine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"callops/emu"
+	"callops/sched"
+)
+
+// Caller calls guest functions in a task of the machine.
+type Caller struct {
+	ID int // from 0; there are as many as CPUs
+
+	call func(opts *emu.CallOptions, addr uint64, args ...uint64) (emu.Result, error)
+}
+
+// Call runs the function at addr, as [kernel.Kernel.Call] does.
+func (c *Caller) Call(opts *emu.CallOptions, addr uint64, args ...uint64) (emu.Result, error) {
+	return c.call(opts, addr, args...)
+}
+
+// Callers is how many callers [Machine.Each] has: one a CPU.
+func (m *Machine) Callers() int { return len(m.Kernel.CPUs) }
+
+// Each runs body for as many callers as there are CPUs, and returns their errors
+// when all have ended. With one CPU that is in its own task, on the calling
+// goroutine. With several each is a task of the scheduler, all run at the same time,
+// and may be preempted and moved between any two instructions: how they interleave
+// is the host's affair, and differs from run to run.
+func (m *Machine) Each(ctx context.Context, body func(c *Caller) error) error {
+	if m.Sched == nil {
+		return body(&Caller{call: func(opts *emu.CallOptions, addr uint64, args ...uint64) (emu.Result, error) {
+			return m.Kernel.Call(ctx, 0, opts, addr, args...)
+		}})
+	}
+	errs := make([]error, m.Callers()) // told here, and not once more by the scheduler's end
+	var tasks []*sched.Task
+	for id := range m.Callers() {
+		t, err := m.Sched.Spawn(fmt.Sprintf("callops/%d", id), func(t *sched.Task) error {
+			errs[id] = body(&Caller{ID: id, call: t.Call})
+			return nil
+		})
+		if err != nil {
+			errs[id] = err
+			break
+		}
+		tasks = append(tasks, t)
+	}
+	for _, t := range tasks {
+		errs = append(errs, t.Wait())
+	}
+	return errors.Join(errs...)
+}
