@@ -58,6 +58,8 @@ check: unicorn cross ## make again what is generated, and fail where it differs
 workload: cross ## build the test images again
 	$(MAKE) -B -C kernelimage/testdata/workload
 	$(MAKE) -B -C kernelimage/testdata/module
+	$(MAKE) -B -C trampolines/template
+	$(MAKE) -B -C trampolines/template/testdata
 
 clean: ## remove what was built
 	rm -rf bin

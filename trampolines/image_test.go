@@ -1,7 +1,9 @@
 package trampolines
 
 import (
+	"os"
 	"reflect"
+	"regexp"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -98,4 +100,22 @@ func TestPieces_FillCode(t *testing.T) {
 	}
 	delete(names, c.veneers.base)
 	assert.Empty(t, names)
+}
+
+// docs/own-trampoline.md lists what is asked for.
+func TestDocs_ListTheImagesPieces(t *testing.T) {
+	page, err := os.ReadFile("../docs/own-trampoline.md")
+	require.NoError(t, err)
+	listed := map[string]bool{}
+	for _, row := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\|").FindAllSubmatch(page, -1) {
+		listed[string(row[1])] = true
+	}
+	img, err := kernelimage.Builtin(nil)
+	require.NoError(t, err)
+	for _, p := range pieces {
+		asked := p.own != nil && p.own(img.Layout, true)
+		assert.Equal(t, asked, listed[p.name], p.name)
+		delete(listed, p.name)
+	}
+	assert.Empty(t, listed)
 }
