@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"callops/internal/errno"
+	"callops/kernelimage/internal/elffile"
 )
 
 func TestBTF_OffsetsAreReadThroughAnonymousMembers(t *testing.T) {
@@ -198,7 +199,7 @@ func TestPrototype_OfAFunctionThatTakesItselfOftenIsShort(t *testing.T) {
 	for range 100 {
 		f.Params = append(f.Params, btf.FuncParam{Name: name, Type: p})
 	}
-	assert.Less(t, len(newPrototype("f", f).String()), 2*maxDeclared*maxNameLen)
+	assert.Less(t, len(newPrototype("f", f).String()), 2*maxDeclared*elffile.MaxName)
 
 	loop := &btf.Struct{Name: "s"}
 	loop.Members = []btf.Member{{Type: loop}}
@@ -242,7 +243,7 @@ func FuzzPrototype(f *testing.F) {
 			}
 			if p, err := types.prototype("func"); err == nil {
 				require.NotContains(t, p.String(), "\n")
-				require.Less(t, len(p.String()), 4*maxDeclared*maxNameLen)
+				require.Less(t, len(p.String()), 4*maxDeclared*elffile.MaxName)
 				p.Arg(p.Args())
 			}
 		}

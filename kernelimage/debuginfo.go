@@ -16,6 +16,7 @@ import (
 
 	"callops/internal/text"
 	"callops/kernelimage/internal/dwarftype"
+	"callops/kernelimage/internal/elffile"
 )
 
 // maxDebug bounds the debug information that is kept of a file, in bytes,
@@ -39,8 +40,8 @@ var dwarfSections = map[string]bool{
 func (l *elfLoad) debugInfo() error {
 	d := &debugInfo{dwarf: make(map[string][]byte)}
 	left := uint64(maxDebug)
-	for i := range l.sections {
-		s := &l.sections[i]
+	for i := range l.Sections {
+		s := &l.Sections[i]
 		name, isDwarf := strings.CutPrefix(s.Name, ".debug_")
 		if s.Name != ".BTF" && (!isDwarf || !dwarfSections[name]) || elf.SectionType(s.Type) == elf.SHT_NOBITS {
 			continue
@@ -64,11 +65,11 @@ func (l *elfLoad) debugInfo() error {
 }
 
 // debugSection reads a section that may be compressed, of at most so many bytes.
-func (l *elfLoad) debugSection(s *elfSection, left uint64) ([]byte, error) {
+func (l *elfLoad) debugSection(s *elffile.Section, left uint64) ([]byte, error) {
 	if s.Size > left {
 		return nil, fmt.Errorf("%s: debug information of more than %#x bytes: %w", s.Name, maxDebug, unix.E2BIG)
 	}
-	b, err := l.read(s.Name, s.Off, s.Size)
+	b, err := l.Read(s.Name, s.Off, s.Size)
 	if err != nil || elf.SectionFlag(s.Flags)&elf.SHF_COMPRESSED == 0 {
 		return b, err
 	}

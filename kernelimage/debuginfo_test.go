@@ -11,6 +11,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"callops/kernelimage/internal/elffile"
 )
 
 func TestPrototype_OfAnELFFileWithDWARF(t *testing.T) {
@@ -73,9 +75,9 @@ func TestDebugSection_MayBeCompressed(t *testing.T) {
 		"damaged":   {append(compressed(t, text, len(text))[:30], 1, 2, 3), "unpack"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := &elfFile{r: bytes.NewReader(c.b), size: uint64(len(c.b)), left: 1 << 20}
-			s := &elfSection{Section64: elf.Section64{Size: uint64(len(c.b)), Flags: uint64(elf.SHF_COMPRESSED)}, Name: ".debug_str"}
-			got, err := (&elfLoad{elfFile: f}).debugSection(s, maxDebug)
+			f := elffile.Headless(bytes.NewReader(c.b), int64(len(c.b)), "x")
+			s := &elffile.Section{Section64: elf.Section64{Size: uint64(len(c.b)), Flags: uint64(elf.SHF_COMPRESSED)}, Name: ".debug_str"}
+			got, err := (&elfLoad{File: f}).debugSection(s, maxDebug)
 			if c.want != "" {
 				assert.ErrorContains(t, err, c.want)
 				return
@@ -100,7 +102,7 @@ func FuzzDWARF(f *testing.F) {
 		img := &Image{Name: "fuzz", debug: &debugInfo{dwarf: map[string][]byte{"abbrev": abbrev, "info": info, "str": str}}}
 		if p, err := img.Prototype("apply"); err == nil {
 			require.NotEmpty(t, p.String())
-			require.Less(t, len(p.String()), 4*maxDeclared*maxNameLen)
+			require.Less(t, len(p.String()), 4*maxDeclared*elffile.MaxName)
 		}
 	})
 }

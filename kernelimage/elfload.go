@@ -10,6 +10,7 @@ import (
 
 	"callops/emu"
 	"callops/internal/errno"
+	"callops/kernelimage/internal/elffile"
 )
 
 // kernelBase is where an image that may lie anywhere goes, and where the
@@ -25,59 +26,66 @@ const maxSegments = 256
 
 // elfLoad is an ELF file on its way to an Image.
 type elfLoad struct {
-	*elfFile
+	*elffile.File
 	img  *Image
 	bias uint64 // added to every address of the file
 }
 
 func parseELF(ctx context.Context, r io.ReaderAt, size int64, name string, profile Profile) (*Image, error) {
-	f, err := newELF(r, size, name)
+	f, err := elffile.New(r, size, name, elffile.Linked)
 	if err != nil {
 		return nil, err
 	}
-	l := &elfLoad{elfFile: f, img: &Image{Name: name, Profile: profile, Layout: layouts[profile]}}
+	l := &elfLoad{File: f, img: &Image{Name: name, Profile: profile, Layout: layouts[profile]}}
 	if err := steps(ctx, l.segments, l.text, l.symbols, l.relocate, l.sites, l.debugInfo); err != nil {
 		return nil, err
 	}
 	return l.img, nil
 }
 
+// linkFreestanding is what to do about a file that is made to be started by an
+// operating system and its C library.
+const linkFreestanding = ": it needs an operating system; build functions for callops with -ffreestanding -mgeneral-regs-only and link them with -nostdlib -static, or with -shared"
+
 // segments reads what PT_LOAD says, in address order.
 func (l *elfLoad) segments() error {
 	var loads []elf.Prog64
-	for _, p := range l.progs {
+	for _, p := range l.Progs {
 		if elf.ProgType(p.Type) == elf.PT_LOAD && p.Memsz > 0 {
 			loads = append(loads, p)
 		}
 	}
+	if i := slices.IndexFunc(l.Progs, func(p elf.Prog64) bool { return elf.ProgType(p.Type) == elf.PT_INTERP }); i >= 0 {
+		return l.Fail("program headers", l.Header.Phoff, nil, "the file is started by a dynamic loader (PT_INTERP)%s", linkFreestanding)
+	}
 	if len(loads) == 0 {
-		return l.fail("program headers", l.header.Phoff, nil, "nothing to load: no PT_LOAD")
+		return l.Fail("program headers", l.Header.Phoff, nil, "nothing to load: no PT_LOAD")
 	}
 	if len(loads) > maxSegments {
-		return l.fail("program headers", l.header.Phoff, nil, "%d segments, at most %d are loaded", len(loads), maxSegments)
+		return l.Fail("program headers", l.Header.Phoff, nil, "%d segments, at most %d are loaded", len(loads), maxSegments)
 	}
 	slices.SortStableFunc(loads, func(a, b elf.Prog64) int { return cmp.Compare(a.Vaddr, b.Vaddr) })
 	first := loads[0].Vaddr
-	if elf.Type(l.header.Type) == elf.ET_DYN && first>>63 == 0 {
+	if elf.Type(l.Header.Type) == elf.ET_DYN && first>>63 == 0 {
 		l.bias = kernelBase - first&^(emu.PageSize-1)
 	}
 	var end uint64
 	for _, p := range loads {
 		switch {
 		case p.Memsz < p.Filesz:
-			return l.fail("segment", p.Vaddr, nil, "%#x bytes in memory, %#x in the file", p.Memsz, p.Filesz)
+			return l.Fail("segment", p.Vaddr, nil, "%#x bytes in memory, %#x in the file", p.Memsz, p.Filesz)
 		case p.Memsz > maxMem || p.Vaddr-first > maxMem-p.Memsz:
-			return l.fail("segment", p.Vaddr, nil, "%#x bytes: with the segments before it more than %#x", p.Memsz, maxMem)
+			return l.Fail("segment", p.Vaddr, nil, "%#x bytes: with the segments before it more than %#x", p.Memsz, maxMem)
 		case p.Vaddr+p.Memsz < p.Vaddr:
-			return l.fail("segment", p.Vaddr, p.Memsz, "wraps around the address space, size")
+			return l.Fail("segment", p.Vaddr, p.Memsz, "wraps around the address space, size")
 		case p.Vaddr < end:
-			return l.fail("segment", p.Vaddr, nil, "overlaps the one before it, which ends at %#x", end)
+			return l.Fail("segment", p.Vaddr, nil, "overlaps the one before it, which ends at %#x", end)
 		}
 		end = p.Vaddr + p.Memsz
 		var data []byte
 		if p.Filesz > 0 { // else ld leaves any offset, one behind the file's end too
 			var err error
-			if data, err = l.read("segment", p.Off, p.Filesz); err != nil {
+			if data, err = l.Read("segment", p.Off, p.Filesz); err != nil {
 				return err
 			}
 		}
@@ -113,17 +121,17 @@ func segmentName(p emu.Perm) string {
 // no sections the executable segments.
 func (l *elfLoad) text() error {
 	const want = elf.SHF_ALLOC | elf.SHF_EXECINSTR
-	for _, s := range l.sectionsOf(elf.SHT_PROGBITS) {
+	for _, s := range l.SectionsOf(elf.SHT_PROGBITS) {
 		if elf.SectionFlag(s.Flags)&want != want || s.Size == 0 {
 			continue
 		}
 		start := s.Addr + l.bias
 		if _, ok := l.img.read(start, s.Size); !ok {
-			return l.fail(s.Name, s.Addr, s.Size, "lies in no segment, size")
+			return l.Fail(s.Name, s.Addr, s.Size, "lies in no segment, size")
 		}
 		l.img.Text = append(l.img.Text, Range{start, start + s.Size})
 	}
-	if len(l.sections) == 0 {
+	if len(l.Sections) == 0 {
 		for _, s := range l.img.Segments {
 			if s.Perm&emu.Exec != 0 {
 				l.img.Text = append(l.img.Text, Range{s.Addr, s.Addr + uint64(len(s.Data))})
@@ -133,7 +141,7 @@ func (l *elfLoad) text() error {
 	slices.SortFunc(l.img.Text, func(a, b Range) int { return cmp.Compare(a.Start, b.Start) })
 	for i := 1; i < len(l.img.Text); i++ {
 		if l.img.Text[i].Start < l.img.Text[i-1].End {
-			return l.fail("sections", 0, l.img.Text[i].Start, "two sections of instructions overlap at")
+			return l.Fail("sections", 0, l.img.Text[i].Start, "two sections of instructions overlap at")
 		}
 	}
 	return nil
@@ -147,9 +155,9 @@ type elfSym struct {
 
 // symbols reads .symtab, or .dynsym where the file is stripped.
 func (l *elfLoad) symbols() error {
-	tables := l.sectionsOf(elf.SHT_SYMTAB)
+	tables := l.SectionsOf(elf.SHT_SYMTAB)
 	if len(tables) == 0 {
-		tables = l.sectionsOf(elf.SHT_DYNSYM)
+		tables = l.SectionsOf(elf.SHT_DYNSYM)
 	}
 	if len(tables) == 0 {
 		return nil
@@ -161,7 +169,7 @@ func (l *elfLoad) symbols() error {
 	bounds := l.img.Bounds()
 	var syms []elfSym
 	for _, s := range raw {
-		name, err := l.str(names, uint64(s.Name), tables[0].Name)
+		name, err := l.Str(names, uint64(s.Name), tables[0].Name)
 		if err != nil {
 			return err
 		}
@@ -209,11 +217,11 @@ func symbolRank(name string, bind elf.SymBind) int {
 	return rank
 }
 
-func (l *elfLoad) readSymbols(s *elfSection) (syms []elf.Sym64, names string, err error) {
-	if syms, err = table[elf.Sym64](l.elfFile, s, elfSymSize); err != nil {
+func (l *elfLoad) readSymbols(s *elffile.Section) (syms []elf.Sym64, names string, err error) {
+	if syms, err = elffile.Table[elf.Sym64](l.File, s, elffile.SymSize); err != nil {
 		return nil, "", err
 	}
-	names, err = l.stringTable(uint64(s.Link), "names of "+s.Name)
+	names, err = l.StringTable(uint64(s.Link), "names of "+s.Name)
 	return syms, names, err
 }
 
@@ -227,7 +235,7 @@ func (l *elfLoad) sites() error {
 		return err
 	}
 	if l.img.CallOps && l.img.Profile == Profile61 {
-		return &FormatError{File: l.name, Msg: "has literals of CALL_OPS, which profile 6.1 does not know", Errno: errno.EINVAL}
+		return &FormatError{File: l.Name, Msg: "has literals of CALL_OPS, which profile 6.1 does not know", Errno: errno.EINVAL}
 	}
 	return nil
 }

@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"callops/kernelimage/internal/elffile"
 )
 
 // FuzzParse: any bytes give an image that holds together, or an error.
@@ -30,7 +32,7 @@ func FuzzParse(f *testing.F) {
 			require.LessOrEqual(t, uint64(len(s.Data)), s.MemSize)
 			data, end = data+len(s.Data), s.End()
 		}
-		require.LessOrEqual(t, data, readFactor*len(b))
+		require.LessOrEqual(t, data, elffile.ReadFactor*len(b))
 		last := uint64(0)
 		for _, s := range img.Sites {
 			require.Greater(t, s.IP, last)

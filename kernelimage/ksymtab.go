@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"callops/emu"
+	"callops/kernelimage/internal/elffile"
 )
 
 // The kernel's lists of what modules may use: __ksymtab, and __ksymtab_gpl
@@ -141,7 +142,7 @@ func (img *Image) identifier(addr uint64) ([]byte, bool) {
 // text returns the printable string at addr.
 func (img *Image) text(addr uint64) ([]byte, bool) {
 	b := img.Tail(addr)
-	n := bytes.IndexByte(b[:min(len(b), maxNameLen)], 0)
+	n := bytes.IndexByte(b[:min(len(b), elffile.MaxName)], 0)
 	if n < 0 {
 		return nil, false
 	}

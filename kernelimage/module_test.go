@@ -15,6 +15,7 @@ import (
 
 	"callops/internal/errno"
 	"callops/internal/kernels"
+	"callops/kernelimage/internal/elffile"
 	"callops/kernelimage/internal/packing/packtest"
 )
 
@@ -59,12 +60,11 @@ func TestLink_RefusesDamagedModules(t *testing.T) {
 		return func(b []byte) []byte { return bytes.ReplaceAll(b, []byte(old), []byte(with)) }
 	}
 	header := func(b []byte, section string, field int) []byte {
-		f := &elfFile{r: bytes.NewReader(b), size: uint64(len(b)), relocatable: true, left: 1 << 20}
-		require.NoError(t, f.readHeader())
-		require.NoError(t, f.readSections())
-		for i, s := range f.sections {
+		f, err := elffile.New(bytes.NewReader(b), int64(len(b)), "x", elffile.Relocatable)
+		require.NoError(t, err)
+		for i, s := range f.Sections {
 			if s.Name == section {
-				return b[f.header.Shoff+uint64(i)*elfSectionSize+uint64(field):]
+				return b[f.Header.Shoff+uint64(i)*elffile.SectionSize+uint64(field):]
 			}
 		}
 		t.Fatal(section)
@@ -224,8 +224,8 @@ func TestRelocations_WriteWhatTheManualSays(t *testing.T) {
 func TestLink_MoreSectionsThanAnIndexNamesAreRefused(t *testing.T) {
 	le, b := binary.LittleEndian, fixtureModule(t)
 	old, n := le.Uint64(b[0x28:]), uint64(le.Uint16(b[0x3c:]))
-	headers := make([]byte, int(elf.SHN_LORESERVE)*elfSectionSize)
-	copy(headers, b[old:][:n*elfSectionSize])
+	headers := make([]byte, int(elf.SHN_LORESERVE)*elffile.SectionSize)
+	copy(headers, b[old:][:n*elffile.SectionSize])
 	le.PutUint64(headers[32:], uint64(elf.SHN_LORESERVE)) // the number, where e_shnum is 0
 	le.PutUint64(b[0x28:], uint64(len(b)))
 	le.PutUint16(b[0x3c:], 0)

@@ -10,6 +10,7 @@ import (
 
 	"callops/emu"
 	"callops/internal/errno"
+	"callops/kernelimage/internal/elffile"
 )
 
 // Sections that the loader treats on their own.
@@ -62,11 +63,11 @@ const maxModuleAlign = emu.PageSize
 
 // koLoad is a module being linked.
 type koLoad struct {
-	*elfFile
+	*elffile.File
 	host *Host
 	m    *Module
 
-	symtab   *elfSection
+	symtab   *elffile.Section
 	syms     []elf.Sym64
 	names    string
 	info     moduleInfo
@@ -87,50 +88,47 @@ type koSection struct {
 }
 
 func newKoLoad(file []byte, name string) (*koLoad, error) {
-	f := &elfFile{r: bytes.NewReader(file), size: uint64(len(file)), name: name, relocatable: true}
-	f.left = readFactor*f.size + elfHeaderSize
 	if magic := file[:min(len(file), len(elf.ELFMAG))]; len(magic) > 0 && string(magic) != elf.ELFMAG {
-		return nil, f.fail("", 0, fmt.Sprintf("%q", magic), "is no ELF file: it starts with")
+		return nil, &FormatError{File: name, Msg: "is no ELF file: it starts with", Value: fmt.Sprintf("%q", magic), Errno: errno.ENOEXEC}
 	}
-	for _, step := range []func() error{f.readHeader, f.readSections} {
-		if err := step(); err != nil {
-			return nil, err
-		}
+	f, err := elffile.New(bytes.NewReader(file), int64(len(file)), name, elffile.Relocatable)
+	if err != nil {
+		return nil, err
 	}
-	l := &koLoad{elfFile: f, m: &Module{Image: &Image{}}}
-	l.sections = make([]koSection, len(f.sections))
+	l := &koLoad{File: f, m: &Module{Image: &Image{}}}
+	l.sections = make([]koSection, len(f.Sections))
 	return l, nil
 }
 
 // tables reads the symbol table.
 func (l *koLoad) tables() error {
 	if n := len(l.sections); n >= int(elf.SHN_LORESERVE) { // an index then means something else
-		return l.fail("section headers", l.header.Shoff, n, "more sections than a module may have")
+		return l.Fail("section headers", l.Header.Shoff, n, "more sections than a module may have")
 	}
-	tables := l.sectionsOf(elf.SHT_SYMTAB)
+	tables := l.SectionsOf(elf.SHT_SYMTAB)
 	if len(tables) != 1 {
-		return l.fail("section headers", l.header.Shoff, nil, "%d symbol tables, a module has one", len(tables))
+		return l.Fail("section headers", l.Header.Shoff, nil, "%d symbol tables, a module has one", len(tables))
 	}
 	l.symtab = tables[0]
 	var err error
-	if l.syms, err = table[elf.Sym64](l.elfFile, l.symtab, elfSymSize); err != nil {
+	if l.syms, err = elffile.Table[elf.Sym64](l.File, l.symtab, elffile.SymSize); err != nil {
 		return err
 	}
-	l.names, err = l.stringTable(uint64(l.symtab.Link), "names of "+l.symtab.Name)
+	l.names, err = l.StringTable(uint64(l.symtab.Link), "names of "+l.symtab.Name)
 	return err
 }
 
 // modinfo names the module.
 func (l *koLoad) modinfo() error {
-	if !slices.ContainsFunc(l.elfFile.sections, func(s elfSection) bool { return s.Name == koThisModule }) {
-		return l.fail("section headers", l.header.Shoff, nil, "no section %s: the file is no kernel module", koThisModule)
+	if !slices.ContainsFunc(l.File.Sections, func(s elffile.Section) bool { return s.Name == koThisModule }) {
+		return l.Fail("section headers", l.Header.Shoff, nil, "no section %s: the file is no kernel module", koThisModule)
 	}
 	name, err := l.readInfo()
 	if err != nil {
 		return err
 	}
 	if !isModuleName(name) {
-		return &FormatError{File: l.elfFile.name, Section: koModinfo, Msg: "is no name of a module", Value: fmt.Sprintf("%.*q", maxModuleName, name), Errno: errno.ENOEXEC}
+		return &FormatError{File: l.File.Name, Section: koModinfo, Msg: "is no name of a module", Value: fmt.Sprintf("%.*q", maxModuleName, name), Errno: errno.ENOEXEC}
 	}
 	l.m.Name, l.m.Image.Name = name, name
 	return nil
@@ -142,7 +140,7 @@ func (l *koLoad) admit() error {
 		return err
 	}
 	if l.host.Loaded(l.m.Name) {
-		return &FormatError{File: l.elfFile.name, Msg: fmt.Sprintf("a module %s is loaded already", l.m.Name), Errno: errno.EEXIST}
+		return &FormatError{File: l.File.Name, Msg: fmt.Sprintf("a module %s is loaded already", l.m.Name), Errno: errno.EEXIST}
 	}
 	return nil
 }
@@ -159,7 +157,7 @@ func isModuleName(name string) bool {
 }
 
 // partOf says where a section goes (layout_sections).
-func partOf(s *elfSection) koPart {
+func partOf(s *elffile.Section) koPart {
 	flags := elf.SectionFlag(s.Flags)
 	if flags&elf.SHF_ALLOC == 0 || s.Name == koModinfo || s.Name == koVersions || s.Name == koPerCPU || slices.Contains(koRooms, s.Name) {
 		return notLoaded
@@ -181,24 +179,24 @@ func partOf(s *elfSection) koPart {
 func (l *koLoad) place() error {
 	var sizes [koParts]uint64
 	for part := range koParts {
-		for i := range l.elfFile.sections {
-			s := &l.elfFile.sections[i]
+		for i := range l.File.Sections {
+			s := &l.File.Sections[i]
 			if partOf(s) != part {
 				continue
 			}
 			align := max(s.Addralign, 1)
 			if align > maxModuleAlign || align&(align-1) != 0 {
-				return l.fail(s.Name, s.Off, align, "is no alignment of a section")
+				return l.Fail(s.Name, s.Off, align, "is no alignment of a section")
 			}
 			at := (sizes[part] + align - 1) &^ (align - 1)
 			if s.Size > maxModule || at > maxModule-s.Size {
-				return l.fail(s.Name, s.Off, s.Size, "the module would take more than %#x bytes, size", maxModule)
+				return l.Fail(s.Name, s.Off, s.Size, "the module would take more than %#x bytes, size", maxModule)
 			}
 			l.sections[i] = koSection{part: part, addr: at, ok: true}
 			sizes[part] = at + s.Size
 		}
 	}
-	for i := range l.elfFile.sections {
+	for i := range l.File.Sections {
 		if !l.sections[i].ok {
 			l.sections[i].part = notLoaded
 		}
@@ -236,7 +234,7 @@ func (l *koLoad) place() error {
 }
 
 func (l *koLoad) has(section string) bool {
-	return slices.ContainsFunc(l.elfFile.sections, func(s elfSection) bool {
+	return slices.ContainsFunc(l.File.Sections, func(s elffile.Section) bool {
 		return s.Name == section && s.Size > 0 && elf.SectionFlag(s.Flags)&elf.SHF_ALLOC != 0
 	})
 }
@@ -250,14 +248,14 @@ func (l *koLoad) findRoom(sizes [koParts]uint64) error {
 			continue
 		}
 		if size > maxModule-total {
-			return l.fail("section headers", l.header.Shoff, nil, "the module would take more than %#x bytes", maxModule)
+			return l.Fail("section headers", l.Header.Shoff, nil, "the module would take more than %#x bytes", maxModule)
 		}
 		p := koPart(part)
 		segments = append(segments, Segment{Name: p.String(), Addr: total, MemSize: pageUp(size), Perm: p.perm()})
 		total += pageUp(size)
 	}
 	if total == 0 {
-		return l.fail("section headers", l.header.Shoff, nil, "no section is loaded")
+		return l.Fail("section headers", l.Header.Shoff, nil, "no section is loaded")
 	}
 	base, err := l.host.Room(segments)
 	if err != nil {
@@ -286,7 +284,7 @@ func (l *koLoad) fill() error {
 		if !s.ok {
 			continue
 		}
-		header := &l.elfFile.sections[i]
+		header := &l.File.Sections[i]
 		off := s.addr
 		part := l.parts[s.part]
 		if part == nil { // an empty section of an empty part
@@ -298,7 +296,7 @@ func (l *koLoad) fill() error {
 		if elf.SectionType(header.Type) == elf.SHT_NOBITS {
 			continue
 		}
-		b, err := l.read(header.Name, header.Off, header.Size)
+		b, err := l.Read(header.Name, header.Off, header.Size)
 		if err != nil {
 			return err
 		}
@@ -314,26 +312,26 @@ func (l *koLoad) fill() error {
 // placePerCPU gives the per-CPU variables room in each CPU's area
 // (percpu_modalloc).
 func (l *koLoad) placePerCPU() error {
-	for i := range l.elfFile.sections {
-		s := &l.elfFile.sections[i]
+	for i := range l.File.Sections {
+		s := &l.File.Sections[i]
 		if s.Name != koPerCPU || s.Size == 0 {
 			continue
 		}
 		align := max(s.Addralign, 1)
 		if align > maxModuleAlign || align&(align-1) != 0 {
-			return l.fail(s.Name, s.Off, align, "is no alignment of a section")
+			return l.Fail(s.Name, s.Off, align, "is no alignment of a section")
 		}
 		room := l.host.PerCPU
 		at := (room.Start + align - 1) &^ (align - 1)
 		if at > room.End || s.Size > room.End-at || l.m.PerCPU.End != 0 {
 			return &FormatError{
-				File: l.elfFile.name, Section: s.Name, Offset: s.Off, Errno: errno.ENOMEM,
+				File: l.File.Name, Section: s.Name, Offset: s.Off, Errno: errno.ENOMEM,
 				Msg: fmt.Sprintf("%#x bytes of per-CPU variables: %#x are left for modules", s.Size, room.End-min(at, room.End)),
 			}
 		}
 		var data []byte
 		if elf.SectionType(s.Type) != elf.SHT_NOBITS {
-			b, err := l.read(s.Name, s.Off, s.Size)
+			b, err := l.Read(s.Name, s.Off, s.Size)
 			if err != nil {
 				return err
 			}
@@ -352,7 +350,7 @@ func (l *koLoad) placePerCPU() error {
 func (l *koLoad) symbols() error {
 	var syms []elfSym
 	for i, s := range l.syms {
-		name, err := l.str(l.names, uint64(s.Name), l.symtab.Name)
+		name, err := l.Str(l.names, uint64(s.Name), l.symtab.Name)
 		if err != nil {
 			return err
 		}
@@ -360,7 +358,7 @@ func (l *koLoad) symbols() error {
 		if !named(name) || int(s.Shndx) >= len(l.sections) || typ == elf.STT_SECTION || typ == elf.STT_FILE {
 			continue
 		}
-		if sec := &l.sections[s.Shndx]; sec.part == notLoaded || !sec.ok || s.Value > l.elfFile.sections[s.Shndx].Size {
+		if sec := &l.sections[s.Shndx]; sec.part == notLoaded || !sec.ok || s.Value > l.File.Sections[s.Shndx].Size {
 			continue
 		}
 		switch name {
@@ -388,7 +386,7 @@ func (l *koLoad) exports() error {
 	}
 	l.m.Exports = make(map[string]Export)
 	for _, s := range l.syms {
-		symbol, err := l.str(l.names, uint64(s.Name), l.symtab.Name)
+		symbol, err := l.Str(l.names, uint64(s.Name), l.symtab.Name)
 		if err != nil {
 			return err
 		}
@@ -396,14 +394,14 @@ func (l *koLoad) exports() error {
 		if !ok || int(s.Shndx) >= len(l.sections) {
 			continue
 		}
-		sec, list := &l.sections[s.Shndx], l.elfFile.sections[s.Shndx].Name
+		sec, list := &l.sections[s.Shndx], l.File.Sections[s.Shndx].Name
 		crcs, ok := versions[list]
 		if size := uint64(len(sec.data)); !ok || size < ksymSize || s.Value > size-ksymSize {
 			continue
 		}
 		if have, ok := l.host.Exports[name]; ok {
 			return &FormatError{
-				File: l.elfFile.name, Section: list, Errno: errno.ENOEXEC,
+				File: l.File.Name, Section: list, Errno: errno.ENOEXEC,
 				Msg: fmt.Sprintf("exports %s, which %s does too", name, have.ownerName()),
 			}
 		}
@@ -423,7 +421,7 @@ func (l *koLoad) exports() error {
 
 // loadedSection returns what is in memory of the first section of that name.
 func (l *koLoad) loadedSection(name string) []byte {
-	i := slices.IndexFunc(l.elfFile.sections, func(s elfSection) bool { return s.Name == name })
+	i := slices.IndexFunc(l.File.Sections, func(s elffile.Section) bool { return s.Name == name })
 	if i < 0 {
 		return nil
 	}
@@ -432,12 +430,12 @@ func (l *koLoad) loadedSection(name string) []byte {
 
 // types keeps the module's BTF for [Module.Prototype].
 func (l *koLoad) types() error {
-	for i := range l.elfFile.sections {
-		s := &l.elfFile.sections[i]
+	for i := range l.File.Sections {
+		s := &l.File.Sections[i]
 		if s.Name != ".BTF" && s.Name != ".BTF.base" || elf.SectionType(s.Type) == elf.SHT_NOBITS {
 			continue
 		}
-		b, err := l.read(s.Name, s.Off, s.Size)
+		b, err := l.Read(s.Name, s.Off, s.Size)
 		if err != nil {
 			return err
 		}
@@ -456,11 +454,11 @@ func (l *koLoad) sites() error {
 	var entries []uint64
 	for i := range l.sections {
 		s := &l.sections[i]
-		if l.elfFile.sections[i].Name != entriesSection || !s.ok {
+		if l.File.Sections[i].Name != entriesSection || !s.ok {
 			continue
 		}
 		if len(s.data)%8 != 0 {
-			return l.fail(entriesSection, l.elfFile.sections[i].Off, len(s.data), "is no list of addresses, size")
+			return l.Fail(entriesSection, l.File.Sections[i].Off, len(s.data), "is no list of addresses, size")
 		}
 		for at := 0; at < len(s.data); at += 8 {
 			if e := u64At(s.data, at); e != 0 {
@@ -474,7 +472,7 @@ func (l *koLoad) sites() error {
 	}
 	if len(entries) > 0 && img.CallOps != l.host.Image.CallOps {
 		return &FormatError{
-			File: l.elfFile.name, Section: entriesSection, Errno: errno.ENOEXEC,
+			File: l.File.Name, Section: entriesSection, Errno: errno.ENOEXEC,
 			Msg: fmt.Sprintf("call sites with literals: %v, in the kernel: %v", img.CallOps, l.host.Image.CallOps),
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"callops/asm"
 	"callops/internal/errno"
 	"callops/internal/text"
+	"callops/kernelimage/internal/elffile"
 )
 
 // Relocations that debug/elf has no name for.
@@ -193,23 +194,25 @@ type koPLT struct {
 
 // relocated calls f for each relocation of what is loaded.
 func (l *koLoad) relocated(f func(sec *koSection, table string, at uint64, r elf.Rela64) error) error {
-	for i := range l.elfFile.sections {
-		t := &l.elfFile.sections[i]
+	for i := range l.File.Sections {
+		t := &l.File.Sections[i]
 		typ := elf.SectionType(t.Type)
-		if typ != elf.SHT_RELA && typ != elf.SHT_REL || int(t.Info) >= len(l.sections) || !l.sections[t.Info].ok && !l.isPerCPU(t.Info) {
-			continue
+		_, unread := unreadRelocations[typ]
+		if typ != elf.SHT_RELA && !unread && elf.SectionFlag(t.Flags)&elf.SHF_INFO_LINK == 0 ||
+			int(t.Info) >= len(l.sections) || !l.sections[t.Info].ok && !l.isPerCPU(t.Info) {
+			continue // not of what is loaded
 		}
-		if typ == elf.SHT_REL {
-			return l.fail(t.Name, t.Off, nil, "relocations without addends (SHT_REL), which arm64 does not have")
+		if typ != elf.SHT_RELA {
+			return unknownRelocations(l.File, t)
 		}
-		relas, err := table[elf.Rela64](l.elfFile, t, elfRelaSize)
+		relas, err := elffile.Table[elf.Rela64](l.File, t, elffile.RelaSize)
 		if err != nil {
 			return err
 		}
 		for n, r := range relas {
-			at := t.Off + uint64(n)*elfRelaSize
+			at := t.Off + uint64(n)*elffile.RelaSize
 			if s := elf.R_SYM64(r.Info); uint64(s) >= uint64(len(l.syms)) {
-				return l.fail(t.Name, at, nil, "symbol %d of %d", s, len(l.syms))
+				return l.Fail(t.Name, at, nil, "symbol %d of %d", s, len(l.syms))
 			}
 			if err := f(&l.sections[t.Info], t.Name, at, r); err != nil {
 				return err
@@ -219,7 +222,7 @@ func (l *koLoad) relocated(f func(sec *koSection, table string, at uint64, r elf
 	return nil
 }
 
-func (l *koLoad) isPerCPU(i uint32) bool { return l.elfFile.sections[i].Name == koPerCPU }
+func (l *koLoad) isPerCPU(i uint32) bool { return l.File.Sections[i].Name == koPerCPU }
 
 func isBranch26(r elf.Rela64) bool {
 	t := elf.R_AARCH64(elf.R_TYPE64(r.Info))
@@ -257,7 +260,7 @@ func (l *koLoad) resolve() error {
 		switch n := elf.SectionIndex(s.Shndx); {
 		case i == 0:
 		case n == elf.SHN_UNDEF:
-			name, err := l.str(l.names, uint64(s.Name), l.symtab.Name)
+			name, err := l.Str(l.names, uint64(s.Name), l.symtab.Name)
 			if err != nil {
 				return err
 			}
@@ -276,9 +279,9 @@ func (l *koLoad) resolve() error {
 		case n == elf.SHN_ABS:
 			l.value[i] = s.Value
 		case n >= elf.SHN_LORESERVE:
-			return l.fail(l.symtab.Name, l.symtab.Off+uint64(i)*elfSymSize, nil, "symbol in section %v: build with -fno-common", n)
+			return l.Fail(l.symtab.Name, l.symtab.Off+uint64(i)*elffile.SymSize, nil, "symbol in section %v: build with -fno-common", n)
 		case int(n) >= len(l.sections):
-			return l.fail(l.symtab.Name, l.symtab.Off+uint64(i)*elfSymSize, nil, "symbol in section %d of %d", n, len(l.sections))
+			return l.Fail(l.symtab.Name, l.symtab.Off+uint64(i)*elffile.SymSize, nil, "symbol in section %d of %d", n, len(l.sections))
 		default:
 			l.value[i] = l.sections[n].addr + s.Value
 		}
@@ -326,7 +329,7 @@ func (l *koLoad) unusable(problems map[string][]string) error {
 			parts = append(parts, "it depends on "+text.SomeOf(missing)+": load that first")
 		}
 	}
-	return &FormatError{File: l.elfFile.name, Section: "symbols", Errno: code, Msg: strings.Join(parts[:min(len(parts), mostProblems)], "; ")}
+	return &FormatError{File: l.File.Name, Section: "symbols", Errno: code, Msg: strings.Join(parts[:min(len(parts), mostProblems)], "; ")}
 }
 
 // relocate applies all relocations (apply_relocate_add).
@@ -338,14 +341,14 @@ func (l *koLoad) relocate() error {
 		}
 		rel, known := relocations[typ]
 		if !known {
-			return l.fail(table, at, nil, "relocation %v is not one that a module has", typ)
+			return l.Fail(table, at, nil, "relocation %v is not one that a module has", typ)
 		}
 		size, n := rel.size(), elf.R_SYM64(r.Info)
 		if r.Off > uint64(len(sec.data)) || size > uint64(len(sec.data))-r.Off {
-			return l.fail(table, at, r.Off, "relocates what is not in the section's %#x bytes, offset", len(sec.data))
+			return l.Fail(table, at, r.Off, "relocates what is not in the section's %#x bytes, offset", len(sec.data))
 		}
 		if s := l.syms[n]; n != 0 && s.Shndx != 0 && int(s.Shndx) < len(l.sections) && !l.sections[s.Shndx].ok {
-			return l.fail(table, at, nil, "refers to section %d (%s), which is not loaded", s.Shndx, l.elfFile.sections[s.Shndx].Name)
+			return l.Fail(table, at, nil, "refers to section %d (%s), which is not loaded", s.Shndx, l.File.Sections[s.Shndx].Name)
 		}
 		b, value, pc := sec.data[r.Off:r.Off+size], l.value[n]+uint64(r.Addend), sec.addr+r.Off
 		if rel.apply(b, value, pc) {
@@ -360,8 +363,8 @@ func (l *koLoad) relocate() error {
 				return nil
 			}
 		}
-		name, _ := l.str(l.names, uint64(l.syms[n].Name), table)
-		return l.fail(table, at, value, "%v at %#x does not reach %s", typ, pc, name)
+		name, _ := l.Str(l.names, uint64(l.syms[n].Name), table)
+		return l.Fail(table, at, value, "%v at %#x does not reach %s", typ, pc, name)
 	})
 }
 
@@ -380,7 +383,7 @@ func (l *koLoad) plt(part koPart, target uint64) (uint64, error) {
 	at := p.addr + uint64(len(p.entries))*pltSize
 	words, err := PLTEntry(at, target)
 	if err != nil {
-		return 0, &FormatError{File: l.elfFile.name, Section: ".plt", Msg: err.Error(), Errno: errno.ENOEXEC}
+		return 0, &FormatError{File: l.File.Name, Section: ".plt", Msg: err.Error(), Errno: errno.ENOEXEC}
 	}
 	seg := l.parts[part]
 	copy(seg.Data[at-seg.Addr:], words)

@@ -27,13 +27,13 @@ type moduleInfo struct {
 // readInfo reads .modinfo and __versions. The name is the file's where there is
 // no other.
 func (l *koLoad) readInfo() (name string, err error) {
-	name, _, _ = strings.Cut(l.elfFile.name, ".ko")
-	for i := range l.elfFile.sections {
-		s := &l.elfFile.sections[i]
+	name, _, _ = strings.Cut(l.File.Name, ".ko")
+	for i := range l.File.Sections {
+		s := &l.File.Sections[i]
 		if s.Name != koModinfo && s.Name != koVersions || elf.SectionType(s.Type) == elf.SHT_NOBITS {
 			continue
 		}
-		b, err := l.read(s.Name, s.Off, s.Size)
+		b, err := l.Read(s.Name, s.Off, s.Size)
 		if err != nil {
 			return "", err
 		}
@@ -82,7 +82,7 @@ func (l *koLoad) checkKernel() error {
 		if release == kernel {
 			msg = fmt.Sprintf("%sthe module's version magic is %q, the kernel's %q", why, have, want)
 		}
-		return &FormatError{File: l.elfFile.name, Section: koModinfo, Errno: errno.ENOEXEC, Msg: msg}
+		return &FormatError{File: l.File.Name, Section: koModinfo, Errno: errno.ENOEXEC, Msg: msg}
 	}
 	if layout, ok := l.host.Exports[moduleLayout]; ok {
 		if problem := l.info.disagrees(moduleLayout, layout); problem != "" {

@@ -10,6 +10,7 @@ import (
 	"callops/internal/errno"
 	"callops/internal/text"
 
+	"callops/kernelimage/internal/elffile"
 	"github.com/cilium/ebpf/btf"
 )
 
@@ -309,7 +310,7 @@ func qualify(word string, typ btf.Type, inner string, left *int) string {
 	return word + " " + declaration(typ, inner, left)
 }
 
-func shortened(name string) string { return name[:min(len(name), maxNameLen)] }
+func shortened(name string) string { return name[:min(len(name), elffile.MaxName)] }
 
 func spaced(a, b string) string {
 	if a == "" || b == "" || strings.HasSuffix(a, "*") {

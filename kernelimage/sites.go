@@ -17,8 +17,8 @@ const entriesSection = "__patchable_function_entries"
 // siteEntries returns the addresses listed, as they are after relocation.
 func (l *elfLoad) siteEntries() ([]uint64, error) {
 	var entries []uint64
-	for i := range l.sections {
-		s := &l.sections[i]
+	for i := range l.Sections {
+		s := &l.Sections[i]
 		if s.Name != entriesSection || elf.SectionFlag(s.Flags)&elf.SHF_ALLOC == 0 {
 			continue
 		}
@@ -34,7 +34,7 @@ func (l *elfLoad) siteEntries() ([]uint64, error) {
 		return entries, nil
 	}
 	if !okStart || !okStop || stop.Addr < start.Addr {
-		return nil, l.fail("__start_mcount_loc", start.Addr, stop.Addr, "does not lie before __stop_mcount_loc, which is at")
+		return nil, l.Fail("__start_mcount_loc", start.Addr, stop.Addr, "does not lie before __stop_mcount_loc, which is at")
 	}
 	return l.entriesIn("__start_mcount_loc", start.Addr, stop.Addr-start.Addr)
 }
@@ -42,7 +42,7 @@ func (l *elfLoad) siteEntries() ([]uint64, error) {
 func (l *elfLoad) entriesIn(section string, addr, size uint64) ([]uint64, error) {
 	b, ok := l.img.read(addr, size)
 	if !ok || size%8 != 0 {
-		return nil, l.fail(section, addr, size, "is no list of addresses in a segment, size")
+		return nil, l.Fail(section, addr, size, "is no list of addresses in a segment, size")
 	}
 	entries := make([]uint64, 0, size/8)
 	for ; len(b) > 0; b = b[8:] {
@@ -117,7 +117,7 @@ func (img *Image) site(entry uint64, funcs map[uint64]bool) (Site, error) {
 		return site, img.expectNops(entry, entry, entry+4)
 	}
 	if entry%8 != 0 {
-		return Site{}, img.badSite(entry, "misaligned patch site: its literal has to be aligned to 8 bytes (gcc does not apply -falign-functions to cold functions: use -fmin-function-alignment=8, which gcc 14 has, or no cold attribute)")
+		return Site{}, img.badSite(entry, "misaligned patch site: its literal has to be aligned to 8 bytes (gcc does not apply -falign-functions with -Os, nor to cold functions: use -fmin-function-alignment=8, which gcc 14 has, or -O2 and no cold attribute)")
 	}
 	site := Site{Entry: entry, Literal: entry, IP: entry + 12}
 	w, ok := img.words(entry+8, 1)
