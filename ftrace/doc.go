@@ -6,8 +6,8 @@
 // It follows kernel/trace/ftrace.c, include/linux/ftrace.h and
 // arch/arm64/kernel/ftrace.c of Linux 6.12, and through [kernelimage.Profile]
 // the patch that brought CALL_OPS as it was posted, and Linux 6.1 before it.
-// Where Linux has a defect, so has this package; [Options.FixCallOps] and
-// [Options.FixRegs] mend two; [Options.Fault] seeds others. Left out: subops
+// Where Linux has a defect, so has this package; [Options.FixCallOps],
+// [Options.FixRegs] and [Options.FixMod] mend three; [Options.Fault] seeds others. Left out: subops
 // (the function graph managers), trace arrays and pid filters, and trampolines
 // that an architecture allocates.
 //

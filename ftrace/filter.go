@@ -3,6 +3,7 @@ package ftrace
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"callops/internal/errno"
@@ -34,8 +35,15 @@ type FilterOptions struct {
 // glob with ? [a-z] \c, or a number (the place in available_filter_functions,
 // with C's number prefixes), and at most 669 bytes. Functions are
 // matched without their module. An empty filter stands for every function;
-// the empty pattern with Reset makes it so. EINVAL when nothing matches; the filter
-// is then as it was.
+// the empty pattern with Reset makes it so.
+//
+// FUNC:mod:MODULE takes those of a module that both patterns match: with MODULE *
+// of any module, with !MODULE of all else, with !* of the kernel. Where it
+// matches nothing and no module of that name is loaded, it waits for one, see
+// [Registry.Waiting], and a filter with nothing else stands for no function.
+// !FUNC:mod:MODULE ends such a wait.
+//
+// EINVAL when nothing matches; the filter is then as it was.
 func (r *Registry) SetFilter(o *Ops, pat string, opts *FilterOptions) error {
 	return r.setPattern(o, filterHash, pat, opts)
 }
@@ -57,9 +65,9 @@ func (r *Registry) SetFilterIPs(o *Ops, ips []uint64, opts *FilterOptions) error
 	if opts == nil {
 		opts = &FilterOptions{}
 	}
-	return r.setHash(o, filterHash, opts.Reset, func(h *hash) error {
+	return r.setHash(o, filterHash, opts.Reset, func(work *filterEdit) error {
 		for _, ip := range ips {
-			if err := r.editIP(h, ip, opts.Remove); err != nil {
+			if err := r.editIP(work.hash, ip, opts.Remove); err != nil {
 				return err
 			}
 		}
@@ -85,24 +93,27 @@ func (r *Registry) setPattern(o *Ops, kind filterKind, pat string, opts *FilterO
 	if opts == nil {
 		opts = &FilterOptions{}
 	}
-	return r.setHash(o, kind, opts.Reset, func(h *hash) error {
+	return r.setHash(o, kind, opts.Reset, func(work *filterEdit) error {
 		if pat == "" && opts.Reset {
 			return nil
 		}
-		p, err := parsePattern(pat)
-		if err != nil {
+		sel, err := parseSelector(pat, opts.Remove)
+		switch {
+		case err != nil:
 			return err
-		}
-		p.remove = p.remove || opts.Remove
-		if !r.matchRecords(h, p) {
+		case r.matchRecords(work.hash, sel):
+			return nil
+		case sel.module == nil:
 			return fmt.Errorf("%s %q matches no function: %w", kind, pat, errno.EINVAL)
 		}
-		return nil
+		work.waiting, err = r.wait(work.waiting, sel.waits)
+		return err
 	})
 }
 
 // matchRecords is match_records: whether anything matched.
-func (r *Registry) matchRecords(h *hash, p pattern) bool {
+func (r *Registry) matchRecords(h *hash, sel *selector) bool {
+	p := &sel.functions
 	if p.kind == matchIndex {
 		i, err := strconv.ParseUint(cNumber(p.text), 0, 63)
 		if err != nil || i == 0 || r.nth(i-1) == nil {
@@ -116,7 +127,7 @@ func (r *Registry) matchRecords(h *hash, p pattern) bool {
 		if rec.is(RecDisabled) {
 			continue
 		}
-		if name, _, ok := r.k.Symbols.FormatName(rec.IP); ok && p.match(name) {
+		if name, module, ok := r.k.Symbols.FormatName(rec.IP); ok && sel.match(name, module) {
 			enterRecord(h, rec, p.remove)
 			found = true
 		}
@@ -147,9 +158,15 @@ func enterRecord(h *hash, rec *Record, remove bool) {
 	}
 }
 
-// setHash is ftrace_set_hash: edit works on a copy, which replaces the ops'
-// hash only when all of it succeeded.
-func (r *Registry) setHash(o *Ops, kind filterKind, reset bool, edit func(*hash) error) error {
+// filterEdit is a working copy of a filter, and of what it gets of modules.
+type filterEdit struct {
+	hash    *hash
+	waiting []modFilter
+}
+
+// setHash is ftrace_set_hash, and for what waits for modules ftrace_regex_release:
+// edit works on a copy, which replaces the ops' only when all of it succeeded.
+func (r *Registry) setHash(o *Ops, kind filterKind, reset bool, edit func(*filterEdit) error) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.usable(o); err != nil {
@@ -159,13 +176,17 @@ func (r *Registry) setHash(o *Ops, kind filterKind, reset bool, edit func(*hash)
 	if r.Dead() {
 		return r.done(fmt.Sprintf("set %s of %s", kind, o.Name), r.dead())
 	}
-	work := newHash(hashDefaultBits)
+	work := &filterEdit{hash: newHash(hashDefaultBits)}
 	if !reset {
-		work = o.hashOf(kind).clone()
+		work = &filterEdit{hash: o.hashOf(kind).clone(), waiting: slices.Clone(o.waiting[kind])}
 	}
 	err := edit(work)
 	if err == nil {
-		err = r.moveHash(o, kind, work)
+		work.hash.mod = kind == filterHash && len(work.waiting) > 0
+		err = r.moveHash(o, kind, work.hash)
+	}
+	if err == nil {
+		o.waiting[kind] = work.waiting
 	}
 	return r.done(fmt.Sprintf("set %s of %s", kind, o.Name), err)
 }
@@ -258,7 +279,7 @@ func (r *Registry) FreeFilter(o *Ops) error {
 	}
 	r.initOps(o)
 	err := errors.Join(r.discard(o.hash.filter), r.discard(o.hash.notrace))
-	o.hash = hashes{}
+	o.hash, o.waiting = hashes{}, [2][]modFilter{}
 	r.mem.set64(r.hashSlot(o, filterHash), 0)
 	r.mem.set64(r.hashSlot(o, notraceHash), 0)
 	return r.done("free filter of "+o.Name, err)

@@ -1,11 +1,6 @@
 package ftrace
 
-import (
-	"fmt"
-	"strings"
-
-	"callops/internal/errno"
-)
+import "strings"
 
 // patternKind is enum regex_type: how a filter pattern matches names.
 type patternKind uint8
@@ -27,22 +22,19 @@ type pattern struct {
 	remove bool  // "!": take the matches out of the hash
 }
 
-// parsePattern is filter_parse_regex (kernel/trace/trace_events_filter.c). EINVAL
-// for a pattern longer than maxPattern, which set_ftrace_filter does not take.
-func parsePattern(s string) (pattern, error) {
-	if len(s) > maxPattern {
-		return pattern{}, fmt.Errorf("a pattern of %d bytes, more than %d: %w", len(s), maxPattern, errno.EINVAL)
-	}
+// parsePattern is filter_parse_regex (kernel/trace/trace_events_filter.c) of at most
+// maxPattern bytes.
+func parsePattern(s string) pattern {
 	s, remove := strings.CutPrefix(s, "!")
 	p := pattern{kind: matchFull, text: s, remove: remove}
 	if s != "" && s[0] >= '0' && s[0] <= '9' {
 		p.kind = matchIndex
-		return p, nil
+		return p
 	}
 	for i, c := range []byte(s) {
 		switch {
 		case strings.IndexByte(`?[\\`, c) >= 0, c == '*' && i > 0 && i < len(s)-1:
-			return pattern{kind: matchGlob, text: s, glob: compileGlob(s), remove: remove}, nil
+			return pattern{kind: matchGlob, text: s, glob: compileGlob(s), remove: remove}
 		case c == '*' && i == 0:
 			p.kind, p.text = matchEnd, s[1:]
 		case c == '*' && p.kind == matchEnd:
@@ -51,7 +43,7 @@ func parsePattern(s string) (pattern, error) {
 			p.kind, p.text = matchFront, s[:i]
 		}
 	}
-	return p, nil
+	return p
 }
 
 // match is ftrace_match; an index matches no name.
@@ -71,7 +63,7 @@ func (p *pattern) match(name string) bool {
 	return false
 }
 
-// maxPattern is how many bytes a pattern may have: the longest token that
+// maxPattern is how many bytes a token may have: the longest that
 // set_ftrace_filter takes (FTRACE_BUFF_MAX in kernel/trace/ftrace.c).
 const maxPattern = 669
 

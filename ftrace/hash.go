@@ -23,6 +23,7 @@ type hash struct {
 	bits    uint
 	buckets [][]entry // each bucket's head is its last element
 	count   int
+	mod     bool   // FTRACE_HASH_FL_MOD: entries wait for modules, so it is not empty
 	addr    uint64 // of the committed copy; 0 before, and for the empty hash
 }
 
@@ -40,7 +41,7 @@ func hashIndex(ip uint64, bits uint) uint64 {
 
 // empty is ftrace_hash_empty: such a filter matches every function, such a
 // notrace hash none.
-func (h *hash) empty() bool { return h == nil || h.count == 0 }
+func (h *hash) empty() bool { return h == nil || h.count == 0 && !h.mod }
 
 // lookup is ftrace_lookup_ip.
 func (h *hash) lookup(ip uint64) *entry {
@@ -104,8 +105,17 @@ func (h *hash) shrink() *hash {
 		return nil
 	}
 	s := newHash(min(uint(bits.Len(uint(h.count/2))), hashMaxBits))
+	s.mod = h.mod
 	h.each(s.add)
 	return s
+}
+
+// flags are those of struct ftrace_hash.
+func (h *hash) flags() uint64 {
+	if h.mod {
+		return 1 // FTRACE_HASH_FL_MOD
+	}
+	return 0
 }
 
 // image lays the hash out at addr as machine code reads it: the struct, its
@@ -119,6 +129,7 @@ func (h *hash) image(l *kernelimage.Layout, addr uint64) []byte {
 	put(uint64(l.Hash.SizeBits), uint64(h.bits))
 	put(uint64(l.Hash.Buckets), addr+buckets)
 	put(uint64(l.Hash.Count), uint64(h.count))
+	put(uint64(l.Hash.Flags), h.flags())
 	next := entries
 	for i, b := range h.buckets {
 		link := buckets + 8*uint64(i) // where the pointer to the next entry goes

@@ -11,12 +11,12 @@ import (
 func (r *Registry) Match(pat string) ([]Record, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	p, err := parsePattern(pat)
+	sel, err := parseSelector(pat, false)
 	if err != nil {
 		return nil, err
 	}
 	h := newHash(hashDefaultBits)
-	if p.remove || !r.matchRecords(h, p) {
+	if sel.functions.remove || !r.matchRecords(h, sel) {
 		return nil, fmt.Errorf("%q matches no function: %w", pat, errno.EINVAL)
 	}
 	var found []Record

@@ -84,10 +84,14 @@ func (r *Registry) notified(e kernel.Event, m *kernelimage.Module) error {
 // Differs: a site that can't be made ready is the end of ftrace in Linux too, but
 // the module stays.
 func (r *Registry) moduleComing(m *kernelimage.Module) error {
-	if r.Dead() || len(m.Image.Sites) == 0 {
-		return nil
-	}
 	what := "sites of module " + m.Name
+	switch {
+	case r.Dead():
+		return nil
+	case len(m.Image.Sites) == 0:
+		r.runWaiting(m.Name)
+		return r.done(what, nil)
+	}
 	if err := r.fillPLT(m); err != nil {
 		return r.done(what, err)
 	}
@@ -116,6 +120,7 @@ func (r *Registry) enableGroup(g *group) error {
 			return r.dead()
 		}
 	}
+	r.runWaiting(g.module.Name)
 	return nil
 }
 

@@ -43,6 +43,7 @@ type Ops struct {
 	savedFunc  uint64
 	hash       hashes // local_hash
 	oldHash    hashes
+	waiting    [2][]modFilter // by filterKind, the oldest first (mod_trace, mod_notrace)
 	trampoline uint64
 	directCall uint64
 	core       bool // lies in the kernel's own data: not DYNAMIC

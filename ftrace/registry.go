@@ -30,6 +30,11 @@ type Options struct {
 	// filter changes by what it wanted before.
 	FixRegs bool
 
+	// FixMod leaves a filter that stands for no function as it is when the module
+	// that it waits for comes and has no function for it. Linux makes it stand for
+	// every function.
+	FixMod bool
+
 	// ImageCode uses the trampolines, list function and ops that the image has
 	// itself, in the place of callops' own.
 	ImageCode bool
@@ -63,6 +68,7 @@ type Registry struct {
 	callOps    bool
 	fixCallOps bool
 	fixRegs    bool
+	fixMod     bool
 	grace      GracePeriods
 	readers    *oneTask // grace, where it is our own
 	emptyHash  *hash    // EMPTY_HASH
@@ -122,6 +128,7 @@ func New(k *kernel.Kernel, opts *Options) (*Registry, error) {
 		callOps:    k.Image.CallOps && prof.callOps && !opts.NoCallOps,
 		fixCallOps: opts.FixCallOps,
 		fixRegs:    opts.FixRegs,
+		fixMod:     opts.FixMod,
 		code:       opts.Code,
 		grace:      opts.Grace,
 		console:    opts.Printk,

@@ -54,7 +54,8 @@ func (r *Registry) validateOps(o *Ops) error {
 		h := o.hashOf(kind)
 		errs = append(errs, r.expect(fmt.Sprintf("%s %s", o.Name, kind), r.hashSlot(o, kind), r.hashAddr(h)))
 		if h != nil && h.addr != 0 {
-			errs = append(errs, r.expect(fmt.Sprintf("%s %s count", o.Name, kind), h.addr+uint64(r.layout.Hash.Count), uint64(h.count)))
+			errs = append(errs, r.expect(fmt.Sprintf("%s %s count", o.Name, kind), h.addr+uint64(r.layout.Hash.Count), uint64(h.count)),
+				r.expect(fmt.Sprintf("%s %s flags", o.Name, kind), h.addr+uint64(r.layout.Hash.Flags), h.flags()))
 		}
 	}
 	if l.DirectCall != kernelimage.Absent {
