@@ -1,15 +1,13 @@
 package kernel
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
-	"callops/kernelimage"
-
 	"callops/internal/errno"
+	"callops/internal/near"
+	"callops/kernelimage"
 )
 
 // Func returns the address of a function, named as [Symbols.Lookup] takes names.
@@ -56,59 +54,13 @@ func (k *Kernel) suggest(err error, name string, may func(kernelimage.Symbol) bo
 
 // Near returns up to n names of symbols that may be meant, the most similar first.
 func (s *Symbols) Near(name string, n int, may func(kernelimage.Symbol) bool) []string {
-	type candidate struct {
-		name     string
-		distance int
-	}
-	limit := len(name)/3 + 1
-	var found []candidate
 	s.mu.RLock()
-	for _, sym := range s.syms {
-		have := sym.Name
-		if !may(sym) {
-			continue
-		}
-		d := limit
-		if abs(len(have)-len(name)) <= limit {
-			d = editDistance(name, have)
-		} else if len(name) < 3 || !strings.Contains(have, name) {
-			continue
-		}
-		if d <= limit {
-			found = append(found, candidate{have, d})
-		}
-	}
-	s.mu.RUnlock()
-	slices.SortFunc(found, func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(a.distance, b.distance), strings.Compare(a.name, b.name))
-	})
-	found = slices.Compact(found)
-	var names []string
-	for _, c := range found[:min(n, len(found))] {
-		names = append(names, c.name)
-	}
-	return names
-}
-
-func abs(n int) int { return max(n, -n) }
-
-// editDistance is how many letters have to be added, removed or changed.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
+	defer s.mu.RUnlock()
+	return near.Names(name, func(yield func(string) bool) {
+		for _, sym := range s.syms {
+			if may(sym) && !yield(sym.Name) {
+				return
 			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, diagonal+1, row[j]+1)
 		}
-	}
-	return row[len(b)]
+	}, n)
 }

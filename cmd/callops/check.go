@@ -15,7 +15,6 @@ import (
 
 const (
 	formatText = "text"
-	all        = "all"
 )
 
 // checkFlags is the flags of `callops check`.
@@ -57,10 +56,11 @@ purpose: with --mutation all, each has to be found.
 
 It exits with 1 where something is broken: among all scenarios, anything but the
 findings; among all mutations, one that is not found and not harmless; and where
-scenarios or a mutation are named, or a way is replayed, anything at all. What a
-search found nothing in that did not come to its end is "bounded", and no error.`,
+scenarios or a mutation are named, or a way is replayed, anything at all. A search
+that --memory ended, and that found nothing, is "bounded", and no error.`,
 		Example: `  callops check
   callops check --scenario hand-over --cpus 2
+  callops check --scenario 'filter-*' --memory 1G
   callops check --mutation all
   callops check --mutation load-literal-twice
   callops check --image vmlinuz-6.12 --trampoline image
@@ -69,8 +69,8 @@ search found nothing in that did not come to its end is "bounded", and no error.
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd) },
 	}
 	f := cmd.Flags()
-	f.StringArrayVar(&c.scenarios, "scenario", nil, "scenario to search: `NAME` (repeatable; default all)")
-	f.StringVar(&c.mutation, "mutation", "", "put a fault in: `NAME`, or all, one after the other; each has its own scenario")
+	f.StringArrayVar(&c.scenarios, "scenario", nil, "scenario to search: `NAME` or pattern (repeatable; default all)")
+	f.StringVar(&c.mutation, "mutation", "", "put a fault in: `NAME` or pattern, or all, one after the other; each has its own scenario")
 	f.StringVar(&c.replay, "replay", "", "go the way of a counterexample again: its `TOKEN`")
 	f.Var(&c.cpus, "cpus", "how many CPUs there are (default what the scenario says)")
 	f.BoolVar(&c.noReduce, "no-reduce", false, "leave nothing out that makes no difference: larger by far, with the same verdict")
@@ -80,6 +80,7 @@ search found nothing in that did not come to its end is "bounded", and no error.
 	f.Var(&c.format, "format", "form of the output")
 	f.Var((*fileName)(&c.machine.image), "image", "kernel `FILE` to check in the place of the built-in one; two of its functions that do nothing are traced")
 	c.machine.addTrampoline(cmd)
+	completeNames(cmd)
 	return cmd
 }
 
@@ -139,91 +140,6 @@ func (c *checkFlags) alone(cmd *cobra.Command, flag string, do func(io.Writer) e
 	return do(cmd.OutOrStdout())
 }
 
-// job is a search to be made.
-type job struct {
-	scenario string
-	mutation *check.Mutation // nil: none
-}
-
-// name is what the job's line begins with.
-func (j *job) name() string {
-	if j.mutation != nil {
-		return j.mutation.Name
-	}
-	return j.scenario
-}
-
-// jobs says what is to be searched.
-func (c *checkFlags) jobs() ([]job, error) {
-	mutations, err := c.mutations()
-	if err != nil {
-		return nil, err
-	}
-	if c.mutation == all && len(c.scenarios) > 0 {
-		return nil, usagef("--mutation all takes no --scenario: each has its own")
-	}
-	var jobs []job
-	for _, m := range mutations {
-		for _, name := range c.scenariosFor(m) {
-			sc, err := scenario(name)
-			if err != nil {
-				return nil, err
-			}
-			if n := sc.MinCPUs(); c.cpus.value > 0 && int(c.cpus.value) < n {
-				return nil, usagef("--cpus %d: scenario %s has tasks for %d", c.cpus.value, name, n)
-			}
-			jobs = append(jobs, job{name, m})
-		}
-	}
-	return jobs, nil
-}
-
-// mutations returns those that are asked for; nil stands for none.
-func (c *checkFlags) mutations() ([]*check.Mutation, error) {
-	if c.mutation == "" {
-		return []*check.Mutation{nil}, nil
-	}
-	var chosen []*check.Mutation
-	known := []string{all}
-	for _, m := range check.Mutations() {
-		known = append(known, m.Name)
-		if c.mutation == all || c.mutation == m.Name {
-			chosen = append(chosen, &m)
-		}
-	}
-	if len(chosen) == 0 {
-		return nil, usagef("no mutation %q; there are %s", c.mutation, strings.Join(known, ", "))
-	}
-	return chosen, nil
-}
-
-// scenariosFor names where a mutation is looked for, or what is searched
-// without one.
-func (c *checkFlags) scenariosFor(m *check.Mutation) []string {
-	switch {
-	case len(c.scenarios) > 0:
-		return c.scenarios
-	case m != nil:
-		return []string{m.Scenario}
-	}
-	var names []string
-	for _, sc := range check.Scenarios() {
-		names = append(names, sc.Name)
-	}
-	return names
-}
-
-func scenario(name string) (*check.Scenario, error) {
-	var known []string
-	for _, sc := range check.Scenarios() {
-		if sc.Name == name {
-			return &sc, nil
-		}
-		known = append(known, sc.Name)
-	}
-	return nil, usagef("no scenario %q; there are %s", name, strings.Join(known, ", "))
-}
-
 // search makes the searches, and prints each result as it comes.
 func (c *checkFlags) search(cmd *cobra.Command, jobs []job) ([]outcome, error) {
 	out := cmd.OutOrStdout()
@@ -236,7 +152,7 @@ func (c *checkFlags) search(cmd *cobra.Command, jobs []job) ([]outcome, error) {
 	var reason error // why the last one of them was left out
 	for i := range jobs {
 		r, err := c.searchOne(cmd.Context(), cmd.ErrOrStderr(), &jobs[i])
-		if errors.Is(err, check.ErrUnfit) && len(c.scenarios) == 0 && len(jobs) > 1 {
+		if errors.Is(err, check.ErrUnfit) && !jobs[i].named {
 			unfit, reason = append(unfit, jobs[i].name()), err
 			continue
 		}

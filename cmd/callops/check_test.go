@@ -89,6 +89,52 @@ func TestJudge(t *testing.T) {
 	assert.NoError(t, one.judge([]outcome{missed}))
 }
 
+func TestPick(t *testing.T) {
+	known := []string{"enable", "enable-strict", "disable", "disable-idle", "replace"}
+	for _, tt := range []struct {
+		patterns []string
+		want     []string
+		err      string
+	}{
+		{nil, nil, ""},
+		{[]string{"disable"}, []string{"disable"}, ""},
+		{[]string{"replace", "en*"}, []string{"replace", "enable", "enable-strict"}, ""},
+		{[]string{"enable", "*able"}, []string{"enable", "disable"}, ""},
+		{[]string{"enabel"}, nil, `no scenario "enabel"; is one of these meant: enable?`},
+		{[]string{"strict"}, nil, `no scenario "strict"; is one of these meant: enable-strict?`},
+		{[]string{"filter-*"}, nil, `no scenario "filter-*"; there are enable, enable-strict, disable, disable-idle, replace`},
+		{[]string{"[a"}, nil, `scenario "[a": a pattern that has no end: a ] or what follows a backslash is missing`},
+	} {
+		got, err := pick("scenario", tt.patterns, known)
+		assert.Equal(t, tt.want, got)
+		if tt.err != "" {
+			assert.EqualError(t, err, tt.err)
+			continue
+		}
+		assert.NoError(t, err)
+	}
+}
+
+// What is named has to fit the kernel; what a pattern or all of them choose may be
+// left out.
+func TestJobs_NamedOnesAreNotLeftOut(t *testing.T) {
+	for _, tt := range []struct {
+		flags checkFlags
+		named bool
+	}{
+		{checkFlags{}, false},
+		{checkFlags{scenarios: []string{"enable"}}, true},
+		{checkFlags{scenarios: []string{"enabl[e]"}}, false},
+		{checkFlags{mutation: all}, false},
+		{checkFlags{mutation: "lose-*"}, false},
+		{checkFlags{mutation: "lose-x8"}, true},
+	} {
+		jobs, err := tt.flags.jobs()
+		require.NoError(t, err)
+		assert.Equal(t, tt.named, jobs[0].named, "%v %q", tt.flags.scenarios, tt.flags.mutation)
+	}
+}
+
 // The token that one run prints is what another one takes.
 func TestCheck_ReplaysItsOwnTokens(t *testing.T) {
 	code, out, _ := runIn(nil, "check", "--mutation", "load-literal-twice", "--format", "json")
