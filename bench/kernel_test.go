@@ -40,6 +40,29 @@ func TestRun_Linux612TakesWhatItTookBooted(t *testing.T) {
 	})
 }
 
+// twoOps are what 7.x's own code takes for two ops, as its compiler made it; for
+// one it takes 42, as 6.12 does.
+var twoOps = map[string]float64{
+	"7.2.13+deb14-cloud-arm64": 219, // gcc 16
+	"7.3.4+deb13-cloud-arm64":  224, // gcc 14
+}
+
+func TestRun_Linux7sOwnFtrace(t *testing.T) {
+	img := openKernel(t, kernels.Linux7)
+	eachEngine(t, func(t *testing.T, e Engine) {
+		res := measure(t, &Config{Image: img, ImageTrampolines: true, Engines: []Engine{e}, Calls: 20, Relevant: []int{1, 2}, IrrelevantCounts: []int{0}})
+		overhead := make(map[int]float64)
+		for _, row := range res.Rows {
+			overhead[row.Relevant] = row.Overhead
+		}
+		assert.EqualValues(t, 42, overhead[1])
+		if want, ok := twoOps[kernels.Version(t, kernels.Linux7)]; ok {
+			assert.Equal(t, want, overhead[2])
+		}
+		assert.InDelta(t, 220, overhead[2], 30)
+	})
+}
+
 // Likewise 6.1. The tracer is a function of that kernel that does nothing, as its
 // compiler makes one (with PACIASP and AUTIASP, which callops' own has not).
 func TestRun_Linux61TakesWhatItTookBooted(t *testing.T) {
@@ -81,16 +104,20 @@ func emptyFunction(t *testing.T, img *kernelimage.Image, other uint64) uint64 {
 // Our trampolines in the distribution's kernel cost what they cost in the
 // built-in one.
 func TestRun_OurTrampolinesInLinux(t *testing.T) {
-	img := openKernel(t, kernels.Linux612)
-	eachEngine(t, func(t *testing.T, e Engine) {
-		cfg := Config{Engines: []Engine{e}, Calls: 20, Relevant: []int{1, 2}, IrrelevantCounts: []int{0, 3}}
-		builtin := measure(t, &cfg)
-		cfg.Image = img
-		linux := measure(t, &cfg)
-		for _, on := range []bool{false, true} {
-			assert.Equal(t, overheads(builtin, on), overheads(linux, on))
-		}
-	})
+	for _, series := range kernels.CallOps {
+		t.Run(series, func(t *testing.T) {
+			img := openKernel(t, series)
+			eachEngine(t, func(t *testing.T, e Engine) {
+				cfg := Config{Engines: []Engine{e}, Calls: 20, Relevant: []int{1, 2}, IrrelevantCounts: []int{0, 3}}
+				builtin := measure(t, &cfg)
+				cfg.Image = img
+				linux := measure(t, &cfg)
+				for _, on := range []bool{false, true} {
+					assert.Equal(t, overheads(builtin, on), overheads(linux, on))
+				}
+			})
+		})
+	}
 }
 
 // BenchmarkLinux612 opens the kernel, boots it with ftrace on all its sites, and

@@ -16,6 +16,7 @@ import (
 	"callops/emu"
 	"callops/emu/engines"
 	"callops/internal/errno"
+	"callops/internal/kernels"
 	"callops/kernelimage"
 )
 
@@ -92,7 +93,7 @@ type failure struct {
 // TestLibrary runs functions of the kernel's library on each engine, and
 // compares what they give with Go's. Both engines count the same instructions.
 func TestLibrary(t *testing.T) {
-	img, _ := linux(t, "6.12.")
+	img, _ := linux(t, kernels.Linux612)
 	data := img.Tail(img.Segments[1].Addr)[: 64<<10 : 64<<10]
 	counts := make(map[string]uint64)
 	same := func(t *testing.T, fn string, count uint64) {

@@ -64,6 +64,19 @@ func TestLoadModule_ComparesVersionsOfSymbols(t *testing.T) {
 	}
 }
 
+// Debian's 7.x is built without CONFIG_MODVERSIONS.
+func TestLoadModule_WhereThereAreNoVersionsTheReleaseCounts(t *testing.T) {
+	img, _ := linux(t, kernels.Linux7)
+	k := bootStill(t, img, nil)
+	ko := unpackedModule(t, modulesOf(t, kernels.Linux7)["crc_itu_t"])
+	_, err := k.LoadModule(t.Context(), ko, "crc-itu-t.ko", nil)
+	require.NoError(t, err)
+	other := bytes.ReplaceAll(ko, []byte("vermagic="+release(img)[:3]), []byte("vermagic=9.9"))
+	_, err = k.LoadModule(t.Context(), other, "crc-itu-t.ko", nil)
+	require.ErrorIs(t, err, errno.ENOEXEC)
+	assert.Regexp(t, `the module is for the kernel "9\.9.*", this one is "7\.`, err.Error())
+}
+
 func unpackedModule(t *testing.T, path string) []byte {
 	t.Helper()
 	b, err := os.ReadFile(path)
@@ -86,16 +99,16 @@ func TestLoadModule_OfAnotherKernelIsRefused(t *testing.T) {
 }
 
 func TestLoadModule_ANamespaceMustBeImported(t *testing.T) {
-	for _, series := range []string{kernels.Linux612, kernels.Linux61} {
+	for _, series := range kernels.All {
 		t.Run(series, func(t *testing.T) {
 			img, _ := linux(t, series)
 			k := bootStill(t, img, nil)
-			ko := unpackedModule(t, modulesOf(t, series)["pcbc"])
+			ko := unpackedModule(t, modulesOf(t, series)["ccm"])
 			without := bytes.ReplaceAll(ko, []byte("\x00import_ns=CRYPTO_INTERNAL\x00"), []byte("\x00import_ns=CRYPTO_EXTERNAL\x00"))
-			_, err := k.LoadModule(t.Context(), without, "pcbc.ko", nil)
+			_, err := k.LoadModule(t.Context(), without, "ccm.ko", nil)
 			require.ErrorIs(t, err, errno.EINVAL)
 			assert.ErrorContains(t, err, "does not import namespace CRYPTO_INTERNAL of crypto_")
-			_, err = k.LoadModule(t.Context(), ko, "pcbc.ko", nil)
+			_, err = k.LoadModule(t.Context(), ko, "ccm.ko", nil)
 			require.NoError(t, err)
 		})
 	}

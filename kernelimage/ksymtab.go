@@ -11,10 +11,10 @@ import (
 )
 
 // The kernel's lists of what modules may use: __ksymtab, and __ksymtab_gpl
-// behind it. Each entry is three 32-bit offsets from their own places: of the
-// symbol, of its name and of the name of its namespace. With CONFIG_MODVERSIONS
-// the lists __kcrctab and __kcrctab_gpl follow, a word for each entry
-// (include/asm-generic/vmlinux.lds.h).
+// after it, which 7.x has not. Each entry is three 32-bit offsets from their own
+// places: of the symbol, of its name and of the name of its namespace. With
+// CONFIG_MODVERSIONS the lists __kcrctab and __kcrctab_gpl follow, a word for each
+// entry (include/asm-generic/vmlinux.lds.h); a symbol may say where.
 const (
 	ksymSize    = 12
 	ksymNameAt  = 4
@@ -48,7 +48,11 @@ func (img *Image) Exports(vermagic string) map[string]Export {
 	list := img.findKsymtab()
 	var crcs []byte
 	if slices.Contains(strings.Fields(vermagic), "modversions") {
-		crcs, _ = img.read(list.End, (list.End-list.Start)/ksymSize*crcSize)
+		at := list.End
+		if s, ok := img.symbol("__start___kcrctab"); ok {
+			at = s.Addr
+		}
+		crcs, _ = img.read(at, (list.End-list.Start)/ksymSize*crcSize)
 	}
 	for i, addr := 0, list.Start; addr < list.End; i, addr = i+1, addr+ksymSize {
 		b, _ := img.read(addr, ksymSize)

@@ -25,6 +25,22 @@ func linux(tb testing.TB, series string) (img *Image, path string) {
 	return img, path
 }
 
+func TestLinux_7HasWhatItIsKnownToHave(t *testing.T) {
+	img, _ := linux(t, kernels.Linux7)
+	assert.True(t, img.CallOps)
+	assert.Equal(t, Profile612, img.Profile)
+	assert.Contains(t, img.Banner(), "Linux version "+kernels.Version(t, kernels.Linux7))
+	assert.Equal(t, uint64(0xffff800080000000), img.Linux.Base)
+	assert.Equal(t, "place-relative, seqs_of_names, addresses last", img.Linux.Kallsyms)
+	assert.Empty(t, img.Linux.Assumed)
+	assert.Greater(t, len(img.Sites), 45_000)
+	assert.Greater(t, img.InitSites(), 2_000)
+	assert.Greater(t, len(img.Symbols), 150_000)
+	assert.Equal(t, layout612.Hash, img.Layout.Hash)
+	assert.Equal(t, layout612.Entry, img.Layout.Entry)
+	assert.Equal(t, layout612.Regs, img.Layout.Regs)
+}
+
 func TestLinux_612HasWhatItIsKnownToHave(t *testing.T) {
 	img, path := linux(t, kernels.Linux612)
 	assert.True(t, img.CallOps)
@@ -62,35 +78,39 @@ func TestLinux_61HasWhatItIsKnownToHave(t *testing.T) {
 // What is found by shape, for kernels whose symbols do not name it, is what
 // the symbols name in one that has them.
 func TestLinux_ShapesTellWhatSymbolsDo(t *testing.T) {
-	_, path := linux(t, kernels.Linux612)
-	b, err := os.ReadFile(path)
-	require.NoError(t, err)
-	info := &Linux{}
-	l := &rawLoad{name: "Image", b: b, info: info, img: &Image{Name: "Image", Linux: info}}
-	for _, step := range []func() error{l.header, l.kallsyms, l.relocate, l.symbols, l.segments} {
-		require.NoError(t, step())
-	}
-	list, err := l.mcountList()
-	require.NoError(t, err)
-	section, at, err := l.btfSection()
-	require.NoError(t, err)
-	gotSection, gotAt := findBTF(b)
-	assert.Equal(t, at, gotAt)
-	assert.Len(t, gotSection, len(section))
+	for _, series := range kernels.CallOps {
+		t.Run(series, func(t *testing.T) {
+			_, path := linux(t, series)
+			b, err := os.ReadFile(path)
+			require.NoError(t, err)
+			info := &Linux{}
+			l := &rawLoad{name: "Image", b: b, info: info, img: &Image{Name: "Image", Linux: info}}
+			for _, step := range []func() error{l.header, l.kallsyms, l.relocate, l.symbols, l.segments} {
+				require.NoError(t, step())
+			}
+			list, err := l.mcountList()
+			require.NoError(t, err)
+			section, at, err := l.btfSection()
+			require.NoError(t, err)
+			gotSection, gotAt := findBTF(b)
+			assert.Equal(t, at, gotAt)
+			assert.Len(t, gotSection, len(section))
 
-	types, err := readBTF(bytes.NewReader(section))
-	require.NoError(t, err)
-	want, err := l.perCPUSection(types)
-	require.NoError(t, err)
-	got, ok := l.findPerCPU(types)
-	require.True(t, ok)
-	assert.Equal(t, want.Start, got.Start)
+			types, err := readBTF(bytes.NewReader(section))
+			require.NoError(t, err)
+			want, err := l.perCPUSection(types)
+			require.NoError(t, err)
+			got, ok := l.findPerCPU(types)
+			require.True(t, ok)
+			assert.Equal(t, want.Start, got.Start)
 
-	// The zeros in front are no addresses; the rest has to be the same.
-	for len(list) > 8 && binary.LittleEndian.Uint64(list) == 0 {
-		list = list[8:]
+			// The zeros in front are no addresses; the rest has to be the same.
+			for len(list) > 8 && binary.LittleEndian.Uint64(list) == 0 {
+				list = list[8:]
+			}
+			assert.True(t, bytes.Equal(list, l.findMcount()))
+		})
 	}
-	assert.True(t, bytes.Equal(list, l.findMcount()))
 }
 
 func BenchmarkLinux_Open(b *testing.B) {

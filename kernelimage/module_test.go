@@ -6,7 +6,6 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -247,20 +246,17 @@ func TestLink_PackedAndCutShortIsAnError(t *testing.T) {
 }
 
 func TestModule_PrototypesBuildOnTheKernelsBTF(t *testing.T) {
-	for _, series := range []string{kernels.Linux612, kernels.Linux61} {
+	for _, series := range kernels.All {
 		t.Run(series, func(t *testing.T) {
 			img, _ := linux(t, series)
-			found, err := filepath.Glob(filepath.Join(kernels.Dir(t, series), "lib/modules/*/kernel/lib/lz4/lz4_compress.ko*"))
+			ko, err := os.ReadFile(kernels.Module(t, series, "lz4hc_compress"))
 			require.NoError(t, err)
-			require.Len(t, found, 1)
-			ko, err := os.ReadFile(found[0])
+			m, err := link(hostOf(img), ko, "lz4hc_compress.ko")
 			require.NoError(t, err)
-			m, err := link(hostOf(img), ko, "lz4_compress.ko")
-			require.NoError(t, err)
-			const fn = "LZ4_loadDict"
+			const fn = "LZ4_loadDictHC"
 			p, err := m.Prototype(img, fn)
 			require.NoError(t, err)
-			assert.Equal(t, "int LZ4_loadDict(LZ4_stream_t *LZ4_dict, const char *dictionary, int dictSize)", p.String())
+			assert.Equal(t, "int LZ4_loadDictHC(LZ4_streamHC_t *LZ4_streamHCPtr, const char *dictionary, int dictSize)", p.String())
 			_, err = m.Prototype(img, "nothing_of_the_kind")
 			assert.ErrorIs(t, err, errno.ENOENT)
 

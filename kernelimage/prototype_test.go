@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"callops/internal/errno"
+	"callops/internal/kernels"
 )
 
 func TestPrototype_IsWrittenAsInC(t *testing.T) {
@@ -71,7 +72,7 @@ func TestPrototype_OfAnImageWithoutBTF(t *testing.T) {
 }
 
 func TestLinux_PrototypesAreThoseOfTheSources(t *testing.T) {
-	img, _ := linux(t, "6.12.")
+	img, _ := linux(t, kernels.Linux612)
 	for name, want := range map[string]string{
 		"gcd":             "unsigned long gcd(unsigned long a, unsigned long b)",
 		"snprintf":        "int snprintf(char *buf, size_t size, const char *fmt, ...)",

@@ -67,23 +67,27 @@ func TestNew_SeveralCPUsHaveASchedulerThatGracePeriodsWaitFor(t *testing.T) {
 }
 
 func TestNew_InitTextIsFreedUnlessItIsKept(t *testing.T) {
-	img, err := kernelimage.Open(t.Context(), kernels.Path(t, kernels.Linux612), nil)
-	require.NoError(t, err)
-	defer img.Close()
-	m := newMachine(t, &machine.Config{Image: img})
-	_, err = m.Kernel.Func("start_kernel")
-	require.ErrorIs(t, err, errno.ENOENT)
+	for _, series := range kernels.CallOps {
+		t.Run(series, func(t *testing.T) {
+			img, err := kernelimage.Open(t.Context(), kernels.Path(t, series), nil)
+			require.NoError(t, err)
+			defer img.Close()
+			m := newMachine(t, &machine.Config{Image: img})
+			_, err = m.Kernel.Func("start_kernel")
+			require.ErrorIs(t, err, errno.ENOENT)
 
-	kept := newMachine(t, &machine.Config{Image: img, KeepInit: true})
-	_, err = kept.Kernel.Func("start_kernel")
-	assert.NoError(t, err)
-	for _, s := range img.Segments {
-		if s.Name == "rodata" {
-			_, err := kept.Kernel.CallName(t.Context(), 0, nil, "memset", s.Addr, 0, 8)
-			assert.NoError(t, err, "__ro_after_init data can be written")
-			_, err = m.Kernel.CallName(t.Context(), 0, nil, "memset", s.Addr, 0, 8)
-			assert.ErrorIs(t, err, errno.EFAULT)
-		}
+			kept := newMachine(t, &machine.Config{Image: img, KeepInit: true})
+			_, err = kept.Kernel.Func("start_kernel")
+			assert.NoError(t, err)
+			for _, s := range img.Segments {
+				if s.Name == "rodata" {
+					_, err := kept.Kernel.CallName(t.Context(), 0, nil, "memset", s.Addr, 0, 8)
+					assert.NoError(t, err, "__ro_after_init data can be written")
+					_, err = m.Kernel.CallName(t.Context(), 0, nil, "memset", s.Addr, 0, 8)
+					assert.ErrorIs(t, err, errno.EFAULT)
+				}
+			}
+		})
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 // A distribution's kernel looks at current, its stack protector and its CPU's
 // variables all the time; tasks that are moved in the middle of it don't notice.
 func TestLinux_TasksAreMovedInTheKernelsOwnCode(t *testing.T) {
-	for _, series := range []string{kernels.Linux612, kernels.Linux61} {
+	for _, series := range kernels.All {
 		t.Run(series, func(t *testing.T) {
 			img, err := kernelimage.Open(t.Context(), kernels.Path(t, series), nil)
 			require.NoError(t, err)

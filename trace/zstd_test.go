@@ -101,43 +101,47 @@ func (z *zstdCall) trace(opts *ftrace.Options) (ips []uint64, res emu.Result) {
 // with callops' trampolines and with the kernel's own. What was called is known
 // by stepping through the kernel untraced.
 func TestLinux_ATraceOfZstdNamesEveryCall(t *testing.T) {
-	path := kernels.Path(t, kernels.Linux612)
-	img, err := kernelimage.Open(t.Context(), path, nil)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, img.Close()) })
-	in, err := os.ReadFile(path)
-	require.NoError(t, err)
-	in = in[:256<<10]
+	for _, series := range kernels.CallOps {
+		t.Run(series, func(t *testing.T) {
+			path := kernels.Path(t, series)
+			img, err := kernelimage.Open(t.Context(), path, nil)
+			require.NoError(t, err)
+			t.Cleanup(func() { require.NoError(t, img.Close()) })
+			in, err := os.ReadFile(path)
+			require.NoError(t, err)
+			in = in[:256<<10]
 
-	sites := make(map[uint64]bool)
-	names := kernel.NewSymbols(img.Symbols...)
-	for _, s := range img.Sites {
-		if name, _, ok := names.FormatName(s.IP); ok && strings.HasPrefix(name, "ZSTD_") {
-			sites[s.IP] = true
-		}
-	}
-	require.Greater(t, len(sites), 100)
-	var called []uint64
-	all := engines.All()
-	untraced := newZstdCall(t, img, all[len(all)-1].New, in).compress(&emu.CallOptions{OnStep: func(_ emu.CPU, before *emu.Regs) {
-		if sites[before.PC] {
-			called = append(called, before.PC)
-		}
-	}})
-	require.NotEmpty(t, called)
-	var counts [2]uint64
-	for _, e := range all {
-		for i, opts := range []ftrace.Options{{}, {ImageCode: true}} {
-			t.Run(e.Name+"/"+[]string{"ours", "image"}[i], func(t *testing.T) {
-				ips, res := newZstdCall(t, img, e.New, in).trace(&opts)
-				assert.Equal(t, called, ips)
-				if counts[i] == 0 {
-					counts[i] = res.Count
+			sites := make(map[uint64]bool)
+			names := kernel.NewSymbols(img.Symbols...)
+			for _, s := range img.Sites {
+				if name, _, ok := names.FormatName(s.IP); ok && strings.HasPrefix(name, "ZSTD_") {
+					sites[s.IP] = true
 				}
-				assert.Equal(t, counts[i], res.Count, "instructions, by the engines")
-			})
-		}
+			}
+			require.Greater(t, len(sites), 100)
+			var called []uint64
+			all := engines.All()
+			untraced := newZstdCall(t, img, all[len(all)-1].New, in).compress(&emu.CallOptions{OnStep: func(_ emu.CPU, before *emu.Regs) {
+				if sites[before.PC] {
+					called = append(called, before.PC)
+				}
+			}})
+			require.NotEmpty(t, called)
+			var counts [2]uint64
+			for _, e := range all {
+				for i, opts := range []ftrace.Options{{}, {ImageCode: true}} {
+					t.Run(e.Name+"/"+[]string{"ours", "image"}[i], func(t *testing.T) {
+						ips, res := newZstdCall(t, img, e.New, in).trace(&opts)
+						assert.Equal(t, called, ips)
+						if counts[i] == 0 {
+							counts[i] = res.Count
+						}
+						assert.Equal(t, counts[i], res.Count, "instructions, by the engines")
+					})
+				}
+			}
+			assert.Greater(t, counts[0], untraced.Count)
+			assert.Equal(t, counts[0]+uint64(8*len(called)), counts[1], "the kernel's ftrace_caller takes 8 instructions more")
+		})
 	}
-	assert.Greater(t, counts[0], untraced.Count)
-	assert.Equal(t, counts[0]+uint64(8*len(called)), counts[1], "the kernel's ftrace_caller takes 8 instructions more")
 }

@@ -37,27 +37,35 @@ func TestLinux_ImageSaysWhatWasFound(t *testing.T) {
 }
 
 func TestLinux_SitesAreTheKernelsOwn(t *testing.T) {
-	code, out, errs := runIn(nil, "sites", "--image", kernels.Path(t, kernels.Linux612), "--filter", "vfs_*", "vfs_read")
-	require.Equal(t, exitDone, code, errs)
-	assert.Regexp(t, `(?m)^ffff80008[0-9a-f]+ +vfs_read +mov x9, x30; bl [0-9a-f]+ <ftrace_caller> +1 `, out)
-	assert.Contains(t, out, "(ops vfs_*)")
+	for _, series := range kernels.CallOps {
+		t.Run(series, func(t *testing.T) {
+			code, out, errs := runIn(nil, "sites", "--image", kernels.Path(t, series), "--filter", "vfs_*", "vfs_read")
+			require.Equal(t, exitDone, code, errs)
+			assert.Regexp(t, `(?m)^ffff80008[0-9a-f]+ +vfs_read +mov x9, x30; bl [0-9a-f]+ <ftrace_caller> +1 `, out)
+			assert.Contains(t, out, "(ops vfs_*)")
+		})
+	}
 }
 
 func TestLinux_InitTextIsFreedUnlessItIsKept(t *testing.T) {
-	image := kernels.Path(t, kernels.Linux612)
-	code, _, errs := runIn(nil, "sites", "--image", image, "start_kernel")
-	assert.Equal(t, exitFailed, code)
-	assert.Contains(t, errs, `"start_kernel" matches no function`)
-	code, _, errs = runIn(nil, "call", "--image", image, "parse_early_options", "quiet")
-	assert.Equal(t, exitFailed, code)
-	assert.Contains(t, errs, "parse_early_options was in init text, which has been freed")
+	for _, series := range kernels.CallOps {
+		t.Run(series, func(t *testing.T) {
+			image := kernels.Path(t, series)
+			code, _, errs := runIn(nil, "sites", "--image", image, "start_kernel")
+			assert.Equal(t, exitFailed, code)
+			assert.Contains(t, errs, `"start_kernel" matches no function`)
+			code, _, errs = runIn(nil, "call", "--image", image, "parse_early_options", "quiet")
+			assert.Equal(t, exitFailed, code)
+			assert.Contains(t, errs, "parse_early_options was in init text, which has been freed")
 
-	code, out, errs := runIn(nil, "sites", "--image", image, "--keep-init", "--filter", "start_kernel", "start_kernel")
-	require.Equal(t, exitDone, code, errs)
-	assert.Regexp(t, `(?m)^ffff80008[0-9a-f]+ +start_kernel +mov x9, x30; bl [0-9a-f]+ <ftrace_caller> +1 `, out)
-	code, out, errs = runIn(nil, "trace", "--image", image, "--keep-init", "--filter", "*early*", "parse_early_options", "quiet")
-	require.Equal(t, exitDone, code, errs)
-	assert.Contains(t, out, ": parse_early_options <-return_to_host")
+			code, out, errs := runIn(nil, "sites", "--image", image, "--keep-init", "--filter", "start_kernel", "start_kernel")
+			require.Equal(t, exitDone, code, errs)
+			assert.Regexp(t, `(?m)^ffff80008[0-9a-f]+ +start_kernel +mov x9, x30; bl [0-9a-f]+ <ftrace_caller> +1 `, out)
+			code, out, errs = runIn(nil, "trace", "--image", image, "--keep-init", "--filter", "*early*", "parse_early_options", "quiet")
+			require.Equal(t, exitDone, code, errs)
+			assert.Contains(t, out, ": parse_early_options <-return_to_host")
+		})
+	}
 }
 
 func TestLinux_AProfileThatIsNotTheImagesIsAnError(t *testing.T) {
@@ -81,15 +89,17 @@ func TestLinux_BenchPutsItsOwnFtraceAndOursBesideAnother(t *testing.T) {
 }
 
 func TestLinux_BenchCallsAFunctionOfAModule(t *testing.T) {
-	image := kernels.Path(t, kernels.Linux612)
-	found, err := filepath.Glob(filepath.Join(kernels.Dir(t, kernels.Linux612), "lib/modules/*/kernel/lib/math/cordic.ko*"))
-	require.NoError(t, err)
-	require.Len(t, found, 1)
-	code, out, errs := runIn(nil, "bench", "--image", image, "--module", found[0], "--tracee", "cordic_calc_iq", "--args", "100",
-		"--engine", "interp", "--calls", "2", "--relevant", "0,1,2")
-	require.Equal(t, exitDone, code, errs)
-	assert.Regexp(t, `(?m)^ +1 +0 +\d+ +34 `, out)
-	assert.Regexp(t, `(?m)^ +2 +0 +\d+ +138 `, out)
+	for _, series := range kernels.CallOps {
+		t.Run(series, func(t *testing.T) {
+			image := kernels.Path(t, series)
+			module := kernels.Module(t, series, "cordic")
+			code, out, errs := runIn(nil, "bench", "--image", image, "--module", module, "--tracee", "cordic_calc_iq", "--args", "100",
+				"--engine", "interp", "--calls", "2", "--relevant", "0,1,2")
+			require.Equal(t, exitDone, code, errs)
+			assert.Regexp(t, `(?m)^ +1 +0 +\d+ +34 `, out)
+			assert.Regexp(t, `(?m)^ +2 +0 +\d+ +138 `, out)
+		})
+	}
 }
 
 func TestLinux_ItsFunctionsAreTraced(t *testing.T) {
@@ -97,12 +107,12 @@ func TestLinux_ItsFunctionsAreTraced(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "data")
 	require.NoError(t, os.WriteFile(path, []byte(data), 0o600))
 	want := fmt.Sprintf("000000  %x", sha256.Sum256([]byte(data)))
-	for _, series := range []string{kernels.Linux612, kernels.Linux61} {
+	for _, series := range kernels.All {
 		image := kernels.Path(t, series)
 		code, out, errs := runIn(nil, "trace", "--image", image, "--filter", "sha256*", "sha256", "@"+path, fmt.Sprint(len(data)), "buf:32")
 		require.Equal(t, exitDone, code, errs)
 		assert.Contains(t, out, ": sha256 <-return_to_host")
-		assert.Regexp(t, `: sha256_(transform_blocks|update) <-`, out)
+		assert.Regexp(t, `: sha256_(transform_blocks|update|blocks) <-`, out)
 		assert.Contains(t, out, want)
 	}
 }

@@ -1,11 +1,9 @@
 package main
 
 import (
-	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"callops/internal/kernels"
 )
@@ -33,25 +31,23 @@ func TestLinux_ArgumentsAreCheckedAgainstThePrototype(t *testing.T) {
 }
 
 func TestLinux_ArgumentsOfAModulesFunctionAreChecked(t *testing.T) {
-	for _, series := range []string{kernels.Linux612, kernels.Linux61} {
+	for _, series := range kernels.All {
 		image := kernels.Path(t, series)
-		found, err := filepath.Glob(filepath.Join(kernels.Dir(t, series), "lib/modules/*/kernel/lib/lz4/lz4_compress.ko*"))
-		require.NoError(t, err)
-		require.Len(t, found, 1)
+		module := kernels.Module(t, series, "lz4hc_compress")
 		call := func(args ...string) (code int, out, errs string) {
-			return runIn(nil, append([]string{"call", "--image", image, "--module", found[0]}, args...)...)
+			return runIn(nil, append([]string{"call", "--image", image, "--module", module}, args...)...)
 		}
-		for _, name := range []string{"LZ4_compress_default", "lz4_compress:LZ4_compress_default"} {
+		for _, name := range []string{"LZ4_compress_HC", "lz4hc_compress:LZ4_compress_HC"} {
 			code, out, errs := call(name, "hello", "buf:64", "5")
 			assert.Equal(t, exitUsage, code)
 			assert.Empty(t, out)
-			assert.Contains(t, errs, "callops: "+name+": 3 arguments, it takes 5: "+
-				"int LZ4_compress_default(const char *source, char *dest, int inputSize, int maxOutputSize, void *wrkmem)")
+			assert.Contains(t, errs, "callops: "+name+": 3 arguments, it takes 6: "+
+				"int LZ4_compress_HC(const char *src, char *dst, int srcSize, int maxDstSize, int compressionLevel, void *wrkmem)")
 		}
-		code, _, errs := call("LZ4_compress_default", "hello", "buf:64", "x", "64", "buf:16384")
+		code, _, errs := call("LZ4_compress_HC", "hello", "buf:64", "x", "64", "9", "buf:270000")
 		assert.Equal(t, exitUsage, code)
 		assert.Contains(t, errs, `argument 3 is a number, and not the address of "x"`)
-		code, out, errs := call("LZ4_compress_default", "hello", "buf:64", "5", "64", "buf:16384")
+		code, out, errs := call("LZ4_compress_HC", "hello", "buf:64", "5", "64", "9", "buf:270000")
 		assert.Equal(t, exitDone, code, errs)
 		assert.Contains(t, out, ` = 6 (0x6)`)
 		code, _, errs = call("gcd", "84")
