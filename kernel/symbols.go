@@ -91,12 +91,23 @@ const fewSymbols = 16
 func dropRepeated(syms []kernelimage.Symbol) []kernelimage.Symbol {
 	kept := syms[:0]
 	run := 0 // where the symbols at the last address begin
+	var many map[kernelimage.Symbol]bool
 	for _, sym := range syms {
 		if len(kept) == 0 || kept[len(kept)-1].Addr != sym.Addr {
-			run = len(kept)
+			run, many = len(kept), nil
 		}
-		if !slices.Contains(kept[run:], sym) {
-			kept = append(kept, sym)
+		if have := kept[run:]; many == nil && len(have) > fewSymbols {
+			many = make(map[kernelimage.Symbol]bool)
+			for _, s := range have {
+				many[s] = true
+			}
+		}
+		if many == nil && slices.Contains(kept[run:], sym) || many[sym] {
+			continue
+		}
+		kept = append(kept, sym)
+		if many != nil {
+			many[sym] = true
 		}
 	}
 	return kept
@@ -109,10 +120,7 @@ func (s *Symbols) after(addr uint64) int {
 
 // firstAt returns the index of the first symbol at addr, given after(addr).
 func (s *Symbols) firstAt(addr uint64, after int) int {
-	for after > 0 && s.syms[after-1].Addr == addr {
-		after--
-	}
-	return after
+	return sort.Search(after, func(i int) bool { return s.syms[i].Addr >= addr })
 }
 
 // called returns the symbols of that name, in address order.

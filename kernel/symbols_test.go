@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"strconv"
 	"testing"
 
 	"callops/kernelimage"
@@ -9,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"callops/internal/errno"
+	"callops/internal/linear"
 )
 
 func kernelSymbols() *Symbols {
@@ -152,4 +154,43 @@ func TestFunc_OfAnAmbiguousNameNoOtherIsProposed(t *testing.T) {
 	assert.EqualError(t, err, `symbol "cleanup" is ambiguous: it is one of cleanup@0x1000, cleanup@0x2000: invalid argument`)
 	_, err = k.Func("cleanop")
 	assert.ErrorContains(t, err, "is one of these meant: cleanup, cleanups?")
+}
+
+// oneAddress is n symbols at one address, each of which is there twice.
+func oneAddress(n int) []kernelimage.Symbol {
+	var syms []kernelimage.Symbol
+	for i := range n {
+		sym := kernelimage.Symbol{Name: "s" + strconv.Itoa(i), Addr: 0x1000, Func: true}
+		syms = append(syms, sym, sym)
+	}
+	return syms
+}
+
+func TestSymbols_ManyAtOneAddressTakeTheirTime(t *testing.T) {
+	linear.Check(t, 1<<10, func(n int) func() {
+		syms := oneAddress(n)
+		return func() {
+			s := NewSymbols(syms...)
+			s.AddRange("", 0x1000, 0x2000)
+			for range n {
+				name, _, _ := s.FormatName(0x1000)
+				if name != "s0" {
+					t.Fatal(name)
+				}
+			}
+		}
+	})
+	assert.Len(t, NewSymbols(oneAddress(100)...).All(), 100)
+	assert.Len(t, NewSymbols(oneAddress(2)...).All(), 2)
+}
+
+func BenchmarkSymbols_ManyAtOneAddress(b *testing.B) {
+	for n := 1 << 10; n <= 1<<14; n *= 2 {
+		syms := oneAddress(n)
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			for b.Loop() {
+				NewSymbols(syms...).FormatName(0x1000)
+			}
+		})
+	}
 }

@@ -197,9 +197,7 @@ func (img *Image) symbolize(addr uint64) string {
 	if i < 0 {
 		return ""
 	}
-	for i > 0 && img.Symbols[i-1].Addr == img.Symbols[i].Addr {
-		i--
-	}
+	i = sort.Search(i, func(k int) bool { return img.Symbols[k].Addr >= img.Symbols[i].Addr })
 	return fmt.Sprintf("%s+%#x", img.Symbols[i].Name, addr-img.Symbols[i].Addr)
 }
 
