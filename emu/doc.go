@@ -12,5 +12,8 @@
 // to one goroutine at a time. Regions are mapped before the CPUs that use
 // them run.
 //
+// A call ends: by returning, by what it did wrong, by its budget or its context,
+// whatever gates it goes through and however they call on (see [CallStack]).
+//
 // Start at [NewMemory], [CPU] and [Caller].
 package emu

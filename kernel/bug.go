@@ -79,7 +79,7 @@ func (k *Kernel) exception(cpu emu.CPU, exit emu.Exit) error {
 	if imm, ok := asm.DecodeBrk(exit.Word); !ok || imm != bugBrkImm {
 		return err
 	}
-	bug := k.bugAt(exit.PC)
+	bug, again := k.hit(exit.PC)
 	if bug == nil {
 		return err
 	}
@@ -87,17 +87,26 @@ func (k *Kernel) exception(cpu emu.CPU, exit emu.Exit) error {
 	if !bug.Warning || k.warn == nil {
 		return &BugError{*bug, err}
 	}
-	if bug.flags&(bugOnce|bugDone) != bugOnce|bugDone {
-		if bug.flags&bugOnce != 0 {
-			flags := binary.LittleEndian.AppendUint16(nil, bug.flags|bugDone)
-			if err := k.Mem.Write(bug.entry+uint64(k.Layout.Bug.Flags), flags); err != nil {
-				return err
-			}
-		}
+	if !again {
 		k.warn(bug)
 	}
 	cpu.Regs().PC += 4
 	return nil
+}
+
+// hit finds the entry for the BRK at pc; again: it is a WARN_ONCE() that has been
+// told of, which the table remembers.
+func (k *Kernel) hit(pc uint64) (b *Bug, again bool) {
+	k.bugs.mu.Lock()
+	defer k.bugs.mu.Unlock()
+	b = k.bugAt(pc)
+	if b == nil || !b.Warning || b.flags&bugOnce == 0 || k.warn == nil {
+		return b, false
+	}
+	again = b.flags&bugDone != 0
+	done := binary.LittleEndian.AppendUint16(nil, b.flags|bugDone)
+	_ = k.Mem.Write(b.entry+uint64(k.Layout.Bug.Flags), done) // where it was read from
+	return b, again
 }
 
 // pid is that of a CPU's task; 0 where that can't be told.
@@ -112,10 +121,9 @@ func (k *Kernel) pid(cpu emu.CPU) uint32 {
 	return pid
 }
 
-// bugAt is find_bug; nil where no table has an entry for the BRK at pc.
+// bugAt is find_bug; nil where no table has an entry for the BRK at pc. bugs.mu is
+// held.
 func (k *Kernel) bugAt(pc uint64) *Bug {
-	k.bugs.mu.Lock()
-	defer k.bugs.mu.Unlock()
 	if b := k.bugEntry(k.bugs.entries[pc], pc); b != nil {
 		return b
 	}
@@ -135,7 +143,7 @@ func (k *Kernel) bugAt(pc uint64) *Bug {
 
 // bugs are the entries of tables that were looked for, by the address of the BRK.
 type bugs struct {
-	mu      sync.Mutex
+	mu      sync.Mutex // guards what follows, and the tables' flags
 	entries map[uint64]uint64
 }
 

@@ -160,7 +160,7 @@ func TestLinux_EveryBugIsFoundFromItsBreakpoint(t *testing.T) {
 		if i%500 != 0 {
 			continue
 		}
-		b := k.bugAt(pc)
+		b, _ := k.hit(pc)
 		require.NotNil(t, b)
 		require.Equal(t, entry, b.entry)
 	}

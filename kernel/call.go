@@ -78,8 +78,11 @@ func (k *Kernel) Call(ctx context.Context, cpu int, opts *emu.CallOptions, addr 
 	res, err = k.Caller().Call(ctx, c.CPU, opts, addr, args...)
 	returned = err == nil
 	var call *emu.CallError
-	if errors.As(err, &call) {
+	switch {
+	case errors.As(err, &call):
 		err = k.RunError(c.Stack, call)
+	case err != nil:
+		err = fmt.Errorf("%s: %w", k.Symbols.Format(addr), err)
 	}
 	return res, err
 }

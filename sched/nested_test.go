@@ -2,14 +2,17 @@ package sched
 
 import (
 	"context"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"callops/emu"
+	"callops/emu/interp"
 	"callops/internal/errno"
 	"callops/kernel"
+	"callops/kernelimage"
 
 	. "callops/asm"
 )
@@ -73,8 +76,8 @@ func TestGate_ThatReturnsToItself(t *testing.T) {
 // How deep a task's calls are is its own affair, on whatever CPU it is.
 func TestCall_NestsSoDeepAndNoDeeper(t *testing.T) {
 	m := boot(t, 1, &Options{Slice: 3})
-	const tasks = 4
-	for id := range uint64(tasks) {
+	var bodies []func(*Task) error
+	for id := range uint64(4) {
 		var task *Task
 		depth, refused := 0, error(nil)
 		var gate uint64
@@ -89,7 +92,7 @@ func TestCall_NestsSoDeepAndNoDeeper(t *testing.T) {
 			return id, nil
 		})
 		require.NoError(t, err)
-		m.spawn("nest", func(self *Task) error {
+		bodies = append(bodies, func(self *Task) error {
 			task = self
 			res, err := self.Call(nil, gate)
 			assert.Equal(t, id, res.X0)
@@ -99,5 +102,82 @@ func TestCall_NestsSoDeepAndNoDeeper(t *testing.T) {
 			return err
 		})
 	}
+	for _, body := range bodies {
+		m.spawn("nest", body)
+	}
 	require.NoError(t, m.Wait())
+}
+
+// A step's call takes from the same budget, once; a call that needs just what it
+// has returns.
+func TestCall_StepsShareTheBudget(t *testing.T) {
+	m := boot(t, 1, nil)
+	two := m.selfReturn(emu.ReturnGate) // movz and three movk at most, br
+	m.spawn("steps", func(task *Task) error {
+		res, err := task.Call(nil, two)
+		require.NoError(t, err)
+		n := res.Count
+		opts := &emu.CallOptions{OnStep: func(cpu emu.CPU, _ *emu.Regs) {
+			_, err := m.k.Call(t.Context(), cpu.ID(), nil, two)
+			assert.NoError(t, err)
+		}}
+		opts.Budget = n + n*n
+		if _, err := task.Call(opts, two); err != nil {
+			return err
+		}
+		opts.Budget--
+		opts.OnStep = func(cpu emu.CPU, _ *emu.Regs) { _, _ = m.k.Call(t.Context(), cpu.ID(), nil, two) }
+		_, err = task.Call(opts, two)
+		assert.NoError(t, err, "the last step's own call alone is short of one")
+		opts.Budget = n + n*n - n - 1
+		_, err = task.Call(opts, two)
+		assert.ErrorIs(t, err, emu.ErrBudget)
+		return nil
+	})
+	require.NoError(t, m.Wait())
+}
+
+// A task that comes to WARN() goes on, wherever it is.
+func TestTask_WarnGoesOn(t *testing.T) {
+	img, err := kernelimage.Open(t.Context(), "../kernelimage/testdata/workload/bug.elf", nil)
+	require.NoError(t, err)
+	defer func() { assert.NoError(t, img.Close()) }()
+	var mu sync.Mutex
+	var warned []kernel.Bug
+	k, err := kernel.Boot(img, interp.New, &kernel.BootOptions{CPUs: 2, Warn: func(b *kernel.Bug) {
+		mu.Lock()
+		defer mu.Unlock()
+		warned = append(warned, *b)
+	}})
+	require.NoError(t, err)
+	defer func() { assert.NoError(t, k.Close()) }()
+	s, err := New(t.Context(), k, &Options{Slice: 2})
+	require.NoError(t, err)
+	defer func() { assert.NoError(t, s.Close()) }()
+	warn, err := k.Func("warn_on")
+	require.NoError(t, err)
+	const tasks, calls = 3, 20
+	for range tasks {
+		_, err := s.Spawn("warns", func(task *Task) error {
+			for range calls {
+				res, err := task.Call(nil, warn, ^uint64(4))
+				if err != nil {
+					return err
+				}
+				assert.EqualValues(t, -4, int64(res.X0))
+			}
+			return nil
+		})
+		require.NoError(t, err)
+	}
+	require.NoError(t, s.Wait())
+	mu.Lock()
+	defer mu.Unlock()
+	pids := map[uint32]int{}
+	for _, b := range warned {
+		assert.Equal(t, 11, b.Line)
+		pids[b.Pid]++
+	}
+	assert.Len(t, pids, tasks)
+	assert.Len(t, warned, tasks*calls)
 }

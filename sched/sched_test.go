@@ -317,6 +317,8 @@ func TestTask_ErrorsSayWhereAndLeaveTheTaskUsable(t *testing.T) {
 				assert.ErrorIs(m.t, err, errno.EFAULT)
 				assert.Contains(m.t, run.Func, "do_overflow+0x0/")
 				assert.Greater(m.t, len(run.Backtrace), 100)
+				var overflow *kernel.StackOverflowError
+				assert.ErrorAs(m.t, err, &overflow)
 			}
 			res, err := t.Call(nil, m.fn["fib"], 9)
 			assert.EqualValues(m.t, 34, res.X0)

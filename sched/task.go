@@ -190,19 +190,15 @@ func (t *Task) run(ctx context.Context, onStep func(emu.CPU, *emu.Regs)) (emu.Ex
 	}
 	for {
 		c := t.cpu
-		before := c.Count()
-		exit, err := c.execute(ctx, onStep)
-		ran := c.Count() - before
-		t.count += ran
-		c.Calls().Spend(ran)
+		exit, err := t.execute(ctx, onStep)
 		if err != nil {
 			return exit, err
 		}
 		if exit.Reason == emu.ExitGate {
-			ran++
+			c.left -= min(c.left, 1)
 		}
-		c.left -= min(c.left, ran)
-		if exit.Reason == emu.ExitBudget && c.Calls().Left() == 0 {
+		// A step that led to a gate does not say so.
+		if exit.Reason == emu.ExitBudget && c.Calls().Left() == 0 && !emu.InGates(exit.PC) {
 			return exit, emu.OutOfBudget(exit.PC)
 		}
 		returned, err := t.serve(c, exit)
@@ -218,17 +214,28 @@ func (t *Task) run(ctx context.Context, onStep func(emu.CPU, *emu.Regs)) (emu.Ex
 }
 
 // execute goes on with the task: to the end of its slice or of its budget, or by
-// one instruction where each is to be told.
-func (c *cpu) execute(ctx context.Context, onStep func(emu.CPU, *emu.Regs)) (emu.Exit, error) {
-	most := min(c.left, c.Calls().Left())
+// one instruction where each is to be told. Both have less left by what was
+// executed.
+func (t *Task) execute(ctx context.Context, onStep func(emu.CPU, *emu.Regs)) (exit emu.Exit, err error) {
+	c := t.cpu
+	most, count := min(c.left, c.Calls().Left()), c.Count()
+	spend := func() {
+		ran := c.Count() - count
+		t.count += ran
+		c.left -= min(c.left, ran)
+		c.Calls().Spend(ran)
+	}
 	if onStep == nil || most == 0 {
-		return c.Run(ctx, most)
+		exit, err = c.Run(ctx, most)
+		spend()
+		return exit, err
 	}
 	if err := ctx.Err(); err != nil {
 		return emu.Exit{PC: c.Regs().PC}, err
 	}
 	before := *c.Regs()
-	exit, err := c.Step()
+	exit, err = c.Step()
+	spend() // not what onStep calls, which has been taken by then
 	if err == nil && exit.Reason == emu.ExitBudget {
 		onStep(c.CPU.CPU, &before)
 	}
