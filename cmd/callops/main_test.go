@@ -8,7 +8,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"callops/ftrace"
+	"callops/kernel"
+	"callops/machine"
 )
 
 func TestRun_ReportsResultThatCannotBeWritten(t *testing.T) {
@@ -38,4 +44,18 @@ func TestInterruptible_ReadsEverything(t *testing.T) {
 	got, err := io.ReadAll(&interruptible{t.Context(), strings.NewReader(text)})
 	assert.NoError(t, err)
 	assert.Equal(t, text, string(got))
+}
+
+func TestSetFilters_HeedCtrlC(t *testing.T) {
+	m, err := machine.New(t.Context(), &machine.Config{Ftrace: func(*kernel.Kernel) (*ftrace.Options, error) { return nil, nil }})
+	require.NoError(t, err)
+	defer m.Close()
+	o, err := m.Ftrace.NewOps("o", m.Ftrace.Code().OpsFuncNop, nil)
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	cmd := &cobra.Command{}
+	cmd.SetContext(ctx)
+	assert.ErrorIs(t, setFilters(cmd, m.Ftrace, o, []string{"gcd"}, nil), context.Canceled)
+	assert.ErrorIs(t, setFilters(cmd, m.Ftrace, o, nil, []string{"gcd"}), context.Canceled)
 }

@@ -49,7 +49,7 @@ the filter says.`,
 				return err
 			}
 			k, r := mc.Kernel, mc.Ftrace
-			if err := registerEach(r, filter); err != nil {
+			if err := registerEach(cmd, r, filter); err != nil {
 				return err
 			}
 			if enabled {
@@ -68,13 +68,13 @@ the filter says.`,
 }
 
 // registerEach registers an ops for each pattern, which is its name.
-func registerEach(r *ftrace.Registry, patterns []string) error {
+func registerEach(cmd *cobra.Command, r *ftrace.Registry, patterns []string) error {
 	for _, pat := range patterns {
 		o, err := r.NewOps(pat, r.Code().OpsFuncNop, nil)
 		if err != nil {
 			return err
 		}
-		if err := r.SetFilter(o, pat, &ftrace.FilterOptions{Reset: true}); err != nil {
+		if err := setFilters(cmd, r, o, []string{pat}, nil); err != nil {
 			return err
 		}
 		if err := r.Register(o); err != nil {

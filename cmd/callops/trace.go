@@ -56,7 +56,9 @@ or --notrace an ops is registered, whose tracer --ops-func chooses.
 
 GLOB is what set_ftrace_filter takes: a name, abc*, *abc, *abc*, a pattern with
 ? and [a-z], or N for the Nth function that 'callops sites' lists; ! before it
-takes functions out again. All --filter and --notrace are of one ops.
+takes functions out again. GLOB:mod:NAME takes those of module NAME, *:mod:NAME
+all of them, *:mod:!* those of the kernel. All --filter and --notrace are of one
+ops.
 
 ` + argsHelp,
 		Example: `  callops trace fib 4
@@ -127,9 +129,9 @@ func (t *tracing) run(cmd *cobra.Command, words []string) (err error) {
 		})
 	}
 	if p != nil {
-		err = t.traceInsns(p, m, traced)
+		err = t.traceInsns(cmd, p, m, traced)
 	} else {
-		err = t.traceFunctions(out, m, traced)
+		err = t.traceFunctions(cmd, out, m, traced)
 	}
 	_, failed := out.Write(results.Bytes())
 	return errors.Join(err, failed)
@@ -154,22 +156,38 @@ func (all invocations) sayUntraceable(errw io.Writer, k *kernel.Kernel) {
 }
 
 // newOps makes an ops with the filters that were asked for.
-func (t *tracing) newOps(r *ftrace.Registry, name string, fn uint64, extra int) (*ftrace.Ops, error) {
+func (t *tracing) newOps(cmd *cobra.Command, r *ftrace.Registry, name string, fn uint64, extra int) (*ftrace.Ops, error) {
 	o, err := r.NewOps(name, fn, &ftrace.OpsOptions{Flags: t.flags.value, Extra: extra})
 	if err != nil {
 		return nil, err
 	}
-	for _, pat := range t.filter {
-		if err := r.SetFilter(o, pat, nil); err != nil {
-			return nil, err
-		}
-	}
-	for _, pat := range t.notrace {
-		if err := r.SetNotrace(o, pat, nil); err != nil {
-			return nil, err
-		}
+	if err := setFilters(cmd, r, o, t.filter, t.notrace); err != nil {
+		return nil, err
 	}
 	return o, nil
+}
+
+// setFilters gives an ops its filters, until Ctrl-C, and tells of those that wait
+// for a module.
+func setFilters(cmd *cobra.Command, r *ftrace.Registry, o *ftrace.Ops, filter, notrace []string) error {
+	for _, set := range []struct {
+		patterns []string
+		add      func(*ftrace.Ops, string, *ftrace.FilterOptions) error
+		notrace  bool
+	}{{filter, r.SetFilter, false}, {notrace, r.SetNotrace, true}} {
+		for _, pat := range set.patterns {
+			if err := cmd.Context().Err(); err != nil {
+				return err
+			}
+			if err := set.add(o, pat, nil); err != nil {
+				return err
+			}
+		}
+		for _, waits := range r.Waiting(o, set.notrace) {
+			fmt.Fprintf(cmd.ErrOrStderr(), "callops: %q matches no function: its module is not loaded (--module FILE)\n", waits)
+		}
+	}
+	return nil
 }
 
 // registered runs the calls with the ops registered.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/spf13/cobra"
+
 	"callops/emu"
 	"callops/machine"
 	"callops/trace"
@@ -15,13 +17,13 @@ const ringEntries = trace.MaxSlots
 
 // traceFunctions prints the calls that the function tracer saw, those of a
 // call that failed as well.
-func (t *tracing) traceFunctions(out io.Writer, m *machine.Machine, traced func(onStep func(emu.CPU, *emu.Regs)) error) error {
+func (t *tracing) traceFunctions(cmd *cobra.Command, out io.Writer, m *machine.Machine, traced func(onStep func(emu.CPU, *emu.Regs)) error) error {
 	k, r := m.Kernel, m.Ftrace
 	ring, err := trace.NewRing(k, 0, ringEntries)
 	if err != nil {
 		return err
 	}
-	o, err := t.newOps(r, "trace", r.Code().FunctionTracer, 0)
+	o, err := t.newOps(cmd, r, "trace", r.Code().FunctionTracer, 0)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"callops/emu"
 	"callops/ftrace"
 	"callops/kernel"
@@ -15,7 +17,7 @@ import (
 
 // traceInsns prints each instruction that is executed and each word that is
 // patched.
-func (t *tracing) traceInsns(p *insnPrinter, m *machine.Machine, traced func(onStep func(emu.CPU, *emu.Regs)) error) error {
+func (t *tracing) traceInsns(cmd *cobra.Command, p *insnPrinter, m *machine.Machine, traced func(onStep func(emu.CPU, *emu.Regs)) error) error {
 	k, r := m.Kernel, m.Ftrace
 	p.start()
 	step := func() error { return traced(p.step) }
@@ -28,7 +30,7 @@ func (t *tracing) traceInsns(p *insnPrinter, m *machine.Machine, traced func(onS
 			return err
 		}
 	}
-	o, err := t.newOps(r, "trace", fn, extra)
+	o, err := t.newOps(cmd, r, "trace", fn, extra)
 	if err != nil {
 		return err
 	}
