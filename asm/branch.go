@@ -11,9 +11,6 @@ const (
 	AdrReach        = 1 << (21 - 1)     // adr: 21 bits of bytes
 	AdrpReach       = AdrReach << 12    // adrp: 21 bits of pages
 	LiteralReach    = 1 << (19 + 2 - 1) // ldr of a literal
-
-	BranchMin = -BranchReach
-	BranchMax = BranchReach // exclusive
 )
 
 // Words a call site is made of.
@@ -67,30 +64,3 @@ func IsBL(w uint32) bool { return w&0xfc000000 == opBL }
 
 // IsBTI reports whether w is bti, of any kind.
 func IsBTI(w uint32) bool { return w&^0xc0 == btiWord }
-
-// RegBranch is a branch to the address in a register.
-type RegBranch struct {
-	Reg    int // 31: xzr
-	Link   bool
-	Return bool
-}
-
-// DecodeBranchReg decodes br, blr and ret; ok is false for any other word.
-func DecodeBranchReg(w uint32) (b RegBranch, ok bool) {
-	switch w & 0xfffffc1f {
-	case opBR:
-	case opBLR:
-		b.Link = true
-	case opRET:
-		b.Return = true
-	default:
-		return RegBranch{}, false
-	}
-	b.Reg = int(w >> 5 & 31)
-	return b, true
-}
-
-// DecodeBrk decodes brk; ok is false for any other word.
-func DecodeBrk(w uint32) (imm16 uint16, ok bool) {
-	return uint16(w >> 5), w&0xffe0001f == opBRK
-}

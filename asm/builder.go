@@ -148,9 +148,6 @@ func (b *Builder) Object(name string) Label {
 	return l
 }
 
-// BindObject is [Builder.Object] for a label that exists already.
-func (b *Builder) BindObject(l Label) { b.start(caller(), l, Object) }
-
 // EndFunc ends the symbol that was started last.
 func (b *Builder) EndFunc() {
 	if b.openSym < 0 {
@@ -185,14 +182,6 @@ func (b *Builder) start(pc uintptr, l Label, kind SymbolKind) {
 // Emit appends instructions and data items. Sequences go in as
 // Emit(MovImm(X0, v)...).
 func (b *Builder) Emit(insts ...Inst) { b.emit(caller(), insts) }
-
-// EmitAll appends sequences one after the other.
-func (b *Builder) EmitAll(seqs ...[]Inst) {
-	pc := caller()
-	for _, s := range seqs {
-		b.emit(pc, s)
-	}
-}
 
 func (b *Builder) emit(pc uintptr, insts []Inst) {
 	for _, i := range insts {
@@ -254,8 +243,8 @@ func (b *Builder) raw(pc uintptr, p []byte) {
 	b.size += len(p)
 }
 
-// Literal returns the label of a quad that holds v, to be placed by the next
-// [Builder.Pool] or at the end. Until then equal values share one.
+// Literal returns the label of a quad that holds v, placed after the program.
+// Equal values share one.
 func (b *Builder) Literal(v uint64) Label {
 	for _, p := range b.pool {
 		if p.v == v {
@@ -266,10 +255,6 @@ func (b *Builder) Literal(v uint64) Label {
 	b.pool = append(b.pool, pooled{v, l})
 	return l
 }
-
-// Pool places the literals asked for since the last one, 8-aligned. It goes
-// where execution does not fall into it.
-func (b *Builder) Pool() { b.placePool(caller()) }
 
 func (b *Builder) placePool(pc uintptr) {
 	if len(b.pool) == 0 {
@@ -282,6 +267,3 @@ func (b *Builder) placePool(pc uintptr) {
 	}
 	b.pool = nil
 }
-
-// Size returns the bytes emitted so far, without literals still to be placed.
-func (b *Builder) Size() int { return b.size }

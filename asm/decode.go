@@ -15,6 +15,33 @@ func DecodeBranch(pc uint64, word uint32) (target uint64, link bool, ok bool) {
 	return pc + uint64(int64(int32(word<<6)>>4)), IsBL(word), true
 }
 
+// RegBranch is a branch to the address in a register.
+type RegBranch struct {
+	Reg    int // 31: xzr
+	Link   bool
+	Return bool
+}
+
+// DecodeBranchReg decodes br, blr and ret; ok is false for any other word.
+func DecodeBranchReg(w uint32) (b RegBranch, ok bool) {
+	switch w & 0xfffffc1f {
+	case opBR:
+	case opBLR:
+		b.Link = true
+	case opRET:
+		b.Return = true
+	default:
+		return RegBranch{}, false
+	}
+	b.Reg = int(w >> 5 & 31)
+	return b, true
+}
+
+// DecodeBrk decodes brk; ok is false for any other word.
+func DecodeBrk(w uint32) (imm16 uint16, ok bool) {
+	return uint16(w >> 5), w&0xffe0001f == opBRK
+}
+
 // DecodeAdr decodes adr and adrp at pc; ok is false for any other word. With
 // page it is adrp, and addr the start of a 4 KiB page.
 func DecodeAdr(pc uint64, word uint32) (rd Reg, addr uint64, page, ok bool) {

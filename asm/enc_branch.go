@@ -91,16 +91,3 @@ func LdrLit(rt Reg, l Label) Inst {
 
 // LoadAddr is rd = address of l, by adrp and add, within 4 GiB.
 func LoadAddr(rd Reg, l Label) []Inst { return []Inst{Adrp(rd, l), AddLo12(rd, rd, l)} }
-
-// MovAbs is rd = address of l, by movz and three movk, at any distance.
-func MovAbs(rd Reg, l Label) []Inst {
-	seq := make([]Inst, 4)
-	for i := range seq {
-		op, word := "movk", uint32(0xf2800000)
-		if i == 0 {
-			op, word = "movz", 0xd2800000
-		}
-		seq[i] = enc(op, word|uint32(i)<<21).need(true, rd).gp(rd, 0).link(fixAbs16+fixup(i), l)
-	}
-	return seq
-}

@@ -33,10 +33,6 @@ const (
 	fixLo12
 	fixLo12x4
 	fixLo12x8
-	fixAbs16 // bits 15:0; the next three follow for the other halfwords
-	fixAbs32
-	fixAbs48
-	fixAbs64High
 	fixAbs64 // a whole quad
 )
 
@@ -48,8 +44,6 @@ func (i Inst) resolve(pc, target uint64) (uint64, error) {
 	case fixNone:
 	case fixAbs64:
 		return target, nil
-	case fixAbs16, fixAbs32, fixAbs48, fixAbs64High:
-		field = uint32(half(target, int(i.fix-fixAbs16))) << 5
 	case fixBranch26:
 		field, err = i.words(pc, target, BranchReach)
 		field &= 1<<26 - 1

@@ -39,10 +39,6 @@ func branchRows(l labels) []row {
 		"str wzr, [x1, :lo12:near]", StrLo12(WZR, X1, l.near),
 		"adrp x9, far", LoadAddr(X9, l.far)[0],
 		"add x9, x9, :lo12:far", LoadAddr(X9, l.far)[1],
-		"movz x9, #:abs_g0_nc:far", MovAbs(X9, l.far)[0],
-		"movk x9, #:abs_g1_nc:far", MovAbs(X9, l.far)[1],
-		"movk x9, #:abs_g2_nc:far", MovAbs(X9, l.far)[2],
-		"movk x9, #:abs_g3:far", MovAbs(X9, l.far)[3],
 	)
 }
 

@@ -61,9 +61,6 @@ func NewRing(k *kernel.Kernel, cpu int, entries int) (*Ring, error) {
 	return r, k.Mem.Store64(k.CPUs[cpu].PerCPU+uint64(slot), r.base)
 }
 
-// Cap is how many entries the ring holds before it overwrites.
-func (r *Ring) Cap() int { return int(r.slots) }
-
 // Overrun is how many entries were overwritten before they could be read, as
 // far as Read has come, plus those that were never written because an
 // interrupt storm had used up all slots.

@@ -33,7 +33,7 @@ func TestFunctionTracer_RecordsCalls(t *testing.T) {
 		m := boot(t, newEngine, 1)
 		r, err := NewRing(m.k, 0, 100)
 		require.NoError(t, err)
-		assert.Equal(t, 128, r.Cap())
+		assert.EqualValues(t, 128, r.slots)
 		before := m.k.CPUs[0].Count()
 		m.traceCalls(0, 50, 3)
 		m.requireIdle()

@@ -33,7 +33,3 @@ str x0, [x1, :lo12:far]
 str wzr, [x1, :lo12:near]
 adrp x9, far
 add x9, x9, :lo12:far
-movz x9, #:abs_g0_nc:far
-movk x9, #:abs_g1_nc:far
-movk x9, #:abs_g2_nc:far
-movk x9, #:abs_g3:far
