@@ -6,7 +6,7 @@ import (
 	"os"
 	"unsafe"
 
-	"golang.org/x/sys/unix"
+	"callops/internal/hostmem"
 )
 
 // MapFile fills [addr, addr+n), which may span adjacent regions, with n bytes of
@@ -63,9 +63,8 @@ func (r *Region) mapFile(at uint64, f *os.File, off int64, n uint64) error {
 		return err
 	}
 	// In the place of pages of r.host, with which they are unmapped.
-	_, err := unix.MmapPtr(int(f.Fd()), off+int64(before), unsafe.Pointer(&host[before]), uintptr(whole),
-		unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_FIXED|unix.MAP_NORESERVE)
-	if err == nil {
+	err := hostmem.Overlay(host[before:before+whole], f, off+int64(before))
+	if err == nil && hostmem.Mapped {
 		r.filed.Store(true)
 	}
 	return err

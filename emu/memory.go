@@ -10,9 +10,8 @@ import (
 	"sync/atomic"
 	"unsafe"
 
-	"golang.org/x/sys/unix"
-
 	"callops/internal/errno"
+	"callops/internal/hostmem"
 )
 
 // PageSize is the granule: regions begin and end on it.
@@ -55,8 +54,9 @@ type Region struct {
 // touched of another one is zero.
 func (r *Region) Filed() bool { return r.filed.Load() }
 
-// Host returns the host memory behind the region. It is mapped, not Go heap,
-// so an engine in C may keep its address until the Memory is closed.
+// Host returns the host memory behind the region. Where there is an engine in C
+// it is mapped, not Go heap, so that the engine may keep its address until the
+// Memory is closed.
 func (r *Region) Host() []byte { return r.host }
 
 // End is the first address after the region.
@@ -97,7 +97,7 @@ func (m *Memory) Map(name string, base, size uint64, perm Perm) (*Region, error)
 	}
 	r := &Region{Name: name, Base: base, Size: size, Perm: perm, host: host}
 	if err := m.insert(r); err != nil {
-		return nil, errors.Join(err, unix.Munmap(host))
+		return nil, errors.Join(err, hostmem.Free(host))
 	}
 	return r, nil
 }
@@ -109,7 +109,7 @@ func (m *Memory) hostPages(name string, base, size uint64) ([]byte, error) {
 	if base < GateBase+GateSize && base+size-1 >= GateBase {
 		return nil, fmt.Errorf("map %s at %#x, %#x bytes: overlaps the gates: %w", name, base, size, errno.EINVAL)
 	}
-	host, err := unix.Mmap(-1, 0, int(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+	host, err := hostmem.Alloc(int(size))
 	if err != nil {
 		return nil, fmt.Errorf("map %s at %#x, %#x bytes: %w", name, base, size, err)
 	}
@@ -325,7 +325,7 @@ func (m *Memory) Close() error {
 	defer m.mu.Unlock()
 	var errs []error
 	for _, r := range *m.regions.Load() {
-		errs = append(errs, unix.Munmap(r.host))
+		errs = append(errs, hostmem.Free(r.host))
 		r.host = nil
 	}
 	m.regions.Store(&[]*Region{})

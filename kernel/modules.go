@@ -9,10 +9,9 @@ import (
 	"path/filepath"
 	"slices"
 
-	"golang.org/x/sys/unix"
-
 	"callops/emu"
 	"callops/internal/errno"
+	"callops/internal/hostmem"
 	"callops/kernelimage"
 )
 
@@ -41,7 +40,7 @@ const modulePerCPU = 8 << 10
 
 // LoadModuleFile is LoadModule of a file.
 func (k *Kernel) LoadModuleFile(ctx context.Context, path string, opts *ModuleOptions) (*kernelimage.Module, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	f, err := os.OpenFile(path, os.O_RDONLY|hostmem.OpenNoWait, 0)
 	if err != nil {
 		return nil, err
 	}

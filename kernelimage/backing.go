@@ -12,19 +12,18 @@ import (
 	"time"
 	"unsafe"
 
-	"golang.org/x/sys/unix"
-
 	"callops/emu"
 	"callops/internal/errno"
+	"callops/internal/hostmem"
 	"callops/kernelimage/internal/packing"
 )
 
 // backing is the file that an image's bytes are mapped from, either the one that
 // was opened or one in memory of our own, which holds what was unpacked. The
 // mapping is private to callops: what it changes, relocations, does not reach
-// the file that was opened.
+// the file that was opened. A host that maps no files has only the bytes.
 type backing struct {
-	f    *os.File
+	f    *os.File // nil: b is on the heap
 	name string
 	own  bool // f is in memory, and has what b has
 	b    []byte
@@ -37,11 +36,11 @@ type backing struct {
 
 // newBacking maps size bytes of a file. It keeps a descriptor of its own.
 func newBacking(f *os.File, size int64, name string, own bool) (*backing, error) {
-	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	d, err := hostmem.Dup(f)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	m := &backing{f: os.NewFile(uintptr(fd), f.Name()), name: name, own: own}
+	m := &backing{f: d, name: name, own: own}
 	if err := m.mapAll(size); err != nil {
 		return nil, errors.Join(err, m.f.Close())
 	}
@@ -57,11 +56,7 @@ func (m *backing) mapAll(size int64) error {
 	if m.size < size {
 		return cutShort(m.name, m.size, size)
 	}
-	kind := unix.MAP_PRIVATE | unix.MAP_NORESERVE
-	if m.own {
-		kind = unix.MAP_SHARED
-	}
-	if m.b, err = unix.Mmap(int(m.f.Fd()), 0, int(size), unix.PROT_READ|unix.PROT_WRITE, kind); err != nil {
+	if m.b, err = hostmem.Map(m.f, int(size), m.own); err != nil {
 		return fmt.Errorf("%s: mmap of %#x bytes: %w", m.name, size, err)
 	}
 	m.changed = make([]bool, pageUp(uint64(size))/emu.PageSize)
@@ -81,7 +76,10 @@ func (m *backing) change(off uint64) {
 
 // seal ends the changes.
 func (m *backing) seal() error {
-	if err := unix.Mprotect(m.b, unix.PROT_READ); err != nil {
+	if m.f == nil {
+		return nil
+	}
+	if err := hostmem.Seal(m.b); err != nil {
 		return fmt.Errorf("%s: %w", m.name, err)
 	}
 	return nil
@@ -93,16 +91,20 @@ func backingOf(ctx context.Context, r io.ReaderAt, size int64, name string, own 
 	if size > rawMaxSize {
 		return nil, &FormatError{File: name, Msg: fmt.Sprintf("%#x bytes, at most %#x are read", size, rawMaxSize), Errno: errno.ENOEXEC}
 	}
-	if f, ok := r.(*os.File); ok {
+	if f, ok := r.(*os.File); ok && hostmem.Mapped {
 		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
 			return newBacking(f, size, name, own)
 		}
 	}
-	f, err := newMemFile(name)
+	s, err := hostmem.NewScratch(name)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	defer f.Close()
+	defer s.Close()
+	f, ok := s.(*os.File)
+	if !ok {
+		return heapBacking(ctx, r, size, name)
+	}
 	if n, err := io.Copy(f, source{ctx, io.NewSectionReader(r, 0, size)}); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	} else if n < size {
@@ -112,10 +114,10 @@ func backingOf(ctx context.Context, r io.ReaderAt, size int64, name string, own 
 }
 
 // unpackFile unpacks a kernel to a file in memory.
-func unpackFile(ctx context.Context, p *packing.Format, src packing.Source) (*os.File, int64, error) {
-	f, err := newMemFile(src.Name)
+func unpackFile(ctx context.Context, p *packing.Format, src packing.Source) (hostmem.Scratch, int64, error) {
+	f, err := hostmem.NewScratch(src.Name)
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, fmt.Errorf("%s: %w", src.Name, err)
 	}
 	n, err := p.UnpackTo(ctx, f, src, maxUnpacked)
 	if err != nil {
@@ -138,6 +140,18 @@ func (s source) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	return s.r.Read(p)
+}
+
+// heapBacking reads size bytes of r, for hosts that map no files.
+func heapBacking(ctx context.Context, r io.ReaderAt, size int64, name string) (*backing, error) {
+	m := &backing{name: name, own: true, b: make([]byte, size)}
+	switch n, err := io.ReadFull(source{ctx, io.NewSectionReader(r, 0, size)}, m.b); {
+	case err == io.EOF || err == io.ErrUnexpectedEOF:
+		return nil, cutShort(name, int64(n), size)
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return m, nil
 }
 
 // guard calls parse, which reads b. Where the file was cut short meanwhile, that
@@ -163,6 +177,9 @@ func (m *backing) guard(parse func() (*Image, error)) (img *Image, err error) {
 func (m *backing) fill(mem *emu.Memory, addr, off, n uint64) error {
 	if m.closed.Load() {
 		return fmt.Errorf("%s: %w", m.name, os.ErrClosed)
+	}
+	if m.f == nil {
+		return mem.Write(addr, m.b[off:off+n])
 	}
 	if err := m.check(); err != nil {
 		return err
@@ -200,5 +217,8 @@ func (m *backing) close() error {
 	}
 	b := m.b
 	m.b = nil
-	return errors.Join(unix.Munmap(b), m.f.Close())
+	if m.f == nil {
+		return nil
+	}
+	return errors.Join(hostmem.Free(b), m.f.Close())
 }

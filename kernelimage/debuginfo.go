@@ -12,8 +12,8 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf/btf"
-	"golang.org/x/sys/unix"
 
+	"callops/internal/errno"
 	"callops/internal/text"
 	"callops/kernelimage/internal/dwarftype"
 	"callops/kernelimage/internal/elffile"
@@ -67,7 +67,7 @@ func (l *elfLoad) debugInfo() error {
 // debugSection reads a section that may be compressed, of at most so many bytes.
 func (l *elfLoad) debugSection(s *elffile.Section, left uint64) ([]byte, error) {
 	if s.Size > left {
-		return nil, fmt.Errorf("%s: debug information of more than %#x bytes: %w", s.Name, maxDebug, unix.E2BIG)
+		return nil, fmt.Errorf("%s: debug information of more than %#x bytes: %w", s.Name, maxDebug, errno.E2BIG)
 	}
 	b, err := l.Read(s.Name, s.Off, s.Size)
 	if err != nil || elf.SectionFlag(s.Flags)&elf.SHF_COMPRESSED == 0 {
@@ -75,14 +75,14 @@ func (l *elfLoad) debugSection(s *elffile.Section, left uint64) ([]byte, error) 
 	}
 	const headerSize = 24 // Elf64_Chdr
 	if len(b) < headerSize {
-		return nil, fmt.Errorf("%s: compressed, and shorter than its header: %w", s.Name, unix.ENOEXEC)
+		return nil, fmt.Errorf("%s: compressed, and shorter than its header: %w", s.Name, errno.ENOEXEC)
 	}
 	typ, size := elf.CompressionType(binary.LittleEndian.Uint32(b)), binary.LittleEndian.Uint64(b[8:])
 	if typ != elf.COMPRESS_ZLIB {
-		return nil, fmt.Errorf("%s: compressed as %v, only zlib is read: %w", s.Name, typ, unix.ENOEXEC)
+		return nil, fmt.Errorf("%s: compressed as %v, only zlib is read: %w", s.Name, typ, errno.ENOEXEC)
 	}
 	if size > left {
-		return nil, fmt.Errorf("%s: debug information of more than %#x bytes: %w", s.Name, maxDebug, unix.E2BIG)
+		return nil, fmt.Errorf("%s: debug information of more than %#x bytes: %w", s.Name, maxDebug, errno.E2BIG)
 	}
 	r, err := zlib.NewReader(bytes.NewReader(b[headerSize:]))
 	if err != nil {
@@ -90,7 +90,7 @@ func (l *elfLoad) debugSection(s *elffile.Section, left uint64) ([]byte, error) 
 	}
 	var out bytes.Buffer
 	if n, err := io.Copy(&out, io.LimitReader(r, int64(size))); err != nil || uint64(n) != size {
-		return nil, fmt.Errorf("%s: %d of %d bytes unpack: %w", s.Name, n, size, errors.Join(err, unix.ENOEXEC))
+		return nil, fmt.Errorf("%s: %d of %d bytes unpack: %w", s.Name, n, size, errors.Join(err, errno.ENOEXEC))
 	}
 	return out.Bytes(), nil
 }
@@ -99,17 +99,17 @@ func (l *elfLoad) debugSection(s *elffile.Section, left uint64) ([]byte, error) 
 func (d *debugInfo) dwarfFuncs(name string) (found []btf.Type, err error) {
 	defer func() { // debug/dwarf is not made for hostile files
 		if r := recover(); r != nil {
-			found, err = nil, fmt.Errorf("DWARF: damaged: %s: %w", text.Printable(fmt.Sprint(r)), unix.ENOEXEC)
+			found, err = nil, fmt.Errorf("DWARF: damaged: %s: %w", text.Printable(fmt.Sprint(r)), errno.ENOEXEC)
 		}
 	}()
 	s := d.dwarf
 	data, err := dwarf.New(s["abbrev"], nil, nil, s["info"], nil, nil, nil, s["str"])
 	if err != nil {
-		return nil, fmt.Errorf("DWARF: %s: %w", text.Printable(err.Error()), unix.ENOEXEC)
+		return nil, fmt.Errorf("DWARF: %s: %w", text.Printable(err.Error()), errno.ENOEXEC)
 	}
 	for _, name := range []string{"line_str", "str_offsets", "addr"} {
 		if err := data.AddSection(".debug_"+name, s[name]); err != nil {
-			return nil, fmt.Errorf("DWARF: %s: %w", text.Printable(err.Error()), unix.ENOEXEC)
+			return nil, fmt.Errorf("DWARF: %s: %w", text.Printable(err.Error()), errno.ENOEXEC)
 		}
 	}
 	funcs, err := dwarftype.Funcs(data, name)
@@ -117,7 +117,7 @@ func (d *debugInfo) dwarfFuncs(name string) (found []btf.Type, err error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", text.Printable(err.Error()), unix.ENOEXEC)
+		return nil, fmt.Errorf("%s: %w", text.Printable(err.Error()), errno.ENOEXEC)
 	}
 	for _, f := range funcs {
 		found = append(found, f)

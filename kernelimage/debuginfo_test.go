@@ -10,8 +10,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
+	"callops/internal/errno"
 	"callops/kernelimage/internal/elffile"
 )
 
@@ -41,7 +41,7 @@ func TestPrototype_OfAnELFFileWithDWARF(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, Type{Kind: Int, Size: 4, Signed: true}, p.Result)
 			_, err = img.Prototype("missing")
-			assert.ErrorIs(t, err, unix.ENOENT)
+			assert.ErrorIs(t, err, errno.ENOENT)
 		})
 	}
 }

@@ -9,11 +9,9 @@ import (
 	"strings"
 	"testing"
 
+	"callops/internal/errno"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
-
-	"callops/internal/errno"
 )
 
 // workloads are the images built from testdata/workload/workload.c.
@@ -137,14 +135,6 @@ func TestOpen_RefusesFiles(t *testing.T) {
 			assert.ErrorContains(t, err, want.text)
 		})
 	}
-}
-
-func TestOpen_DoesNotWaitForAFIFO(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "fifo")
-	require.NoError(t, unix.Mkfifo(path, 0o600))
-	_, err := Open(t.Context(), path, nil)
-	assert.ErrorIs(t, err, errno.ENOEXEC)
-	assert.ErrorContains(t, err, "is not a regular file")
 }
 
 func TestParse_ProfileIsCheckedAgainstTheImage(t *testing.T) {

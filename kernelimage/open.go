@@ -10,9 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"callops/internal/errno"
+	"callops/internal/hostmem"
 	"callops/kernelimage/internal/packing"
 )
 
@@ -28,7 +27,7 @@ type OpenOptions struct {
 // until [Image.Close]: to replace it, rename another over it.
 func Open(ctx context.Context, path string, opts *OpenOptions) (*Image, error) {
 	// Not to wait at a FIFO for somebody who writes to it.
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	f, err := os.OpenFile(path, os.O_RDONLY|hostmem.OpenNoWait, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -67,9 +66,14 @@ func Parse(ctx context.Context, r io.ReaderAt, size int64, name string, opts *Op
 	if opts.Profile != "" && layouts[opts.Profile] == nil {
 		return nil, fmt.Errorf("%s: no profile is called %q: %w", name, opts.Profile, errno.EINVAL)
 	}
-	var inside []string // what the image came out of, outermost first
-	var own *os.File    // holds what was unpacked here
-	defer func() { _ = own.Close() }()
+	var inside []string     // what the image came out of, outermost first
+	var own hostmem.Scratch // holds what was unpacked here
+	drop := func() {
+		if own != nil {
+			_ = own.Close()
+		}
+	}
+	defer func() { drop() }()
 	for {
 		head := make([]byte, headSize)
 		n, err := r.ReadAt(head, 0)
@@ -96,10 +100,10 @@ func Parse(ctx context.Context, r io.ReaderAt, size int64, name string, opts *Op
 			if err != nil {
 				return nil, err
 			}
-			_ = own.Close()
+			drop()
 			r, size, own, inside = f, n, f, append(inside, p.Name)
 		case isRawImage(head):
-			file, err := backingOf(ctx, r, size, name, r == io.ReaderAt(own))
+			file, err := backingOf(ctx, r, size, name, own != nil && r == io.ReaderAt(own))
 			if err != nil {
 				return nil, err
 			}

@@ -6,10 +6,9 @@ import (
 	"fmt"
 	"unsafe"
 
-	"golang.org/x/sys/unix"
-
 	"callops/emu"
 	"callops/internal/errno"
+	"callops/internal/hostmem"
 )
 
 // The engine's own physical address space. Guest code never sees it; it only
@@ -46,7 +45,7 @@ type pageTable struct {
 }
 
 func newPageTable() (*pageTable, error) {
-	host, err := unix.Mmap(-1, 0, tablesSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+	host, err := hostmem.Alloc(tablesSize)
 	if err != nil {
 		return nil, fmt.Errorf("page tables: %w", err)
 	}
@@ -57,7 +56,7 @@ func newPageTable() (*pageTable, error) {
 // roots returns the addresses of the tables for the low and the high half.
 func (p *pageTable) roots() (ttbr0, ttbr1 uint64) { return tablesAt, tablesAt + emu.PageSize }
 
-func (p *pageTable) close() error { return unix.Munmap(p.host) }
+func (p *pageTable) close() error { return hostmem.Free(p.host) }
 
 // add maps a region and returns its physical address.
 func (p *pageTable) add(r *emu.Region) (uint64, error) {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -130,6 +131,19 @@ func TestCgo_OnlyInUnicorn(t *testing.T) {
 	for _, p := range listPackages(t) {
 		if p.ImportPath != module+"/emu/unicorn" {
 			assert.Empty(t, p.CgoFiles, "%s uses cgo", p.ImportPath)
+		}
+	}
+}
+
+// There is no golang.org/x/sys/unix on Windows and js/wasm: error numbers are
+// those of internal/errno, and memory is internal/hostmem's.
+func TestUnix_OnlyInHostmem(t *testing.T) {
+	for _, p := range listPackages(t) {
+		if p.ImportPath == module+"/internal/hostmem" {
+			continue
+		}
+		for _, path := range slices.Concat(p.Imports, p.TestImports, p.XTestImports) {
+			assert.NotEqual(t, "golang.org/x/sys/unix", path, "%s imports it", p.ImportPath)
 		}
 	}
 }
