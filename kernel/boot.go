@@ -12,7 +12,6 @@ import (
 
 // What a CPU and its task get.
 const (
-	StackSize       = 16 << 10 // THREAD_SIZE
 	guardSize       = emu.PageSize
 	defaultHeapSize = 64 << 20
 	maxCPUs         = 64
@@ -202,14 +201,21 @@ func pagesOf(segments []kernelimage.Segment) []pages {
 	return runs
 }
 
+// pages rounds n up to whole pages of the kernel's own, which may be larger than
+// the emulator's.
+func (k *Kernel) pages(n uint64) uint64 {
+	size := k.Image.PageSize()
+	return (n + size - 1) &^ (size - 1)
+}
+
 func pageUp(n uint64) uint64 { return (n + emu.PageSize - 1) &^ (emu.PageSize - 1) }
 
 // newCPU makes a CPU, its per-CPU area, and the task that runs on it.
 func (k *Kernel) newCPU(id int) (*CPU, error) {
 	l := k.Layout
 	n := uint64(id)
-	perCPUSize := pageUp(uint64(l.PerCPU.Size)) + modulePerCPU
-	area := k.areas + perCPUArea + n*(perCPUSize+guardSize)
+	perCPUSize := k.pages(uint64(l.PerCPU.Size) + modulePerCPU)
+	area := k.areas + perCPUArea + n*k.pages(perCPUSize+guardSize)
 	c := &CPU{PerCPU: area - l.PerCPU.Start}
 	if _, err := k.Mem.Map(fmt.Sprintf("percpu%d", id), area, perCPUSize, emu.Read|emu.Write); err != nil {
 		return nil, err

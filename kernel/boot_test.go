@@ -61,6 +61,26 @@ func load32(t *testing.T, k *Kernel, addr uint64) uint32 {
 	return v
 }
 
+// Areas are laid out in pages of the kernel's own.
+func TestBoot_AKernelsPagesMayBeLarger(t *testing.T) {
+	for _, page := range []uint64{16 << 10, 64 << 10} {
+		img := builtin(t, nil)
+		img.Linux = &kernelimage.Linux{PageSize: page}
+		k := bootStill(t, img, &BootOptions{CPUs: 3})
+		for _, c := range k.CPUs {
+			assert.Zero(t, c.PerCPU%page, "page-aligned variables stay so in each CPU's area")
+			assert.Equal(t, max(16<<10, page), c.Stack.End-c.Stack.Start)
+			assert.Nil(t, k.Mem.Region(c.Stack.Start-8))
+			assert.Nil(t, k.Mem.Region(c.Stack.End))
+		}
+		m, err := k.LoadModule(t.Context(), fixtureModule(t), "fixture.ko", nil)
+		require.NoError(t, err)
+		for _, s := range m.Image.Segments {
+			assert.Zero(t, s.Addr%page, s.Name)
+		}
+	}
+}
+
 func TestBoot_EachCPUHasATaskAStackAndAPerCPUArea(t *testing.T) {
 	k := bootStill(t, builtin(t, nil), &BootOptions{CPUs: 3})
 	require.Len(t, k.CPUs, 3)
@@ -86,7 +106,7 @@ func TestBoot_EachCPUHasATaskAStackAndAPerCPUArea(t *testing.T) {
 func TestBoot_StacksHaveGuardPages(t *testing.T) {
 	k := bootStill(t, builtin(t, nil), &BootOptions{CPUs: 2})
 	for _, c := range k.CPUs {
-		assert.EqualValues(t, StackSize, c.Stack.End-c.Stack.Start)
+		assert.EqualValues(t, 16<<10, c.Stack.End-c.Stack.Start)
 		assert.Equal(t, c.Stack.End, c.StackTop)
 		for _, addr := range []uint64{c.Stack.Start - 8, c.Stack.Start - emu.PageSize, c.Stack.End, c.Stack.End + emu.PageSize - 8} {
 			_, err := k.Mem.Load64(addr)

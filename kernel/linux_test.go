@@ -15,7 +15,7 @@ import (
 )
 
 func TestLinux_ItsFunctionsRun(t *testing.T) {
-	for series, sha256Of1MiB := range map[string]float64{kernels.Linux7: 30.7e6, kernels.Linux612: 33.8e6, kernels.Linux61: 33.8e6} { // instructions
+	for series, sha256Of1MiB := range map[string]float64{kernels.Linux7: 30.7e6, kernels.Linux716K: 30.7e6, kernels.Linux612: 33.8e6, kernels.Linux61: 33.8e6} { // instructions
 		t.Run(series, func(t *testing.T) {
 			img, _ := linux(t, series)
 			eachEngine(t, func(t *testing.T, boot bootFunc) {

@@ -84,7 +84,7 @@ func (k *Kernel) place(name string, opts CodeOptions, build func(base uint64) (*
 // at a low address.
 func (k *Kernel) codeBase(size uint64, far bool) (uint64, error) {
 	if far {
-		if base, ok := k.Mem.FreeRange(k.areas+farArea, k.areas+dataArea, size); ok {
+		if base, ok := k.freePages(k.areas+farArea, k.areas+dataArea, size); ok {
 			return base, nil
 		}
 		return 0, fmt.Errorf("no room for %#x bytes in the far module area: %w", size, errno.ENOMEM)
@@ -98,11 +98,17 @@ func (k *Kernel) codeBase(size uint64, far bool) (uint64, error) {
 		if r.Start >= r.End {
 			continue
 		}
-		if base, ok := k.Mem.FreeRange(r.Start, r.End, size); ok {
+		if base, ok := k.freePages(r.Start, r.End, size); ok {
 			return base, nil
 		}
 	}
 	return 0, fmt.Errorf("no room for %#x bytes that BL reaches from all of %#x..%#x: %w", size, text.Start, text.End, errno.ENOMEM)
+}
+
+// freePages finds room for size bytes from one of the kernel's own pages on.
+func (k *Kernel) freePages(lo, hi, size uint64) (uint64, bool) {
+	base, ok := k.Mem.FreeRange(lo, hi, size+k.Image.PageSize()-emu.PageSize)
+	return k.pages(base), ok
 }
 
 // pool hands out memory of regions with the same permissions.

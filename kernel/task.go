@@ -50,13 +50,13 @@ func (k *Kernel) NewTask(name string, cpu int) (*Task, error) {
 // placeTask finds zeroed memory for a task: of the task area a task, a guard
 // page, the stack, two guard pages; or that of a task which is gone.
 func (k *Kernel) placeTask() (*Task, error) {
-	size := pageUp(uint64(k.Layout.Task.Size))
+	size, stack := k.pages(uint64(k.Layout.Task.Size)), k.Image.ThreadSize()
 	if n := len(k.tasks.freed); n > 0 {
 		t := k.tasks.freed[n-1]
 		k.tasks.freed = k.tasks.freed[:n-1]
-		return t, errors.Join(k.Mem.Write(t.Addr, make([]byte, size)), k.Mem.Write(t.Stack.Start, make([]byte, StackSize)))
+		return t, errors.Join(k.Mem.Write(t.Addr, make([]byte, size)), k.Mem.Write(t.Stack.Start, make([]byte, stack)))
 	}
-	stride := size + StackSize + 3*guardSize
+	stride := k.pages(size + stack + 3*guardSize)
 	n := k.tasks.taken
 	if (n+1)*stride > heapArea-taskArea {
 		return nil, errno.ENOMEM
@@ -64,11 +64,11 @@ func (k *Kernel) placeTask() (*Task, error) {
 	k.tasks.taken++
 	t := &Task{Addr: k.areas + taskArea + n*stride}
 	t.Stack.Start = t.Addr + size + guardSize
-	t.Stack.End = t.Stack.Start + StackSize
+	t.Stack.End = t.Stack.Start + stack
 	if _, err := k.Mem.Map(fmt.Sprintf("task%d", n), t.Addr, size, emu.Read|emu.Write); err != nil {
 		return nil, err
 	}
-	_, err := k.Mem.Map(fmt.Sprintf("stack%d", n), t.Stack.Start, StackSize, emu.Read|emu.Write)
+	_, err := k.Mem.Map(fmt.Sprintf("stack%d", n), t.Stack.Start, stack, emu.Read|emu.Write)
 	return t, err
 }
 

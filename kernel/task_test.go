@@ -27,7 +27,7 @@ func TestNewTask_HasMemoryOfItsOwn(t *testing.T) {
 	for _, task := range []*Task{a, b} {
 		require.False(t, seen[task.Addr])
 		seen[task.Addr] = true
-		assert.EqualValues(t, StackSize, task.Stack.End-task.Stack.Start)
+		assert.EqualValues(t, 16<<10, task.Stack.End-task.Stack.Start)
 		assert.Nil(t, k.Mem.Region(task.Stack.Start-1), "guard page below the stack")
 		assert.Nil(t, k.Mem.Region(task.Stack.End), "and above")
 		count, err := k.Mem.Load64(task.Addr + uint64(l.PreemptCount))

@@ -201,4 +201,19 @@ func (img *Image) symbolize(addr uint64) string {
 	return fmt.Sprintf("%s+%#x", img.Symbols[i].Name, addr-img.Symbols[i].Addr)
 }
 
-func pageUp(n uint64) uint64 { return (n + emu.PageSize - 1) &^ (emu.PageSize - 1) }
+func pageUp(n uint64) uint64 { return alignUp(n, emu.PageSize) }
+
+func alignUp(n, to uint64) uint64 { return (n + to - 1) &^ (to - 1) }
+
+// PageSize is the kernel's PAGE_SIZE in bytes: 4, 16 or 64 KiB. The emulator's own
+// pages are of 4 KiB whatever it is.
+func (img *Image) PageSize() uint64 {
+	if img.Linux == nil || img.Linux.PageSize == 0 {
+		return emu.PageSize
+	}
+	return img.Linux.PageSize
+}
+
+// ThreadSize is the size of a task's stack in bytes: 16 KiB, or a page where that
+// is more (arch/arm64/include/asm/memory.h, THREAD_SIZE).
+func (img *Image) ThreadSize() uint64 { return max(16<<10, img.PageSize()) }

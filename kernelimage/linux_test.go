@@ -85,7 +85,7 @@ func TestLinux_ShapesTellWhatSymbolsDo(t *testing.T) {
 			require.NoError(t, err)
 			info := &Linux{}
 			l := &rawLoad{name: "Image", b: b, info: info, img: &Image{Name: "Image", Linux: info}}
-			for _, step := range []func() error{l.header, l.kallsyms, l.relocate, l.symbols, l.segments} {
+			for _, step := range []func() error{l.header, func() error { return l.kallsyms(t.Context()) }, l.relocate, l.symbols, l.segments} {
 				require.NoError(t, step())
 			}
 			list, err := l.mcountList()

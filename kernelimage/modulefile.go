@@ -58,9 +58,6 @@ func (p koPart) perm() emu.Perm {
 // maxModule bounds what a module takes up in memory.
 const maxModule = 64 << 20 // Linux has room for 2 GiB of all modules; the largest have some 20 MiB
 
-// maxModuleAlign bounds a section's alignment: a page, as modules get whole pages.
-const maxModuleAlign = emu.PageSize
-
 // koLoad is a module being linked.
 type koLoad struct {
 	*elffile.File
@@ -185,7 +182,7 @@ func (l *koLoad) place() error {
 				continue
 			}
 			align := max(s.Addralign, 1)
-			if align > maxModuleAlign || align&(align-1) != 0 {
+			if align > l.host.Image.PageSize() || align&(align-1) != 0 {
 				return l.Fail(s.Name, s.Off, align, "is no alignment of a section")
 			}
 			at := (sizes[part] + align - 1) &^ (align - 1)
@@ -251,8 +248,8 @@ func (l *koLoad) findRoom(sizes [koParts]uint64) error {
 			return l.Fail("section headers", l.Header.Shoff, nil, "the module would take more than %#x bytes", maxModule)
 		}
 		p := koPart(part)
-		segments = append(segments, Segment{Name: p.String(), Addr: total, MemSize: pageUp(size), Perm: p.perm()})
-		total += pageUp(size)
+		segments = append(segments, Segment{Name: p.String(), Addr: total, MemSize: alignUp(size, l.host.Image.PageSize()), Perm: p.perm()})
+		total += alignUp(size, l.host.Image.PageSize())
 	}
 	if total == 0 {
 		return l.Fail("section headers", l.Header.Shoff, nil, "no section is loaded")
@@ -318,7 +315,7 @@ func (l *koLoad) placePerCPU() error {
 			continue
 		}
 		align := max(s.Addralign, 1)
-		if align > maxModuleAlign || align&(align-1) != 0 {
+		if align > l.host.Image.PageSize() || align&(align-1) != 0 {
 			return l.Fail(s.Name, s.Off, align, "is no alignment of a section")
 		}
 		room := l.host.PerCPU

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 
 	"callops/asm"
-	"callops/emu"
 )
 
 // perCPUSection returns where the per-CPU variables were linked. Symbols say it,
@@ -44,7 +43,7 @@ func (l *rawLoad) findPerCPU(t *btfTypes) (Range, bool) {
 	used := l.addressesIn(low, high)
 	var best, second int
 	var at uint64
-	for start := (low + emu.PageSize - 1) &^ (emu.PageSize - 1); start+size <= high; start += emu.PageSize {
+	for start := alignUp(low, l.info.PageSize); start+size <= high; start += l.info.PageSize {
 		votes := 0
 		for _, v := range vars {
 			votes += used[start+uint64(v)]

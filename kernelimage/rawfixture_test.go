@@ -1,6 +1,7 @@
 package kernelimage
 
 import (
+	"cmp"
 	"debug/elf"
 	"encoding/binary"
 	"fmt"
@@ -24,6 +25,7 @@ type rawSpec struct {
 	funcsOnly   bool // no symbols of objects (CONFIG_KALLSYMS_ALL is off)
 	base        uint64
 	zeroEntries int
+	pages       uint64         // flags of the header; 0: 4K
 	edit        func(b []byte) // the finished file
 }
 
@@ -104,10 +106,10 @@ func (r *rawBuilder) function(name string, perCPU uint64) (entry uint64) {
 // fixture layout, in the file.
 const (
 	fixtureText   = 0x1000
-	fixtureRodata = 0x8000
-	fixtureInit   = 0x18000
-	fixtureData   = 0x19000
-	fixtureSize   = 0x28000
+	fixtureRodata = 0x10000 // this and what follows at 64 KiB pages
+	fixtureInit   = 0x20000
+	fixtureData   = 0x30000
+	fixtureSize   = 0x50000
 )
 
 func buildRaw(tb testing.TB, spec rawSpec) rawImage {
@@ -122,7 +124,7 @@ func buildRaw(tb testing.TB, spec rawSpec) rawImage {
 	}
 	copy(r.b, "MZ")
 	binary.LittleEndian.PutUint64(r.b[rawSizeOff:], fixtureSize+0x2000)
-	binary.LittleEndian.PutUint64(r.b[rawFlagsOff:], rawPageSize4K)
+	binary.LittleEndian.PutUint64(r.b[rawFlagsOff:], cmp.Or(spec.pages, rawPageSize4K))
 	copy(r.b[rawMagicOff:], rawMagic)
 
 	r.sym('T', "_stext")

@@ -20,6 +20,7 @@ import (
 type Linux struct {
 	Packed      []string // what it came out of, outermost first
 	Base        uint64   // its link address, which it runs at here
+	PageSize    uint64   // PAGE_SIZE: 4, 16 or 64 KiB
 	Relocations int      // R_AARCH64_RELATIVE entries
 	Applied     bool     // the words they name already held their values in the file
 	Kallsyms    string   // layout of the embedded symbol table
@@ -49,11 +50,17 @@ const (
 	rawFlagBE       = 1 << 0
 	rawPageSize     = 3 << 1
 	rawPageSize4K   = 1 << 1
+	rawPageSize16K  = 2 << 1
+	rawPageSize64K  = 3 << 1
 	rawAlign        = 2 << 20 // text_offset is from a multiple of this
 	rawMinSize      = 64 << 10
 	rawMaxSize      = maxUnpacked
 	rawMaxTextShift = rawAlign
+	rawShiftAlign   = 4 << 10
 )
+
+// rawPages are the page sizes that the header's flags name.
+var rawPages = map[uint64]uint64{rawPageSize4K: 4 << 10, rawPageSize16K: 16 << 10, rawPageSize64K: 64 << 10}
 
 func u32At(b []byte, off int) uint32 { return binary.LittleEndian.Uint32(b[off:]) }
 func u64At(b []byte, off int) uint64 { return binary.LittleEndian.Uint64(b[off:]) }
@@ -84,7 +91,7 @@ func parseRaw(ctx context.Context, file *backing, name string, profile Profile, 
 	img, err := file.guard(func() (*Image, error) {
 		info := &Linux{Packed: inside}
 		l := &rawLoad{name: name, b: file.b, file: file, info: info, img: &Image{Name: name, Linux: info, file: file}}
-		if err := steps(ctx, l.header, l.kallsyms, l.relocate, l.symbols, l.segments, l.alternatives, l.structures, l.sites); err != nil {
+		if err := steps(ctx, l.header, func() error { return l.kallsyms(ctx) }, l.relocate, l.symbols, l.segments, l.alternatives, l.structures, l.sites); err != nil {
 			return nil, err
 		}
 		info.Config = findConfig(ctx, file.b)
@@ -114,9 +121,9 @@ func (l *rawLoad) header() error {
 	switch {
 	case flags&rawFlagBE != 0:
 		return bad(rawFlagsOff, "the kernel is big-endian, only little-endian ones are run")
-	case flags&rawPageSize != rawPageSize4K:
-		return bad(rawFlagsOff, "the kernel's pages are %s, only 4K ones are run", [...]string{"of unspecified size", "4K", "16K", "64K"}[flags&rawPageSize>>1])
-	case l.shift >= rawMaxTextShift || l.shift%emu.PageSize != 0:
+	case rawPages[flags&rawPageSize] == 0:
+		return bad(rawFlagsOff, "the size of the kernel's pages is not specified: a kernel before 4.6")
+	case l.shift >= rawMaxTextShift || l.shift%rawShiftAlign != 0:
 		return bad(rawTextOff, "text_offset %#x is not one of a page below 2 MiB", l.shift)
 	case l.size == 0:
 		return bad(rawSizeOff, "image_size is 0: a kernel before 3.17")
@@ -127,6 +134,7 @@ func (l *rawLoad) header() error {
 		// an Image is never larger than in memory.
 		return bad(rawSizeOff, "image_size %#x, with a file of %#x bytes", l.size, len(l.b))
 	}
+	l.info.PageSize = rawPages[flags&rawPageSize]
 	if end := peEnd(l.b); end > uint64(len(l.b)) {
 		return l.fail("PE header", 0, nil, "cut short: its sections end at %#x, the file at %#x", end, len(l.b))
 	}
@@ -154,10 +162,10 @@ func peEnd(b []byte) (end uint64) {
 	return end
 }
 
-func (l *rawLoad) kallsyms() (err error) {
+func (l *rawLoad) kallsyms(ctx context.Context) (err error) {
 	l.rela = rela.Find(l.b)
 	filled := func(off, n int) bool { return l.rela.Fill(off, n, l.shift, rawAlign) }
-	if l.ks, err = kallsyms.Find(context.Background(), l.b, filled); err != nil {
+	if l.ks, err = kallsyms.Find(ctx, l.b, filled); err != nil {
 		return fmt.Errorf("%s: %w", l.name, err)
 	}
 	l.info.Kallsyms = l.ks.String()
@@ -246,10 +254,10 @@ func (l *rawLoad) segments() error {
 	initCode, end := l.initText, l.base+l.size
 	init := Range{l.marks["__inittext_begin"], l.marks["__inittext_end"]}
 	if init.Start == 0 {
-		init.Start = initCode.Start &^ (emu.PageSize - 1)
+		init.Start = initCode.Start &^ (l.info.PageSize - 1)
 	}
 	if init.End == 0 {
-		init.End = pageUp(initCode.End)
+		init.End = alignUp(initCode.End, l.info.PageSize)
 	}
 	if !(l.base <= text.Start && text.End <= init.Start && init.Start <= initCode.Start && initCode.End <= init.End && init.End <= end) {
 		return l.fail("kallsyms", 0, nil, "_text, _etext, __inittext_begin, __inittext_end and _end do not lie in this order")
@@ -270,7 +278,7 @@ func (l *rawLoad) segments() error {
 			start = l.img.Segments[n-1].End()
 		}
 		from, to := min(start-l.base, uint64(len(l.b))), min(s.until-l.base, uint64(len(l.b)))
-		if s.until%emu.PageSize != 0 && s.name != "data" {
+		if s.until%l.info.PageSize != 0 && s.name != "data" {
 			return l.fail("kallsyms", s.until, nil, "%s does not end at a page", s.name)
 		}
 		if s.until > start {
@@ -338,7 +346,7 @@ func (l *rawLoad) structures() error {
 		return err
 	}
 	size := l.info.PerCPU.End - l.info.PerCPU.Start
-	if size > mostPerCPU || l.info.PerCPU.Start%emu.PageSize != 0 {
+	if size > mostPerCPU || l.info.PerCPU.Start%l.info.PageSize != 0 {
 		return l.fail("kallsyms", l.info.PerCPU.Start, size, "the per-CPU section is not aligned to a page or too large, size")
 	}
 	// Behind the kernel's own variables, one of callops.

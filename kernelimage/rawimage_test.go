@@ -107,6 +107,27 @@ func TestParse_RawImageHasItsSegmentsPermissions(t *testing.T) {
 	assert.Equal(t, emu.Read|emu.Write, perm(fixtureSize+0x1000), "bss")
 }
 
+func TestParse_RawImageWithPagesOfEachSize(t *testing.T) {
+	for flags, want := range map[uint64]struct{ page, thread uint64 }{
+		rawPageSize4K:  {4 << 10, 16 << 10},
+		rawPageSize16K: {16 << 10, 16 << 10},
+		rawPageSize64K: {64 << 10, 64 << 10},
+	} {
+		spec := rawSpec{callOps: true, pages: flags}
+		raw := buildRaw(t, spec)
+		img := parsed(t, raw.b)
+		checkRaw(t, raw, img, spec)
+		assert.Equal(t, want.page, img.PageSize())
+		assert.Equal(t, want.thread, img.ThreadSize())
+		for _, s := range img.Segments[:3] {
+			assert.Zero(t, s.End()%want.page, "%s ends at a page", s.Name)
+		}
+		// Without symbols for it, the per-CPU section is looked for at pages.
+		spec.funcsOnly = true
+		assert.Equal(t, raw.perCPU.Start, parsed(t, buildRaw(t, spec).b).Linux.PerCPU.Start)
+	}
+}
+
 func TestTextCost_OfARawImageTellsPaddingByWhatStandsThere(t *testing.T) {
 	c, err := parsed(t, buildRaw(t, rawSpec{callOps: true}).b).TextCost()
 	require.NoError(t, err)
@@ -125,14 +146,13 @@ func TestParse_RefusesDamagedRawImages(t *testing.T) {
 		want string
 	}{
 		"big_endian":    {edit: put(rawFlagsOff, rawPageSize4K|rawFlagBE), want: "Image header at 0x18: the kernel is big-endian"},
-		"pages_16k":     {edit: put(rawFlagsOff, 2<<1), want: "the kernel's pages are 16K, only 4K ones are run"},
-		"pages_64k":     {edit: put(rawFlagsOff, 3<<1), want: "pages are 64K"},
+		"pages":         {edit: put(rawFlagsOff, 0), want: "pages is not specified"},
 		"text_offset":   {edit: put(rawTextOff, 0x123), want: "text_offset 0x123"},
 		"no_size":       {edit: put(rawSizeOff, 0), want: "image_size is 0"},
-		"small_size":    {edit: put(rawSizeOff, 0x1000), want: "image_size 0x1000, with a file of 0x28000 bytes"},
+		"small_size":    {edit: put(rawSizeOff, 0x1000), want: "image_size 0x1000, with a file of 0x50000 bytes"},
 		"huge_size":     {edit: put(rawSizeOff, 1<<60), want: "image_size 0x1000000000000000"},
 		"no_symbols":    {edit: func(b []byte) { clear(b[fixtureRodata:fixtureInit]) }, want: "no embedded symbol table (kallsyms) found"},
-		"no_btf":        {edit: func(b []byte) { b[bytes.Index(b, []byte(btfMagic))] = 0 }, want: "BTF at 0x8000: "},
+		"no_btf":        {edit: func(b []byte) { b[bytes.Index(b, []byte(btfMagic))] = 0 }, want: "BTF at 0x10000: "},
 		"shift":         {edit: put(rawTextOff, 0x1000), want: "0 link addresses"},
 		"outside_rela":  {edit: func(b []byte) { le.PutUint64(b[rela(b):], 0xffff_8000_8100_0000) }, want: ".rela.dyn"},
 		"wild_rela":     {edit: func(b []byte) { le.PutUint64(b[rela(b)+24:], 7) }, want: ".rela.dyn"},
@@ -167,7 +187,7 @@ func TestParse_RefusesDamagedRawImages(t *testing.T) {
 			b[0x46] = 1
 			le.PutUint32(b[0x40+24+16:], fixtureSize)
 			le.PutUint32(b[0x40+24+20:], 0x1000)
-		}, want: "cut short: its sections end at 0x29000, the file at 0x28000"},
+		}, want: "cut short: its sections end at 0x51000, the file at 0x50000"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			test.spec.edit = test.edit

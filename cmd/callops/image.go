@@ -78,6 +78,7 @@ type imageInfo struct {
 type linuxInfo struct {
 	Packed      []string `json:"packed,omitempty"`
 	Base        string   `json:"base"`
+	PageSize    uint64   `json:"page_size"`
 	Relocations int      `json:"relocations"`
 	Applied     bool     `json:"relocations_applied"`
 	Kallsyms    string   `json:"kallsyms"`
@@ -147,7 +148,7 @@ func newImageInfo(img *kernelimage.Image) (imageInfo, error) {
 	}
 	if l := img.Linux; l != nil {
 		info.Linux = &linuxInfo{
-			Packed: l.Packed, Base: fmt.Sprintf("%#x", l.Base), Relocations: l.Relocations, Applied: l.Applied, Kallsyms: l.Kallsyms,
+			Packed: l.Packed, Base: fmt.Sprintf("%#x", l.Base), PageSize: l.PageSize, Relocations: l.Relocations, Applied: l.Applied, Kallsyms: l.Kallsyms,
 			BTF: l.BTF, Assumed: l.Assumed, InitSites: img.InitSites(), Dropped: l.Dropped,
 			PerCPU: fmt.Sprintf("%#x-%#x", l.PerCPU.Start, l.PerCPU.End),
 			Config: len(l.Config), Alternative: l.Alternatives,
@@ -202,6 +203,7 @@ func printImages(w io.Writer, list []imageInfo) error {
 		linux("  freed after boot", func(l *linuxInfo) string { return fmt.Sprint(l.InitSites) })
 		linux("  dropped entries", func(l *linuxInfo) string { return fmt.Sprint(l.Dropped) })
 		linux("packed in", func(l *linuxInfo) string { return cmp.Or(strings.Join(l.Packed, ", "), "-") })
+		linux("pages", func(l *linuxInfo) string { return fmt.Sprintf("%d KiB", l.PageSize>>10) })
 		linux("relocations", func(l *linuxInfo) string {
 			if l.Applied {
 				return fmt.Sprintf("%d, in the file already", l.Relocations)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -107,7 +108,7 @@ func TestLinux_ItsFunctionsAreTraced(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "data")
 	require.NoError(t, os.WriteFile(path, []byte(data), 0o600))
 	want := fmt.Sprintf("000000  %x", sha256.Sum256([]byte(data)))
-	for _, series := range kernels.All {
+	for _, series := range append(slices.Clone(kernels.All), kernels.Linux716K) {
 		image := kernels.Path(t, series)
 		code, out, errs := runIn(nil, "trace", "--image", image, "--filter", "sha256*", "sha256", "@"+path, fmt.Sprint(len(data)), "buf:32")
 		require.Equal(t, exitDone, code, errs)
