@@ -10,6 +10,7 @@ import (
 const (
 	hashDefaultBits = 10                 // FTRACE_HASH_DEFAULT_BITS: working copies
 	hashMaxBits     = 12                 // FTRACE_HASH_MAX_BITS
+	bucketLoad      = 64                 // entries a bucket, on average, from which on a table grows
 	goldenRatio64   = 0x61C8864680B583EB // GOLDEN_RATIO_64, include/linux/hash.h
 )
 
@@ -60,10 +61,28 @@ func (h *hash) lookup(ip uint64) *entry {
 func (h *hash) has(ip uint64) bool { return h.lookup(ip) != nil }
 
 // add puts ip at the head of its bucket.
+//
+// Differs: Linux's tables do not grow. Ours do with more sites than a kernel has,
+// so that what is done to all of them does not take the square of their number.
 func (h *hash) add(e entry) {
+	if h.count >= bucketLoad<<h.bits {
+		h.grow()
+	}
 	i := hashIndex(e.ip, h.bits)
 	h.buckets[i] = append(h.buckets[i], e)
 	h.count++
+}
+
+// grow doubles the buckets; entries of one keep their order.
+func (h *hash) grow() {
+	g := newHash(h.bits + 1)
+	for _, b := range h.buckets {
+		for _, e := range b {
+			i := hashIndex(e.ip, g.bits)
+			g.buckets[i] = append(g.buckets[i], e)
+		}
+	}
+	h.bits, h.buckets = g.bits, g.buckets
 }
 
 // remove reports whether ip was there.
@@ -145,18 +164,16 @@ func (h *hash) image(l *kernelimage.Layout, addr uint64) []byte {
 	return p
 }
 
-// entryAddr is where image puts an entry of a committed hash.
-func (h *hash) entryAddr(l *kernelimage.Layout, e *entry) uint64 {
+// eachAt calls f for every entry of a committed hash, with the address at which
+// image put it.
+func (h *hash) eachAt(l *kernelimage.Layout, f func(e *entry, at uint64)) {
 	at := h.addr + uint64(l.Hash.Size) + 8*uint64(len(h.buckets))
 	for _, b := range h.buckets {
 		for j := len(b) - 1; j >= 0; j-- {
-			if &b[j] == e {
-				return at
-			}
+			f(&b[j], at)
 			at += uint64(l.Entry.Size)
 		}
 	}
-	return 0
 }
 
 func (h *hash) size(l *kernelimage.Layout) uint64 {

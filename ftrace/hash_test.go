@@ -2,6 +2,7 @@ package ftrace
 
 import (
 	"encoding/binary"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -93,4 +94,43 @@ func TestHash_ImageIsWhatMachineCodeWalks(t *testing.T) {
 		}
 	}
 	assert.Equal(t, ips(h), got)
+}
+
+// More sites than any kernel has: no bucket gets long, and up to there the table
+// is Linux's.
+func TestHash_BucketsStayShort(t *testing.T) {
+	for _, n := range []int{1 << 16, 1<<16 + 1, 1 << 18} {
+		h := newHash(hashDefaultBits)
+		for i := range n {
+			h.add(entry{ip: 0xffff_8000_8000_0000 + 16*uint64(i)})
+		}
+		if n == 1<<16 {
+			assert.EqualValues(t, hashDefaultBits, h.bits)
+		}
+		for _, table := range []*hash{h, h.clone(), h.shrink()} {
+			longest := 0
+			for _, b := range table.buckets {
+				longest = max(longest, len(b))
+			}
+			assert.LessOrEqual(t, longest, 2*bucketLoad)
+			assert.Equal(t, n, table.count)
+			assert.True(t, table.has(0xffff_8000_8000_0000) && table.has(0xffff_8000_8000_0000+16*uint64(n-1)))
+		}
+	}
+}
+
+func BenchmarkHash_DoublingSites(b *testing.B) {
+	for n := 1 << 16; n <= 1<<20; n *= 2 {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			for b.Loop() {
+				h := newHash(hashDefaultBits)
+				for i := range n {
+					if ip := uint64(16 * i); !h.has(ip) {
+						h.add(entry{ip: ip})
+					}
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/site")
+		})
+	}
 }

@@ -1,6 +1,7 @@
 package ftrace
 
 import (
+	"cmp"
 	"fmt"
 	"iter"
 	"slices"
@@ -196,12 +197,17 @@ func (r *Registry) clearSites(h *hash, gone *group) {
 	if h.empty() {
 		return
 	}
-	for i := range gone.records {
-		if e := h.lookup(gone.records[i].IP); e != nil {
-			r.mem.set64(h.entryAddr(r.layout, e)+uint64(r.layout.Entry.IP), 0)
+	h.eachAt(r.layout, func(e *entry, at uint64) {
+		if gone.has(e.ip) {
+			r.mem.set64(at+uint64(r.layout.Entry.IP), 0)
 			e.ip = 0
 		}
-	}
+	})
+}
+
+func (g *group) has(ip uint64) bool {
+	_, ok := slices.BinarySearchFunc(g.records, ip, func(rec Record, ip uint64) int { return cmp.Compare(rec.IP, ip) })
+	return ok
 }
 
 // checkReach refuses trampolines that some site's BL can't reach: patching that
