@@ -170,7 +170,7 @@ func disasmRCpc(w uint32) (string, bool) {
 	return "", false
 }
 
-// disasmAuthBranch decodes braa, blraa and their kin: Z in bit 24 says whether
+// disasmAuthBranch decodes braa, blraa and their kin: Z in bit 24 tells whether
 // there is a modifier, bit 10 picks the key.
 func disasmAuthBranch(w uint32) (string, bool) {
 	if w&0xfedff800 != 0xd61f0800 {

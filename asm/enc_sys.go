@@ -17,7 +17,7 @@ func Paciasp() Inst { return enc("paciasp", 0xd503233f).inst() }
 // Autiasp authenticates LR with SP; a nop where pointer authentication is off.
 func Autiasp() Inst { return enc("autiasp", 0xd50323bf).inst() }
 
-// BTIKind says which indirect branches may land on a BTI.
+// BTIKind is which indirect branches may land on a BTI.
 type BTIKind uint8
 
 const (

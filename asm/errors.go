@@ -14,7 +14,7 @@ var (
 	ErrLabel      = errors.New("bad label")
 )
 
-// RangeError says that a PC-relative operand does not reach its target. The
+// RangeError reports a PC-relative operand that does not reach its target. The
 // distance To-From has to be in [Min, Max). It matches [ErrRange].
 type RangeError struct {
 	Op       string // mnemonic

@@ -19,7 +19,7 @@ func (l Label) String() string {
 	return fmt.Sprintf("label %q", l.b.labels[l.n].name)
 }
 
-// fixup says where in an item the address of its label goes.
+// fixup is where in an item the address of its label goes.
 type fixup uint8
 
 const (

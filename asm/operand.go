@@ -70,7 +70,7 @@ func (s Shift) String() string {
 	return fmt.Sprintf("%s #%d", [...]string{"lsl", "lsr", "asr", "ror"}[s.kind&3], s.amount)
 }
 
-// Ext says how a register operand is extended, in the order of its encoding.
+// Ext is how a register operand is extended, in the order of its encoding.
 type Ext uint8
 
 const (

@@ -106,7 +106,7 @@ func TestCaller_TracerGetsSiteAndRegisters(t *testing.T) {
 			assert.Equal(t, regs.SP, fregs)
 			assert.Zero(t, regs.SP%16, "stack alignment")
 			assert.Equal(t, top-144, regs.SP)
-			assert.Equal(t, regs.X[30], m.afterCall(), "returns behind the call in ftrace_caller")
+			assert.Equal(t, regs.X[30], m.afterCall(), "returns after the call in ftrace_caller")
 
 			f := m.fregs(fregs)
 			for i := range 8 {
@@ -133,7 +133,7 @@ func TestCaller_TracerGetsSiteAndRegisters(t *testing.T) {
 	})
 }
 
-// afterCall is the address behind ftrace_caller's call of the tracer.
+// afterCall is the address after ftrace_caller's call of the tracer.
 func (m *machine) afterCall() uint64 {
 	for pc := m.c.Caller; pc < m.c.CallerEnd; pc += 4 {
 		w, err := m.k.Mem.Load32(pc)
@@ -276,7 +276,7 @@ func (m *machine) requireDirectState(at *emu.Regs) {
 	}
 	require.Zero(m.t, at.X[29], "x29")
 	require.EqualValues(m.t, uint64(emu.ReturnGate), at.X[9], "x9 is where the function returns to")
-	require.Equal(m.t, m.site("dump")+4, at.X[30], "x30 is behind the site")
+	require.Equal(m.t, m.site("dump")+4, at.X[30], "x30 is after the site")
 	require.Equal(m.t, m.k.CPUs[0].StackTop, at.SP)
 }
 

@@ -88,6 +88,6 @@ func TestOpsFuncCount_CountsIn32BitsBehindTheOps(t *testing.T) {
 		for range 3 {
 			m.requireUntouched(m.mustCall("dump"))
 		}
-		assert.EqualValues(t, 1, m.get64(count), "wraps, and touches nothing behind it")
+		assert.EqualValues(t, 1, m.get64(count), "wraps, and touches nothing after it")
 	})
 }

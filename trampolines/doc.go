@@ -9,8 +9,8 @@
 // samples/ftrace/ftrace-ops.c for the sample tracers and
 // kernel/trace/trace_functions.c for the function tracer. The registers that
 // each function takes, keeps and destroys are the kernel's; the instructions
-// are our own, and fewer. Each place that departs from Linux on purpose says
-// so in a comment that begins "Differs:".
+// are our own, and fewer. Each place that departs from Linux on purpose has
+// a comment that begins "Differs:".
 //
 // Every offset of a kernel structure comes from [kernelimage.Layout]. A layout
 // whose fields do not lie side by side where one instruction moves two of them
@@ -22,6 +22,7 @@
 //
 // [Install] puts everything into a booted kernel and returns where it lies;
 // [FromImage] takes what the kernel has itself. They and [Code.Reach] belong to
-// the goroutine that sets the kernel up or patches
-// it. What the function tracer writes, package trace reads.
+// the goroutine that sets the kernel up or patches it. What the function tracer
+// writes, package trace reads. A trampoline of one's own begins as a copy of
+// template/.
 package trampolines

@@ -55,7 +55,7 @@ func (f Fault) check(callOps bool) error {
 }
 
 // Each of these emits the faulty version of a part of ftrace_caller, where
-// there is one to emit, and says whether it did.
+// there is one to emit, and reports whether it did.
 
 // faultyLoad is loadOps.
 func (c *code) faultyLoad(rd Reg) bool {

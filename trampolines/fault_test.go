@@ -27,7 +27,7 @@ func forFaults(t *testing.T, fault Fault, f func(t *testing.T, m *machine)) {
 	})
 }
 
-// swapped calls dump with ops a in its literal, puts b there behind the nth
+// swapped calls dump with ops a in its literal, puts b there after the nth
 // load of the literal, and returns whose func was called and which ops it got.
 // ok is false where there is no nth load.
 func (m *machine) swapped(n int) (got string, ok bool) {
@@ -55,7 +55,7 @@ func (m *machine) swapped(n int) (got string, ok bool) {
 	return got, ok
 }
 
-// loadsLiteral says whether the instruction at PC is LDR Xt, [Xn, #-16].
+// loadsLiteral reports whether the instruction at PC is LDR Xt, [Xn, #-16].
 func (m *machine) loadsLiteral(before *emu.Regs) bool {
 	m.t.Helper()
 	w, err := m.k.Mem.Load32(before.PC)

@@ -66,7 +66,7 @@ type Code struct {
 	OpsFuncCount   uint64 // ops_func_count: counts in 32 bits after struct ftrace_ops
 	FunctionTracer uint64 // function_trace_call; 0 where the layout has no ring
 
-	PreemptSchedule uint64 // the gate behind Options.PreemptSchedule
+	PreemptSchedule uint64 // the gate of Options.PreemptSchedule
 
 	veneers veneers
 }

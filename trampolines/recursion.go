@@ -28,7 +28,7 @@ const (
 //
 // mask, a W register that calls preserve, gets the bit. x9 is current
 // afterwards; x10, x11 and the flags change. What it returns emits the paths
-// that are rarely taken, and goes behind the function's end.
+// that are rarely taken, and goes after the function's code.
 func (c *code) enter(start int, mask Reg, refused Label) (rare func()) {
 	var (
 		task        = &c.l.Task
@@ -75,7 +75,7 @@ func (c *code) enter(start int, mask Reg, refused Label) (rare func()) {
 			nextContext, // softirqs are only disabled
 			B(known),
 		)
-		// An interrupt may have come before preempt_count says so: one more
+		// An interrupt may have come before preempt_count tells: one more
 		// is let in, as a transition.
 		c.Bind(taken)
 		c.Emit(

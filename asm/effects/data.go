@@ -4,7 +4,7 @@ import "callops/asm"
 
 // Data processing, immediate (Arm ARM C4.1, "Data Processing -- Immediate").
 
-// result says that Rd is written, 31 being SP if sp.
+// result notes that Rd is written, 31 being SP if sp.
 func (o *Operands) result(w insn, sp bool) {
 	if sp {
 		o.Writes |= setSP(w.rd())
@@ -13,7 +13,7 @@ func (o *Operands) result(w insn, sp bool) {
 	}
 }
 
-// addSub is the rest of ADD, ADDS, SUB and SUBS. sp says that their result may
+// addSub is the rest of ADD, ADDS, SUB and SUBS. With sp their result may
 // be SP, which that of the forms that set flags never is.
 func (o *Operands) addSub(w insn, sp bool) {
 	flags := w.bit(29)

@@ -18,7 +18,7 @@ func (o *Operands) address(base, index uint8) {
 	o.Reads |= o.Addr
 }
 
-// writeBack says that the base is written.
+// writeBack notes that the base is written.
 func (o *Operands) writeBack(post bool) {
 	o.WriteBack, o.PostIndex = true, post
 	o.Writes |= setSP(o.Base)
