@@ -20,7 +20,7 @@ var (
 // MaxCPUs is how many CPUs a scenario can be searched on.
 const MaxCPUs = model.MaxCPUs
 
-// Options say how a scenario is searched; the zero value searches all of it.
+// Options are how a scenario is searched; the zero value searches all of it.
 type Options struct {
 	CPUs    int // 2 when 0, or one for each task of the scenario
 	Workers int // GOMAXPROCS when 0
@@ -101,7 +101,7 @@ func Check(ctx context.Context, scenario, mutation string, opts *Options) (*Resu
 	return r, nil
 }
 
-// Replay goes the way of a counterexample again, and tells what it breaks. A
+// Replay goes the way of a counterexample again, and returns what it breaks. A
 // token that is none, or of another version, matches ErrToken.
 //
 // Of on, Image and ImageCode have to be what they were.
@@ -177,7 +177,7 @@ func (t *trial) search(ctx context.Context) (*Result, error) {
 	return r, nil
 }
 
-// bounds are what the options say of the search itself.
+// bounds are the options of the search itself.
 func (t *trial) bounds() search.Options {
 	o := search.Options{Workers: t.opts.Workers, Memory: t.opts.Memory}
 	if o.Memory == 0 {
@@ -207,7 +207,7 @@ func (t *trial) shortest(ctx context.Context) (*Counterexample, error) {
 	return t.explain(s, way)
 }
 
-// explain goes a way and tells of it.
+// explain goes a way and puts it into words.
 func (t *trial) explain(s *model.Subject, way model.Way) (*Counterexample, error) {
 	c := &Counterexample{
 		Scenario: t.sc.Name, Mutation: t.mut.Name, Kernel: kernelOf(&t.opts), CPUs: s.CPUs(), Token: t.token(s.CPUs(), way),

@@ -11,7 +11,7 @@ import (
 // describer puts what a step did into words.
 type describer struct{ *model.Subject }
 
-// says is what kinds of steps do that need no more words.
+// says has the words for steps that need no others.
 var says = map[event.Kind]string{
 	event.Store:        "stores",
 	event.StoreText:    "stores",

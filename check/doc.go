@@ -17,6 +17,6 @@
 // that Linux itself breaks.
 //
 // This package has the scenarios, the mutations and the words; the states and
-// moves are internal/model's. Start at [Check]. docs/checking.md tells what is
+// moves are internal/model's. Start at [Check]. docs/checking.md lists what is
 // claimed, and what is assumed.
 package check

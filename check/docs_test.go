@@ -1,6 +1,7 @@
 package check_test
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -14,7 +15,7 @@ import (
 )
 
 // Every scenario and every mutation stands for a claim, and every finding is
-// told.
+// documented.
 func TestDocs_NameAll(t *testing.T) {
 	claims, figures, found := strings.Cut(doc(t, "checking.md"), "\n## Figures\n")
 	require.True(t, found)
@@ -23,7 +24,10 @@ func TestDocs_NameAll(t *testing.T) {
 		assert.True(t, strings.Contains(claims, "`"+sc.Name+"`"), "%s has no %s", "checking.md", sc.Name)
 		assert.True(t, strings.Contains(figures, "`"+sc.Name+"`"), "%s has no %s", "the table of checking.md", sc.Name)
 		if sc.Finding != check.NoFinding {
-			assert.True(t, strings.Contains(findings, "--scenario "+sc.Name+"`"), "%s has no %s", "findings.md", sc.Name)
+			_, section, ok := strings.Cut(findings, fmt.Sprintf("\n## %d. ", sc.Finding))
+			assert.True(t, ok, "findings.md has no %s", sc.Finding)
+			section, _, _ = strings.Cut(section, "\n## ")
+			assert.True(t, strings.Contains(section, "--scenario "+sc.Name+"`"), "%s has no %s", sc.Finding, sc.Name)
 		}
 	}
 	for _, mut := range check.Mutations() {

@@ -31,7 +31,7 @@ func waitForInterrupt(steps []model.Step) []model.Step {
 	return out
 }
 
-// callRude frees what Linux hands to call_rcu only behind
+// callRude frees what Linux hands to call_rcu only after
 // synchronize_rcu_tasks_rude.
 func callRude(steps []model.Step) []model.Step {
 	for i := range steps {

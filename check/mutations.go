@@ -218,8 +218,8 @@ func keepLiteral(m *model.Machine, steps []model.Step) []model.Step {
 	return without(func(m *model.Machine, s *model.Step) bool { return s.Literal && s.Value == m.NopOps() })(m, steps)
 }
 
-// branchFirst swaps the store of a literal with that of the instruction behind
-// it, and what makes that seen.
+// branchFirst swaps the store of a literal with that of the instruction after
+// it, and with what makes that visible.
 func branchFirst(steps []model.Step) []model.Step {
 	for i := 0; i+2 < len(steps); i++ {
 		if steps[i].Literal && steps[i+1].Kind == event.StoreText && steps[i+2].Kind == event.CleanText {

@@ -14,7 +14,7 @@ const (
 	way   = "enable:load-literal-twice:r2:" // what it begins with
 )
 
-// A token that is none is told as that, whatever is wrong with it.
+// What is no token is refused as that, whatever is wrong with it.
 func TestReplay_RefusesWhatIsNoToken(t *testing.T) {
 	_, err := Replay(token, nil)
 	require.NoError(t, err)
@@ -58,7 +58,7 @@ func TestReplay_RefusesWhatIsNoToken(t *testing.T) {
 }
 
 // FuzzReplay goes ways that nobody searched for: they break something, or are
-// told to be no tokens. A token is its text up to the choices, and these.
+// refused as no tokens. A token is its text up to the choices, and these.
 func FuzzReplay(f *testing.F) {
 	add := func(scenario, mutation string) {
 		r, err := Check(f.Context(), scenario, mutation, nil)

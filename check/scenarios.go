@@ -202,7 +202,7 @@ var scenarios = []Scenario{
 	},
 	{
 		Name:  "filter-idle-fixed",
-		About: "filter-idle, with the hash freed behind synchronize_rcu_tasks_rude",
+		About: "filter-idle, with the hash freed after synchronize_rcu_tasks_rude",
 		set: model.Scenario{
 			Ops:     []model.Ops{live("A", relevant), live("B", relevant)},
 			Threads: does(model.Filter("A", relevant, irrelevant)),
@@ -230,7 +230,7 @@ var scenarios = []Scenario{
 	},
 	{
 		Name:  "two-patchers",
-		About: "one ops leaves and is freed while another joins: ftrace_lock decides who is first",
+		About: "one ops leaves and is freed while another joins: ftrace_lock decides which is first",
 		set: model.Scenario{
 			Ops:     []model.Ops{live("A", relevant), on("B", relevant)},
 			Threads: [][]model.Operation{{model.Unregister("A"), model.Free("A")}, {model.Register("B")}},

@@ -1,4 +1,4 @@
-// Package event names what happens in package check's searches, and by whom it is done.
+// Package event names what happens in package check's searches, and what does it.
 package event
 
 import (

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A property is told from all others by its name and by its claim.
+// No two properties have a name or a claim in common.
 func TestProperty_HasANameAndAClaimOfItsOwn(t *testing.T) {
 	names, claims := map[string]bool{}, map[string]bool{}
 	for _, p := range All() {

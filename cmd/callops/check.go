@@ -47,8 +47,8 @@ func newCheck() *cobra.Command {
 		Short: "Search all interleavings of patching and execution",
 		Long: `check searches everything that can happen while ops come and go and CPUs run
 the functions that they trace: every order of the patcher's stores and the CPUs'
-instructions, and everything that a CPU may see by then. It says whether what
-must hold does, and if not, shows the shortest way to break it.
+instructions, and everything that a CPU may see by then. It reports whether
+what must hold does, and if not, shows the shortest way to break it.
 
 Without flags it goes through all scenarios. In some Linux itself breaks what
 ought to hold; these findings are expected. A mutation is a fault put in on
@@ -72,7 +72,7 @@ that --memory ended, and that found nothing, is "bounded", and no error.`,
 	f.StringArrayVar(&c.scenarios, "scenario", nil, "scenario to search: `NAME` or pattern (repeatable; default all)")
 	f.StringVar(&c.mutation, "mutation", "", "put a fault in: `NAME` or pattern, or all, one after the other; each has its own scenario")
 	f.StringVar(&c.replay, "replay", "", "go the way of a counterexample again: its `TOKEN`")
-	f.Var(&c.cpus, "cpus", "how many CPUs there are (default what the scenario says)")
+	f.Var(&c.cpus, "cpus", "how many CPUs there are (default: the scenario's)")
 	f.BoolVar(&c.noReduce, "no-reduce", false, "leave nothing out that makes no difference: larger by far, with the same verdict")
 	f.Var(&c.workers, "workers", "how many states are worked on at once (default one a core)")
 	f.Var(&c.memory, "memory", "what the process may take up: a search that needs more is given up")
@@ -229,8 +229,8 @@ func (c *checkFlags) kernelFlags() string {
 	return " --image " + c.machine.image
 }
 
-// judge says whether all is as it ought to be. Who names something asks whether
-// it breaks; who names nothing, whether anything is not as it is known.
+// judge reports what is not as it ought to be. Of what is named, that is anything
+// that breaks; without names, anything that is not as it is known.
 func (c *checkFlags) judge(found []outcome) error {
 	what, wrong := "broken", (*outcome).broken
 	switch {

@@ -16,14 +16,14 @@ type outcome struct {
 	result *check.Result
 }
 
-// broken says that something is.
+// broken reports whether something is.
 func (o *outcome) broken() bool { return len(o.result.Violations) > 0 }
 
-// unexpected says that a scenario is not as it is known. A search that did not
-// come to its end tells nothing of what it did not find.
+// unexpected reports whether a scenario is not as it is known. A search that did
+// not come to its end is no verdict about what it did not find.
 func (o *outcome) unexpected() bool { return !o.result.OK() && (o.result.Complete || o.broken()) }
 
-// missed says that a mutation does not show, and ought to, or the other way round.
+// missed reports whether a mutation does not show, and ought to, or the other way round.
 func (o *outcome) missed() bool { return o.broken() != (o.mutation.Harmless == "") }
 
 // finding reports whether what is broken is what is known of Linux.

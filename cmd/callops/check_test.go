@@ -71,7 +71,7 @@ func TestOutcome_OfAMutation(t *testing.T) {
 	}
 }
 
-// Who names nothing expects what is known; who names something asks for it.
+// Without names, what is known is expected; what is named must not break at all.
 func TestJudge(t *testing.T) {
 	finding, broken, bounded := *outcomeOf(check.ProtectionLost, property.Protected, true), *outcomeOf(check.NoFinding, property.Protected, true), *outcomeOf(check.NoFinding, property.None, false)
 	finding.scenario, broken.scenario = "known", "new"

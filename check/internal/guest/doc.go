@@ -3,7 +3,7 @@
 //
 // What a CPU does next depends on its registers, its stack and its task, which
 // are its own, and on what it sees of memory that others write. So a CPU is an
-// automaton: a [Node] is all that is its own, and tells what the next
+// automaton: a [Node] is all that is its own, and knows what the next
 // instruction wants to see; [Machine.Next] takes what it sees, and gives the
 // node that follows. Instructions are executed by an engine, each once for all
 // the interleavings that lead to it; what follows a node is remembered.

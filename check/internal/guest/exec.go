@@ -12,7 +12,7 @@ import (
 	"callops/emu"
 )
 
-// host is the host memory behind a task's address range.
+// host is the host memory that holds a task's address range.
 func (m *Machine) host(addr, size uint64) []byte {
 	r := m.cfg.Kernel.Mem.Region(addr)
 	return r.Host()[addr-r.Base:][:size]
@@ -131,7 +131,7 @@ func (m *Machine) torn(n *Node, in Input) *property.Broken {
 	return nil
 }
 
-// refused says what an exit means that is not the end of an instruction.
+// refused returns what an exit means that is not the end of an instruction.
 func (m *Machine) refused(exit emu.Exit) *property.Broken {
 	detail := exit.String()
 	if exit.Fault != nil {

@@ -196,7 +196,7 @@ func TestMachine_Dependencies(t *testing.T) {
 	}
 }
 
-// A call leaves a return address that depends on nothing, whatever told where
+// A call leaves a return address that depends on nothing, whatever decided where
 // the call goes.
 func TestMachine_ReturnAddressDependsOnNothing(t *testing.T) {
 	r := newRig(t)
@@ -226,7 +226,7 @@ func TestMachine_ReturnAddressDependsOnNothing(t *testing.T) {
 	assert.Positive(t, found)
 }
 
-// Each thing that a task must not do is told as what it is.
+// Each thing that a task must not do is reported as what it is.
 func TestMachine_Broken(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -317,7 +317,7 @@ func TestMachine_Broken(t *testing.T) {
 	}
 }
 
-// An instruction that changes is fetched as the search says; it is not data.
+// An instruction that changes is fetched as the search chooses; it is not data.
 func TestMachine_FetchesWhatTheSearchSays(t *testing.T) {
 	r := newRig(t)
 	var read, changes uint64

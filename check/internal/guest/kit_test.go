@@ -119,7 +119,7 @@ func (r *rig) preempt(b *asm.Builder, disable bool) {
 	b.Emit(asm.Str(asm.W11, count))
 }
 
-// sees says whether a node depends on others, or they on it.
+// sees reports whether a node depends on others, or they on it.
 func sees(n *guest.Node) bool { return n.Kind != guest.Run || n.Fetch >= 0 || len(n.Loads) > 0 }
 
 // inputs are all that a node's instruction may see, in whatever order the

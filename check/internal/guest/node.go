@@ -7,7 +7,7 @@ import (
 	"callops/check/property"
 )
 
-// Kind says what a CPU is about to do.
+// Kind is what a CPU is about to do.
 type Kind uint8
 
 // Kinds of nodes.
@@ -17,7 +17,7 @@ const (
 	Gate                // has called a Go function, and waits for it
 	End                 // the call has returned
 	Done                // all calls are made
-	Bad                 // did what it must not; Broken says what
+	Bad                 // did what it must not, which is in Broken
 )
 
 // Node is what a task is about to do, and all that is its own.
@@ -27,7 +27,7 @@ type Node struct {
 	PC   uint64
 	Gate uint64 // of kind Gate: its address
 
-	// Preemptible says that the task's preempt_count is 0.
+	// Preemptible reports whether the task's preempt_count is 0.
 	Preemptible bool
 
 	// Fetch is the location that the instruction word itself is in, or -1.
@@ -59,7 +59,7 @@ const (
 	liveWords    = 4
 )
 
-// MayRead says whether the task may read or fetch a location from here on.
+// MayRead reports whether the task may read or fetch a location from here on.
 func (n *Node) MayRead(loc int) bool {
 	return n.later[loc/64].Load()>>(loc%64)&1 != 0
 }
@@ -70,7 +70,7 @@ func (n *Node) reads(loc int) {
 	w.Store(w.Load() | 1<<(loc%64))
 }
 
-// inherit adds what may be read behind to, and tells whether that was news.
+// inherit adds what may be read after to, and reports whether that was news.
 func (n *Node) inherit(to *Node) (news bool) {
 	for i := range n.later {
 		have, more := n.later[i].Load(), to.later[i].Load()
@@ -83,7 +83,7 @@ func (n *Node) inherit(to *Node) (news bool) {
 }
 
 // leadsTo notes that one node follows another, and what that means for those
-// before it. It tells whether it meant anything.
+// before it. It reports whether it meant anything.
 func (n *Node) leadsTo(to *Node) bool {
 	to.from = append(to.from, n)
 	if !n.inherit(to) {
@@ -107,7 +107,7 @@ type Load struct {
 	After weak.Time // what its address depends on has been seen up to then
 }
 
-// Counts says how often each ops was called, four bits an ops.
+// Counts is how often each ops was called, four bits an ops.
 type Counts uint64
 
 // Of returns how often ops number i was called, at most 15 times.

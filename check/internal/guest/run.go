@@ -65,13 +65,13 @@ func (m *Machine) run(t *task, s *state, from *Node) (*Node, error) {
 	return m.bad(t, s, property.Break(property.CallsEnd, "%d instructions without an end", maxPrivate)), nil
 }
 
-// visible says that what the node does depends on others, or others on it.
+// visible reports whether what the node does depends on others, or others on it.
 // Being fetched from code that is freed at some time is not enough; see run.
 func (n *Node) visible() bool {
 	return n.Kind != Run || n.Fetch >= 0 || len(n.Loads) > 0 || len(n.Uses) > 0 && !n.fetched
 }
 
-// same says that the instruction at pc is in all of these objects too.
+// same reports whether the instruction at pc is in all of these objects too.
 func (m *Machine) same(objects []int, pc uint64) bool {
 	next := m.objects(nil, pc, 4)
 	if len(next) != len(objects) {
@@ -169,7 +169,7 @@ func (m *Machine) dependsOn(s *state, regs effects.RegSet) weak.Time {
 	return after
 }
 
-// owns says that a range is the task's: its stack, its task_struct, its CPU's
+// owns reports whether a range is the task's: its stack, its task_struct, its CPU's
 // area.
 func (m *Machine) owns(t *task, s *state, addr, size uint64) bool {
 	if addr >= t.cpu.Stack.Start && addr+size <= t.cpu.Stack.End {

@@ -9,7 +9,7 @@ import (
 	"callops/check/internal/weak"
 )
 
-// A block is what a state says of one CPU, a string of bytes:
+// A block is the part of a state that is one CPU's, a string of bytes:
 //
 //	0  node
 //	4  what waits for the CPU: bit 0 the patcher, then a bit a callback
@@ -17,7 +17,7 @@ import (
 //	8  text: all instructions cleaned up to this time are
 //	10 known: the CPU knows what was owed to ops up to this time
 //	12 begun, knew: time, and what was known, when its call began
-//	16 a byte a data location: the version read last, if that says more than low
+//	16 a byte a data location: the version read last, if that is newer than what low implies
 //
 // A time stands for the earliest one at which nothing was different that still
 // matters to the CPU.

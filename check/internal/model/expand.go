@@ -54,8 +54,8 @@ func (m *product) Initial(s []byte) {
 }
 
 // order puts CPUs that run the same kind of task in order: which of them is
-// where makes no difference. who, if not nil, is moved along.
-func (m *product) order(s []byte, who []int) {
+// where makes no difference. cpus, if not nil, is permuted alike.
+func (m *product) order(s []byte, cpus []int) {
 	for i := 1; i < len(m.kinds); i++ {
 		for j := i; j > 0 && m.kinds[j-1] == m.kinds[j]; j-- {
 			a, b := m.blockOf(s, j-1), m.blockOf(s, j)
@@ -64,14 +64,14 @@ func (m *product) order(s []byte, who []int) {
 			}
 			m.setBlock(s, j-1, b)
 			m.setBlock(s, j, a)
-			if who != nil {
-				who[j-1], who[j] = who[j], who[j-1]
+			if cpus != nil {
+				cpus[j-1], cpus[j] = cpus[j], cpus[j-1]
 			}
 		}
 	}
 }
 
-// ranBy says which callbacks have run, a bit each.
+// ranBy returns the callbacks that have run, a bit each.
 func (m *product) ranBy(s []byte) (set uint16) {
 	for i := range m.p.callbacks {
 		if s[atCalls+i] == ran {
@@ -98,8 +98,8 @@ type patchKey struct {
 	step  weak.Time
 }
 
-// result is what a move makes of a CPU's block; broken says that it breaks
-// something.
+// result is what a move makes of a CPU's block; broken reports that it
+// breaks something.
 type result struct {
 	block  uint32
 	broken bool
@@ -198,7 +198,7 @@ func (m *product) patches(s []byte, now weak.Time, f func(t weak.Time)) (waits b
 	return waits
 }
 
-// asks says whether a CPU stands in the gate of an operation.
+// asks reports whether a CPU stands in the gate of an operation.
 func (m *product) asks(s []byte, op int) bool {
 	for cpu := range m.kinds {
 		if n := m.block(m.blockOf(s, cpu)).node; n.Kind == guest.Gate && n.Gate == m.p.ops[op].gate {
@@ -208,7 +208,8 @@ func (m *product) asks(s []byte, op int) bool {
 	return false
 }
 
-// waitedFor says whether there is a CPU that who waits by this bit waits for.
+// waitedFor reports whether a CPU is still waited for: by the patcher, bit 0, or by
+// a callback.
 func (m *product) waitedFor(s []byte, bit int) bool {
 	for cpu := range m.kinds {
 		if m.block(m.blockOf(s, cpu)).waits>>bit&1 != 0 {

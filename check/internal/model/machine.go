@@ -130,7 +130,7 @@ func (m *Machine) image(b *Base) (*kernelimage.Image, error) {
 	return img, err
 }
 
-// preemptible says whether the kernel was built with CONFIG_PREEMPTION; only then
+// preemptible reports whether the kernel was built with CONFIG_PREEMPTION; only then
 // does it count what disables preemption. Without it, tasks leave their CPUs of
 // their own will, and synchronize_rcu_tasks is synchronize_rcu, which such a
 // task holds up until it does.
@@ -151,14 +151,14 @@ func (m *Machine) setFilter(i int, functions []string, reset bool) error {
 	return m.r.SetFilterIPs(m.ops[i], ips, &ftrace.FilterOptions{Reset: reset})
 }
 
-// isText says that what is stored at addr are instructions: literals lie among
+// isText reports whether what is stored at addr are instructions: literals lie among
 // them and are not.
 func (m *Machine) isText(addr uint64) bool {
 	r := m.k.Mem.Region(addr)
 	return r != nil && r.Perm&emu.Exec != 0 && !m.isLiteral(addr)
 }
 
-// isLiteral says that a site's literal holds addr, one that is not rounded down
+// isLiteral reports whether a site's literal holds addr, one that is not rounded down
 // included.
 func (m *Machine) isLiteral(addr uint64) bool {
 	if m.sc.NoCallOps {
@@ -216,7 +216,7 @@ func (m *Machine) unregister(i int) error {
 	return m.r.Unregister(m.ops[i])
 }
 
-// initTasks makes the tasks what the scenario says.
+// initTasks makes the tasks what they are in the scenario.
 func (m *Machine) initTasks() error {
 	l := m.k.Layout
 	for kind := range m.sc.Tasks {

@@ -8,7 +8,7 @@ import (
 	"callops/check/property"
 )
 
-// stuck is how a deadlock is told.
+// stuck is the detail of a deadlock.
 const stuck = "nothing can happen any more, and not everybody is done"
 
 // Play goes a way, calls tell with each of its steps, and returns what the last

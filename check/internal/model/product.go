@@ -71,7 +71,7 @@ func newProduct(sc *Scenario, p *program, g *guest.Machine, kinds []int, reduced
 	return m
 }
 
-// unnoticed says that no CPU can tell whether a step has been made.
+// unnoticed reports whether no CPU can find out that a step has been made.
 func (m *product) unnoticed(t weak.Time) bool {
 	h := m.p.hist
 	switch m.p.steps[t].Kind {
@@ -87,7 +87,7 @@ func (m *product) unnoticed(t weak.Time) bool {
 	return false
 }
 
-// stale says that the search went by what turned out to be wrong: that a
+// stale reports whether the search went by what turned out to be wrong: that a
 // location is not read, or not any more. All that it found is void.
 func (m *product) stale() bool { return m.lost.Load() || m.reduced && m.g.News() != m.news }
 
@@ -111,7 +111,7 @@ func (m *product) miss(loc int) {
 	m.lost.Store(true)
 }
 
-// move says what a move is, for those who want to know.
+// move is what somebody does in a state.
 type move struct {
 	cpu   int       // -1: the patcher's, or a callback
 	time  weak.Time // the patcher's Step

@@ -35,7 +35,7 @@ type program struct {
 	gone    []uint64      // by time: which objects have been freed
 
 	objects []Object // what is freed
-	// preemptible says that the kernel can take a task off its CPU against its
+	// preemptible reports whether the kernel can take a task off its CPU against its
 	// will.
 	preemptible bool
 

@@ -115,7 +115,7 @@ func (m *Machine) frames(v *guest.Visit, ip uint64) *property.Broken {
 	return nil
 }
 
-// entered checks the registers where the traced function goes on behind its
+// entered checks the registers where the traced function goes on after its
 // call site: they are as its caller left them.
 func (m *Machine) entered(v *guest.Visit) *property.Broken {
 	if v.X(30) != emu.ReturnGate {

@@ -36,7 +36,7 @@ func (s *Step) toMemory() weak.Event {
 	case event.CleanText:
 		return weak.Event{Kind: weak.Clean, Addr: s.Addr, Size: s.Size}
 	case event.OperationBegins, event.OperationReturns, event.InterruptAll, event.AllAnswered, event.GraceBegins, event.GraceEnds:
-		// Taking and giving back a lock orders all, for who learns of it: that an
+		// Taking and giving back a lock orders all, for a CPU that learns of it: that an
 		// operation has returned means nothing to others. So does a grace period on
 		// either side, and an interrupt that was answered.
 		return weak.Event{Kind: weak.Complete}

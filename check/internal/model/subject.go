@@ -14,10 +14,10 @@ import (
 // MaxCPUs is an arbitrary bound; what can be searched ends before it.
 const MaxCPUs = 8
 
-// usualCPUs is how many a scenario has unless it is told, or has more tasks.
+// usualCPUs is how many a scenario has unless Options has another number, or there are more tasks.
 const usualCPUs = 2
 
-// Options say on what a scenario is set up, and how.
+// Options are what a scenario is set up on, and how.
 type Options struct {
 	Base
 	Fault Fault
@@ -117,7 +117,7 @@ func (s *Subject) exploreOn(ctx context.Context, kinds []int, opts search.Option
 		m := newProduct(s.sc, s.p, s.g, kinds, !s.whole, s.read)
 		opts.Stop = m.stale
 		res, err := search.Explore(ctx, m, &opts)
-		// What a level that did not fit would have taught depends on who came first.
+		// What came out in a level that did not fit depends on which worker was first.
 		if err != nil || res.Bound == search.ByMemory || !m.stale() {
 			return m, res, err
 		}

@@ -159,9 +159,9 @@ func (t *turn) loads(i int, mv move) (err error) {
 	return err
 }
 
-// sameAsOlder says that an older version that may be seen holds the same value,
-// and brings no more. Who reads that one has seen less, so may do all that who
-// reads v may.
+// sameAsOlder reports whether an older version that may be seen holds the same
+// value and brings no more. A CPU that reads that one has seen less, so it may do
+// all that one may which reads v.
 func (t *turn) sameAsOlder(l *weak.Location, v, oldest weak.Version) bool {
 	for w := v; w > oldest; {
 		w = t.p.hist.Before(l, w)

@@ -74,9 +74,9 @@ func (mv *move) choice(now weak.Time) choice {
 // same in order; here each keeps its number.
 func (m *product) way(trace *search.Trace) (Way, error) {
 	var all Way
-	who := make([]int, len(m.kinds)) // by place: which CPU's block is there
-	for i := range who {
-		who[i] = i
+	cpus := make([]int, len(m.kinds)) // by place: which CPU's block is there
+	for i := range cpus {
+		cpus[i] = i
 	}
 	s := make([]byte, m.size)
 	m.Initial(s)
@@ -87,7 +87,7 @@ func (m *product) way(trace *search.Trace) (Way, error) {
 		}
 		mv := list[n]
 		if mv.cpu >= 0 {
-			mv.cpu = who[mv.cpu]
+			mv.cpu = cpus[mv.cpu]
 		}
 		if mv.state == nil {
 			all = append(all, mv.choice(0))
@@ -96,7 +96,7 @@ func (m *product) way(trace *search.Trace) (Way, error) {
 		all = append(all, mv.choice(getTime(mv.state, atTime)))
 		s = mv.state
 		if m.reduced {
-			m.order(s, who)
+			m.order(s, cpus)
 		}
 	}
 	return all, nil

@@ -26,7 +26,7 @@ type Options struct {
 type Result struct {
 	States      int // visited
 	Transitions int // between them; moves that break something are not counted
-	Depth       int // levels behind the initial state
+	Depth       int // levels after the initial state
 	Elapsed     time.Duration
 
 	// Complete reports whether every state was visited, or a broken one was
@@ -264,6 +264,6 @@ func (e *explorer) settle(w *worker, l *level) {
 	e.room.take((l.states - before) * w.out.size)
 }
 
-// isBroken says that a move of the state breaks something, or that it has none
+// isBroken reports whether a move of the state breaks something, or that it has none
 // and should.
 func (s *Successors) isBroken() bool { return s.broken >= 0 || s.moves == 0 && !s.final }

@@ -17,7 +17,7 @@ type Model interface {
 type Successors struct {
 	size  int
 	moves int    // given out, broken ones too
-	next  []byte // the states, one behind the other
+	next  []byte // the states, one after another
 	at    []int  // the move that each came by
 
 	// Local is for the model to keep what it likes: each worker has one of its
@@ -42,7 +42,7 @@ func (s *Successors) Add(state []byte) []byte {
 	return s.next[len(s.next)-s.size:]
 }
 
-// Break says that the next move breaks what must hold.
+// Break notes that the next move breaks what must hold.
 func (s *Successors) Break() {
 	if s.broken < 0 {
 		s.broken = s.moves
@@ -50,5 +50,5 @@ func (s *Successors) Break() {
 	s.moves++
 }
 
-// Final says that nothing has to follow the state: it is where all should end.
+// Final notes that nothing has to follow the state: it is where all should end.
 func (s *Successors) Final() { s.final = true }

@@ -264,7 +264,7 @@ func TestExplore_Bounds(t *testing.T) {
 	assert.Equal(t, 9*9*9*9*9, r.States)
 }
 
-// Who stops a search that has found something gets no verdict from it.
+// A search that is stopped gives no verdict, even if it has found something.
 func TestExplore_StopComesBeforeWhatWasFound(t *testing.T) {
 	g := &graph{size: 4, next: [][]int{{-1}}, final: map[int]bool{}}
 	r, err := search.Explore(t.Context(), g, &search.Options{Stop: func() bool { return true }})

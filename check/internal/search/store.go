@@ -58,7 +58,7 @@ func (r *room) take(n int) bool {
 // full reports whether more was asked for than there is.
 func (r *room) full() bool { return r.max > 0 && r.used.Load() > r.max }
 
-// shard is one table. A slot holds the state's bytes and a 1 behind them, as
+// shard is one table. A slot holds the state's bytes and a 1 after them, as
 // words, so that an empty slot is one whose last word is 0.
 type shard struct {
 	mu    sync.Mutex

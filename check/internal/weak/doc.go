@@ -1,4 +1,4 @@
-// Package weak says what a CPU may see of memory that another CPU is writing:
+// Package weak is what a CPU may see of memory that another CPU is writing:
 // the concurrency model of the Arm architecture (Arm ARM, DDI 0487 issue M.a,
 // B2.3), as far as it concerns one writer at a time and readers that only read.
 //
@@ -15,8 +15,8 @@
 //     explicit-hazard-ordered-before);
 //   - its synchronisation: whatever was complete when it took a barrier or
 //     changed tasks (DSB, B2.3.7). It is taken to be later than the writer's
-//     barrier, as it is for who was woken, interrupted or told; who was not may
-//     as well not have synchronised;
+//     barrier, as it is for a CPU that was woken, interrupted or notified; one that
+//     was not may as well not have synchronised;
 //   - address dependencies: a version read together with a pointer to the
 //     location brings all that was ordered before it (B2.3.7,
 //     dependency-ordered-before). Control dependencies order no loads.

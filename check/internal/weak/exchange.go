@@ -14,9 +14,9 @@ var exchangeable = []struct{ mask, value uint32 }{
 	{0xffe0001f, 0xd4000001}, // SVC
 }
 
-// Exchangeable says that a CPU which executes the word while another changes
+// Exchangeable reports whether a CPU which executes the word while another changes
 // it, to or from a word of this kind, executes one or the other. Of any other
-// word the architecture says nothing.
+// word the architecture promises nothing.
 func Exchangeable(word uint32) bool {
 	for _, e := range exchangeable {
 		if word&e.mask == e.value {

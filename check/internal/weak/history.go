@@ -38,7 +38,7 @@ type node struct {
 	Event
 	parent   Time
 	ordered  Time // all up to it is ordered before what comes next
-	complete Time // all up to it is visible to who synchronises now
+	complete Time // all up to it is visible to a CPU that synchronises now
 }
 
 // History is everything that writers do, in all orders that they may come in.

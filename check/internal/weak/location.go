@@ -17,7 +17,7 @@ const maxVersions = 255
 type version struct {
 	at    Time
 	value uint64
-	rel   Time // all up to it is visible to who read this version, in what depends on it
+	rel   Time // all up to it is visible to a CPU that read this version, in what depends on it
 	whole int
 }
 
@@ -35,7 +35,7 @@ type Location struct {
 }
 
 // Freeze finds the locations. initial reads what memory held at the beginning,
-// isText says where instructions are.
+// isText reports where instructions are.
 func (h *History) Freeze(initial func(addr, size uint64) (uint64, error), isText func(addr uint64) bool) error {
 	h.byPos = map[uint64]int{}
 	for _, at := range h.storedWords(isText) {
@@ -91,7 +91,7 @@ func (h *History) storedWords(isText func(uint64) bool) []Location {
 	return locs
 }
 
-// stores says whether the word at addr is ever stored to.
+// stores reports whether the word at addr is ever stored to.
 func (h *History) stores(addr uint64) bool {
 	for _, n := range h.nodes {
 		if (n.Kind == Store || n.Kind == Release) && n.Addr <= addr && addr < n.Addr+n.Size {

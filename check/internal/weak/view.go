@@ -47,7 +47,7 @@ func (h *History) MarkRead(locs map[int]bool) {
 	h.canon()
 }
 
-// Relevant says whether the event at t makes a difference to what a CPU may
+// Relevant reports whether the event at t makes a difference to what a CPU may
 // see: false for stores to what no CPU reads, and for what is no store.
 func (h *History) Relevant(t Time) bool {
 	p := h.nodes[t].parent
@@ -69,5 +69,5 @@ func (h *History) CanonData(t Time) Time { return h.data[t] }
 // CanonText is the earliest time at which as much text was clean as at t.
 func (h *History) CanonText(t Time) Time { return h.text[t] }
 
-// IsRead says whether CPUs are known to read or fetch a location.
+// IsRead reports whether CPUs are known to read or fetch a location.
 func (h *History) IsRead(loc int) bool { return h.locs[loc].relevant }

@@ -103,7 +103,7 @@ func TestHistory_SplitsWhatIsStoredInParts(t *testing.T) {
 	assert.False(t, ok)
 }
 
-// The tables say what a walk back through the tree says.
+// The tables hold what a walk back through the tree finds.
 func TestHistory_TablesAreWhatATreeWalkFinds(t *testing.T) {
 	for seed := range uint64(200) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
@@ -140,7 +140,7 @@ func randomEvent(rnd *rand.Rand) weak.Event {
 	return store(addr, rnd.Uint64N(3))
 }
 
-// checkTime compares what the history says of a time with a walk.
+// checkTime compares what the history has for a time with a walk.
 func checkTime(t *testing.T, h *weak.History, at weak.Time) {
 	t.Helper()
 	back := func(from weak.Time, want func(weak.Event) bool) weak.Time {
