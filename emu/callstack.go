@@ -44,8 +44,12 @@ type Frame struct {
 
 // Enter begins a call of the function at addr that may spend budget, and no
 // more than the call around it has left. A budget of 0 is all of that, or
-// DefaultBudget when there is no call around it. The error is a [*DepthError].
+// DefaultBudget when there is no call around it. The error is a [*DepthError], or
+// EINVAL without a context.
 func (s *CallStack) Enter(ctx context.Context, addr, budget uint64) (Frame, error) {
+	if ctx == nil {
+		return Frame{}, fmt.Errorf("call of %#x: no context: %w", addr, errno.EINVAL)
+	}
 	if s.depth >= MaxDepth {
 		return Frame{}, &DepthError{addr}
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"callops/emu"
+	"callops/internal/errno"
 )
 
 func TestCallStack_ShareOfTheBudget(t *testing.T) {
@@ -36,6 +37,13 @@ func TestCallStack_ShareOfTheBudget(t *testing.T) {
 			assert.Equal(t, emu.CallStack{}, s)
 		})
 	}
+}
+
+func TestCallStack_RefusesACallWithoutAContext(t *testing.T) {
+	var s emu.CallStack
+	_, err := s.Enter(nil, 0x4000, 0) //nolint:staticcheck // that is the point
+	require.ErrorIs(t, err, errno.EINVAL)
+	assert.Equal(t, emu.CallStack{}, s)
 }
 
 func TestCallStack_MovesWithItsTask(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -132,9 +133,14 @@ func (m *machineFlags) config(ctx context.Context, engine emu.NewEngine, data ui
 	return &machine.Config{Image: img, Engine: engine, Heap: heapSize + data, KeepInit: m.keepInit, Modules: m.modules}, nil
 }
 
-// printWarning prints what the kernel prints of a WARN().
+// printWarning prints what the kernel prints of a WARN(), on whichever CPU.
 func printWarning(errw io.Writer) func(*kernel.Bug) {
-	return func(b *kernel.Bug) { fmt.Fprintln(errw, b) }
+	var mu sync.Mutex
+	return func(b *kernel.Bug) {
+		mu.Lock()
+		defer mu.Unlock()
+		fmt.Fprintln(errw, b)
+	}
 }
 
 // heapSize is room for ops and hashes.
