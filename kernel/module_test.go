@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"callops/emu"
+	"callops/internal/edits"
 	"callops/internal/errno"
 	"callops/kernelimage"
 )
@@ -178,19 +179,15 @@ func TestUnload_OfWhatIsBeingExecutedEndsTheCall(t *testing.T) {
 // FuzzModule: any file is a module that can be loaded and unloaded, or an error
 // and no trace of it.
 func FuzzModule(f *testing.F) {
-	f.Add(fixtureModule(f))
-	for _, edit := range []func(b []byte){
-		func(b []byte) { b[0x28+7] = 0x80 },              // section headers
-		func(b []byte) { copy(b[len(b)-200:], b[:100]) }, // in them
-	} {
-		b := fixtureModule(f)
-		edit(b)
-		f.Add(b)
-	}
+	module := fixtureModule(f)
+	f.Add(edits.At(0x28+7, 0x80)) // section headers
+	f.Add(edits.At(len(module)-200, module[:8]...))
+	f.Add([]byte{})
 	img := builtin(f, nil)
 	var k *Kernel
 	loads := 0
-	f.Fuzz(func(t *testing.T, b []byte) {
+	f.Fuzz(func(t *testing.T, e []byte) {
+		b := edits.Apply(module, e)
 		if k == nil { // freed memory is taken again for the same form only
 			var err error
 			k, err = Boot(img, newStill, nil)

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"callops/internal/edits"
 	"callops/internal/errno"
 	"callops/kernelimage/internal/elffile"
 )
@@ -79,8 +80,11 @@ func TestReadBTF_HeaderOfAnyLength(t *testing.T) {
 // FuzzBTF: any section gives a layout whose offsets lie in its structures, or
 // an error.
 func FuzzBTF(f *testing.F) {
-	f.Add(fixtureBTF(f))
-	f.Fuzz(func(t *testing.T, b []byte) {
+	section := fixtureBTF(f)
+	f.Add(edits.At(4, 32))
+	f.Add(edits.At(28, 1, 0, 0, 2))
+	f.Fuzz(func(t *testing.T, e []byte) {
+		b := edits.Apply(section, e)
 		types, err := readBTF(bytes.NewReader(b))
 		if err != nil {
 			return

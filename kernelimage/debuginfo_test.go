@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"callops/internal/edits"
 	"callops/internal/errno"
 	"callops/kernelimage/internal/elffile"
 )
@@ -91,14 +92,18 @@ func TestDebugSection_MayBeCompressed(t *testing.T) {
 // FuzzDWARF: any debug information tells a prototype or is an error, in bounded
 // time.
 func FuzzDWARF(f *testing.F) {
+	var files []map[string][]byte
 	for _, file := range []string{"debug-4.elf", "debug-5.elf"} {
 		b, err := os.ReadFile(workloadPath(file))
 		require.NoError(f, err)
 		img, err := Parse(f.Context(), bytes.NewReader(b), int64(len(b)), file, nil)
 		require.NoError(f, err)
-		f.Add(img.debug.dwarf["abbrev"], img.debug.dwarf["info"], img.debug.dwarf["str"])
+		f.Add(uint8(len(files)), edits.At(2, 1), edits.At(20, 1), edits.At(3, 1))
+		files = append(files, img.debug.dwarf)
 	}
-	f.Fuzz(func(t *testing.T, abbrev, info, str []byte) {
+	f.Fuzz(func(t *testing.T, which uint8, abbrev, info, str []byte) {
+		file := files[int(which)%len(files)]
+		abbrev, info, str = edits.Apply(file["abbrev"], abbrev), edits.Apply(file["info"], info), edits.Apply(file["str"], str)
 		img := &Image{Name: "fuzz", debug: &debugInfo{dwarf: map[string][]byte{"abbrev": abbrev, "info": info, "str": str}}}
 		if p, err := img.Prototype("apply"); err == nil {
 			require.NotEmpty(t, p.String())

@@ -8,18 +8,24 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"callops/internal/edits"
 	"callops/kernelimage/internal/elffile"
 )
 
 // FuzzParse: any bytes give an image that holds together, or an error.
 func FuzzParse(f *testing.F) {
-	f.Add([]byte("\x7fELF"))
+	files := [][]byte{[]byte("\x7fELF")}
 	for _, file := range []string{"cold-callops.elf", "unresolved.so", "workload-args.elf", "workload-callops.so", "workload-callops-bti.elf"} {
 		b, err := os.ReadFile(workloadPath(file))
 		require.NoError(f, err)
-		f.Add(b)
+		files = append(files, b)
 	}
-	f.Fuzz(func(t *testing.T, b []byte) {
+	for which := range files {
+		f.Add(uint8(which), edits.At(0x28, 1, 2))
+		f.Add(uint8(which), edits.Cut(0x40))
+	}
+	f.Fuzz(func(t *testing.T, which uint8, e []byte) {
+		b := edits.Apply(files[int(which)%len(files)], e)
 		img, err := Parse(t.Context(), bytes.NewReader(b), int64(len(b)), "fuzz", nil)
 		if err != nil {
 			assert.Nil(t, img)

@@ -13,6 +13,7 @@ import (
 
 	"callops/asm"
 	"callops/emu"
+	"callops/internal/edits"
 	"callops/internal/errno"
 	"callops/kernelimage/internal/kallsyms"
 	"callops/kernelimage/internal/kallsyms/kallsymstest"
@@ -215,10 +216,13 @@ func TestParse_RawImageCutShortAnywhereIsAnError(t *testing.T) {
 }
 
 func FuzzRawImage(f *testing.F) {
+	var files [][]byte
 	for _, spec := range []rawSpec{{callOps: true}, {symbols: place}, {symbols: kallsymstest.Spec{Order: kallsymstest.From62}, funcsOnly: true}, {symbols: absolute}} {
-		f.Add(buildRaw(f, spec).b)
+		f.Add(uint8(len(files)), edits.At(rawSizeOff, 1))
+		files = append(files, buildRaw(f, spec).b)
 	}
-	f.Fuzz(func(t *testing.T, b []byte) {
+	f.Fuzz(func(t *testing.T, which uint8, e []byte) {
+		b := edits.Apply(files[int(which)%len(files)], e)
 		img, err := parse(b)
 		if err != nil {
 			assert.NotContains(t, err.Error(), "\n")
