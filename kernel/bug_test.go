@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -80,7 +81,7 @@ func TestWarn_TheKernelGoesOn(t *testing.T) {
 	})
 }
 
-func TestWarn_ThatNooneHearsEndsTheCall(t *testing.T) {
+func TestWarn_ThatIsNotListenedToEndsTheCall(t *testing.T) {
 	img := workload(t, "bug.elf")
 	eachEngine(t, func(t *testing.T, boot bootFunc) {
 		m := boot(t, img)
@@ -114,7 +115,7 @@ func TestBugString_IsTheKernels(t *testing.T) {
 }
 
 func TestLinux_BugAndWarn(t *testing.T) {
-	for _, series := range []string{kernels.Linux612, kernels.Linux61} {
+	for _, series := range append(slices.Clone(kernels.All), kernels.Linux716K) {
 		t.Run(series, func(t *testing.T) {
 			img, _ := linux(t, series)
 			eachEngineWarned(t, img, func(m *machine, warnings *[]*Bug) {
