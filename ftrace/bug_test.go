@@ -230,7 +230,7 @@ func TestBug_RegsLeftWhileSwitchedOff(t *testing.T) {
 						k.register(plain)
 					}
 					leave(k, regs)
-					rec, err := k.Record(k.fn("fib"))
+					rec, err := k.record(k.fn("fib"))
 					require.NoError(t, err)
 					assert.Equal(t, way == "unregister" || !fix, rec.is(RecRegs))
 					k.unregister(regs)

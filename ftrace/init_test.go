@@ -50,7 +50,7 @@ func TestFreeInitMem_RecordsAndFiltersForgetItsSites(t *testing.T) {
 	assert.Equal(t, all[1].IP, left[1].IP)
 	assert.Equal(t, all[5].IP, left[2].IP)
 	assert.Zero(t, k.Location(init[1].IP))
-	_, err := k.Record(init[1].IP)
+	_, err := k.record(init[1].IP)
 	assert.ErrorIs(t, err, errno.ENOENT)
 	assert.ErrorIs(t, k.SetFilterIP(both, init[1].IP, nil), errno.EINVAL)
 	assert.Equal(t, 2, o.hash.filter.count, "not empty: that would stand for every function")

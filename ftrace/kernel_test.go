@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"callops/emu"
+	"callops/internal/errno"
 	"callops/kernel"
 	"callops/kernelimage"
 )
@@ -99,7 +100,7 @@ func (k *testKernel) fn(name string) uint64 {
 // literal names.
 func (k *testKernel) site(name string) string {
 	k.t.Helper()
-	rec, err := k.Record(k.fn(name))
+	rec, err := k.record(k.fn(name))
 	require.NoError(k.t, err)
 	word, err := k.k.Mem.Load32(rec.IP)
 	require.NoError(k.t, err)
@@ -115,9 +116,21 @@ func (k *testKernel) site(name string) string {
 	return s
 }
 
+// record returns the record of the call site at ip or of the function that begins
+// there; ENOENT where there is none.
+func (k *testKernel) record(ip uint64) (Record, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	site := k.location(ip)
+	if site == 0 {
+		return Record{}, errno.ENOENT
+	}
+	return *k.firstRecord(site, site), nil
+}
+
 func (k *testKernel) literal(rec Record) string {
 	k.t.Helper()
-	lit, err := k.Literal(rec)
+	lit, err := k.mem.Load64(k.literalOf(rec.IP))
 	require.NoError(k.t, err)
 	switch {
 	case lit == k.code.NopOps:

@@ -134,7 +134,7 @@ func TestModule_NearAndFarCallsAreTraced(t *testing.T) {
 					assert.Contains(t, seen[0], "fixture_sum+0x4/0x")
 					assert.Contains(t, seen[0], "[fixture] 4")
 					assert.Contains(t, seen[1], "gcd+0x4/0x")
-					rec, err := k.Record(k.fn("fixture_sum"))
+					rec, err := k.record(k.fn("fixture_sum"))
 					require.NoError(t, err)
 					word, err := k.k.Mem.Load32(rec.IP)
 					require.NoError(t, err)

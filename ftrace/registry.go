@@ -251,26 +251,6 @@ func (r *Registry) firstRecord(start, end uint64) *Record {
 	return nil
 }
 
-// Record returns the record of the call site at ip or of the function that
-// begins there; ENOENT where there is none.
-func (r *Registry) Record(ip uint64) (Record, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	site := r.location(ip)
-	if site == 0 {
-		return Record{}, fmt.Errorf("%s is no call site: %w", r.sym(ip), errno.ENOENT)
-	}
-	return *r.firstRecord(site, site), nil
-}
-
-// Literal returns what the site's literal names, and 0 without CALL_OPS.
-func (r *Registry) Literal(rec Record) (uint64, error) {
-	if !r.callOps {
-		return 0, nil
-	}
-	return r.mem.Load64(r.literalOf(rec.IP))
-}
-
 // opsAt returns the live ops that lies at addr, or nil.
 func (r *Registry) opsAt(addr uint64) *Ops {
 	o, ok := r.all.Load(addr)

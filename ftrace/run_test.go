@@ -142,6 +142,9 @@ func TestGoTracer_SeesAndChangesTheCall(t *testing.T) {
 					if regs.Arg(0) == 7 {
 						regs.Return(77)
 					}
+					if regs.Arg(0) == 9 {
+						regs.SetLR(0x1234_0000) // where nothing is
+					}
 				})
 				require.NoError(t, err)
 				o := k.ops("o", fn, 0, "gcd")
@@ -150,6 +153,8 @@ func TestGoTracer_SeesAndChangesTheCall(t *testing.T) {
 				assert.EqualValues(t, 77, k.call("gcd", 7, 14), "did not run")
 				assert.Equal(t, "o: gcd(3) from ", seen[0])
 				assert.Len(t, seen, 2)
+				_, err = k.k.CallName(t.Context(), 0, &emu.CallOptions{Budget: 1_000_000}, "gcd", 9, 3)
+				assert.ErrorContains(t, err, "0x12340000", "gcd returns to another place")
 			})
 		}
 	})

@@ -82,12 +82,6 @@ func (g *Regs) SetPC(v uint64) { g.store(g.layout.PC, v) }
 func (g *Regs) LR() uint64     { return g.load(g.layout.LR) }
 func (g *Regs) SetLR(v uint64) { g.store(g.layout.LR, v) }
 
-// SP is the stack pointer at the function's entry.
-func (g *Regs) SP() uint64 { return g.load(g.layout.SP) }
-
-// FP is x29 at the function's entry.
-func (g *Regs) FP() uint64 { return g.load(g.layout.FP) }
-
 // Return makes the traced function return v at once, without running
 // (ftrace_override_function_with_return).
 func (g *Regs) Return(v uint64) {
