@@ -7,16 +7,9 @@ import "callops/asm"
 func is64(w uint32) bool { return w>>31 == 1 }
 
 func execAdr(c *CPU, w uint32) stop {
-	c.setReg(fieldRd(w), adrTarget(w, c.pc))
+	_, addr, _, _ := asm.DecodeAdr(c.pc, w)
+	c.setReg(fieldRd(w), addr)
 	return stopNone
-}
-
-func adrTarget(w uint32, pc uint64) uint64 {
-	imm := signedField(w, 5, 19)<<2 | uint64(w>>29&3)
-	if is64(w) { // ADRP
-		return pc&^0xfff + imm<<12
-	}
-	return pc + imm
 }
 
 func addSubImm(w uint32) uint64 {

@@ -42,7 +42,8 @@ func packed(low, high uint64) uint64 { return uint64(uint32(low)) | high<<32 }
 func fastHint(uint32, uint64) inst { return inst{op: opNop} }
 
 func fastAdr(w uint32, pc uint64) inst {
-	return inst{op: opMovImm, rd: slotD(w), imm: adrTarget(w, pc)}
+	_, addr, _, _ := asm.DecodeAdr(pc, w)
+	return inst{op: opMovImm, rd: slotD(w), imm: addr}
 }
 
 func fastAddSubImm(w uint32, _ uint64) inst {
