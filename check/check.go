@@ -113,7 +113,7 @@ func Replay(token string, on *Options) (*Counterexample, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := t.prepare()
+	s, err := t.prepare(context.Background())
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrToken, what(t.sc, t.mut), err)
 	}
@@ -143,14 +143,14 @@ type trial struct {
 	opts Options
 }
 
-func (t *trial) prepare() (*model.Subject, error) {
-	return model.Prepare(&t.sc.set, &model.Options{
+func (t *trial) prepare(ctx context.Context) (*model.Subject, error) {
+	return model.Prepare(ctx, &t.sc.set, &model.Options{
 		Base: model.Base{Image: t.opts.Image, Own: t.opts.ImageCode}, Fault: t.mut.fault, CPUs: t.opts.CPUs, Whole: t.opts.NoReduce,
 	})
 }
 
 func (t *trial) search(ctx context.Context) (*Result, error) {
-	s, err := t.prepare()
+	s, err := t.prepare(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -192,7 +192,7 @@ func (t *trial) bounds() search.Options {
 // shortest searches for the counterexample anew, on a machine that has searched
 // nothing, so that it is the same each time.
 func (t *trial) shortest(ctx context.Context) (*Counterexample, error) {
-	s, err := t.prepare()
+	s, err := t.prepare(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -37,13 +37,17 @@ type Config struct {
 
 	// Sched runs tasks on the CPUs, and is started with several of them anyhow.
 	Sched *sched.Options
+
+	// Unscheduled starts no scheduler, whatever the number of CPUs: the caller
+	// decides what each of them does.
+	Unscheduled bool
 }
 
 // Machine is a kernel that is set up.
 type Machine struct {
 	Kernel *kernel.Kernel
 	Ftrace *ftrace.Registry // nil: none was asked for
-	Sched  *sched.Scheduler // nil: one CPU, driven by the caller
+	Sched  *sched.Scheduler // nil: the caller drives the CPUs
 }
 
 // New sets a machine up; cfg may be nil. Tasks end with ctx. After an error
@@ -83,7 +87,7 @@ func (m *Machine) setUp(ctx context.Context, cfg *Config) (err error) {
 			return err
 		}
 	}
-	if cfg.Sched != nil || len(m.Kernel.CPUs) > 1 {
+	if !cfg.Unscheduled && (cfg.Sched != nil || len(m.Kernel.CPUs) > 1) {
 		if m.Sched, err = sched.New(ctx, m.Kernel, cfg.Sched); err != nil {
 			return err
 		}

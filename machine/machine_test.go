@@ -142,3 +142,12 @@ func TestEach_OptionsReachTheCall(t *testing.T) {
 		assert.EqualValues(t, 100*cpus, steps.Load())
 	}
 }
+
+func TestNew_UnscheduledLeavesTheCPUsToTheCaller(t *testing.T) {
+	m := newMachine(t, &machine.Config{CPUs: 2, Unscheduled: true, Ftrace: withFtrace})
+	assert.Nil(t, m.Sched)
+	assert.Len(t, m.Kernel.CPUs, 2)
+	res, err := m.Kernel.CallName(t.Context(), 1, nil, "gcd", 84, 36)
+	require.NoError(t, err)
+	assert.EqualValues(t, 12, res.X0)
+}

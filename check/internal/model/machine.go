@@ -1,16 +1,17 @@
 package model
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"sort"
 
 	"callops/emu"
-	"callops/emu/interp"
 	"callops/ftrace"
 	"callops/kernel"
 	"callops/kernelimage"
+	"callops/machine"
 	"callops/trampolines"
 )
 
@@ -52,6 +53,7 @@ func (b *Base) fits(sc *Scenario, fault *Fault) error {
 type Machine struct {
 	sc    *Scenario
 	fault *Fault
+	host  *machine.Machine
 	k     *kernel.Kernel
 	r     *ftrace.Registry
 	rec   *recorder
@@ -63,46 +65,52 @@ type Machine struct {
 }
 
 // setUp builds the machine. Everything has the same address each time.
-func setUp(b *Base, sc *Scenario, fault *Fault) (*Machine, error) {
+func setUp(ctx context.Context, b *Base, sc *Scenario, fault *Fault) (*Machine, error) {
 	m := &Machine{sc: sc, fault: fault, ops: make([]*ftrace.Ops, len(sc.Ops)), tracer: make([][2]kernelimage.Range, len(sc.Ops))}
-	if err := m.boot(b); err != nil {
-		if m.k != nil {
-			err = errors.Join(err, m.k.Close())
-		}
+	if err := b.fits(sc, fault); err != nil {
 		return nil, err
+	}
+	img, err := m.image(b)
+	if err != nil {
+		return nil, err
+	}
+	m.host, err = machine.New(ctx, &machine.Config{
+		Image: img, CPUs: len(sc.Tasks), Unscheduled: true,
+		Ftrace: func(k *kernel.Kernel) (*ftrace.Options, error) { return m.ftrace(k, b.Own) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	m.r, m.rec.on = m.host.Ftrace, false
+	if err := m.begin(); err != nil {
+		return nil, errors.Join(err, m.close())
 	}
 	return m, nil
 }
 
-func (m *Machine) boot(b *Base) error {
-	if err := b.fits(m.sc, m.fault); err != nil {
-		return err
-	}
-	img, err := m.image(b)
-	if err != nil {
-		return err
-	}
-	if m.k, err = kernel.Boot(img, interp.New, &kernel.BootOptions{CPUs: len(m.sc.Tasks)}); err != nil {
-		return err
-	}
-	m.rec = newRecorder(m.k, m.isText, m.isLiteral)
+func (m *Machine) close() error { return m.host.Close() }
+
+// ftrace returns the options of ftrace on a kernel whose memory is recorded.
+func (m *Machine) ftrace(k *kernel.Kernel, own bool) (*ftrace.Options, error) {
+	m.k = k
+	m.rec = newRecorder(k, m.isText, m.isLiteral)
 	install := trampolines.Install
-	if b.Own {
+	if own {
 		install = trampolines.FromImage
 	}
-	code, err := install(m.k, &trampolines.Options{CallOps: !m.sc.NoCallOps, Fault: m.fault.Trampoline})
+	code, err := install(k, &trampolines.Options{CallOps: !m.sc.NoCallOps, Fault: m.fault.Trampoline})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	m.rec.on = m.fault.LiveInit
-	m.r, err = ftrace.New(m.k, &ftrace.Options{
+	return &ftrace.Options{
 		NoCallOps: m.sc.NoCallOps, FixCallOps: m.sc.FixCallOps, Code: code, Fault: m.fault.Core,
 		Memory: m.rec, Grace: m.rec,
-	})
-	m.rec.on = false
-	if err != nil {
-		return err
-	}
+	}, nil
+}
+
+// begin makes ops and tasks what they are when the scenario begins.
+func (m *Machine) begin() error {
 	for i := range m.sc.Ops {
 		if err := m.addOps(i); err != nil {
 			return err

@@ -44,7 +44,7 @@ func TestSameAsOlder_KeepsAVersionThatBringsLess(t *testing.T) {
 // the other: each frees what it frees, and no more.
 func TestRecord_CallbacksFreeTheSameInEveryOrder(t *testing.T) {
 	live := func(name string) Ops { return Ops{Name: name, Filter: []string{Relevant}, Registered: true} }
-	p, err := record(&Base{}, &Scenario{
+	p, err := record(t.Context(), &Base{}, &Scenario{
 		Ops:     []Ops{live("A"), live("B")},
 		Threads: [][]Operation{{Filter("A", Irrelevant)}, {Filter("B", Irrelevant)}},
 		Tasks:   []Task{{Calls: []string{Relevant}}},
@@ -58,7 +58,7 @@ func TestRecord_CallbacksFreeTheSameInEveryOrder(t *testing.T) {
 }
 
 func TestPrepare_AnOperationOnAnOpsThatIsNotThere(t *testing.T) {
-	_, err := Prepare(&Scenario{
+	_, err := Prepare(t.Context(), &Scenario{
 		Ops:     []Ops{{Name: "A", Filter: []string{Relevant}}},
 		Threads: [][]Operation{{Register("B")}},
 		Tasks:   []Task{{Calls: []string{Relevant}}},
@@ -68,7 +68,7 @@ func TestPrepare_AnOperationOnAnOpsThatIsNotThere(t *testing.T) {
 
 // A CPU that has done all there was to do waits for nobody.
 func TestPlay_TheEndIsNoDeadlock(t *testing.T) {
-	s, err := Prepare(&Scenario{
+	s, err := Prepare(t.Context(), &Scenario{
 		Ops:     []Ops{{Name: "A", Filter: []string{Relevant}}},
 		Threads: [][]Operation{{Register("A")}},
 		Tasks:   []Task{{Calls: []string{Relevant, Relevant}}},

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -60,7 +61,7 @@ type callback struct {
 }
 
 // record runs the core in every order and notes what it does.
-func record(b *Base, sc *Scenario, fault *Fault) (*program, error) {
+func record(ctx context.Context, b *Base, sc *Scenario, fault *Fault) (*program, error) {
 	p := &program{hist: weak.New(), steps: make([]Step, 1), kids: make([][]weak.Time, 1)}
 	var threads [][]int
 	for i, ops := range sc.Threads {
@@ -71,11 +72,11 @@ func record(b *Base, sc *Scenario, fault *Fault) (*program, error) {
 		}
 		threads = append(threads, numbers)
 	}
-	first, err := setUp(b, sc, fault)
+	first, err := setUp(ctx, b, sc, fault)
 	if err != nil {
 		return nil, err
 	}
-	defer first.k.Close()
+	defer first.close()
 	for _, o := range sc.Ops {
 		if o.Tracer != nil {
 			threads = append(threads, []int{len(p.ops)})
@@ -89,7 +90,7 @@ func record(b *Base, sc *Scenario, fault *Fault) (*program, error) {
 	p.needs = [][]need{p.needsOf(first)}
 	p.done, p.gone = []uint64{0}, []uint64{0}
 	for _, order := range orders(threads) {
-		if err := p.addOrder(b, sc, fault, order); err != nil {
+		if err := p.addOrder(ctx, b, sc, fault, order); err != nil {
 			return nil, err
 		}
 	}
@@ -161,12 +162,12 @@ func (p *program) needsOf(m *Machine) []need {
 }
 
 // addOrder runs the core once.
-func (p *program) addOrder(b *Base, sc *Scenario, fault *Fault, order []int) error {
-	m, err := setUp(b, sc, fault)
+func (p *program) addOrder(ctx context.Context, b *Base, sc *Scenario, fault *Fault, order []int) error {
+	m, err := setUp(ctx, b, sc, fault)
 	if err != nil {
 		return err
 	}
-	defer m.k.Close()
+	defer m.close()
 	at := weak.Time(0)
 	if fault.LiveInit {
 		if at, err = p.addSteps(at, fault.apply(m, m.rec.steps), nil); err != nil {

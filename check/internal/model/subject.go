@@ -41,7 +41,7 @@ type Subject struct {
 
 // Prepare sets a scenario up and records what the core does in it. One that is
 // for another kind of kernel matches ErrUnfit.
-func Prepare(sc *Scenario, opts *Options) (s *Subject, err error) {
+func Prepare(ctx context.Context, sc *Scenario, opts *Options) (s *Subject, err error) {
 	cpus := opts.CPUs
 	if cpus == 0 {
 		cpus = max(len(sc.Tasks), usualCPUs)
@@ -53,10 +53,10 @@ func Prepare(sc *Scenario, opts *Options) (s *Subject, err error) {
 	for cpu := range cpus {
 		s.kinds = append(s.kinds, sc.kind(cpu))
 	}
-	if s.p, err = record(&opts.Base, sc, &opts.Fault); err != nil {
+	if s.p, err = record(ctx, &opts.Base, sc, &opts.Fault); err != nil {
 		return nil, err
 	}
-	if s.m, err = setUp(&opts.Base, sc, &opts.Fault); err != nil {
+	if s.m, err = setUp(ctx, &opts.Base, sc, &opts.Fault); err != nil {
 		return nil, err
 	}
 	var objects []kernelimage.Range
@@ -74,7 +74,7 @@ func Prepare(sc *Scenario, opts *Options) (s *Subject, err error) {
 }
 
 // Close gives back the machine.
-func (s *Subject) Close() error { return s.m.k.Close() }
+func (s *Subject) Close() error { return s.m.close() }
 
 // CPUs is how many there are.
 func (s *Subject) CPUs() int { return len(s.kinds) }
