@@ -14,7 +14,7 @@ import (
 const (
 	guardSize       = emu.PageSize
 	defaultHeapSize = 64 << 20
-	maxCPUs         = 64
+	MaxCPUs         = 64
 )
 
 // The areas behind an image, from the next multiple of areaAlign after it on.
@@ -107,7 +107,7 @@ func Boot(img *kernelimage.Image, newEngine emu.NewEngine, opts *BootOptions) (*
 	if o.HeapSize == 0 {
 		o.HeapSize = defaultHeapSize
 	}
-	if o.CPUs < 0 || o.CPUs > maxCPUs || o.HeapSize > endOfAreas-heapArea {
+	if o.CPUs < 0 || o.CPUs > MaxCPUs || o.HeapSize > endOfAreas-heapArea {
 		return nil, fmt.Errorf("boot %s: %d CPUs, %#x bytes of heap: %w", img.Name, o.CPUs, o.HeapSize, errno.EINVAL)
 	}
 	k := &Kernel{

@@ -168,7 +168,7 @@ func TestPagesOf_ASharedPageGetsBothPermissions(t *testing.T) {
 func TestBoot_RefusesImpossibleMachines(t *testing.T) {
 	img := builtin(t, nil)
 	for name, opts := range map[string]*BootOptions{
-		"negative_cpus": {CPUs: -1}, "too_many_cpus": {CPUs: maxCPUs + 1}, "too_much_heap": {HeapSize: 1 << 40},
+		"negative_cpus": {CPUs: -1}, "too_many_cpus": {CPUs: MaxCPUs + 1}, "too_much_heap": {HeapSize: 1 << 40},
 	} {
 		_, err := Boot(img, newStill, opts)
 		assert.ErrorIs(t, err, errno.EINVAL, name)

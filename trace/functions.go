@@ -59,3 +59,23 @@ func (f *Functions) counts(name func(addr uint64) string) []count {
 	})
 	return counts
 }
+
+// callJSON is a traced call. Addresses are hexadecimal strings in JSON, where numbers
+// of 64 bits are not safe.
+type callJSON struct {
+	CPU      uint32 `json:"cpu"`
+	Time     uint64 `json:"time"`
+	IP       string `json:"ip"`
+	Function string `json:"function"`
+	ParentIP string `json:"parent_ip"`
+	Parent   string `json:"parent"`
+}
+
+// JSON is the events as encoding/json takes them.
+func (f *Functions) JSON(name func(addr uint64) string) any {
+	events := make([]callJSON, len(f.Events))
+	for i, e := range f.Events {
+		events[i] = callJSON{e.CPU, e.Time, hex(e.IP), name(e.IP), hex(e.ParentIP), name(e.ParentIP)}
+	}
+	return events
+}

@@ -1,8 +1,10 @@
 package trace
 
 import (
+	"cmp"
 	"fmt"
 	"math/bits"
+	"slices"
 
 	"callops/emu"
 	"callops/internal/errno"
@@ -59,6 +61,34 @@ func NewRing(k *kernel.Kernel, cpu int, entries int) (*Ring, error) {
 		return nil, err
 	}
 	return r, k.Mem.Store64(k.CPUs[cpu].PerCPU+uint64(slot), r.base)
+}
+
+// Rings are those of all CPUs of a kernel.
+type Rings []*Ring
+
+// NewRings gives every CPU a ring, see [NewRing]; entries is for all together.
+func NewRings(k *kernel.Kernel, entries int) (Rings, error) {
+	var rings Rings
+	for cpu := range k.CPUs {
+		r, err := NewRing(k, cpu, max(entries/len(k.CPUs), 1))
+		if err != nil {
+			return nil, err
+		}
+		rings = append(rings, r)
+	}
+	return rings, nil
+}
+
+// Read returns what all CPUs have recorded since the last Read, by time: each CPU
+// counts its own instructions, so events of different CPUs are not ordered by it.
+func (rs Rings) Read() *Functions {
+	f := &Functions{CPUs: len(rs)}
+	for _, r := range rs {
+		f.Events = append(f.Events, r.Read()...)
+		f.Overrun += r.Overrun() // which Read counts
+	}
+	slices.SortStableFunc(f.Events, func(a, b Event) int { return cmp.Compare(a.Time, b.Time) })
+	return f
 }
 
 // Overrun is how many entries were overwritten before they could be read, as

@@ -36,7 +36,7 @@ their types.
 			if err != nil {
 				return err
 			}
-			if err := dump.check(calls); err != nil {
+			if err := dump.check(calls, m.cpus.value); err != nil {
 				return err
 			}
 			var mc *machine.Machine
@@ -52,16 +52,18 @@ their types.
 			if err := calls.check(mc.Kernel); err != nil {
 				return err
 			}
-			return calls.run(cmd.OutOrStdout(), mc.Kernel, dump, func(fn uint64, args ...uint64) (emu.Result, error) {
-				return mc.Kernel.Call(cmd.Context(), 0, &emu.CallOptions{Budget: budget.value}, fn, args...)
-			})
+			results, err := calls.run(cmd.Context(), mc, dump, &emu.CallOptions{Budget: budget.value})
+			printResults(cmd.OutOrStdout(), results, mc.Callers())
+			return err
 		},
 	}
 	cmd.Flags().Var(&dump, "dump", "save what argument N (from 1) holds after the call to a file (repeatable)")
 	m.addImage(cmd)
 	m.addModules(cmd)
 	m.addEngine(cmd)
+	m.addCPUs(cmd)
 	addBudget(cmd, budget)
+	cmd.ValidArgsFunction = firstWord(m.functions(false))
 	flagsFirst(cmd)
 	return cmd
 }

@@ -170,18 +170,53 @@ func newImageInfo(img *kernelimage.Image) (imageInfo, error) {
 func printJSON(w io.Writer, v any) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false) // "<ftrace_caller>" is not for a browser
 	return e.Encode(v)
+}
+
+// Widths of the table of images, in columns.
+const (
+	imageWidth = 100
+	labelWidth = 20
+	fewestCell = 24
+)
+
+// wrap breaks a cell into lines at its spaces.
+func wrap(cell string, width int) []string {
+	var lines []string
+	for _, word := range strings.Fields(cell) {
+		if n := len(lines) - 1; n >= 0 && len(lines[n])+1+len(word) <= width {
+			lines[n] += " " + word
+		} else {
+			lines = append(lines, word)
+		}
+	}
+	return lines
 }
 
 // printImages prints a column for each image.
 func printImages(w io.Writer, list []imageInfo) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	width := max((imageWidth-labelWidth)/len(list)-2, fewestCell)
 	row := func(label string, cell func(i *imageInfo) string) {
-		cells := []string{label}
+		cells := make([][]string, len(list))
+		height := 1
 		for i := range list {
-			cells = append(cells, cell(&list[i]))
+			cells[i] = wrap(cell(&list[i]), width)
+			height = max(height, len(cells[i]))
 		}
-		fmt.Fprintln(t, strings.Join(cells, "\t"))
+		for n := range height {
+			line := []string{label}
+			for _, c := range cells {
+				if n < len(c) {
+					line = append(line, c[n])
+				} else {
+					line = append(line, "")
+				}
+			}
+			fmt.Fprintln(t, strings.TrimRight(strings.Join(line, "\t"), "\t"))
+			label = ""
+		}
 	}
 	number := func(label string, value func(i *imageInfo) uint64) {
 		row(label, func(i *imageInfo) string { return fmt.Sprint(value(i)) })
@@ -234,7 +269,7 @@ func printImages(w io.Writer, list []imageInfo) error {
 				return ""
 			}
 			s := i.Segments[n]
-			return fmt.Sprintf("%s-%s %s %s", s.Start, s.End, s.Perm, s.Name)
+			return fmt.Sprintf("%s-%s %s %s", strings.TrimPrefix(s.Start, "0x"), strings.TrimPrefix(s.End, "0x"), s.Perm, s.Name)
 		})
 	}
 	number("text, bytes", func(i *imageInfo) uint64 { return i.Text.Size })

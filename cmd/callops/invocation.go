@@ -1,15 +1,18 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
 	"slices"
 	"strings"
+	"sync"
 
 	"callops/emu"
 	"callops/kernel"
 	"callops/kernelimage"
+	"callops/machine"
 )
 
 // invocation is FUNC [ARG]...
@@ -113,32 +116,69 @@ func (all invocations) check(k *kernel.Kernel) error {
 	return nil
 }
 
-// callFunc calls the function at an address.
-type callFunc func(fn uint64, args ...uint64) (emu.Result, error)
+// callResult is what a call left. Addresses and registers are hexadecimal strings in
+// JSON, where numbers of 64 bits are not safe.
+type callResult struct {
+	Task         int            `json:"task"`
+	Call         string         `json:"call"`
+	X0           string         `json:"x0"`
+	Value        string         `json:"value"` // by its type, where that is known; "" of void
+	Instructions uint64         `json:"instructions"`
+	Buffers      []bufferResult `json:"buffers,omitempty"`
+}
 
-// run makes the calls and prints what each left.
-func (all invocations) run(w io.Writer, k *kernel.Kernel, dumps dumps, call callFunc) error {
-	for i, inv := range all {
-		fn, values, err := all.place(inv, k)
-		if err != nil {
-			return err
+type bufferResult struct {
+	Argument int    `json:"argument"`
+	Text     string `json:"text"`
+	Addr     string `json:"address"`
+	Size     int    `json:"size"`
+	Bytes    []byte `json:"bytes"` // the first ones; base64 in JSON
+}
+
+// run makes the calls in one task a CPU, and returns what they left, those of the
+// first task first; after an error, of the calls before it.
+func (all invocations) run(ctx context.Context, m *machine.Machine, dumps dumps, opts *emu.CallOptions) ([]callResult, error) {
+	results := make([][]callResult, m.Callers())
+	var placing sync.Mutex // the heap, and files that are dumped to
+	err := m.Each(ctx, func(c *machine.Caller) error {
+		own := all.clone()
+		for i, inv := range own {
+			placing.Lock()
+			fn, values, err := own.place(inv, m.Kernel)
+			placing.Unlock()
+			if err != nil {
+				return err
+			}
+			res, err := c.Call(opts, fn, values...)
+			if err != nil {
+				return err
+			}
+			inv.result = res.X0
+			placing.Lock()
+			r, err := inv.left(m.Kernel, c.ID, res)
+			if err == nil {
+				results[c.ID] = append(results[c.ID], r)
+				err = dumps.save(m.Kernel, inv, i+1)
+			}
+			placing.Unlock()
+			if err != nil {
+				return err
+			}
 		}
-		res, err := call(fn, values...)
-		if err != nil {
-			return err
-		}
-		inv.result = res.X0
-		if i > 0 {
-			fmt.Fprintln(w)
-		}
-		if err := inv.printResult(w, k, res); err != nil {
-			return err
-		}
-		if err := dumps.save(k, inv, i+1); err != nil {
-			return err
-		}
+		return nil
+	})
+	return slices.Concat(results...), err
+}
+
+// clone is the calls for another task, whose data are placed anew.
+func (all invocations) clone() invocations {
+	var own invocations
+	for _, inv := range all {
+		c := *inv
+		c.args = slices.Clone(inv.args)
+		own = append(own, &c)
 	}
-	return nil
+	return own
 }
 
 // place puts a call's data into guest memory, and returns the function's address
@@ -185,24 +225,47 @@ func (inv *invocation) String() string {
 // mostDumped is how many bytes of a buffer are shown.
 const mostDumped = 1 << 10
 
-// printResult prints what the call returned, and then the buffers.
-func (inv *invocation) printResult(w io.Writer, k *kernel.Kernel, res emu.Result) error {
-	fmt.Fprintf(w, "%s%s\n%d instructions\n", inv, inv.returned(k, res.X0), res.Count)
+// left is what the call returned and left in its buffers.
+func (inv *invocation) left(k *kernel.Kernel, task int, res emu.Result) (callResult, error) {
+	r := callResult{
+		Task: task, Call: inv.String(), X0: fmt.Sprintf("%#x", res.X0), Value: inv.returned(k, res.X0), Instructions: res.Count,
+	}
 	for i, a := range inv.args {
 		if !a.show {
 			continue
 		}
 		b := make([]byte, min(len(a.data), mostDumped))
 		if err := k.Mem.Read(a.value, b); err != nil {
-			return err
+			return r, err
 		}
-		fmt.Fprintf(w, "%s at %#x:\n", a.text, a.value)
-		hexDump(w, b)
-		if more := len(a.data) - len(b); more > 0 {
-			fmt.Fprintf(w, "%d bytes more: --dump %d=FILE saves all\n", more, i+1)
+		r.Buffers = append(r.Buffers, bufferResult{i + 1, a.text, fmt.Sprintf("%#x", a.value), len(a.data), b})
+	}
+	return r, nil
+}
+
+// printResults prints what calls returned, each with its buffers. Of several tasks
+// each result says which it is of.
+func printResults(w io.Writer, results []callResult, tasks int) {
+	for i, r := range results {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		if tasks > 1 {
+			fmt.Fprintf(w, "task %d: ", r.Task)
+		}
+		fmt.Fprint(w, r.Call)
+		if r.Value != "" {
+			fmt.Fprint(w, " = ", r.Value)
+		}
+		fmt.Fprintf(w, "\n%d instructions\n", r.Instructions)
+		for _, b := range r.Buffers {
+			fmt.Fprintf(w, "%s at %s:\n", b.Text, b.Addr)
+			hexDump(w, b.Bytes)
+			if more := b.Size - len(b.Bytes); more > 0 {
+				fmt.Fprintf(w, "%d bytes more: --dump %d=FILE saves all\n", more, b.Argument)
+			}
 		}
 	}
-	return nil
 }
 
 // dumps is the flag --dump: the files to which arguments' contents are saved.
@@ -230,8 +293,12 @@ func (d *dumps) Set(s string) error {
 	return nil
 }
 
-// check reports a dump of what is no memory of a call.
-func (d *dumps) check(all invocations) error {
+// check reports a dump of what is no memory of a call, or that several tasks would
+// write.
+func (d *dumps) check(all invocations, cpus uint64) error {
+	if len(d.files) > 0 && cpus > 1 {
+		return usagef("--dump goes with one CPU")
+	}
 	for r := range d.files {
 		if r.call > len(all) || r.arg > len(all[r.call-1].args) || all[r.call-1].args[r.arg-1].data == nil {
 			return usagef("--dump: argument %d of call %d is no buffer, file or string", r.arg, r.call)

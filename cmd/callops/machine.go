@@ -26,6 +26,7 @@ type machineFlags struct {
 	engine  engineFlag
 	modules []string
 
+	cpus       number
 	keepInit   bool
 	trampoline choice
 
@@ -37,6 +38,7 @@ func newMachine() *machineFlags {
 		profile: newChoice(string(kernelimage.Profile612), string(kernelimage.ProfileV3), string(kernelimage.Profile61)),
 		callOps: newOnOff(),
 		engine:  newEngineFlag(),
+		cpus:    number{value: 1, min: 1, max: kernel.MaxCPUs},
 
 		trampoline: newTrampoline(),
 	}
@@ -81,6 +83,11 @@ func (m *machineFlags) addCallOps(cmd *cobra.Command) {
 
 func (m *machineFlags) addEngine(cmd *cobra.Command) {
 	addEngineFlag(cmd, &m.engine, "in lockstep, to the first difference")
+}
+
+// addCPUs adds the flag for several CPUs.
+func (m *machineFlags) addCPUs(cmd *cobra.Command) {
+	cmd.Flags().Var(&m.cpus, "cpus", "CPUs; with several, FUNC runs in as many tasks at the same time, which are preempted anywhere")
 }
 
 // open reads or assembles the image.
@@ -130,7 +137,7 @@ func (m *machineFlags) config(ctx context.Context, engine emu.NewEngine, data ui
 	if err != nil {
 		return nil, err
 	}
-	return &machine.Config{Image: img, Engine: engine, Heap: heapSize + data, KeepInit: m.keepInit, Modules: m.modules}, nil
+	return &machine.Config{Image: img, Engine: engine, Heap: heapSize + data, CPUs: int(m.cpus.value), KeepInit: m.keepInit, Modules: m.modules}, nil
 }
 
 // printWarning prints what the kernel prints of a WARN(), on whichever CPU.

@@ -14,6 +14,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"golang.org/x/term"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
@@ -76,4 +78,20 @@ func (i *interruptible) Read(p []byte) (int, error) {
 	case <-done:
 		return copy(p, buf[:n]), err
 	}
+}
+
+// widthOf is how many columns a terminal has; 0 where w is none.
+func widthOf(w io.Writer) int {
+	if r, ok := w.(*resultWriter); ok {
+		w = r.w
+	}
+	f, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return 0
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return max(width, 80)
 }

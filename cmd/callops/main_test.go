@@ -56,6 +56,6 @@ func TestSetFilters_HeedCtrlC(t *testing.T) {
 	cancel()
 	cmd := &cobra.Command{}
 	cmd.SetContext(ctx)
-	assert.ErrorIs(t, setFilters(cmd, m.Ftrace, o, []string{"gcd"}, nil), context.Canceled)
-	assert.ErrorIs(t, setFilters(cmd, m.Ftrace, o, nil, []string{"gcd"}), context.Canceled)
+	assert.ErrorIs(t, setFilters(cmd, m, o, []string{"gcd"}, nil), context.Canceled)
+	assert.ErrorIs(t, setFilters(cmd, m, o, nil, []string{"gcd"}), context.Canceled)
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strings"
 
 	"callops/asm"
 	"callops/ftrace"
@@ -77,12 +76,12 @@ var recordFlags = []struct {
 }
 
 // flagNames names the flags of a record above its count.
-func flagNames(f ftrace.RecFlags) string {
-	var set []string
+func flagNames(f ftrace.RecFlags) []string {
+	set := []string{}
 	for _, r := range recordFlags {
 		if f&r.flag != 0 {
 			set = append(set, r.name)
 		}
 	}
-	return strings.Join(set, "|")
+	return set
 }

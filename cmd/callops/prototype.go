@@ -82,9 +82,9 @@ const maxErrno = 4095
 func (inv *invocation) returned(k *kernel.Kernel, x0 uint64) string {
 	if inv.proto == nil {
 		if int64(x0) < 0 {
-			return fmt.Sprintf(" = %#x (%d, %d)", x0, x0, int64(x0))
+			return fmt.Sprintf("%#x (%d, %d)", x0, x0, int64(x0))
 		}
-		return fmt.Sprintf(" = %#x (%d)", x0, x0)
+		return fmt.Sprintf("%#x (%d)", x0, x0)
 	}
 	t := inv.proto.Result
 	if t.Size < 8 {
@@ -94,14 +94,14 @@ func (inv *invocation) returned(k *kernel.Kernel, x0 uint64) string {
 	case kernelimage.Void:
 		return ""
 	case kernelimage.Bool:
-		return fmt.Sprintf(" = %t", x0 != 0)
+		return fmt.Sprintf("%t", x0 != 0)
 	case kernelimage.Pointer:
-		return " = " + inv.pointer(k, x0)
+		return inv.pointer(k, x0)
 	}
 	if shift := 64 - 8*min(t.Size, 8); t.Signed && int64(x0<<shift) < 0 {
-		return fmt.Sprintf(" = %d", int64(x0<<shift)>>shift)
+		return fmt.Sprintf("%d", int64(x0<<shift)>>shift)
 	}
-	return fmt.Sprintf(" = %d (%#x)", x0, x0)
+	return fmt.Sprintf("%d (%#x)", x0, x0)
 }
 
 // pointer says what an address points to: an argument, or a symbol.

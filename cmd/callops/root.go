@@ -43,6 +43,7 @@ Without --image, commands use a small kernel that is built in.`,
 	root.SuggestionsMinimumDistance = 2
 	root.AddCommand(newBench(), newCall(), newTrace(), newImage(), newSites(), newCheck())
 	root.SetHelpCommand(newHelp(root))
+	completeChoices(root)
 	return root
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"callops/ftrace"
+	"callops/internal/errno"
 	"callops/kernel"
 	"callops/machine"
 )
@@ -19,6 +21,7 @@ func newSites() *cobra.Command {
 	m := newMachine()
 	var filter []string
 	var enabled bool
+	format := newChoice(formatTable, formatJSON)
 	cmd := &cobra.Command{
 		Use:   "sites [flags] [GLOB]",
 		Short: "Print the call sites of an image, as ftrace has patched them",
@@ -35,6 +38,9 @@ the filter says.`,
   callops sites --filter 'crc32*' --enabled`,
 		Args: argCount(0, 1, ""),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if enabled && format.value == formatJSON {
+				return usagef("--enabled prints what enabled_functions does, and has no JSON")
+			}
 			if enabled && len(args) > 0 {
 				return usagef("--enabled prints all enabled sites, and takes no GLOB")
 			}
@@ -49,13 +55,20 @@ the filter says.`,
 				return err
 			}
 			k, r := mc.Kernel, mc.Ftrace
-			if err := registerEach(cmd, r, filter); err != nil {
+			if err := registerEach(cmd, mc, filter); err != nil {
 				return err
 			}
 			if enabled {
 				return r.WriteEnabled(cmd.OutOrStdout())
 			}
-			return printSites(cmd.OutOrStdout(), k, r, args)
+			list, err := siteInfos(k, r, args)
+			if err != nil {
+				return err
+			}
+			if format.value == formatJSON {
+				return printJSON(cmd.OutOrStdout(), map[string]any{"sites": list})
+			}
+			return printSites(cmd.OutOrStdout(), list)
 		},
 	}
 	m.addImage(cmd)
@@ -63,18 +76,22 @@ the filter says.`,
 	m.addCallOps(cmd)
 	m.addTrampoline(cmd)
 	cmd.Flags().StringArrayVar(&filter, "filter", nil, "register an ops for functions that match `GLOB` (repeatable)")
+	cmd.Flags().Var(&format, "format", "form of the output")
 	cmd.Flags().BoolVar(&enabled, "enabled", false, "print enabled sites as enabled_functions does")
+	cmd.ValidArgsFunction = firstWord(m.functions(true))
+	_ = cmd.RegisterFlagCompletionFunc("filter", m.functions(true)) // the flag is there
 	return cmd
 }
 
 // registerEach registers an ops for each pattern, which is its name.
-func registerEach(cmd *cobra.Command, r *ftrace.Registry, patterns []string) error {
+func registerEach(cmd *cobra.Command, m *machine.Machine, patterns []string) error {
+	r := m.Ftrace
 	for _, pat := range patterns {
 		o, err := r.NewOps(pat, r.Code().OpsFuncNop, nil)
 		if err != nil {
 			return err
 		}
-		if err := setFilters(cmd, r, o, []string{pat}, nil); err != nil {
+		if err := setFilters(cmd, m, o, []string{pat}, nil); err != nil {
 			return err
 		}
 		if err := r.Register(o); err != nil {
@@ -84,48 +101,68 @@ func registerEach(cmd *cobra.Command, r *ftrace.Registry, patterns []string) err
 	return nil
 }
 
-func printSites(w io.Writer, k *kernel.Kernel, r *ftrace.Registry, globs []string) error {
+// siteInfo is what is printed of one call site. Addresses are hexadecimal strings in
+// JSON, where numbers of 64 bits are not safe.
+type siteInfo struct {
+	IP       string   `json:"ip"`
+	Function string   `json:"function"`
+	Insns    []string `json:"instructions"` // from the function's entry to the site
+	Count    int      `json:"count"`        // of ops
+	Flags    []string `json:"flags"`
+	Literal  string   `json:"literal,omitempty"` // what it names; "" where there is none
+}
+
+func siteInfos(k *kernel.Kernel, r *ftrace.Registry, globs []string) ([]siteInfo, error) {
 	records := r.Records()
 	for _, glob := range globs {
 		var err error
 		if records, err = r.Match(glob); err != nil {
-			return err
+			return nil, meant(k, glob, err)
 		}
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "ADDRESS\tFUNCTION\tINSTRUCTIONS\tCOUNT\tFLAGS\tLITERAL")
+	list := make([]siteInfo, 0, len(records))
 	for _, rec := range records {
-		line, err := siteLine(names{k}, r, rec)
+		info, err := newSiteInfo(names{k}, r, rec)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		fmt.Fprintln(t, line)
+		list = append(list, info)
 	}
-	return t.Flush()
+	return list, nil
 }
 
-func siteLine(n names, r *ftrace.Registry, rec ftrace.Record) (string, error) {
-	site, _ := n.k.Site(rec.IP)
-	var insns []string
+func newSiteInfo(n names, r *ftrace.Registry, rec ftrace.Record) (siteInfo, error) {
+	count := r.Count(rec)
+	info := siteInfo{
+		IP: fmt.Sprintf("%#x", rec.IP), Function: n.function(rec.IP), Count: count, Flags: flagNames(rec.Flags - ftrace.RecFlags(count)),
+	}
+	site, ok := n.k.Site(rec.IP)
+	if !ok {
+		return info, fmt.Errorf("%s is no call site of the image: %w", n.pointer(rec.IP), errno.ENOENT)
+	}
 	for pc := site.Func(); pc <= rec.IP; pc += 4 {
 		word, err := n.k.Mem.Load32(pc)
 		if err != nil {
-			return "", err
+			return info, err
 		}
-		insns = append(insns, n.disassemble(word, pc))
+		info.Insns = append(info.Insns, n.disassemble(word, pc))
 	}
-	literal := "-"
 	if site.Literal != 0 {
 		v, err := n.k.Mem.Load64(site.Literal)
 		if err != nil {
-			return "", err
+			return info, err
 		}
-		literal = n.pointer(v)
+		info.Literal = n.pointer(v)
 	}
-	count := r.Count(rec)
-	flags := flagNames(rec.Flags - ftrace.RecFlags(count))
-	if flags == "" {
-		flags = "-"
+	return info, nil
+}
+
+func printSites(w io.Writer, list []siteInfo) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "ADDRESS\tFUNCTION\tINSTRUCTIONS\tCOUNT\tFLAGS\tLITERAL")
+	for _, s := range list {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%s\n", strings.TrimPrefix(s.IP, "0x"), s.Function, strings.Join(s.Insns, "; "), s.Count,
+			cmp.Or(strings.Join(s.Flags, "|"), "-"), cmp.Or(s.Literal, "-"))
 	}
-	return fmt.Sprintf("%x\t%s\t%s\t%d\t%s\t%s", rec.IP, n.function(rec.IP), strings.Join(insns, "; "), count, flags, literal), nil
+	return t.Flush()
 }

@@ -2,17 +2,20 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"callops/emu"
 	"callops/ftrace"
 	"callops/kernel"
+	"callops/kernelimage"
 	"callops/machine"
+	"callops/trace"
 )
 
 // tracing is the flags of `callops trace`, and what runs under them.
@@ -25,6 +28,7 @@ type tracing struct {
 	flags   opsFlags
 	budget  *number
 	dump    dumps
+	format  choice
 }
 
 const (
@@ -38,6 +42,7 @@ func newTrace() *cobra.Command {
 		machineFlags: newMachine(),
 		tracer:       newChoice(tracerFunction, tracerInsn),
 		budget:       newBudget(),
+		format:       newChoice(formatText, formatJSON),
 		opsFunc:      newChoice("nop", "count", tracerFunction),
 	}
 	cmd := &cobra.Command{
@@ -77,6 +82,7 @@ ops.
 	t.addCallOps(cmd)
 	t.addTrampoline(cmd)
 	t.addEngine(cmd)
+	t.addCPUs(cmd)
 	f := cmd.Flags()
 	f.Var(&t.tracer, "tracer", "what to print")
 	f.Var(&t.opsFunc, "ops-func", "tracer of the ops that --tracer insn registers")
@@ -85,6 +91,11 @@ ops.
 	f.Var(&t.flags, "ops-flags", "flags of the ops: "+opsFlagsHelp)
 	addBudget(cmd, t.budget)
 	f.Var(&t.dump, "dump", "save what argument N (from 1) holds after the call to a file (repeatable)")
+	f.Var(&t.format, "format", "form of the output")
+	for _, filter := range []string{"filter", "notrace"} {
+		_ = cmd.RegisterFlagCompletionFunc(filter, t.functions(true)) // the flag is there
+	}
+	cmd.ValidArgsFunction = firstWord(t.functions(false))
 	flagsFirst(cmd)
 	return cmd
 }
@@ -94,11 +105,9 @@ func (t *tracing) run(cmd *cobra.Command, words []string) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := t.dump.check(calls); err != nil {
+	if err := t.dump.check(calls, t.cpus.value); err != nil {
 		return err
 	}
-	out := bufio.NewWriter(cmd.OutOrStdout())
-	defer func() { err = errors.Join(err, out.Flush()) }()
 	var m *machine.Machine
 	defer func() { err = errors.Join(err, t.close(m)) }()
 	cfg, err := t.config(cmd.Context(), t.engine.New, calls.size())
@@ -106,36 +115,41 @@ func (t *tracing) run(cmd *cobra.Command, words []string) (err error) {
 		return err
 	}
 	cfg.Warn = printWarning(cmd.ErrOrStderr())
-	var p *insnPrinter
+	out := bufio.NewWriter(cmd.OutOrStdout())
+	defer func() { err = errors.Join(err, out.Flush()) }()
+	w := newTraceWriter(out, t.tracer.value, t.format.value, widthOf(cmd.OutOrStdout()))
+	var insns *insnTracer
 	cfg.Ftrace = func(k *kernel.Kernel) (*ftrace.Options, error) {
 		if t.tracer.value != tracerInsn {
 			return t.ftrace(nil, cmd.ErrOrStderr()), nil
 		}
-		p = newInsnPrinter(out, k)
-		return t.ftrace(p, cmd.ErrOrStderr()), nil
+		insns = newInsnTracer(w, k)
+		return t.ftrace(insns, cmd.ErrOrStderr()), nil
 	}
 	if m, err = machine.New(cmd.Context(), cfg); err != nil {
 		return err
 	}
-	k := m.Kernel
-	if err := calls.check(k); err != nil {
+	if err := calls.check(m.Kernel); err != nil {
 		return err
 	}
-	calls.sayUntraceable(cmd.ErrOrStderr(), k)
-	var results bytes.Buffer
-	traced := func(onStep func(emu.CPU, *emu.Regs)) error {
-		return calls.run(&results, k, t.dump, func(fn uint64, args ...uint64) (emu.Result, error) {
-			return k.Call(cmd.Context(), 0, &emu.CallOptions{Budget: t.budget.value, OnStep: onStep}, fn, args...)
-		})
+	calls.sayUntraceable(cmd.ErrOrStderr(), m.Kernel)
+	w.begin()
+	var results []callResult
+	traced := func(onStep onStepFunc) (err error) {
+		results, err = calls.run(cmd.Context(), m, t.dump, &emu.CallOptions{Budget: t.budget.value, OnStep: onStep})
+		return err
 	}
-	if p != nil {
-		err = t.traceInsns(cmd, p, m, traced)
+	var functions *trace.Functions
+	if insns != nil {
+		err = t.traceInsns(cmd, insns, m, traced)
 	} else {
-		err = t.traceFunctions(cmd, out, m, traced)
+		functions, err = t.traceFunctions(cmd, m, traced)
 	}
-	_, failed := out.Write(results.Bytes())
-	return errors.Join(err, failed)
+	return errors.Join(err, w.end(functions, names{m.Kernel}.function, results, m.Callers()))
 }
+
+// onStepFunc is emu.CallOptions.OnStep.
+type onStepFunc = func(cpu emu.CPU, before *emu.Regs)
 
 // sayUntraceable tells of functions without a call site: the trace does not begin
 // with them.
@@ -156,12 +170,12 @@ func (all invocations) sayUntraceable(errw io.Writer, k *kernel.Kernel) {
 }
 
 // newOps makes an ops with the filters that were asked for.
-func (t *tracing) newOps(cmd *cobra.Command, r *ftrace.Registry, name string, fn uint64, extra int) (*ftrace.Ops, error) {
-	o, err := r.NewOps(name, fn, &ftrace.OpsOptions{Flags: t.flags.value, Extra: extra})
+func (t *tracing) newOps(cmd *cobra.Command, m *machine.Machine, name string, fn uint64, extra int) (*ftrace.Ops, error) {
+	o, err := m.Ftrace.NewOps(name, fn, &ftrace.OpsOptions{Flags: t.flags.value, Extra: extra})
 	if err != nil {
 		return nil, err
 	}
-	if err := setFilters(cmd, r, o, t.filter, t.notrace); err != nil {
+	if err := setFilters(cmd, m, o, t.filter, t.notrace); err != nil {
 		return nil, err
 	}
 	return o, nil
@@ -169,7 +183,8 @@ func (t *tracing) newOps(cmd *cobra.Command, r *ftrace.Registry, name string, fn
 
 // setFilters gives an ops its filters, until Ctrl-C, and tells of those that wait
 // for a module.
-func setFilters(cmd *cobra.Command, r *ftrace.Registry, o *ftrace.Ops, filter, notrace []string) error {
+func setFilters(cmd *cobra.Command, m *machine.Machine, o *ftrace.Ops, filter, notrace []string) error {
+	r := m.Ftrace
 	for _, set := range []struct {
 		patterns []string
 		add      func(*ftrace.Ops, string, *ftrace.FilterOptions) error
@@ -180,7 +195,7 @@ func setFilters(cmd *cobra.Command, r *ftrace.Registry, o *ftrace.Ops, filter, n
 				return err
 			}
 			if err := set.add(o, pat, nil); err != nil {
-				return err
+				return meant(m.Kernel, pat, err)
 			}
 		}
 		for _, waits := range r.Waiting(o, set.notrace) {
@@ -188,6 +203,23 @@ func setFilters(cmd *cobra.Command, r *ftrace.Registry, o *ftrace.Ops, filter, n
 		}
 	}
 	return nil
+}
+
+// meant adds to the error of a pattern that is a name which functions have nearly that
+// name.
+func meant(k *kernel.Kernel, pat string, err error) error {
+	name := strings.TrimPrefix(pat, "!")
+	if strings.ContainsAny(name, "*?[:") {
+		return err
+	}
+	near := k.Symbols.Near(name, 3, func(s kernelimage.Symbol) bool {
+		_, ok := k.Site(s.Addr)
+		return s.Func && ok
+	})
+	if len(near) == 0 || slices.Contains(near, name) {
+		return err
+	}
+	return fmt.Errorf("%w; is one of these meant: %s?", err, strings.Join(near, ", "))
 }
 
 // registered runs the calls with the ops registered.

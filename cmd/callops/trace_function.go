@@ -1,13 +1,8 @@
 package main
 
 import (
-	"errors"
-	"fmt"
-	"io"
-
 	"github.com/spf13/cobra"
 
-	"callops/emu"
 	"callops/machine"
 	"callops/trace"
 )
@@ -15,22 +10,17 @@ import (
 // ringEntries is how many calls a trace holds; of more, the newest stay.
 const ringEntries = trace.MaxSlots
 
-// traceFunctions prints the calls that the function tracer saw, those of a
-// call that failed as well.
-func (t *tracing) traceFunctions(cmd *cobra.Command, out io.Writer, m *machine.Machine, traced func(onStep func(emu.CPU, *emu.Regs)) error) error {
-	k, r := m.Kernel, m.Ftrace
-	ring, err := trace.NewRing(k, 0, ringEntries)
+// traceFunctions runs the calls and returns what the function tracer saw, of a call
+// that failed as well.
+func (t *tracing) traceFunctions(cmd *cobra.Command, m *machine.Machine, traced func(onStep onStepFunc) error) (*trace.Functions, error) {
+	rings, err := trace.NewRings(m.Kernel, ringEntries)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	o, err := t.newOps(cmd, r, "trace", r.Code().FunctionTracer, 0)
+	o, err := t.newOps(cmd, m, "trace", m.Ftrace.Code().FunctionTracer, 0)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	err = registered(r, o, func() error { return traced(nil) })
-	calls := &trace.Functions{CPUs: 1, Events: ring.Read()}
-	calls.Overrun = ring.Overrun() // which Read counts
-	err = errors.Join(err, calls.WriteText(out, names{k}.function))
-	fmt.Fprintln(out)
-	return err
+	err = registered(m.Ftrace, o, func() error { return traced(nil) })
+	return rings.Read(), err
 }

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"callops/kernelimage"
+)
+
+// complete is what cobra asks for a word that is being typed.
+type complete = func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective)
+
+// mostCompleted bounds how many words are offered: a kernel has 42,069 functions.
+const mostCompleted = 500
+
+// functions offers the image's functions; with sites those that can be traced.
+func (m *machineFlags) functions(sites bool) complete {
+	return func(cmd *cobra.Command, _ []string, word string) ([]string, cobra.ShellCompDirective) {
+		img, err := m.open(cmd.Context())
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveDefault
+		}
+		defer func() { _ = m.close(nil) }() // it was only read
+		var words []string
+		add := func(s kernelimage.Symbol) {
+			if s.Func && strings.HasPrefix(s.Name, word) {
+				words = append(words, s.Name)
+			}
+		}
+		for _, s := range img.Symbols {
+			if _, ok := img.Site(s.Addr); ok || !sites {
+				add(s)
+			}
+		}
+		slices.Sort(words)
+		words = slices.Compact(words)
+		return words[:min(len(words), mostCompleted)], cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// firstWord offers completions for FUNC alone: arguments may be anything.
+func firstWord(offer complete) complete {
+	return func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 0 && args[len(args)-1] != "--" {
+			return nil, cobra.ShellCompDirectiveDefault
+		}
+		return offer(cmd, args, word)
+	}
+}
+
+// completeChoices offers the words of each flag that takes one of a few.
+func completeChoices(cmd *cobra.Command) {
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		words := strings.Split(f.Value.Type(), "|")
+		if len(words) < 2 {
+			return
+		}
+		_ = cmd.RegisterFlagCompletionFunc(f.Name, func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return words, cobra.ShellCompDirectiveNoFileComp
+		}) // it fails for a flag that offers words already
+	})
+	for _, sub := range cmd.Commands() {
+		completeChoices(sub)
+	}
+}

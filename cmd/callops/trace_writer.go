@@ -1,0 +1,82 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"callops/trace"
+)
+
+// traceWriter writes a trace and the results of the calls below it: as text, or as
+// one JSON object. Instructions are written as they come.
+type traceWriter struct {
+	trace.InsnWriter // nil before begin, and of the function tracer
+
+	w      io.Writer
+	tracer string
+	json   bool
+	width  int // of the terminal; 0: it is none
+}
+
+func newTraceWriter(w io.Writer, tracer, format string, width int) *traceWriter {
+	return &traceWriter{w: w, tracer: tracer, json: format == formatJSON, width: width}
+}
+
+// begin writes what stands before the events.
+func (t *traceWriter) begin() {
+	if t.json {
+		fmt.Fprintf(t.w, "{\n  \"tracer\": %q,\n  \"events\": [", t.tracer)
+	}
+	if t.tracer != tracerInsn {
+		return
+	}
+	if t.json {
+		t.InsnWriter = trace.NewInsnJSON(t.w)
+	} else {
+		t.InsnWriter = trace.NewInsnText(t.w, t.width)
+	}
+}
+
+// end writes what the function tracer saw, nil of another tracer, and the results.
+func (t *traceWriter) end(f *trace.Functions, name func(addr uint64) string, results []callResult, tasks int) error {
+	if !t.json {
+		var err error
+		if f != nil {
+			err = f.WriteText(t.w, name)
+			fmt.Fprintln(t.w)
+		}
+		printResults(t.w, results, tasks)
+		return err
+	}
+	lost := uint64(0)
+	events := []byte("\n  ")
+	if f != nil {
+		lost = f.Overrun
+		b, err := indented(f.JSON(name))
+		if err != nil {
+			return err
+		}
+		events = b[1 : len(b)-1] // what is between the brackets
+	}
+	if results == nil {
+		results = []callResult{}
+	}
+	calls, err := indented(results)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(t.w, "%s],\n  \"lost\": %d,\n  \"calls\": %s\n}\n", events, lost, calls)
+	return err
+}
+
+// indented is v as JSON within an object.
+func indented(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetIndent("  ", "  ")
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return bytes.TrimSpace(b.Bytes()), err
+}
