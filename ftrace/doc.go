@@ -14,10 +14,9 @@
 // ops, hashes and the ops list exist in emulated memory, for the list function
 // that walks them is machine code. The [Registry] keeps its own copy of what it
 // wrote there, decides from that, and writes through; [Registry.Validate]
-// compares the two. Memory is touched through [Memory] only (but for the
-// veneers of the scheme before, which package trampolines writes before they
-// are called), grace periods through [GracePeriods] only, so the same core runs
-// live, under test and under a model checker.
+// compares the two. Memory is touched through [Memory] only, grace periods
+// through [GracePeriods] only, so the same core runs live, under test and under a
+// model checker.
 //
 // A Registry may be used from any goroutine; one lock (ftrace_lock) serialises
 // its operations. A tracer written in Go runs on the CPU's goroutine and may

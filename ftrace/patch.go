@@ -148,7 +148,7 @@ func (r *Registry) updateTraceFunc(fn uint64) error {
 	if r.callOps {
 		return nil
 	}
-	near, err := r.code.Reach(r.k, fn)
+	near, err := r.code.Reach(r.mem.Memory, fn)
 	if err != nil {
 		return err
 	}

@@ -52,7 +52,7 @@ func (m *machine) attachOps(tracee string, op, fn uint64) {
 	if m.c.CallSlot == 0 {
 		return
 	}
-	near, err := m.c.Reach(m.k, fn)
+	near, err := m.c.Reach(m.k.Mem, fn)
 	require.NoError(m.t, err)
 	bl, err := asm.EncodeBL(m.c.CallSlot, near)
 	require.NoError(m.t, err)
@@ -351,20 +351,20 @@ func TestCaller_InitialStateCallsNothing(t *testing.T) {
 func TestReach_VeneersAreSharedAndBounded(t *testing.T) {
 	forEngines(t, func(t *testing.T, newEngine emu.NewEngine) {
 		m := boot(t, newEngine, bootOptions{})
-		near, err := m.c.Reach(m.k, m.c.ListFunc)
+		near, err := m.c.Reach(m.k.Mem, m.c.ListFunc)
 		require.NoError(t, err)
 		assert.Equal(t, m.c.ListFunc, near)
 
-		first, err := m.c.Reach(m.k, emu.GateBase+16)
+		first, err := m.c.Reach(m.k.Mem, emu.GateBase+16)
 		require.NoError(t, err)
-		again, err := m.c.Reach(m.k, emu.GateBase+16)
+		again, err := m.c.Reach(m.k.Mem, emu.GateBase+16)
 		require.NoError(t, err)
 		assert.Equal(t, first, again)
 		for i := range uint64(maxVeneers - 1) {
-			_, err := m.c.Reach(m.k, 0x1234_5678_9abc_0000+4*i)
+			_, err := m.c.Reach(m.k.Mem, 0x1234_5678_9abc_0000+4*i)
 			require.NoError(t, err)
 		}
-		_, err = m.c.Reach(m.k, 0x42)
+		_, err = m.c.Reach(m.k.Mem, 0x42)
 		assert.True(t, errors.Is(err, errno.ENOSPC), "%v", err)
 	})
 }

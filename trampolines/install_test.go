@@ -39,7 +39,7 @@ func TestInstall_SymbolsAreTheKernels(t *testing.T) {
 				assert.Empty(t, sym.Module, name)
 			}
 			assert.Equal(t, callOps, m.c.CallSlot == 0)
-			_, err := m.c.Reach(m.k, m.c.Stub)
+			_, err := m.c.Reach(m.k.Mem, m.c.Stub)
 			assert.Equal(t, callOps, errors.Is(err, errno.EINVAL), "%v", err)
 		}
 	})

@@ -5,7 +5,6 @@ import (
 
 	"callops/asm"
 	"callops/internal/errno"
-	"callops/kernel"
 )
 
 // A veneer carries the call at ftrace_call further than BL reaches: the
@@ -25,12 +24,18 @@ type veneers struct {
 
 func (c *code) veneerArea() { c.Zero(maxVeneers * veneerSize) }
 
+// Text is where Reach writes: a kernel's memory, or what stands before it.
+type Text interface {
+	Write(addr uint64, p []byte) error
+	SyncText(addr, size uint64)
+}
+
 // Reach returns where the BL at ftrace_call has to go to call addr: addr
-// itself, or a veneer that leads there. With CALL_OPS nothing is called from
+// itself, or a veneer that leads there, written where no CPU has a branch to yet. With CALL_OPS nothing is called from
 // there, EINVAL; with too many tracers out of range it is ENOSPC.
-func (c *Code) Reach(k *kernel.Kernel, addr uint64) (uint64, error) {
+func (c *Code) Reach(text Text, addr uint64) (uint64, error) {
 	if c.CallSlot == 0 {
-		return 0, fmt.Errorf("reach %s: there is no ftrace_call with CALL_OPS: %w", k.Symbols.Format(addr), errno.EINVAL)
+		return 0, fmt.Errorf("reach %#x: there is no ftrace_call with CALL_OPS: %w", addr, errno.EINVAL)
 	}
 	if _, err := asm.EncodeBL(c.CallSlot, addr); err == nil {
 		return addr, nil
@@ -42,18 +47,17 @@ func (c *Code) Reach(k *kernel.Kernel, addr uint64) (uint64, error) {
 		}
 	}
 	if len(v.targets) == maxVeneers {
-		return 0, fmt.Errorf("reach %s: all %d veneers are taken: %w", k.Symbols.Format(addr), maxVeneers, errno.ENOSPC)
+		return 0, fmt.Errorf("reach %#x: all %d veneers are taken: %w", addr, maxVeneers, errno.ENOSPC)
 	}
 	at := v.base + uint64(len(v.targets))*veneerSize
-	if err := writeVeneer(k, at, addr); err != nil {
-		return 0, fmt.Errorf("veneer to %s: %w", k.Symbols.Format(addr), err)
+	if err := writeVeneer(text, at, addr); err != nil {
+		return 0, fmt.Errorf("veneer to %#x: %w", addr, err)
 	}
 	v.targets = append(v.targets, addr)
 	return at, nil
 }
 
-// writeVeneer writes where no CPU has a branch to yet.
-func writeVeneer(k *kernel.Kernel, at, target uint64) error {
+func writeVeneer(text Text, at, target uint64) error {
 	b := asm.NewBuilder()
 	b.Emit(asm.MovImm(asm.X16, target)...)
 	b.Emit(asm.Br(asm.X16))
@@ -61,9 +65,9 @@ func writeVeneer(k *kernel.Kernel, at, target uint64) error {
 	if err != nil {
 		return err
 	}
-	if err := k.Mem.Write(at, p.Code); err != nil {
+	if err := text.Write(at, p.Code); err != nil {
 		return err
 	}
-	k.Mem.SyncText(at, veneerSize)
+	text.SyncText(at, veneerSize)
 	return nil
 }

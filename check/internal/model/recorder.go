@@ -116,15 +116,18 @@ func (r *recorder) store64(addr, v uint64, release bool) error {
 // Write notes what fills memory that nobody can reach yet as what it is: stores
 // that order nothing.
 func (r *recorder) Write(addr uint64, p []byte) error {
-	if len(p)%8 != 0 {
-		return fmt.Errorf("%d bytes written at %#x: only doublewords are recorded", len(p), addr)
+	if len(p)%4 != 0 {
+		return fmt.Errorf("%d bytes written at %#x: only words are recorded", len(p), addr)
 	}
-	for i := 0; i < len(p); i += 8 {
-		if err := r.store64(addr+uint64(i), binary.LittleEndian.Uint64(p[i:]), false); err != nil {
+	for ; len(p) >= 8; addr, p = addr+8, p[8:] {
+		if err := r.store64(addr, binary.LittleEndian.Uint64(p), false); err != nil {
 			return err
 		}
 	}
-	return nil
+	if len(p) == 0 {
+		return nil
+	}
+	return r.Store32(addr, binary.LittleEndian.Uint32(p))
 }
 
 func (r *recorder) WriteBarrier() { r.note(Step{Kind: event.WriteBarrier}) }
