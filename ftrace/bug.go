@@ -81,10 +81,10 @@ func (r *Registry) bytesAt(ip uint64) string {
 // more but for an operation that is under way; those that call go on calling.
 func (r *Registry) kill() { r.disabled.Store(true) }
 
-// Dead says whether ftrace has been killed (ftrace_is_dead).
+// Dead reports whether ftrace has been killed (ftrace_is_dead).
 func (r *Registry) Dead() bool { return r.disabled.Load() }
 
-// on says whether sites are to call: ftrace_enabled, which ftrace_kill clears.
+// on reports whether sites are to call: ftrace_enabled, which ftrace_kill clears.
 func (r *Registry) on() bool { return r.enabled != 0 && !r.Dead() }
 
 // wantedFunc is ftrace_trace_function, which ftrace_kill makes ftrace_stub.

@@ -156,7 +156,7 @@ func TestBug_ReportColumnsFollowTheProfile(t *testing.T) {
 	}
 }
 
-// Whatever meets a site that can't be patched says so.
+// Whatever meets a site that can't be patched reports it.
 func TestBug_IsReportedByTheOperationThatMeetsIt(t *testing.T) {
 	tests := map[string]func(k *testKernel, o *Ops) error{
 		"filter":     func(k *testKernel, o *Ops) error { return k.SetFilter(o, "gcd", &FilterOptions{Reset: true}) },

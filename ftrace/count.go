@@ -38,7 +38,7 @@ func (r *Registry) count(o *Ops, inc bool) (update bool) {
 	return update
 }
 
-// callable says whether the one ops counted at a site may be called by it, with
+// callable reports whether the one ops counted at a site may be called by it, with
 // nothing in between. Linux asks the ops that comes or goes, which is the wrong
 // one when it goes; FixCallOps asks the one that stays.
 func (r *Registry) callable(rec *Record, o *Ops, inc bool) bool {

@@ -90,7 +90,7 @@ func (r *Registry) resetDirect(o *Ops, addr uint64) {
 }
 
 // UnregisterDirect is unregister_ftrace_direct. A wrong addr leaves the sites'
-// entries behind, which are then busy for ever, as in Linux.
+// entries in place, which are then busy for ever, as in Linux.
 func (r *Registry) UnregisterDirect(o *Ops, addr uint64) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

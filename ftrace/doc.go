@@ -7,9 +7,9 @@
 // arch/arm64/kernel/ftrace.c of Linux 6.12, and through [kernelimage.Profile]
 // the patch that brought CALL_OPS as it was posted, and Linux 6.1 before it.
 // Where Linux has a defect, so has this package; [Options.FixCallOps],
-// [Options.FixRegs] and [Options.FixMod] mend three; [Options.Fault] seeds others. Left out: subops
-// (the function graph managers), trace arrays and pid filters, and trampolines
-// that an architecture allocates.
+// [Options.FixRegs] and [Options.FixMod] mend three; [Options.Fault] seeds others.
+// Left out: subops (the function graph managers), trace arrays and pid filters,
+// and trampolines that an architecture allocates.
 //
 // ops, hashes and the ops list exist in emulated memory, for the list function
 // that walks them is machine code. The [Registry] keeps its own copy of what it
@@ -24,11 +24,11 @@
 // lock, also while an operation waits for that CPU.
 //
 // A site that can't be patched is the end of ftrace. The operation that met it
-// says so, with ENODEV and the [*BugError], and so does every later one. In
+// reports it, with ENODEV and the [*BugError], and so does every later one. In
 // Linux, of the operations that patch, only those that register an ops do; the
 // others return 0, and their callers learn from the next.
 //
 // Kernel modules' sites join and leave with their modules, and those in init text
-// leave with it: [New] subscribes to the kernel's events. Start at [New], [Registry.NewOps], [Registry.SetFilter] and
-// [Registry.Register].
+// leave with it: [New] subscribes to the kernel's events. Start at [New],
+// [Registry.NewOps], [Registry.SetFilter] and [Registry.Register].
 package ftrace

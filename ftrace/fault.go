@@ -41,7 +41,7 @@ func (f Fault) check(callOps bool) error {
 	return nil
 }
 
-// keepsUnique says whether KeepUnique leaves a record as it is.
+// keepsUnique reports whether KeepUnique leaves a record as it is.
 func (r *Registry) keepsUnique(rec *Record) bool {
 	return r.fault == KeepUnique && rec.is(RecCallOpsEn) && r.prof.count(rec.Flags) > 1
 }

@@ -140,7 +140,7 @@ func (g *glob) match(name string) bool {
 	return reached.has(g.end)
 }
 
-// globClass tells whether c is in the class whose first character is at p, and
+// globClass reports whether c is in the class whose first character is at p, and
 // where the pattern goes on after its ].
 func globClass(pat string, p int, c byte) (in bool, end int, closed bool) {
 	inverted := p < len(pat) && pat[p] == '!'

@@ -13,7 +13,7 @@ import (
 // ipModifyUpdate is __ftrace_hash_update_ipmodify with its callers' rule that
 // an empty filter, which stands for every function, is refused with EINVAL.
 // EBUSY where two IPMODIFY ops, or an IPMODIFY and a DIRECT ops that can't
-// share, meet; the marks are then as they were. retarget says that the ops
+// share, meet; the marks are then as they were. retarget means that the ops
 // stays where it is and only its direct call changes.
 func (r *Registry) ipModifyUpdate(o *Ops, was, will *hash, retarget bool) error {
 	if !o.is(OpsEnabled) || !o.is(OpsIPModify|OpsDirect) {
@@ -109,7 +109,7 @@ func (r *Registry) releaseDirectPeers(o *Ops) {
 	}
 	_ = r.directPeers(o, func(peer *Ops) error {
 		if peer.Share != nil {
-			_ = peer.Share(peer, DisableSharePeer) // its error is nobody's business, as in Linux
+			_ = peer.Share(peer, DisableSharePeer) // its error is ignored, as in Linux
 		}
 		return nil
 	})

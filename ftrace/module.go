@@ -39,7 +39,7 @@ func (r *Registry) each() iter.Seq[*Record] {
 	}
 }
 
-// nth returns the record that each yields as the ith, from 0; nil behind the last.
+// nth returns the record that each yields as the ith, from 0; nil after the last.
 func (r *Registry) nth(i uint64) *Record {
 	for _, g := range r.groups {
 		if i < uint64(len(g.records)) {

@@ -38,7 +38,7 @@ type Ops struct {
 	Share func(op *Ops, cmd ShareCommand) error
 
 	addr       uint64
-	fn         atomic.Uint64 // atomic, as is flags, for those who only look
+	fn         atomic.Uint64 // atomic, as is flags, for readers without the lock
 	flags      atomic.Uint64
 	savedFunc  uint64
 	hash       hashes // local_hash

@@ -190,7 +190,7 @@ func (r *Registry) noFunc(op uint64) {
 	r.warn("op=%#x %s has no func", op, r.sym(op))
 }
 
-// CallOps says whether sites call through their own ops.
+// CallOps reports whether sites call through their own ops.
 func (r *Registry) CallOps() bool { return r.callOps }
 
 // Code is what ftrace consists of in the kernel's memory.

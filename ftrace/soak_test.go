@@ -102,7 +102,7 @@ func newSoak(t *testing.T, img *kernelimage.BuiltinOptions, tasks int, seed uint
 }
 
 // load puts the test's own code into the kernel: a tracer that counts in 64 bits
-// behind its ops, which several CPUs may do at once, and a loop around the
+// after its ops, which several CPUs may do at once, and a loop around the
 // targets.
 func (s *soak) load() {
 	p, err := s.k.PlaceCode("soak", kernel.CodeOptions{}, func(base uint64) (*asm.Program, error) {
