@@ -8,13 +8,14 @@ import (
 	"strings"
 
 	"callops/emu"
+	"callops/internal/text"
 )
 
 // Image describes a kernel, or a program that stands in for one: its memory,
 // its symbols and its call sites. Nothing of it is mapped.
 // An Image and what it refers to never change.
 type Image struct {
-	Name    string // "builtin", or the base name of the file
+	Name    string // "builtin", or the base name of the file, escaped so that it can be printed
 	Profile Profile
 	Layout  *Layout
 	CallOps bool // each site has a literal in front of its function
@@ -133,20 +134,20 @@ func (img *Image) InitSites() int {
 	return n
 }
 
-// Banner returns the version that the image states in linux_banner; "" if it
-// does not.
+// Banner returns the version that the image states in linux_banner, escaped so that
+// it can be printed; "" if it does not.
 func (img *Image) Banner() string {
 	i := slices.IndexFunc(img.Symbols, func(s Symbol) bool { return s.Name == "linux_banner" })
 	const most = 512
-	var text []byte
+	var banner []byte
 	switch {
 	case i >= 0:
-		text = img.Tail(img.Symbols[i].Addr)
+		banner = img.Tail(img.Symbols[i].Addr)
 	case img.Linux != nil:
-		text = img.Linux.findBanner(img)
+		banner = img.Linux.findBanner(img)
 	}
-	text, _, _ = bytes.Cut(text[:min(most, len(text))], []byte{0})
-	return strings.TrimSpace(string(text))
+	banner, _, _ = bytes.Cut(banner[:min(most, len(banner))], []byte{0})
+	return text.Printable(strings.TrimSpace(string(banner)))
 }
 
 // Bounds returns the addresses from the first segment to the end of the last.

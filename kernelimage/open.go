@@ -12,6 +12,7 @@ import (
 
 	"callops/internal/errno"
 	"callops/internal/hostmem"
+	"callops/internal/text"
 	"callops/kernelimage/internal/packing"
 )
 
@@ -63,6 +64,7 @@ func Parse(ctx context.Context, r io.ReaderAt, size int64, name string, opts *Op
 	if opts == nil {
 		opts = &OpenOptions{}
 	}
+	name = text.Printable(name)
 	if opts.Profile != "" && layouts[opts.Profile] == nil {
 		return nil, fmt.Errorf("%s: no profile is called %q: %w", name, opts.Profile, errno.EINVAL)
 	}

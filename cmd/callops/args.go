@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"callops/internal/errno"
+	"callops/internal/text"
 )
 
 // argsHelp is for the help of commands that take FUNC [ARG]...
@@ -55,7 +56,9 @@ func parseArg(word string, in io.Reader, max int) (argument, error) {
 	}
 	for _, form := range argForms {
 		if rest, ok := strings.CutPrefix(word, form.prefix); ok {
-			return form.parse(word, rest, in, max)
+			a, err := form.parse(word, rest, in, max)
+			a.text = text.Printable(a.text)
+			return a, err
 		}
 	}
 	if len(word) >= 2 && word[0] == '"' && strings.HasSuffix(word, `"`) {

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"callops/internal/text"
 	"callops/kernelimage"
 )
 
@@ -30,7 +31,7 @@ func (b *benchFlags) runs(ctx context.Context) (runs benchRuns, err error) {
 			runs.close()
 			return nil, err
 		}
-		runs = append(runs, benchRun{name: filepath.Base(file), image: img, own: b.trampoline.value == trampolineImage})
+		runs = append(runs, benchRun{name: text.Printable(filepath.Base(file)), image: img, own: b.trampoline.value == trampolineImage})
 	}
 	if b.trampoline.value != both {
 		return runs, nil

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 
+	"callops/internal/text"
 	"callops/kernel"
 
 	"github.com/spf13/cobra"
@@ -63,9 +64,10 @@ func report(errw io.Writer, cmd *cobra.Command, err error) int {
 	return exitFailed
 }
 
-// oneLine puts joined errors side by side.
+// oneLine puts joined errors side by side. Names of files and what guests say are in
+// them: it is here that no error commands a terminal.
 func oneLine(err error) string {
-	return strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")
+	return text.Printable(strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; "))
 }
 
 // maxCallers is how long a call chain is shown.

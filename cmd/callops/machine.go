@@ -12,6 +12,7 @@ import (
 	"callops/emu"
 	"callops/ftrace"
 	"callops/internal/errno"
+	"callops/internal/text"
 	"callops/kernel"
 	"callops/kernelimage"
 	"callops/machine"
@@ -160,6 +161,6 @@ func (m *machineFlags) ftrace(mem ftrace.Memory, errw io.Writer) *ftrace.Options
 		NoCallOps: m.callOps.value == off,
 		ImageCode: m.trampoline.value == trampolineImage,
 		Memory:    mem,
-		Printk:    func(line string) { fmt.Fprintln(errw, line) },
+		Printk:    func(line string) { fmt.Fprintln(errw, text.Printable(line)) },
 	}
 }
