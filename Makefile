@@ -11,7 +11,16 @@ BINDING := bindings/unicorn
 GOLDEN := ./asm ./trampolines ./check ./bench ./cmd/callops
 
 # Packages with goroutines of their own, or for use by several.
-RACE := ./emu/... ./ftrace ./kernelimage ./sched
+RACE := ./emu/... ./ftrace ./kernel ./kernelimage ./machine ./sched
+
+# Hosts that it has to build for, without Unicorn.
+PORTS := linux/arm64 darwin/arm64 windows/amd64 js/wasm
+
+# Ends what hangs, and is not reached by what is slow.
+LIMIT := -timeout 1h
+
+# A build names its commit where git knows one: not from an archive.
+VCS := -buildvcs=$(if $(shell git rev-parse -q --verify HEAD 2>/dev/null),auto,false)
 
 # Tells go test which kernels there are, so that it takes no result from its
 # cache that another set gave.
@@ -24,10 +33,10 @@ help: ## print this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 bench: build ## what a traced call costs [IMAGE=file [BESIDE=file] [TRACEE=func]]
-	@bin/callops bench --registration $(if $(IMAGE),--image '$(IMAGE)' --trampoline both) $(if $(BESIDE),--beside '$(BESIDE)') $(if $(TRACEE),--tracee '$(TRACEE)')
+	@bin/callops bench --registration $(if $(IMAGE),--image '$(IMAGE)' ) $(if $(BESIDE),--beside '$(BESIDE)') $(if $(TRACEE),--tracee '$(TRACEE)')
 
 build: unicorn ## bin/callops
-	@go build -buildvcs=false -o bin/callops ./cmd/callops
+	@go build $(VCS) -o bin/callops ./cmd/callops
 
 kernels: ## download the Debian arm64 kernels that the tests run on
 	@.ci/kernels
@@ -40,9 +49,16 @@ test: unicorn ## everything that has to pass
 	cd $(BINDING) && go vet ./... && go test ./...
 	CGO_ENABLED=0 go build -buildvcs=false ./...
 	CGO_ENABLED=0 go vet ./...
-	$(HAVE_KERNELS) go test -timeout 8m ./...
-	$(HAVE_KERNELS) CGO_ENABLED=0 go test -timeout 5m $$(go list ./... | grep -v /check) # which uses the interpreter alone, either way
-	$(HAVE_KERNELS) go test -race -timeout 8m $(RACE)
+	$(HAVE_KERNELS) go test $(LIMIT) ./...
+	$(HAVE_KERNELS) CGO_ENABLED=0 go test $(LIMIT) $$(go list ./... | grep -v /check) # which uses the interpreter alone, either way
+	go test $(LIMIT) -tags nommap ./internal/hostmem ./emu ./kernelimage
+	$(HAVE_KERNELS) go test $(LIMIT) -race -short $(RACE) # what is heavy was run above
+
+ports: ## vet for the hosts that it has to build for
+	@for port in $(PORTS); do echo "vet $$port"; CGO_ENABLED=0 GOOS=$${port%/*} GOARCH=$${port#*/} go vet ./...; done
+
+move: ## give the module another path [TO=example.org/you/callops]
+	@.ci/move '$(TO)'
 
 soak: ## a minute of tracing on two CPUs while ops come and go [SOAK=time]
 	go test ./ftrace -run '^TestSoak$$' -count=1 -v -soak $(or $(SOAK),1m) -timeout 0
@@ -65,9 +81,9 @@ clean: ## remove what was built
 	rm -rf bin
 
 unicorn:
-	@.ci/need 'pkg-config --exists unicorn' libunicorn-dev pkg-config
+	@.ci/need 'echo "#include <unicorn/unicorn.h>" | gcc -E -' libunicorn-dev
 
 cross:
 	@.ci/need 'command -v aarch64-linux-gnu-gcc && command -v aarch64-linux-gnu-as' gcc-aarch64-linux-gnu binutils-aarch64-linux-gnu
 
-.PHONY: help bench build kernels test soak check workload clean unicorn cross
+.PHONY: help bench build kernels test ports move soak check workload clean unicorn cross

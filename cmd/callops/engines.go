@@ -19,7 +19,7 @@ func (f *engineFlag) Type() string   { return strings.Join(engineNames, "|") }
 
 // addEngineFlag adds --engine. Help is the same in every build.
 func addEngineFlag(cmd *cobra.Command, f *engineFlag, both string) {
-	cmd.Flags().Var(f, "engine", "engine that executes the code; both: "+both+" (default unicorn, where it is built in)")
+	cmd.Flags().Var(f, "engine", "engine that executes the code; both: "+both+" (default interp)")
 	cmd.Flags().Lookup("engine").DefValue = ""
 }
 

@@ -27,6 +27,7 @@ Without --image, commands use a small kernel that is built in.`,
 		SilenceUsage:  true,
 
 		DisableFlagsInUseLine: true,
+		Version:               version(),
 		Args:                  cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -62,6 +63,7 @@ func newHelp(root *cobra.Command) *cobra.Command {
 				return unknownCommand(root, rest[0])
 			}
 			cmd.InitDefaultHelpFlag()
+			cmd.InitDefaultVersionFlag()
 			return cmd.Help()
 		},
 	}

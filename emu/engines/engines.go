@@ -24,14 +24,14 @@ type Engine struct {
 	New  emu.NewEngine
 }
 
-// All returns the engines that are built in, the default first: Unicorn, which
-// needs cgo, and the interpreter.
+// All returns the engines that are built in, the default first: the
+// interpreter, and Unicorn, which needs cgo.
 func All() []Engine {
 	interpreter := Engine{Interp, interp.New}
 	if !builtIn(unicorn.New) {
 		return []Engine{interpreter}
 	}
-	return []Engine{{Unicorn, unicorn.New}, interpreter}
+	return []Engine{interpreter, {Unicorn, unicorn.New}}
 }
 
 // Lookup returns the engine called name, which may be Both; ok is false where
@@ -39,7 +39,7 @@ func All() []Engine {
 func Lookup(name string) (e Engine, ok bool) {
 	all := All()
 	if name == Both && len(all) == 2 {
-		return Engine{Both, lockstep.Of(all[0].New, all[1].New)}, true
+		return Engine{Both, lockstep.Of(unicorn.New, interp.New)}, true
 	}
 	for _, e := range all {
 		if e.Name == name {
@@ -49,7 +49,7 @@ func Lookup(name string) (e Engine, ok bool) {
 	return Engine{}, false
 }
 
-// builtIn says whether this build has what an engine needs.
+// builtIn reports whether this build has what an engine needs.
 func builtIn(open emu.NewEngine) bool {
 	mem := emu.NewMemory()
 	defer mem.Close()

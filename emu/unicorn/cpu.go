@@ -15,7 +15,8 @@ import (
 )
 
 /*
-#cgo pkg-config: unicorn
+#cgo darwin pkg-config: unicorn
+#cgo !darwin LDFLAGS: -lunicorn
 #include <stdlib.h>
 #include "vcpu.h"
 */

@@ -10,13 +10,21 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
-const module = "callops"
+// module is the path of the module, wherever that is.
+var module = sync.OnceValue(func() string {
+	out, err := exec.Command("go", "list", "-m").Output()
+	if err != nil {
+		panic(err)
+	}
+	return strings.TrimSpace(string(out))
+})
 
 // floors are the packages of the map, a floor a line. What is below internal/
 // is not on it, and open to all.
@@ -47,7 +55,7 @@ type pkg struct {
 // listPackages lists the packages of the module.
 func listPackages(t *testing.T) []pkg {
 	t.Helper()
-	cmd := exec.Command("go", "list", "-json=ImportPath,CgoFiles,Imports,TestImports,XTestImports", module+"/...")
+	cmd := exec.Command("go", "list", "-json=ImportPath,CgoFiles,Imports,TestImports,XTestImports", module()+"/...")
 	cmd.Stderr = t.Output()
 	out, err := cmd.Output()
 	require.NoError(t, err)
@@ -66,7 +74,7 @@ func listPackages(t *testing.T) []pkg {
 }
 
 // within returns a package's path in the module.
-func within(path string) (string, bool) { return strings.CutPrefix(path, module+"/") }
+func within(path string) (string, bool) { return strings.CutPrefix(path, module()+"/") }
 
 func isInternal(name string) bool { return strings.HasPrefix(name, "internal/") }
 
@@ -129,7 +137,7 @@ func TestImports_OfTests(t *testing.T) {
 
 func TestCgo_OnlyInUnicorn(t *testing.T) {
 	for _, p := range listPackages(t) {
-		if p.ImportPath != module+"/emu/unicorn" {
+		if p.ImportPath != module()+"/emu/unicorn" {
 			assert.Empty(t, p.CgoFiles, "%s uses cgo", p.ImportPath)
 		}
 	}
@@ -139,7 +147,7 @@ func TestCgo_OnlyInUnicorn(t *testing.T) {
 // those of internal/errno, and memory is internal/hostmem's.
 func TestUnix_OnlyInHostmem(t *testing.T) {
 	for _, p := range listPackages(t) {
-		if p.ImportPath == module+"/internal/hostmem" {
+		if p.ImportPath == module()+"/internal/hostmem" {
 			continue
 		}
 		for _, path := range slices.Concat(p.Imports, p.TestImports, p.XTestImports) {

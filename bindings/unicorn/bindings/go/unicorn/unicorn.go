@@ -9,7 +9,11 @@ import (
 )
 
 /*
-#cgo pkg-config: unicorn
+#cgo darwin pkg-config: unicorn
+#cgo !darwin LDFLAGS: -lunicorn
+#if defined(__has_include) && !__has_include(<unicorn/unicorn.h>)
+#error "libunicorn is not installed (Debian: libunicorn-dev). CGO_ENABLED=0 builds without it, and without the Unicorn engine only."
+#endif
 #include <unicorn/unicorn.h>
 
 // uc_ctl takes variable arguments, which cgo cannot pass.
