@@ -110,6 +110,10 @@ func Boot(img *kernelimage.Image, newEngine emu.NewEngine, opts *BootOptions) (*
 	if o.CPUs < 0 || o.CPUs > MaxCPUs || o.HeapSize > endOfAreas-heapArea {
 		return nil, fmt.Errorf("boot %s: %d CPUs, %#x bytes of heap: %w", img.Name, o.CPUs, o.HeapSize, errno.EINVAL)
 	}
+	if img.Linux != nil && img.Linux.OneCPU && o.CPUs > 1 {
+		return nil, fmt.Errorf("boot %s: %d CPUs, and nothing tells where its per-CPU variables are, cpu_number among them: it runs on one: %w",
+			img.Name, o.CPUs, errno.EOPNOTSUPP)
+	}
 	k := &Kernel{
 		Image: img, Layout: img.Layout, Mem: emu.NewMemory(), Gates: emu.NewGates(),
 		Symbols: NewSymbols(img.Symbols...), pools: make(map[emu.Perm]*pool), warn: o.Warn,

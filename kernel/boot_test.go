@@ -61,6 +61,14 @@ func load32(t *testing.T, k *Kernel, addr uint64) uint32 {
 	return v
 }
 
+func TestBoot_OneCPUWhereNothingTellsThePerCPUVariables(t *testing.T) {
+	img := builtin(t, nil)
+	img.Linux = &kernelimage.Linux{OneCPU: true}
+	_, err := Boot(img, newStill, &BootOptions{CPUs: 2})
+	require.ErrorIs(t, err, errno.EOPNOTSUPP)
+	bootStill(t, img, nil)
+}
+
 // Areas are laid out in pages of the kernel's own.
 func TestBoot_AKernelsPagesMayBeLarger(t *testing.T) {
 	for _, page := range []uint64{16 << 10, 64 << 10} {

@@ -149,11 +149,21 @@ func findBTF(b []byte) (section []byte, at int) {
 	}
 }
 
+// variables is the section of per-CPU variables; nil where BTF has none, as
+// that which pahole made before 1.18.
+func (t *btfTypes) variables() *btf.Datasec {
+	var sec *btf.Datasec
+	if t.spec == nil || t.spec.TypeByName(perCPUSectionName, &sec) != nil {
+		return nil
+	}
+	return sec
+}
+
 // perCPUVars returns the offsets of the per-CPU variables in their section, and
 // its size; nil where BTF has no such section.
 func (t *btfTypes) perCPUVars() (offsets []uint32, size uint64) {
-	var sec *btf.Datasec
-	if t.spec.TypeByName(perCPUSectionName, &sec) != nil {
+	sec := t.variables()
+	if sec == nil {
 		return nil, 0
 	}
 	for _, v := range sec.Vars {
@@ -164,13 +174,11 @@ func (t *btfTypes) perCPUVars() (offsets []uint32, size uint64) {
 
 // perCPUVar returns the offset of a per-CPU variable in their section.
 func (t *btfTypes) perCPUVar(name string) (int, bool) {
-	var sec *btf.Datasec
-	if t.spec.TypeByName(perCPUSectionName, &sec) != nil {
-		return 0, false
-	}
-	for _, v := range sec.Vars {
-		if v.Type.TypeName() == name {
-			return int(v.Offset), true
+	if sec := t.variables(); sec != nil {
+		for _, v := range sec.Vars {
+			if v.Type.TypeName() == name {
+				return int(v.Offset), true
+			}
 		}
 	}
 	return 0, false
@@ -245,6 +253,17 @@ func (t *btfTypes) need(s *btf.Struct, path string) int {
 	return off
 }
 
+// needOne returns the offset of the first of the fields that is there, by what it
+// is called in some version; the first is the latest's.
+func (t *btfTypes) needOne(s *btf.Struct, paths ...string) int {
+	for _, path := range paths {
+		if off := t.find(s, path); off != Absent {
+			return off
+		}
+	}
+	return t.need(s, paths[0])
+}
+
 // find returns the offset of a field, or Absent.
 func (t *btfTypes) find(s *btf.Struct, path string) int {
 	if s == nil {
@@ -294,7 +313,7 @@ func (t *btfTypes) layout() (l *Layout, err error) {
 		},
 		Task: TaskLayout{
 			Size:  sizeOf(task),
-			Flags: t.need(task, "thread_info.flags"), PreemptCount: t.need(task, "thread_info.preempt_count"), CPU: t.need(task, "thread_info.cpu"),
+			Flags: t.need(task, "thread_info.flags"), PreemptCount: t.need(task, "thread_info.preempt_count"), CPU: t.needOne(task, "thread_info.cpu", "cpu"), // the latter until 5.15
 			Stack: t.need(task, "stack"), Pid: t.need(task, "pid"), StackCanary: t.find(task, "stack_canary"), Comm: t.need(task, "comm"),
 			RetStack: t.find(task, "ret_stack"), CurrRetStack: t.find(task, "curr_ret_stack"), TraceRecursion: t.find(task, "trace_recursion"),
 		},
@@ -304,7 +323,7 @@ func (t *btfTypes) layout() (l *Layout, err error) {
 	}
 	var ct *btf.Struct
 	if t.spec.TypeByName("context_tracking", &ct) == nil {
-		l.PerCPU.ContextState = t.find(ct, "state")
+		l.PerCPU.ContextState = t.contextState(ct)
 	}
 	if len(t.missing) > 0 {
 		return nil, fmt.Errorf("has no %s: %w", strings.Join(t.missing, ", "), errno.ENOENT)
@@ -313,6 +332,17 @@ func (t *btfTypes) layout() (l *Layout, err error) {
 		return nil, err
 	}
 	return l, nil
+}
+
+// contextState is the offset of what says that RCU watches a CPU. Before 6.0 the
+// field of that name is an enum, and says whether the CPU is in user mode.
+func (t *btfTypes) contextState(ct *btf.Struct) int {
+	for _, m := range ct.Members {
+		if _, isEnum := btf.UnderlyingType(m.Type).(*btf.Enum); m.Name == "state" && isEnum {
+			return Absent
+		}
+	}
+	return t.find(ct, "state")
 }
 
 // regs is arm64's ftrace_regs. Where it is opaque, or all of pt_regs, as before

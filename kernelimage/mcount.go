@@ -97,7 +97,7 @@ func (l *rawLoad) sites() error {
 		s.Init = l.initText.Contains(s.IP)
 	}
 	switch {
-	case l.direct:
+	case l.direct || l.assumed && l.img.CallOps:
 		l.img.Profile = Profile612
 	case l.img.CallOps:
 		l.img.Profile = ProfileV3

@@ -7,17 +7,33 @@ import (
 )
 
 // perCPUSection returns where the per-CPU variables were linked. Symbols say it,
-// or the kernel's code does.
+// or the kernel's code does. Where neither does, as in Debian's 5.10, all that
+// they are linked among stands for them: each CPU gets a copy of more than it
+// needs.
 func (l *rawLoad) perCPUSection(t *btfTypes) (Range, error) {
 	r := Range{l.marks["__per_cpu_start"], l.marks["__per_cpu_end"]}
 	if r.Start == 0 && r.End == 0 {
 		var ok bool
 		if r, ok = l.findPerCPU(t); !ok {
-			return r, l.fail("__per_cpu_start", 0, nil, "there is no such symbol, and the code does not tell where the per-CPU variables are")
+			r, l.info.OneCPU = l.initData(), true
+			l.info.Assumed = append(l.info.Assumed, "the per-CPU variables: all data of init stands for them")
 		}
 		return r, nil
 	}
 	return l.span("__per_cpu_start", "__per_cpu_end")
+}
+
+// initData is what lies between the init text and the kernel's own relocations.
+func (l *rawLoad) initData() Range {
+	return Range{alignUp(l.initText.End, l.info.PageSize), l.perCPULimit()}
+}
+
+// perCPULimit is what the per-CPU variables lie before.
+func (l *rawLoad) perCPULimit() uint64 {
+	if l.rela.Len() > 0 {
+		return l.base + uint64(l.rela.Offset())
+	}
+	return l.base + uint64(len(l.b))
 }
 
 const (
@@ -35,10 +51,7 @@ func (l *rawLoad) findPerCPU(t *btfTypes) (Range, bool) {
 	if len(vars) == 0 || len(vars) > mostPerCPUVars || size > mostPerCPU {
 		return Range{}, false
 	}
-	high := l.base + uint64(len(l.b))
-	if l.rela.Len() > 0 {
-		high = l.base + uint64(l.rela.Offset())
-	}
+	high := l.perCPULimit()
 	low := max(l.initText.End, high-min(high-l.base, size+slack))
 	used := l.addressesIn(low, high)
 	var best, second int

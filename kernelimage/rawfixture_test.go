@@ -22,6 +22,8 @@ type rawSpec struct {
 	applied     bool // relocations hold their values in the file
 	noRela      bool // and there is no table of them
 	mixedRela   bool // among them are entries of other types
+	noBTF       bool
+	before516   bool // structures are 5.15's
 	funcsOnly   bool // no symbols of objects (CONFIG_KALLSYMS_ALL is off)
 	base        uint64
 	zeroEntries int
@@ -159,10 +161,11 @@ func buildRaw(tb testing.TB, spec rawSpec) rawImage {
 	}
 	data.object('d', "__stop_mcount_loc")
 
-	section := fixtureBTF(tb)
-	r.object('D', "__start_BTF")
-	r.b = append(r.b, section...)
-	r.object('D', "__stop_BTF")
+	if !spec.noBTF {
+		r.object('D', "__start_BTF")
+		r.b = append(r.b, btfOf(tb, spec.before516)...)
+		r.object('D', "__stop_BTF")
+	}
 	r.align(8)
 	r.object('D', "linux_banner")
 	r.b = append(r.b, "Linux version 6.99 (fixture)\n\x00"...)
@@ -204,7 +207,9 @@ func buildRaw(tb testing.TB, spec rawSpec) rawImage {
 }
 
 // fixtureBTF describes structures as small as they may be.
-func fixtureBTF(tb testing.TB) []byte {
+func fixtureBTF(tb testing.TB) []byte { return btfOf(tb, false) }
+
+func btfOf(tb testing.TB, before516 bool) []byte {
 	tb.Helper()
 	word := &btf.Int{Name: "unsigned long", Size: 8}
 	structure := func(name string, fields ...any) *btf.Struct {
@@ -230,6 +235,14 @@ func fixtureBTF(tb testing.TB) []byte {
 	node := words("hlist_node", "next", "pprev")
 	thread := structure("thread_info", "flags", word, "", words("", "preempt_count"), "cpu", word)
 	tracking := words("context_tracking", "state")
+	task := []any{"thread_info", thread}
+	if before516 {
+		task = []any{"thread_info", words("thread_info", "flags", "preempt_count"), "cpu", word}
+		tracking = structure("context_tracking", "active", word, "state", &btf.Enum{Name: "ctx_state", Size: 4})
+	}
+	for _, name := range []string{"stack", "pid", "stack_canary", "comm", "comm_end", "trace_recursion"} {
+		task = append(task, name, word)
+	}
 	section := &btf.Datasec{Name: perCPUSectionName, Size: stateOff + 0x40, Vars: []btf.VarSecinfo{
 		{Type: &btf.Var{Name: "other_variable", Type: word}, Offset: 0, Size: 8},
 		{Type: &btf.Var{Name: "context_tracking", Type: tracking}, Offset: stateOff, Size: 8},
@@ -239,7 +252,7 @@ func fixtureBTF(tb testing.TB) []byte {
 			"func_hash", word, "old_hash", opsHash, "trampoline", word, "trampoline_size", word, "subop_list", word, "direct_call", word),
 		words("ftrace_hash", "size_bits", "buckets", "count", "flags"),
 		structure("ftrace_func_entry", "hlist", node, "ip", word, "direct", word),
-		structure("task_struct", "thread_info", thread, "stack", word, "pid", word, "stack_canary", word, "comm", word, "comm_end", word, "trace_recursion", word),
+		structure("task_struct", task...),
 		section,
 	}, nil)
 	require.NoError(tb, err)

@@ -25,7 +25,7 @@ type Linux struct {
 	Applied     bool     // the words they name already held their values in the file
 	Kallsyms    string   // layout of the embedded symbol table
 	BTF         int      // bytes
-	Assumed     []string // structures that BTF does not describe: arm64's known ones
+	Assumed     []string // what the kernel does not describe: structures are arm64's known ones
 	Dropped     int      // entries of the call-site list that are zero, or outside the text
 	InitText    Range    // code that is freed after boot
 	PerCPU      Range    // the per-CPU variables as linked
@@ -37,6 +37,7 @@ type Linux struct {
 	Config []byte // .config, of a kernel that has it in it
 
 	CPUNumber uint64 // the per-CPU variable of that name; 0: there is none
+	OneCPU    bool   // nothing tells where the per-CPU variables are, cpu_number among them: it runs on CPU 0 alone
 }
 
 // The header of a raw Image (Documentation/arch/arm64/booting.rst).
@@ -84,6 +85,7 @@ type rawLoad struct {
 	img      *Image
 	info     *Linux
 	direct   bool // ftrace_ops has a direct_call or subops
+	assumed  bool // nothing tells that
 }
 
 // parseRaw makes an Image of a file, which it closes when it fails.
@@ -205,7 +207,7 @@ func (l *rawLoad) symbols() error {
 // rawMarks are the symbols of the linker script that are used.
 var rawMarks = []string{
 	"_text", "_stext", "_etext", "__init_begin", "__inittext_begin", "__inittext_end", "_sinittext", "_einittext", "_end", "__start_mcount_loc", "__stop_mcount_loc", "__per_cpu_start", "__per_cpu_end", "__start_BTF", "__stop_BTF",
-	"__alt_instructions", "__alt_instructions_end", "context_tracking",
+	"__alt_instructions", "__alt_instructions_end", "context_tracking", "cpu_number",
 }
 
 // altInstrSize is that of struct alt_instr (arch/arm64/include/asm/alternative.h).
@@ -298,21 +300,6 @@ func (l *rawLoad) segments() error {
 	return nil
 }
 
-// mostPerCPU bounds the section of per-CPU variables.
-const mostPerCPU = 16 << 20
-
-// btfSection returns the BTF, and its place in the file.
-func (l *rawLoad) btfSection() (b []byte, at int, err error) {
-	if l.marks["__start_BTF"] != 0 || l.marks["__stop_BTF"] != 0 {
-		b, err = l.bytesAt("__start_BTF", "__stop_BTF")
-		return b, int(l.marks["__start_BTF"] - l.base), err
-	}
-	if b, at = findBTF(l.b); b == nil {
-		return nil, 0, &FormatError{File: l.name, Section: "BTF", Msg: "the kernel has none (CONFIG_DEBUG_INFO_BTF), and nothing else tells its structures", Errno: errno.ENOENT}
-	}
-	return b, at, nil
-}
-
 // bytesAt returns the file's bytes between two marks.
 func (l *rawLoad) bytesAt(start, end string) ([]byte, error) {
 	r, err := l.span(start, end)
@@ -323,49 +310,6 @@ func (l *rawLoad) bytesAt(start, end string) ([]byte, error) {
 		return nil, l.fail("kallsyms", r.Start, nil, "%s to %s reaches past the file", start, end)
 	}
 	return l.b[r.Start-l.base : r.End-l.base], nil
-}
-
-// structures fills the layout from the image's own BTF.
-func (l *rawLoad) structures() error {
-	b, at, err := l.btfSection()
-	if err != nil {
-		return err
-	}
-	l.info.BTF = len(b)
-	t, err := readBTF(bytes.NewReader(b))
-	if err != nil {
-		return fmt.Errorf("%s: BTF at %#x: %w", l.name, at, err)
-	}
-	layout, err := t.layout()
-	if err != nil {
-		return fmt.Errorf("%s: BTF at %#x: %w", l.name, at, err)
-	}
-	l.info.Assumed = t.assumed
-	l.direct = layout.Ops.DirectCall != Absent || layout.Ops.SubopList != Absent
-	if l.info.PerCPU, err = l.perCPUSection(t); err != nil {
-		return err
-	}
-	size := l.info.PerCPU.End - l.info.PerCPU.Start
-	if size > mostPerCPU || l.info.PerCPU.Start%l.info.PageSize != 0 {
-		return l.fail("kallsyms", l.info.PerCPU.Start, size, "the per-CPU section is not aligned to a page or too large, size")
-	}
-	// Behind the kernel's own variables, one of callops.
-	ring := (l.info.PerCPU.End + 7) &^ 7
-	layout.PerCPU.Start = l.info.PerCPU.Start
-	layout.PerCPU.Size = int(ring + 8 - l.info.PerCPU.Start)
-	layout.PerCPU.RingBuffer = int(ring)
-	if off, ok := t.perCPUVar("context_tracking"); ok && layout.PerCPU.ContextState != Absent {
-		layout.PerCPU.ContextState += int(l.info.PerCPU.Start) + off
-	} else if at := l.marks["context_tracking"]; at != 0 && layout.PerCPU.ContextState != Absent {
-		layout.PerCPU.ContextState += int(at)
-	} else {
-		layout.PerCPU.ContextState = Absent
-	}
-	if off, ok := t.perCPUVar("cpu_number"); ok {
-		l.info.CPUNumber = l.info.PerCPU.Start + uint64(off)
-	}
-	l.img.Layout = layout
-	return nil
 }
 
 // findBanner finds linux_banner in the data, for a kernel without symbols of

@@ -129,6 +129,59 @@ func TestParse_RawImageWithPagesOfEachSize(t *testing.T) {
 	}
 }
 
+// Until 5.15 a task's CPU is not in its thread_info, and until 5.19 what RCU
+// watches is not in context_tracking.state, which is an enum.
+func TestParse_RawImageOf515(t *testing.T) {
+	raw := buildRaw(t, rawSpec{before516: true, symbols: kallsymstest.Spec{Order: kallsymstest.From50}})
+	img := parsed(t, raw.b)
+	assert.Equal(t, 16, img.Layout.Task.CPU)
+	assert.Equal(t, 8, img.Layout.Task.PreemptCount)
+	assert.Contains(t, img.Linux.Assumed, "context_tracking.state")
+	assert.GreaterOrEqual(t, img.Layout.PerCPU.ContextState, int(raw.perCPU.End), "one of callops'")
+}
+
+// Then arm64's known structures stand for its own, and its own ftrace does not
+// run.
+func TestParse_RawImageWithoutBTF(t *testing.T) {
+	for name, spec := range map[string]rawSpec{
+		"call_ops": {callOps: true, noBTF: true}, "before": {noBTF: true}, "functions_only": {callOps: true, noBTF: true, funcsOnly: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			raw := buildRaw(t, spec)
+			img := parsed(t, raw.b)
+			assert.Zero(t, img.Linux.BTF)
+			assert.False(t, img.Linux.KnowsOps())
+			assert.Contains(t, img.Linux.Assumed, "struct task_struct")
+			assert.Len(t, img.Sites, raw.funcs+raw.inits)
+			assert.Equal(t, map[bool]Profile{true: Profile612, false: Profile61}[spec.callOps], img.Profile)
+			assert.Equal(t, layout612.Ops, img.Layout.Ops)
+			assert.Equal(t, spec.funcsOnly, img.Linux.OneCPU)
+			if !spec.funcsOnly {
+				assert.Equal(t, raw.perCPU, img.Linux.PerCPU)
+			}
+			_, err := img.Prototype("function_1")
+			assert.ErrorIs(t, err, errno.ENOENT)
+		})
+	}
+}
+
+// Debian's 5.10 tells its per-CPU variables neither by symbols nor in its BTF.
+func TestParse_WhereNothingTellsThePerCPUSectionInitDataStandsForIt(t *testing.T) {
+	raw := buildRaw(t, rawSpec{funcsOnly: true, edit: func(b []byte) {
+		for i := fixtureText; i < fixtureRodata; i += 4 {
+			if binary.LittleEndian.Uint32(b[i:])&0x9f000000 == 0x90000000 {
+				binary.LittleEndian.PutUint32(b[i:], 0)
+			}
+		}
+	}})
+	img := parsed(t, raw.b)
+	assert.True(t, img.Linux.OneCPU)
+	assert.True(t, img.Linux.KnowsOps())
+	assert.Contains(t, img.Linux.Assumed, "the per-CPU variables: all data of init stands for them")
+	assert.LessOrEqual(t, img.Linux.PerCPU.Start, raw.perCPU.Start)
+	assert.GreaterOrEqual(t, img.Linux.PerCPU.End, raw.perCPU.End)
+}
+
 func TestTextCost_OfARawImageTellsPaddingByWhatStandsThere(t *testing.T) {
 	c, err := parsed(t, buildRaw(t, rawSpec{callOps: true}).b).TextCost()
 	require.NoError(t, err)
@@ -175,13 +228,6 @@ func TestParse_RefusesDamagedRawImages(t *testing.T) {
 				}
 			}
 		}, want: "no list of call sites in the data either"},
-		"no_per_cpu": {spec: rawSpec{funcsOnly: true}, edit: func(b []byte) {
-			for i := fixtureText; i < fixtureRodata; i += 4 {
-				if le.Uint32(b[i:])&0x9f000000 == 0x90000000 {
-					le.PutUint32(b[i:], 0)
-				}
-			}
-		}, want: "the code does not tell where the per-CPU variables are"},
 		"cut_short": {edit: func(b []byte) {
 			le.PutUint32(b[0x3c:], 0x40)
 			copy(b[0x40:], "PE\x00\x00")

@@ -28,13 +28,20 @@ func (e *MissingError) Is(target error) bool { return target == errno.ENOENT }
 // FromImage is the ftrace that the image has itself: its own ftrace_caller, list
 // function, ops and variables, by their symbols. Only the tracers are callops'.
 // What the image lacks is named in one [MissingError]; code that is there
-// already takes no Fault, EINVAL. After an error nothing has been installed.
+// already takes no Fault, EINVAL; a kernel older than 5.16, or
+// whose structures are not known (no BTF), is EOPNOTSUPP. After an error nothing has been installed.
 func FromImage(k *kernel.Kernel, opts *Options) (*Code, error) {
 	if opts == nil {
 		opts = &Options{}
 	}
 	if k == nil || opts.Fault != NoFault {
 		return nil, fmt.Errorf("trampolines of the image: kernel %v, fault %s: %w", k != nil, opts.Fault, errno.EINVAL)
+	}
+	if l := k.Image.Linux; l != nil && !l.KnowsOps() {
+		return nil, fmt.Errorf("trampolines of the image: %s has no BTF, and nothing else tells how its ftrace_ops are laid out: %w", k.Image.Name, errno.EOPNOTSUPP)
+	}
+	if isBefore516(k) {
+		return nil, fmt.Errorf("trampolines of the image: the ftrace of %s is older than 5.16's, the first that can be run: %w", k.Image.Name, errno.EOPNOTSUPP)
 	}
 	own, err := findOwn(k, opts.CallOps)
 	if err != nil {
@@ -51,6 +58,16 @@ func FromImage(k *kernel.Kernel, opts *Options) (*Code, error) {
 	}
 	c.CallerEnd = own.CallerEnd
 	return c, nil
+}
+
+// isBefore516 reports whether the list function has the name that it had then;
+// later that is another name of arch_ftrace_ops_list_func.
+func isBefore516(k *kernel.Kernel) bool {
+	has := func(name string) bool {
+		_, err := k.Symbols.Lookup(name)
+		return err == nil
+	}
+	return k.Image.Linux != nil && has("ftrace_ops_list_func") && !has("arch_ftrace_ops_list_func")
 }
 
 // owned reports whether the piece is the image's.

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"callops/emu"
+	"callops/emu/engines"
 	"callops/internal/errno"
 	"callops/kernel"
 	"callops/kernelimage"
@@ -46,6 +47,27 @@ func TestFromImage_NamesAllThatIsMissing(t *testing.T) {
 			assert.Len(t, k.Mem.Regions(), regions, "something was installed all the same")
 		}
 	})
+}
+
+func TestFromImage_OfKernelsItCannotRun(t *testing.T) {
+	newEngine := engines.All()[0].New
+	for want, v := range map[string]struct {
+		linux   kernelimage.Linux
+		symbols []kernelimage.Symbol
+	}{
+		"has no BTF":           {linux: kernelimage.Linux{Assumed: []string{"struct ftrace_ops"}}},
+		"is older than 5.16's": {symbols: []kernelimage.Symbol{{Name: "ftrace_ops_list_func", Addr: 0xffff800080000000, Func: true}}},
+	} {
+		img, err := kernelimage.Builtin(nil)
+		require.NoError(t, err)
+		img.Linux, img.Symbols = &v.linux, append(img.Symbols, v.symbols...)
+		k, err := kernel.Boot(img, newEngine, nil)
+		require.NoError(t, err)
+		_, err = FromImage(k, nil)
+		assert.ErrorContains(t, err, want)
+		assert.ErrorIs(t, err, errno.EOPNOTSUPP)
+		require.NoError(t, k.Close())
+	}
 }
 
 func TestFromImage_NoKernel(t *testing.T) {

@@ -32,6 +32,7 @@ type machineFlags struct {
 	trampoline choice
 
 	opened []*kernelimage.Image
+	errw   func() io.Writer // what is said of an image goes there; nil: nothing is
 }
 
 func newMachine() *machineFlags {
@@ -69,6 +70,7 @@ func (m *machineFlags) addImage(cmd *cobra.Command) {
 func (m *machineFlags) addVariant(cmd *cobra.Command) {
 	cmd.Flags().Var(&m.profile, "profile", "Linux whose ftrace the image follows; v3 is the patch of January 2023")
 	cmd.Flags().BoolVar(&m.bti, "bti", false, "build the built-in kernel with BTI")
+	m.errw = cmd.ErrOrStderr
 }
 
 func (m *machineFlags) addModules(cmd *cobra.Command) { addModules(cmd, &m.modules) }
@@ -111,6 +113,9 @@ func (m *machineFlags) open(ctx context.Context) (*kernelimage.Image, error) {
 		return nil, err
 	}
 	m.opened = append(m.opened, img)
+	if l := img.Linux; l != nil && l.BTF == 0 && m.errw != nil {
+		fmt.Fprintf(m.errw(), "callops: %s has no BTF (CONFIG_DEBUG_INFO_BTF): arguments and results have no types, and its own ftrace can't be run (--trampoline image)\n", img.Name)
+	}
 	if m.callOps.value == on && !img.CallOps {
 		err = fmt.Errorf("%s: --call-ops on: its call sites have no literals: %w", img.Name, errno.EINVAL)
 	}
