@@ -44,8 +44,9 @@ type Memory interface {
 	Free(addr uint64) error
 }
 
-// LiveMemory is the Memory of a running kernel, for another one to wrap. Its stores are sequentially consistent, and CPUs drop what they translated
-// at SyncText, so nothing is left to do for the barriers.
+// LiveMemory is the Memory of a running kernel, for another one to wrap. Its
+// stores are sequentially consistent, and CPUs drop what they translated at
+// SyncText, so nothing is left to do for the barriers.
 func LiveMemory(k *kernel.Kernel) Memory { return liveMemory{k.Mem, k.Heap} }
 
 type liveMemory struct {
