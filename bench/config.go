@@ -64,6 +64,11 @@ type Config struct {
 	// exact for any number; only ns_per_call gets steadier with more.
 	Calls int
 
+	// CPUs make the calls, all at the same time, as many each; 1 when 0. Counts
+	// stay exact, but TracerCount's own counter is not atomic, as the sample's is not,
+	// and loses some.
+	CPUs int
+
 	Tracer   string         // TracerNop when ""
 	OpsFlags ftrace.OpsFlag // of every ops, see ParseOpsFlags
 	Args     []uint64       // what each call passes; the rest of x0..x7 is not set
@@ -131,6 +136,9 @@ func (c *Config) withDefaults() (*Config, error) {
 	d := *c
 	if d.Tracee == "" {
 		d.Tracee = defaultTracee(d.Image)
+	}
+	if d.CPUs == 0 {
+		d.CPUs = 1
 	}
 	if d.Calls == 0 {
 		d.Calls = DefaultCalls

@@ -10,8 +10,9 @@ import (
 // Result is what Run measured. Its JSON form is stable.
 type Result struct {
 	Tracee string `json:"tracee"`
-	Calls  int    `json:"calls"` // made for each row
-	Rows   []Row  `json:"rows"`  // by engine, then mode, then as asked
+	Calls  int    `json:"calls"` // made for each row, by each CPU
+	CPUs   int    `json:"cpus"`
+	Rows   []Row  `json:"rows"` // by engine, then mode, then as asked
 
 	// Registration is there when it was asked for.
 	Registration []Registration `json:"registration,omitempty"`

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"callops/emu"
@@ -35,7 +36,7 @@ type rig struct {
 
 // measured is what one scenario took.
 type measured struct {
-	insns      uint64 // of all iterations
+	insns      uint64 // of all iterations, on all CPUs
 	elapsed    time.Duration
 	trampoline int
 	callbacks  uint64
@@ -47,7 +48,7 @@ func newRig(ctx context.Context, cfg *Config, engine Engine, callOps bool) (*rig
 		return nil, err
 	}
 	m, err := machine.New(ctx, &machine.Config{
-		Image: img, Engine: engine.New, Modules: cfg.Modules,
+		Image: img, Engine: engine.New, Modules: cfg.Modules, CPUs: cfg.CPUs,
 		Ftrace: func(*kernel.Kernel) (*ftrace.Options, error) {
 			return &ftrace.Options{NoCallOps: !callOps, ImageCode: cfg.ImageTrampolines}, nil
 		},
@@ -136,7 +137,7 @@ func (r *rig) run(ctx context.Context, ops []*ftrace.Ops) (m measured, err error
 		return m, err
 	}
 	start := time.Now()
-	all, err := r.call(ctx, nil, r.calls)
+	all, err := r.callOnEach(ctx, r.calls)
 	m.elapsed = time.Since(start)
 	if err != nil {
 		return m, err
@@ -145,7 +146,7 @@ func (r *rig) run(ctx context.Context, ops []*ftrace.Ops) (m measured, err error
 	if err != nil {
 		return m, err
 	}
-	m.insns = all.Count - around.Count
+	m.insns = all - uint64(r.Callers())*around.Count
 	for i := range after {
 		m.callbacks += uint64(after[i] - before[i]) // the counters wrap
 	}
@@ -153,12 +154,38 @@ func (r *rig) run(ctx context.Context, ops []*ftrace.Ops) (m measured, err error
 	return m, err
 }
 
-// call has the loop call the tracee n times, each within the default budget.
+// call has the loop call the tracee n times on one CPU, each within the default budget.
 func (r *rig) call(ctx context.Context, opts *emu.CallOptions, n int) (emu.Result, error) {
 	if opts == nil {
-		opts = &emu.CallOptions{Budget: emu.DefaultBudget * uint64(max(n, 1))}
+		opts = budgetOf(n)
 	}
-	return r.k.Call(ctx, 0, opts, r.loop.addr, r.tracee.Func(), uint64(n), r.loop.args)
+	var res emu.Result
+	err := r.One(ctx, func(c *machine.Caller) (err error) {
+		res, err = r.loopOn(c, opts, n)
+		return err
+	})
+	return res, err
+}
+
+// callOnEach is call on every CPU at the same time, n times each, and returns what all
+// have executed.
+func (r *rig) callOnEach(ctx context.Context, n int) (insns uint64, err error) {
+	var all atomic.Uint64
+	err = r.Each(ctx, func(c *machine.Caller) error {
+		res, err := r.loopOn(c, budgetOf(n), n)
+		all.Add(res.Count)
+		return err
+	})
+	return all.Load(), err
+}
+
+func (r *rig) loopOn(c *machine.Caller, opts *emu.CallOptions, n int) (emu.Result, error) {
+	return c.Call(opts, r.loop.addr, r.tracee.Func(), uint64(n), r.loop.args)
+}
+
+// budgetOf is the default budget for each of n calls.
+func budgetOf(n int) *emu.CallOptions {
+	return &emu.CallOptions{Budget: emu.DefaultBudget * uint64(max(n, 1))}
 }
 
 // register makes n ops with a filter of one site each, and registers them.

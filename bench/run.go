@@ -64,7 +64,7 @@ func run(ctx context.Context, cfg *Config) (*Result, error) {
 		return nil, errs[i]
 	}
 	res := &Result{
-		Tracee: cfg.Tracee, Calls: cfg.Calls, Tracer: cfg.Tracer,
+		Tracee: cfg.Tracee, Calls: cfg.Calls, CPUs: cfg.CPUs, Tracer: cfg.Tracer,
 		Irrelevant: jobs[0].irrelevant, asSample: cfg.asSample(),
 	}
 	for _, j := range jobs {
@@ -123,21 +123,21 @@ func (j *job) run(ctx context.Context, cfg *Config, p *progress) (err error) {
 		if i == 0 {
 			base = m
 		}
-		j.rows = append(j.rows, j.row(s, m, base, cfg.Calls))
+		j.rows = append(j.rows, j.row(s, m, base, cfg))
 		p.done()
 	}
 	return nil
 }
 
-func (j *job) row(s scenario, m, base measured, calls int) Row {
-	n := float64(calls)
+func (j *job) row(s scenario, m, base measured, cfg *Config) Row {
+	n := float64(cfg.Calls) * float64(cfg.CPUs)
 	return Row{
 		Engine: j.engine.Name, CallOps: j.callOps, Relevant: s.relevant, Irrelevant: s.irrelevant,
 		PerCall: float64(m.insns) / n,
 		// Subtracted as integers, so that no rounding shows.
 		Overhead:   float64(int64(m.insns-base.insns)) / n,
 		Trampoline: m.trampoline,
-		NsPerCall:  float64(m.elapsed.Nanoseconds()) / n,
+		NsPerCall:  float64(m.elapsed.Nanoseconds()) / float64(cfg.Calls),
 		Callbacks:  m.callbacks,
 	}
 }

@@ -26,19 +26,28 @@ func (m *Machine) Callers() int { return len(m.Kernel.CPUs) }
 
 // Each runs body for as many callers as there are CPUs, and returns their errors
 // when all have ended. With one CPU that is in its own task, on the calling
-// goroutine. With several each is a task of the scheduler, all run at the same time,
-// and may be preempted and moved between any two instructions: how they interleave
-// is the host's affair, and differs from run to run.
+// goroutine. With several each is a task of the scheduler on a CPU of its own, and
+// all run at the same time: how they interleave is the host's affair, and differs from
+// run to run.
 func (m *Machine) Each(ctx context.Context, body func(c *Caller) error) error {
+	return m.run(ctx, m.Callers(), body)
+}
+
+// One is Each for one caller only, whatever the number of CPUs.
+func (m *Machine) One(ctx context.Context, body func(c *Caller) error) error {
+	return m.run(ctx, 1, body)
+}
+
+func (m *Machine) run(ctx context.Context, callers int, body func(c *Caller) error) error {
 	if m.Sched == nil {
 		return body(&Caller{call: func(opts *emu.CallOptions, addr uint64, args ...uint64) (emu.Result, error) {
 			return m.Kernel.Call(ctx, 0, opts, addr, args...)
 		}})
 	}
-	errs := make([]error, m.Callers()) // told here, and not once more by the scheduler's end
+	errs := make([]error, callers) // told here, and not once more by the scheduler's end
 	var tasks []*sched.Task
-	for id := range m.Callers() {
-		t, err := m.Sched.Spawn(fmt.Sprintf("callops/%d", id), func(t *sched.Task) error {
+	for id := range callers {
+		t, err := m.Sched.SpawnOn(id, fmt.Sprintf("callops/%d", id), func(t *sched.Task) error {
 			errs[id] = body(&Caller{ID: id, call: t.Call})
 			return nil
 		})

@@ -573,3 +573,34 @@ func TestTask_MemoryIsUsedAgain(t *testing.T) {
 	}
 	assert.Less(t, len(addrs), 3)
 }
+
+func TestSpawnOn_NeverLeavesItsCPU(t *testing.T) {
+	m := boot(t, 3, &Options{Slice: 30})
+	var tasks []*Task
+	for i := range 6 {
+		cpu := i % 3
+		gate, err := m.k.Gates.Add(fmt.Sprintf("where%d", i), func(c emu.CPU, _ [8]uint64) (uint64, error) {
+			assert.Equal(t, cpu, c.ID())
+			return 0, nil
+		})
+		require.NoError(t, err)
+		task, err := m.SpawnOn(cpu, "bound", func(t *Task) error {
+			for range 20 {
+				if _, err := t.Call(nil, gate); err != nil {
+					return err
+				}
+				if _, err := t.Call(nil, m.fn["fib"], 7); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		require.NoError(t, err)
+		tasks = append(tasks, task)
+	}
+	for _, task := range tasks {
+		require.NoError(t, task.Wait())
+	}
+	_, err := m.SpawnOn(3, "nowhere", func(*Task) error { return nil })
+	assert.ErrorIs(t, err, errno.EINVAL)
+}

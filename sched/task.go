@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"callops/emu"
+	"callops/internal/errno"
 	"callops/kernel"
 )
 
@@ -51,6 +52,7 @@ type Task struct {
 	s      *Scheduler
 	task   *kernel.Task
 	idle   bool
+	bound  *cpu                   // the only one that it may ever run on; nil: any
 	resume func() (leaving, bool) // runs it on the calling CPU
 	yield  func(leaving) bool
 	done   chan struct{}
@@ -82,6 +84,19 @@ type seen struct {
 // body in it as soon as a CPU is free. The task is in the kernel, preemptible
 // wherever its guest code is, until body returns.
 func (s *Scheduler) Spawn(name string, body func(*Task) error) (*Task, error) {
+	return s.spawn(name, nil, body)
+}
+
+// SpawnOn is Spawn of a task that runs on one CPU only (kthread_bind); EINVAL where
+// there is no such CPU.
+func (s *Scheduler) SpawnOn(cpu int, name string, body func(*Task) error) (*Task, error) {
+	if cpu < 0 || cpu >= len(s.cpus) {
+		return nil, fmt.Errorf("spawn %s on CPU %d of %d: %w", name, cpu, len(s.cpus), errno.EINVAL)
+	}
+	return s.spawn(name, s.cpus[cpu], body)
+}
+
+func (s *Scheduler) spawn(name string, bound *cpu, body func(*Task) error) (*Task, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -91,7 +106,7 @@ func (s *Scheduler) Spawn(name string, body func(*Task) error) (*Task, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Task{Name: name, s: s, task: task, done: make(chan struct{}), seen: seen{body: true}}
+	t := &Task{Name: name, s: s, task: task, done: make(chan struct{}), seen: seen{body: true}, bound: bound, pinned: bound}
 	t.regs.SP, t.regs.SPEL0 = task.Stack.End, task.Addr
 	t.resume, _ = iter.Pull(func(yield func(leaving) bool) {
 		defer keepStack(name)
@@ -262,7 +277,7 @@ func (t *Task) serve(c *cpu, exit emu.Exit) (returned bool, err error) {
 	}
 	defer func() {
 		if t.inGate--; t.inGate == 0 {
-			t.pin(nil)
+			t.pin(t.bound)
 		}
 	}()
 	return t.s.caller.Serve(c.CPU.CPU, exit)

@@ -8,6 +8,7 @@ import (
 
 	"callops/bench"
 	"callops/emu"
+	"callops/kernel"
 )
 
 const both = "both"
@@ -25,6 +26,7 @@ type benchFlags struct {
 	relevant     numbers
 	irrelevant   numbers
 	calls        number
+	cpus         number
 	tracer       choice
 	flags        opsFlags
 	registration bool
@@ -37,6 +39,7 @@ func newBench() *cobra.Command {
 		engine:     newEngineFlag(),
 		callOps:    newChoice(both, on, off),
 		calls:      number{value: bench.DefaultCalls, min: 1, max: math.MaxUint32},
+		cpus:       number{value: 1, min: 1, max: kernel.MaxCPUs},
 		args:       numbers{max: math.MaxUint64},
 		relevant:   numbers{max: math.MaxInt32},
 		irrelevant: numbers{max: math.MaxInt32},
@@ -73,6 +76,7 @@ is that of the emulation, and not of any hardware.`,
 	f.Var(&b.relevant, "relevant", "how many ops are on the tracee, a list")
 	f.Var(&b.irrelevant, "irrelevant", "how many ops are elsewhere, a list (default, without either: rows published for Linux)")
 	f.Var(&b.calls, "calls", "how many calls a row makes")
+	f.Var(&b.cpus, "cpus", "how many CPUs make them, as many each, all at the same time")
 	f.Var(&b.tracer, "tracer", "tracer of the ops: returns at once, or counts its calls in memory")
 	f.Var(&b.flags, "ops-flags", "flags of the ops: "+opsFlagsHelp)
 	f.BoolVar(&b.registration, "registration", false, "measure too what it costs to register an ops over many sites")
@@ -128,6 +132,7 @@ func (b *benchFlags) config(cmd *cobra.Command, r benchRun, registration bool) (
 		Relevant:         counts(b.relevant),
 		IrrelevantCounts: counts(b.irrelevant),
 		Calls:            int(b.calls.value),
+		CPUs:             int(b.cpus.value),
 		Tracer:           b.tracer.value,
 		OpsFlags:         b.flags.value,
 		Args:             b.args.values,

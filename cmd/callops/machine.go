@@ -90,7 +90,7 @@ func (m *machineFlags) addEngine(cmd *cobra.Command) {
 
 // addCPUs adds the flag for several CPUs.
 func (m *machineFlags) addCPUs(cmd *cobra.Command) {
-	cmd.Flags().Var(&m.cpus, "cpus", "CPUs; with several, FUNC runs in as many tasks at the same time, which are preempted anywhere")
+	cmd.Flags().Var(&m.cpus, "cpus", "how many CPUs there are; FUNC runs on all of them at the same time")
 }
 
 // open reads or assembles the image.
