@@ -277,7 +277,7 @@ func (r *operandRig) step(pc uint64, f *registerFile) (result, error) {
 	*r.cpu.Regs() = f.regs(pc)
 	exit, err := r.cpu.Step()
 	res := result{file: fileOf(r.cpu.Regs()), pc: r.cpu.Regs().PC, exit: exit.Reason}
-	var u *interp.UnsupportedError
+	var u *emu.UnsupportedError
 	if errors.As(err, &u) {
 		res.unsupported = true
 		return res, nil

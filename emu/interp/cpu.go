@@ -167,7 +167,7 @@ func (c *CPU) exit(s stop) (emu.Exit, error) {
 		exit.Reason = emu.ExitException
 		return exit, nil
 	case stopUnsupported:
-		return exit, &UnsupportedError{PC: c.pc, Word: c.word, Text: asm.Disassemble(c.word, c.pc, nil)}
+		return exit, &emu.UnsupportedError{PC: c.pc, Word: c.word, Text: asm.Disassemble(c.word, c.pc, nil)}
 	case stopUndefined:
 		exit.Reason = emu.ExitUndefined
 		return exit, nil

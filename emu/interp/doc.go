@@ -4,7 +4,7 @@
 // it: exact counts, precise faults, permissions of regions, text that changes
 // under execution, and several CPUs at once over one memory. FP, SIMD, SVE and
 // what else the architecture defines but this engine does not execute end a
-// Run with an [UnsupportedError]; a word that the architecture leaves
+// Run with an [emu.UnsupportedError]; a word that the architecture leaves
 // unallocated is an [emu.ExitUndefined].
 //
 // Left out on purpose: translation (addresses are looked up in the regions),

@@ -41,7 +41,7 @@ func execBranchReg(c *CPU, w uint32) stop {
 		return stopUndefined
 	}
 	if opc == 4 || opc == 5 {
-		return exceptionReturn(opc, op3, op4, fieldRn(w))
+		return refused(w) // ERET: there are no exceptions to return from
 	}
 	var ok bool
 	switch {
@@ -68,17 +68,6 @@ func execBranchReg(c *CPU, w uint32) stop {
 	}
 	c.pc = target
 	return stopBranch
-}
-
-// exceptionReturn: there are no exceptions to return from. DRPS is for halted
-// processors.
-func exceptionReturn(opc, op3, op4, rn uint32) stop {
-	switch {
-	case rn != 31:
-	case opc == 4 && op3 == 0 && op4 == 0, opc == 4 && op3>>1 == 1 && op4 == 31: // ERET, ERETAA
-		return stopUnsupported
-	}
-	return stopUndefined
 }
 
 // execException is SVC, HVC, SMC, BRK and HLT.

@@ -1,5 +1,7 @@
 package interp
 
+import "callops/emu/isa"
+
 // Hints, barriers, PSTATE and cache maintenance.
 
 // execHint does nothing: there is nobody to yield to or wait for, and pointer
@@ -28,10 +30,10 @@ func execBarrier(c *CPU, w uint32) stop {
 // execMsrImmediate is MSR (immediate) and the instructions on flags that share
 // its encoding.
 func execMsrImmediate(c *CPU, w uint32) stop {
-	crm := w >> 8 & 15
-	if fieldRd(w) != 31 {
-		return stopUndefined
+	if isa.Classify(w) != isa.Executed {
+		return refused(w)
 	}
+	crm := w >> 8 & 15
 	switch w>>16&7<<3 | w>>5&7 {
 	case 0: // CFINV
 		c.flags.set(c.flags.get() ^ flagC)
@@ -43,16 +45,10 @@ func execMsrImmediate(c *CPU, w uint32) stop {
 		c.sys.uao = crm&1 == 1
 	case 4:
 		c.sys.pan = crm&1 == 1
-	case 5: // SPSel: SP would become another register than callers know
-		if crm&1 == 0 {
-			return stopUnsupported
-		}
 	case 3<<3 | 6: // DAIFSet
 		c.sys.daif |= uint64(crm) << 6
 	case 3<<3 | 7: // DAIFClr
 		c.sys.daif &^= uint64(crm) << 6
-	default:
-		return stopUndefined
 	}
 	return stopNone
 }
@@ -75,27 +71,21 @@ const zeroBlockSize = 64
 // execSys is SYS: cache and TLB maintenance, which has nothing to do but what
 // is seen by software. Text is coherent with stores here, so IC has none.
 func execSys(c *CPU, w uint32) stop {
-	op1, crn, crm, op2 := w>>16&7, w>>12&15, w>>8&15, w>>5&7
+	if isa.Classify(w) != isa.Executed {
+		return refused(w)
+	}
 	addr := c.reg(fieldRd(w))
-	switch {
-	case crn == 7 && op1 == 3 && crm == 4 && op2 == 1:
+	switch w >> 5 & 0x3fff { // op1, CRn, CRm, op2
+	case 3<<11 | 7<<7 | 4<<3 | 1: // DC ZVA
 		return c.zeroBlock(addr &^ (zeroBlockSize - 1))
-	case crn == 7 && op1 == 3 && (crm == 12 || crm == 13) && op2 == 1: // DC CVAP, CVADP
+	case 3<<11 | 7<<7 | 12<<3 | 1, 3<<11 | 7<<7 | 13<<3 | 1: // DC CVAP, CVADP
 		// QEMU looks whether the address can be read for these two alone.
 		if _, ok := c.load(addr, 1); !ok {
 			return stopFault
 		}
-	case crn == 7 && op1 == 0 && (crm == 1 || crm == 5) && op2 == 0: // IC IALLUIS, IALLU
-	case crn == 7 && op1 == 3 && crm == 5 && op2 == 1: // IC IVAU
-	case crn == 7 && op1 == 0 && crm == 6 && (op2 == 1 || op2 == 2): // DC IVAC, ISW
-	case crn == 7 && op1 == 0 && (crm == 10 || crm == 14) && op2 == 2: // DC CSW, CISW
-	case crn == 7 && op1 == 3 && (crm == 10 || crm == 11 || crm == 14) && op2 == 1: // DC CVAC, CVAU, CIVAC
-	case crn == 8 && op1 == 0 && (crm == 3 || crm == 7) && op2 != 4 && op2 != 6: // TLBI
+	}
+	if w>>12&15 == 8 { // TLBI
 		fence()
-	case crn == 7 && op1 == 0 && (crm == 8 || crm == 9): // AT
-		return stopUnsupported
-	default:
-		return stopUndefined
 	}
 	return stopNone
 }
@@ -113,5 +103,12 @@ func (c *CPU) zeroBlock(addr uint64) stop {
 	return stopNone
 }
 
-func execUndefined(*CPU, uint32) stop   { return stopUndefined }
-func execUnsupported(*CPU, uint32) stop { return stopUnsupported }
+// refused is how a word ends that is not executed.
+func refused(w uint32) stop {
+	if isa.Classify(w) == isa.Unsupported {
+		return stopUnsupported
+	}
+	return stopUndefined
+}
+
+func execRefused(_ *CPU, w uint32) stop { return refused(w) }

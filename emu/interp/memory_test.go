@@ -227,7 +227,7 @@ func TestUnsupported_IsTold(t *testing.T) {
 		"ldp d0, d1, [x1]": 0x6d400420, "sve": 0x2518e3e0, "mrs fpcr": 0xd53b4400, "ld1": 0x4c407020, "at s1e1r": 0xd5087801,
 	} {
 		exit, err := c.try(t, 3, word, 0, agreeData, 0, 0)
-		var unsupported *UnsupportedError
+		var unsupported *emu.UnsupportedError
 		require.ErrorAs(t, err, &unsupported, text)
 		assert.True(t, errors.Is(err, errors.ErrUnsupported), text)
 		assert.Equal(t, word, unsupported.Word, text)

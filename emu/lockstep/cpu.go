@@ -103,19 +103,34 @@ func (c *CPU) chunk(ctx context.Context, n uint64, run runner) (emu.Exit, error)
 }
 
 // both runs the one, then the other. When the context ends the first one's
-// run, ended is its error, and the second executes as many instructions.
+// run, ended is its error, and the second executes as many instructions. It is
+// also the error of an instruction that both refuse.
 func (c *CPU) both(ctx context.Context, n uint64, run runner) (after [2]State, ended, err error) {
 	if after[0], err = outcomeOf(ctx, c.cpus[0], c.regs, n, run); err != nil {
-		if ctx.Err() == nil || !errors.Is(err, ctx.Err()) {
+		ended = err
+		switch {
+		case refuses(err):
+		case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+			n = after[0].Count
+		default:
 			return after, nil, err
 		}
-		ended, n = err, after[0].Count
 	}
 	after[1], err = outcomeOf(context.WithoutCancel(ctx), c.cpus[1], c.regs, n, run)
-	if ended != nil {
+	switch {
+	case refuses(ended) && err == nil:
+		err = fmt.Errorf("one engine alone: %w", ended)
+	case refuses(ended) && refuses(err):
+		err = nil // they are compared by where they stand
+	case ended != nil:
 		after[0].Exit = after[1].Exit // it says nothing when the context ended
 	}
 	return after, ended, err
+}
+
+func refuses(err error) bool {
+	var u *emu.UnsupportedError
+	return errors.As(err, &u)
 }
 
 // fail finds the instruction that made the difference.

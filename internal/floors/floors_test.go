@@ -30,7 +30,7 @@ var module = sync.OnceValue(func() string {
 // is not on it, and open to all.
 var floors = [][]string{
 	{"asm", "emu"},
-	{"emu/enginetest"},
+	{"emu/enginetest", "emu/isa"},
 	{"emu/unicorn", "emu/interp"},
 	{"emu/lockstep", "emu/difftest"},
 	{"emu/engines"},
