@@ -3,6 +3,7 @@ package kernel
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"hash/crc32"
 	"math/rand/v2"
 	"testing"
@@ -63,6 +64,34 @@ func TestLinux_AFunctionThatReachesForWhatIsNotThereIsReported(t *testing.T) {
 				assert.Contains(t, run.PC, "vfs_read+")
 				assert.Contains(t, err.Error(), "unmapped")
 				assert.EqualValues(t, 2, m.call("strlen", m.string("ok")), "and the CPU stays usable")
+			})
+		})
+	}
+}
+
+// Functions that set up SVE and hardware breakpoints, which would end the
+// process were libunicorn to execute them.
+func TestLinux_AFunctionThatReachesForStateOfTheCPUIsRefused(t *testing.T) {
+	for _, series := range kernels.CallOps {
+		t.Run(series, func(t *testing.T) {
+			img, _ := linux(t, series)
+			eachEngine(t, func(t *testing.T, boot bootFunc) {
+				m := boot(t, img)
+				for _, c := range []struct {
+					name string
+					args []uint64
+					text string
+				}{
+					{"cpu_enable_sve", []uint64{0}, "cpacr_el1"},
+					{"write_wb_reg", []uint64{16, 1, 0x1ff1}, "msr s2_0_c0_c1_5"},
+				} {
+					_, err := m.try(c.name, c.args...)
+					var u *emu.UnsupportedError
+					require.ErrorAs(t, err, &u, c.name)
+					assert.Contains(t, u.Text, c.text)
+					assert.ErrorIs(t, err, errors.ErrUnsupported)
+					assert.EqualValues(t, 2, m.call("strlen", m.string("ok")), "and the CPU stays usable")
+				}
 			})
 		})
 	}

@@ -25,6 +25,7 @@ func Run(t *testing.T, newEngine emu.NewEngine) {
 		{"count", countCases},
 		{"fault", faultCases},
 		{"exception", exceptionCases},
+		{"refused", refusedCases},
 		{"gate", gateCases},
 		{"nested", nestedCases},
 		{"text", textCases},

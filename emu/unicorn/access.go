@@ -27,24 +27,24 @@ func dataAccess(word uint32, r *emu.Regs) (access, bool) {
 	return access{}, false
 }
 
-// accessForms are the encodings of the Arm ARM's section "Loads and Stores",
-// and of DC those that look at permissions. An earlier row wins.
+// accessForms are the encodings of the Arm ARM's section "Loads and Stores" but
+// for SIMD registers, and of DC those that look at permissions. An earlier row
+// wins.
 var accessForms = []struct {
 	mask, value uint32
 	access      func(word uint32, r *emu.Regs) access
 }{
-	{0x3f000000, 0x08000000, exclusive},     // LDXR, STXR, LDAR, STLR, pairs, CAS, CASP
-	{0x3b000000, 0x18000000, literal},       // LDR (literal)
-	{0x3a000000, 0x28000000, pair},          // LDP, STP and the like
-	{0x3f200c00, 0x38200000, atomic},        // LDADD, SWP, LDAPR, ...
-	{0x3b200c00, 0x38200800, indexed},       // LDR, STR (register)
-	{0x3b200400, 0x38200400, authenticated}, // LDRAA, LDRAB
-	{0x3b200000, 0x38000000, unscaled},      // LDUR, LDTR, LDR pre- and post-indexed
-	{0x3b000000, 0x39000000, scaled},        // LDR, STR (unsigned offset)
-	{0x3f200c00, 0x19000000, ordered},       // LDAPUR, STLUR
-	{0xbe000000, 0x0c000000, structures},    // LD1, ST4, ...
-	{0xffffffe0, 0xd50b7420, zeroBlock},     // DC ZVA
-	{0xfffffee0, 0xd50b7c20, persist},       // DC CVAP, DC CVADP
+	{0x3f000000, 0x08000000, exclusive},       // LDXR, STXR, LDAR, STLR, pairs, CAS, CASP
+	{0x3f000000, 0x18000000, literal},         // LDR (literal)
+	{0x3e000000, 0x28000000, pair},            // LDP, STP and the like
+	{0x3f200c00, 0x38200000, readModifyWrite}, // LDADD, SWP, LDAPR, ...
+	{0x3f200c00, 0x38200800, indexed},         // LDR, STR (register)
+	{0x3f200400, 0x38200400, authenticated},   // LDRAA, LDRAB
+	{0x3f200000, 0x38000000, unscaled},        // LDUR, LDTR, LDR pre- and post-indexed
+	{0x3f000000, 0x39000000, scaled},          // LDR, STR (unsigned offset)
+	{0x3f200c00, 0x19000000, ordered},         // LDAPUR, STLUR
+	{0xffffffe0, 0xd50b7420, zeroBlock},       // DC ZVA
+	{0xfffffee0, 0xd50b7c20, persist},         // DC CVAP, DC CVADP
 }
 
 // xsp is register n with 31 meaning SP, as in a base; xzr is it with 31
@@ -70,15 +70,8 @@ func signed(w uint32, lsb, n int) uint64 {
 	return uint64(int64(uint64(w)<<(64-lsb-n)) >> (64 - n))
 }
 
-// element is size and direction of a single register's transfer: size and opc
-// of the encoding, for SIMD registers with opc<1> as the size's high bit.
-func element(w uint32) (uint64, emu.Access) {
-	size, opc := w>>30, w>>22&3
-	if w>>26&1 == 1 {
-		return 1 << (size | opc>>1<<2), direction(opc&1 == 1)
-	}
-	return 1 << size, direction(opc != 0)
-}
+// element is size and direction of a single register's transfer.
+func element(w uint32) (uint64, emu.Access) { return 1 << (w >> 30), direction(w>>22&3 != 0) }
 
 func direction(load bool) emu.Access {
 	if load {
@@ -124,9 +117,6 @@ func indexed(w uint32, r *emu.Regs) access {
 
 func pair(w uint32, r *emu.Regs) access {
 	size := uint64(4) << (w >> 31)
-	if w>>26&1 == 1 {
-		size = 4 << (w >> 30)
-	}
 	addr := base(w, r)
 	if w>>23&3 != 1 { // not post-indexed
 		addr += signed(w, 15, 7) * size
@@ -136,10 +126,7 @@ func pair(w uint32, r *emu.Regs) access {
 
 func literal(w uint32, r *emu.Regs) access {
 	size := uint64(4)
-	switch {
-	case w>>26&1 == 1:
-		size <<= w >> 30
-	case w>>30 == 1:
+	if w>>30 == 1 {
 		size = 8
 	}
 	return access{addr: r.PC + signed(w, 5, 19)*4, size: size, n: 1, kind: emu.Load}
@@ -164,7 +151,7 @@ func exclusive(w uint32, r *emu.Regs) access {
 	return a
 }
 
-func atomic(w uint32, r *emu.Regs) access {
+func readModifyWrite(w uint32, r *emu.Regs) access {
 	a := access{addr: base(w, r), size: 1 << (w >> 30), n: 1, kind: emu.Store, aligned: true}
 	if w&0xfff000 == 0xbfc000 { // LDAPR
 		a.kind, a.aligned = emu.Load, false
@@ -179,27 +166,6 @@ func ordered(w uint32, r *emu.Regs) access {
 func authenticated(w uint32, r *emu.Regs) access {
 	off := uint64(int64(signed(w, 22, 1)<<9 | uint64(w>>12&0x1ff)))
 	return access{addr: base(w, r) + off*8, size: 8, n: 1, kind: emu.Load}
-}
-
-// structures covers the bytes of all registers of a multiple-structure
-// transfer; of a single-structure one, the elements.
-func structures(w uint32, r *emu.Regs) access {
-	a := access{addr: base(w, r), size: 1, kind: direction(w>>22&1 == 1)}
-	if w>>24&1 == 0 {
-		registers := map[uint32]uint64{0: 4, 2: 4, 4: 3, 6: 3, 7: 1, 8: 2, 10: 2}[w>>12&15]
-		a.n = registers * (8 << (w >> 30 & 1))
-		return a
-	}
-	registers := uint64(w>>13&1)<<1 + uint64(w>>21&1) + 1
-	switch opcode := w >> 14 & 3; {
-	case opcode == 3: // LD1R and the like
-		a.n = registers << (w >> 10 & 3)
-	case opcode == 2 && w>>10&1 == 1:
-		a.n = registers * 8
-	default:
-		a.n = registers << opcode
-	}
-	return a
 }
 
 func zeroBlock(w uint32, r *emu.Regs) access {

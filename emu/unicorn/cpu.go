@@ -12,12 +12,14 @@ import (
 	uc "github.com/unicorn-engine/unicorn/bindings/go/unicorn"
 
 	"callops/emu"
+	"callops/emu/isa"
 )
 
 /*
 #cgo darwin pkg-config: unicorn
 #cgo !darwin LDFLAGS: -lunicorn
 #include <stdlib.h>
+#include <string.h>
 #include "vcpu.h"
 */
 import "C"
@@ -35,6 +37,7 @@ type CPU struct {
 	state   *state
 	seen    []*emu.Region // what the regions were when last looked at
 	mapped  map[*emu.Region]bool
+	shares  bool // it has regions that guest code can write and execute
 	changes changes
 }
 
@@ -42,38 +45,30 @@ type CPU struct {
 type state struct {
 	uc      uc.Unicorn
 	v       *C.struct_vcpu
+	text    *text
 	cleanup runtime.Cleanup
 }
 
 func newCPU(e *Engine, id int) (*CPU, error) {
-	c := &CPU{engine: e, id: id}
-	return c, c.renew()
-}
-
-// renew gives the CPU an instance of the library as it is after reset. What was
-// counted goes on.
-func (c *CPU) renew() error {
 	u, err := uc.NewUnicorn(uc.ARCH_ARM64, uc.MODE_ARM)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	s := &state{uc: u, v: (*C.struct_vcpu)(C.calloc(1, C.sizeof_struct_vcpu))}
-	if err := s.setup(c.engine.tables); err != nil {
-		return errors.Join(err, s.free())
+	if err := s.setup(); err != nil {
+		return nil, errors.Join(err, s.free())
 	}
-	if old := c.state; old != nil {
-		s.v.count, s.v.head, s.v.ring = old.v.count, old.v.head, old.v.ring
-		if err := old.free(); err != nil {
-			return errors.Join(err, s.free())
-		}
-	}
-	c.state, c.seen, c.mapped = s, nil, map[*emu.Region]bool{}
+	c := &CPU{engine: e, id: id, state: s, mapped: map[*emu.Region]bool{}}
 	s.cleanup = runtime.AddCleanup(c, func(s *state) { _ = s.free() }, s)
-	return nil
+	return c, nil
 }
 
-func (s *state) setup(tables *pageTable) error {
+func (s *state) setup() (err error) {
 	u, v := s.uc, s.v
+	if s.text, err = newText(); err != nil {
+		return err
+	}
+	tables := s.text.tables
 	// The default model has no LSE atomics.
 	if err := u.SetCPUModel(uc.CPU_ARM64_MAX); err != nil {
 		return err
@@ -83,8 +78,10 @@ func (s *state) setup(tables *pageTable) error {
 	}
 	v.uc = (*C.uc_engine)(unsafe.Pointer(u.Handle()))
 	v.standin = C.aligned_alloc(emu.PageSize, emu.PageSize)
+	C.memset(v.standin, 0, emu.PageSize)
+	v.spare = tablesAt + tablesSize
 	ttbr0, ttbr1 := tables.roots()
-	return asError(C.vcpu_setup(v, C.uint64_t(ttbr0), C.uint64_t(ttbr1)))
+	return asError(C.vcpu_setup(v, isa.TCR, C.uint64_t(ttbr0), C.uint64_t(ttbr1)))
 }
 
 // free may be called again.
@@ -94,7 +91,11 @@ func (s *state) free() error {
 	}
 	s.cleanup.Stop()
 	err := s.uc.Close()
+	if s.text != nil {
+		err = errors.Join(err, s.text.tables.close())
+	}
 	C.free(s.v.standin)
+	C.free(unsafe.Pointer(s.v.exits))
 	C.free(unsafe.Pointer(s.v))
 	s.v = nil
 	return err
@@ -159,14 +160,7 @@ func (c *CPU) Run(ctx context.Context, budget uint64) (emu.Exit, error) {
 	if c.state.v == nil {
 		return emu.Exit{PC: c.regs.PC}, errors.New("unicorn: cpu is closed")
 	}
-	exit, err := c.runTo(ctx, budget)
-	// Code that went to another exception level, or changed how addresses are
-	// translated, must not spoil what the CPU runs next.
-	failed := err != nil || exit.Reason != emu.ExitGate && exit.Reason != emu.ExitBudget
-	if v := c.state.v; !bool(v.el1h) || failed && bool(C.vcpu_astray(v)) {
-		err = errors.Join(err, c.renew())
-	}
-	return exit, err
+	return c.runTo(ctx, budget)
 }
 
 func (c *CPU) runTo(ctx context.Context, budget uint64) (emu.Exit, error) {
@@ -189,6 +183,11 @@ func (c *CPU) runTo(ctx context.Context, budget uint64) (emu.Exit, error) {
 		}
 		if err := c.sync(); err != nil {
 			return emu.Exit{PC: pc}, fmt.Errorf("unicorn: cpu %d: %w", c.id, err)
+		}
+		if c.state.text.refuses(pc) {
+			if exit, done, err := c.atExit(pc); done || err != nil {
+				return exit, err
+			}
 		}
 		exit, done, err := c.run(left)
 		if done || err != nil {
@@ -225,6 +224,15 @@ func (c *CPU) enter(until uint64) (C.enum_vcpu_stop, error) {
 	*(*[31]uint64)(unsafe.Pointer(&v.x)) = r.X
 	v.sp, v.pc, v.nzcv = C.uint64_t(r.SP), C.uint64_t(r.PC), C.uint32_t(r.NZCV)
 	v.sp_el0, v.tpidr_el1, v.tpidr_el0 = C.uint64_t(r.SPEL0), C.uint64_t(r.TPIDREL1), C.uint64_t(r.TPIDREL0)
+	if c.shares {
+		c.engine.writable.running.RLock()
+		defer c.engine.writable.running.RUnlock()
+	}
+	if c.state.text.pending.Load() {
+		if err := c.state.prepare(); err != nil {
+			return C.STOP_NONE, err
+		}
+	}
 	err := asError(C.vcpu_run(v, C.uint64_t(until)))
 	r.X = *(*[31]uint64)(unsafe.Pointer(&v.x))
 	r.SP, r.PC, r.NZCV = uint64(v.sp), uint64(v.pc), uint32(v.nzcv)
@@ -236,6 +244,38 @@ func (c *CPU) enter(until uint64) (C.enum_vcpu_stop, error) {
 		err = fmt.Errorf("unicorn: cpu %d at pc %#x: %w", c.id, r.PC, err)
 	}
 	return v.stop, err
+}
+
+// prepare tells the library what has changed about text.
+func (s *state) prepare() error {
+	t, v := s.text, s.v
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.pending.Store(false)
+	if t.stale {
+		n := int(t.nexits.Load())
+		// One more has room for the end of a run.
+		p := C.realloc(unsafe.Pointer(v.exits), C.size_t(n+1)*8)
+		v.exits, v.nexits, v.exits_set = (*C.uint64_t)(p), C.size_t(n), false
+		list := unsafe.Slice((*uint64)(p), n)[:0]
+		for _, exits := range t.exits {
+			list = append(list, exits...)
+		}
+		t.stale = false
+	}
+	if t.flush {
+		if err := asError(C.vcpu_flush(v)); err != nil {
+			return err
+		}
+		t.flush = false
+	}
+	for _, page := range t.drops {
+		if err := asError(C.vcpu_drop(v, C.uint64_t(page), emu.PageSize)); err != nil {
+			return err
+		}
+	}
+	t.drops = t.drops[:0]
+	return nil
 }
 
 // exit says what a stop means. When nothing ends the Run, the caller goes on.
@@ -253,7 +293,7 @@ func (c *CPU) exit(stop C.enum_vcpu_stop, limit uint64) (emu.Exit, bool, error) 
 		if stop == C.STOP_MISALIGNED || pc%4 != 0 {
 			return fetchFault(pc, emu.Misaligned), true, nil
 		}
-		return fetchFault(pc, c.refusal(pc)), true, nil
+		return c.fetch(pc)
 	case C.STOP_DATA:
 		return c.dataFault()
 	}
@@ -261,10 +301,11 @@ func (c *CPU) exit(stop C.enum_vcpu_stop, limit uint64) (emu.Exit, bool, error) 
 	if err != nil {
 		return emu.Exit{PC: pc}, true, err
 	}
+	exit, err := refused(word, pc)
 	if stop == C.STOP_EXCEPTION || raisesException(word) {
-		return emu.Exit{Reason: emu.ExitException, PC: pc, Word: word}, true, nil
+		exit.Reason = emu.ExitException
 	}
-	return emu.Exit{Reason: emu.ExitUndefined, PC: pc, Word: word}, true, nil
+	return exit, true, err
 }
 
 // sync brings the library up to date with mapped regions and changed text.
@@ -275,16 +316,42 @@ func (c *CPU) sync() error {
 			if c.mapped[r] {
 				continue
 			}
-			if err := c.engine.mapRegion(c.state.uc, r); err != nil {
+			if err := c.mapRegion(r); err != nil {
 				return err
 			}
 			c.mapped[r] = true
 		}
 		c.seen = regions
 	}
-	return c.changes.drop(regions, func(addr, size uint64) error {
+	return c.changes.drop(regions, c.textChanged)
+}
+
+func (c *CPU) textChanged(addr, size uint64) error {
+	return c.state.text.changed(addr, size, func(addr, size uint64) error {
 		return asError(C.vcpu_drop(c.state.v, C.uint64_t(addr), C.uint64_t(size)))
 	})
+}
+
+// mapRegion gives the CPU the memory of a region, at its physical address and
+// at its virtual one: 2.0.1 translates an address, but checks the one before
+// translation against what is mapped. Permissions are left to the MMU, whose
+// faults are exact.
+func (c *CPU) mapRegion(r *emu.Region) error {
+	pa, err := c.state.text.add(r)
+	if err != nil {
+		return err
+	}
+	host := unsafe.Pointer(unsafe.SliceData(r.Host()))
+	for _, addr := range []uint64{pa, r.Base} {
+		if err := c.state.uc.MemMapPtr(addr, r.Size, uc.PROT_ALL, host); err != nil {
+			return fmt.Errorf("map %s at %#x: %w", r.Name, r.Base, err)
+		}
+	}
+	if isWritable(r) {
+		c.shares = true
+		return c.engine.writable.add(r, c)
+	}
+	return nil
 }
 
 func asError(code C.uc_err) error {

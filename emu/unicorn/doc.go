@@ -22,19 +22,32 @@
 // at EL1, what can be written or executed can also be read. The library gives
 // no fault address; it is worked out from the instruction and its registers.
 //
+// # Guests are not trusted
+//
+// libunicorn is not made for guests that mean harm: some words abort the
+// process as soon as they are translated, and some system registers turn
+// translation off, after which guest code writes to text and to the page
+// tables, and reads memory of the host. So it is never given a word that
+// package isa does not call executed, but for some that are certain to be
+// unallocated. The means are pages and exits. No page can be executed at
+// first; the fault of the first fetch has all its words looked at, and those to
+// be refused become exits, before which the library ends the block that it
+// translates. A change of text has the changed words looked at again. A page
+// that guest code can write as well is never both writable and executable; a
+// fetch and a store change it over, on all CPUs. What callops itself writes is
+// looked at when emu.Memory.SyncText tells of it, and taken for harmless until
+// then.
+//
+// Refused words end a Run with an [emu.UnsupportedError], or are undefined, as
+// they do in package interp. FP and SIMD are among them.
+//
 // # What it leaves out
 //
-// Interrupts and timers: WFI and WFE go on at once, CNTVCT_EL0 and CNTPCT_EL0
-// count instructions. Pointer authentication is off; FP and SIMD are on, as
-// they are from reset, but are not part of emu.Regs, and only the CPU's own
-// earlier code sets them. The alignment of LDAR and STLR is not checked in
-// 2.0.1, that of exclusives and LSE atomics is. IC IVAU does nothing: text
-// that guest code writes is seen by the CPU that wrote it, and by others after
-// emu.Memory.SyncText.
-//
-// Code that leaves EL1, takes the other stack pointer or changes how addresses
-// are translated has the CPU begin anew, with its counts, after that Run. An
-// ERET to AArch32 is not noticed.
+// Interrupts and timers: WFI and WFE go on at once, CNTVCT_EL0 counts
+// instructions. Pointer authentication is off. The alignment of LDAR and STLR
+// is not checked in 2.0.1, that of exclusives and LSE atomics is. IC IVAU does
+// nothing: text that guest code writes is seen by the CPU that wrote it, and by
+// others after emu.Memory.SyncText.
 //
 // # Concurrency
 //
@@ -65,6 +78,10 @@
 //   - Flushing all translated code writes to the whole of that buffer: 0.1 s,
 //     and 4 s the first time. Dropping a range does not.
 //   - It executes at addresses that are no multiple of four.
+//   - At the end of each run it looks for code before each exit, some 0.2 µs
+//     each. So pages are closed again when there are more than 64. Kernel text
+//     has few: 1,800 on 98 of 3,536 pages of Debian's 6.12.
+//   - It drops a range only if its first page can be executed.
 //   - The register that an MRS hook is told is wrong for x29 and x30.
 //   - HVC and HLT are undefined instructions to it, SVC and SMC exceptions with
 //     PC after them, BRK one with PC on it.

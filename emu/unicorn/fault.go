@@ -5,13 +5,58 @@ package unicorn
 import (
 	"fmt"
 
+	"callops/asm"
 	"callops/emu"
+	"callops/emu/isa"
 )
 
 func fetchFault(pc uint64, kind emu.FaultKind) emu.Exit {
 	return emu.Exit{Reason: emu.ExitFault, PC: pc, Fault: &emu.Fault{
 		Addr: pc, Size: 4, Access: emu.Fetch, Kind: kind, PC: pc,
 	}}
+}
+
+// fetch is asked about an instruction that the MMU did not let the library
+// read: its page has not been opened, or it cannot be executed.
+func (c *CPU) fetch(pc uint64) (emu.Exit, bool, error) {
+	page, t := pc&^pageMask, c.state.text
+	r := c.engine.mem.Region(pc)
+	if r == nil || r.Perm&emu.Exec == 0 {
+		return fetchFault(pc, c.refusal(pc)), true, nil
+	}
+	var err error
+	switch {
+	case t.refuses(pc): // an exit that begins a page makes the library look at the page before
+	case t.isOpen(pc):
+		err = fmt.Errorf("unicorn: cpu %d: the library cannot fetch from %#x in %s", c.id, pc, r.Name)
+	case isWritable(r):
+		err = c.engine.writable.open(r, page, c)
+	default:
+		err = t.openPage(page, r)
+	}
+	return emu.Exit{PC: pc}, err != nil, err
+}
+
+// atExit ends a run at a word that must not be translated, unless it has been
+// changed for another one.
+func (c *CPU) atExit(pc uint64) (emu.Exit, bool, error) {
+	word, err := c.engine.mem.Load32(pc)
+	if err != nil {
+		return emu.Exit{PC: pc}, true, err
+	}
+	if contained(word) {
+		return emu.Exit{PC: pc}, false, c.textChanged(pc, 4)
+	}
+	exit, err := refused(word, pc)
+	return exit, true, err
+}
+
+// refused is the end of a run at a word that is not executed.
+func refused(word uint32, pc uint64) (emu.Exit, error) {
+	if isa.Classify(word) == isa.Unsupported {
+		return emu.Exit{PC: pc, Word: word}, &emu.UnsupportedError{PC: pc, Word: word, Text: asm.Disassemble(word, pc, nil)}
+	}
+	return emu.Exit{Reason: emu.ExitUndefined, PC: pc, Word: word}, nil
 }
 
 // refusal tells why an access at addr is refused that memory does not permit.
@@ -33,13 +78,36 @@ func (c *CPU) dataFault() (emu.Exit, bool, error) {
 	if !ok {
 		return emu.Exit{PC: pc}, true, fmt.Errorf("unicorn: cpu %d: data abort from instruction %#08x at %#x", c.id, word, pc)
 	}
+	if again, err := c.written(a); again || err != nil {
+		return emu.Exit{PC: pc}, err != nil, err
+	}
 	f := &emu.Fault{Addr: a.addr, Size: a.size, Access: a.kind, PC: pc}
-	f.Addr, f.Kind = c.refused(a)
+	f.Addr, f.Kind = c.fault(a)
 	return emu.Exit{Reason: emu.ExitFault, PC: pc, Fault: f}, true, nil
 }
 
-// refused returns the first address of the access that is at fault.
-func (c *CPU) refused(a access) (uint64, emu.FaultKind) {
+// written lets pages be written that a store is about and that could only be
+// executed so far; it reports whether there were any.
+func (c *CPU) written(a access) (again bool, err error) {
+	if a.kind != emu.Store || !c.shares {
+		return false, nil
+	}
+	for _, addr := range []uint64{a.addr, a.addr + a.size*a.n - 1} {
+		r := c.engine.mem.Region(addr)
+		if r == nil || !isWritable(r) {
+			continue
+		}
+		was, err := c.engine.writable.write(r, addr&^pageMask)
+		if err != nil {
+			return false, err
+		}
+		again = again || was
+	}
+	return again, nil
+}
+
+// fault returns the first address of the access that is at fault.
+func (c *CPU) fault(a access) (uint64, emu.FaultKind) {
 	switch {
 	case a.aligned && a.addr%(a.size*a.n) != 0:
 		return a.addr, emu.Misaligned

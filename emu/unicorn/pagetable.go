@@ -11,9 +11,9 @@ import (
 	"callops/internal/hostmem"
 )
 
-// The engine's own physical address space. Guest code never sees it; it only
-// must not meet a region's virtual address, since 2.0.1 asks for that to be
-// mapped as well (see map in engine.go).
+// A CPU's own physical address space. Guest code never sees it, for it cannot
+// turn translation off (see vet.go); it only must not meet a region's virtual
+// address, since 2.0.1 asks for that to be mapped as well (see mapRegion).
 const (
 	tablesAt   = 0x0800_0000_0000
 	tablesSize = 64 << 20
@@ -35,8 +35,10 @@ const (
 	tableWords = 512
 )
 
-// pageTable maps regions for the MMU. All CPUs of an engine walk the same one.
-// Tables are never freed: regions are not unmapped while an engine is open.
+// pageTable maps regions for one CPU's MMU. No page can be executed until it
+// is opened, so that its words are looked at before the library translates
+// them. Tables are never freed: regions are not unmapped while an engine is
+// open.
 type pageTable struct {
 	words []uint64 // the tables; the first two are the roots
 	host  []byte   // the same memory
@@ -89,21 +91,36 @@ func (p *pageTable) add(r *emu.Region) (uint64, error) {
 	return pa, nil
 }
 
-// attributes gives the descriptor bits of a region's pages. EL1 can read what it
-// can write or execute; a region without any permission is not mapped.
+// attributes gives the descriptor bits of a region's pages as they are at
+// first, none of them executable. EL1 can read what it can write or execute; a
+// region without any permission is not mapped.
 func attributes(perm emu.Perm) (uint64, bool) {
-	d := uint64(descValid | descInner | descAF)
+	d := uint64(descValid | descInner | descAF | descPXN)
 	if perm&emu.Write == 0 {
 		d |= descRO
-	}
-	if perm&emu.Exec == 0 {
-		d |= descPXN
 	}
 	return d, perm != 0
 }
 
+// protect makes the page at va, which is mapped, executable or not, and
+// writable or not.
+func (p *pageTable) protect(va uint64, exec, write bool) error {
+	d, err := p.descriptor(va, 3)
+	if err != nil {
+		return err
+	}
+	*d &^= descPXN | descRO
+	if !exec {
+		*d |= descPXN
+	}
+	if !write {
+		*d |= descRO
+	}
+	return nil
+}
+
 // descriptor returns the entry for va in its table of the given level, making
-// the tables above it.
+// the tables above it, and pages of a block that is in the way.
 func (p *pageTable) descriptor(va uint64, level int) (*uint64, error) {
 	table := int(va>>63) * tableWords
 	for l := 0; ; l++ {
@@ -111,9 +128,14 @@ func (p *pageTable) descriptor(va uint64, level int) (*uint64, error) {
 		if l == level {
 			return e, nil
 		}
-		if *e == 0 {
+		if *e&descTable == 0 {
 			if (p.used+1)*emu.PageSize > tablesSize {
 				return nil, fmt.Errorf("page tables: %d in use: %w", p.used, errno.ENOMEM)
+			}
+			if block := *e; block != 0 {
+				for i := range uint64(tableWords) {
+					p.words[p.used*tableWords+int(i)] = block + i*emu.PageSize | descPage
+				}
 			}
 			*e = tablesAt + uint64(p.used)*emu.PageSize | descValid | descTable
 			p.used++

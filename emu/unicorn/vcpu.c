@@ -4,7 +4,6 @@
 
 #include "vcpu.h"
 
-#include <string.h>
 
 // QEMU's numbers of the exceptions that code at EL1 can raise.
 enum {
@@ -123,7 +122,7 @@ static void drop_standins(struct vcpu *v)
 		uc_mem_unmap(v->uc, v->standins[--v->nstandins], PAGE);
 }
 
-// on_mrs gives CNTVCT_EL0, and CNTPCT_EL0, as the instructions executed before
+// on_mrs gives CNTVCT_EL0 as the instructions executed before
 // this one: the library's own counter is the host's clock. PC has been
 // synchronized for it.
 static uint32_t on_mrs(uc_engine *uc, uc_arm64_reg reg, const uc_arm64_cp_reg *r, void *user)
@@ -133,7 +132,7 @@ static uint32_t on_mrs(uc_engine *uc, uc_arm64_reg reg, const uc_arm64_cp_reg *r
 	uint64_t pc = 0, ticks;
 	int n;
 
-	if (r->op0 != 3 || r->op1 != 3 || r->crn != 14 || r->crm != 0 || (r->op2 != 1 && r->op2 != 2))
+	if (r->op0 != 3 || r->op1 != 3 || r->crn != 14 || r->crm != 0 || r->op2 != 2)
 		return 0;
 	uc_reg_read(uc, UC_ARM64_REG_PC, &pc);
 	ticks = v->count - b->words + (pc - b->start) / 4;
@@ -157,13 +156,9 @@ static uc_err set_sysreg(uc_engine *uc, int op0, int op1, int crn, int crm, int 
 	return uc_reg_write(uc, UC_ARM64_REG_CP_REG, &r);
 }
 
-static uc_err enable_mmu(uc_engine *uc, uint64_t ttbr0, uint64_t ttbr1)
+static uc_err enable_mmu(uc_engine *uc, uint64_t tcr, uint64_t ttbr0, uint64_t ttbr1)
 {
 	uc_arm64_cp_reg sctlr = {.crn = 1, .crm = 0, .op0 = 3, .op1 = 0, .op2 = 0};
-	// 48-bit addresses in both halves, 4 KiB granule, write-back tables, 48-bit
-	// output, top byte not ignored.
-	const uint64_t tcr = 16 | 16 << 16 | UINT64_C(2) << 30 | UINT64_C(5) << 32 |
-			     0x3500 | UINT64_C(0x3500) << 16;
 	uc_err err;
 
 	// SCR_EL3 and HCR_EL2 reset to 0, which says that EL1 is AArch32; the
@@ -180,40 +175,17 @@ static uc_err enable_mmu(uc_engine *uc, uint64_t ttbr0, uint64_t ttbr1)
 	return set_sysreg(uc, 3, 0, 1, 0, 0, sctlr.val | 1);
 }
 
-// translation reads SCTLR_EL1, TTBR0_EL1, TTBR1_EL1 and TCR_EL1.
-static void translation(uc_engine *uc, uint64_t *vals)
-{
-	static const struct { int crn, op2; } regs[] = {{1, 0}, {2, 0}, {2, 1}, {2, 2}};
-
-	for (int i = 0; i < 4; i++) {
-		uc_arm64_cp_reg r = {.crn = regs[i].crn, .crm = 0, .op0 = 3, .op1 = 0, .op2 = regs[i].op2};
-
-		uc_reg_read(uc, UC_ARM64_REG_CP_REG, &r);
-		vals[i] = r.val;
-	}
-}
-
-bool vcpu_astray(struct vcpu *v)
-{
-	uint64_t now[4];
-
-	translation(v->uc, now);
-	return !v->el1h || memcmp(now, v->translation, sizeof(now)) != 0;
-}
-
-uc_err vcpu_setup(struct vcpu *v, uint64_t ttbr0, uint64_t ttbr1)
+uc_err vcpu_setup(struct vcpu *v, uint64_t tcr, uint64_t ttbr0, uint64_t ttbr1)
 {
 	uc_engine *uc = v->uc;
 	uc_err err;
 
-	if ((err = enable_mmu(uc, ttbr0, ttbr1)) ||
+	if ((err = enable_mmu(uc, tcr, ttbr0, ttbr1)) ||
 	    (err = uc_hook_add(uc, &v->hooks[0], UC_HOOK_BLOCK, (void *)on_block, v, 1, 0)) ||
 	    (err = uc_hook_add(uc, &v->hooks[1], UC_HOOK_INTR, (void *)on_exception, v, 1, 0)) ||
 	    (err = uc_hook_add(uc, &v->hooks[2], UC_HOOK_MEM_UNMAPPED, (void *)on_unmapped, v, 1, 0)) ||
 	    (err = uc_hook_add(uc, &v->hooks[3], UC_HOOK_INSN, (void *)on_mrs, v, 1, 0, UC_ARM64_INS_MRS)))
 		return err;
-	translation(uc, v->translation);
-	v->el1h = true;
 	return UC_ERR_OK;
 }
 
@@ -236,11 +208,31 @@ static void point(struct vcpu *v, int *ids, void **vals)
 	ids[n] = UC_ARM64_REG_TPIDR_EL0, vals[n++] = &v->tpidr_el0;
 }
 
+// set_exits tells the library where to end blocks. It forgets what `until` of
+// uc_emu_start says when it has a list of its own.
+static uc_err set_exits(struct vcpu *v, uint64_t until)
+{
+	size_t n = v->nexits;
+	uc_err err;
+
+	if (v->exits_set && (n == 0 || until == 0))
+		return UC_ERR_OK;
+	if (n == 0) {
+		v->exits_set = true;
+		return uc_ctl_exits_disable(v->uc);
+	}
+	if (until != 0)
+		v->exits[n++] = until;
+	v->exits_set = until == 0;
+	if ((err = uc_ctl_exits_enable(v->uc)))
+		return err;
+	return uc_ctl_set_exits(v->uc, v->exits, n);
+}
+
 uc_err vcpu_run(struct vcpu *v, uint64_t until)
 {
 	int ids[NREGS];
 	void *vals[NREGS];
-	uint32_t pstate = 0;
 	uc_err err;
 
 	point(v, ids, vals);
@@ -254,17 +246,25 @@ uc_err vcpu_run(struct vcpu *v, uint64_t until)
 	// What was translated earlier does not know of this end.
 	if (until != 0)
 		vcpu_drop(v, v->pc, until - v->pc);
+	if ((err = set_exits(v, until)))
+		return err;
 	err = uc_emu_start(v->uc, v->pc, until, 0, 0);
 	drop_standins(v);
 	if (v->stop == STOP_NONE)
 		uc_reg_read(v->uc, UC_ARM64_REG_PC, &v->pc);
 	uc_reg_read_batch(v->uc, ids, vals, NREGS);
-	uc_reg_read(v->uc, UC_ARM64_REG_PSTATE, &pstate);
-	v->el1h = (pstate & 0x1f) == 5;
 	return err;
 }
 
 uc_err vcpu_drop(struct vcpu *v, uint64_t addr, uint64_t size)
 {
 	return uc_ctl_remove_cache(v->uc, addr, addr + size);
+}
+
+// Mapping anything makes the library forget all that it knows of addresses.
+uc_err vcpu_flush(struct vcpu *v)
+{
+	uc_err err = uc_mem_map_ptr(v->uc, v->spare, PAGE, UC_PROT_ALL, v->standin);
+
+	return err ? err : uc_mem_unmap(v->uc, v->spare, PAGE);
 }

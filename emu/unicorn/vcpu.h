@@ -36,7 +36,6 @@ struct vcpu {
 	uint64_t x[31];
 	uint64_t sp, pc, sp_el0, tpidr_el1, tpidr_el0;
 	uint32_t nzcv;
-	bool el1h; // after a run: still at EL1, on its own stack pointer
 
 	uint64_t count; // with all of the block being executed
 	uint64_t limit; // no block is begun that would take count past it
@@ -54,22 +53,27 @@ struct vcpu {
 
 	uc_hook hooks[4];
 
-	uint64_t translation[4]; // system registers that addresses depend on, as set up
+	// Addresses of words that must not be translated. The array has room for
+	// one more.
+	uint64_t *exits;
+	size_t nexits;
+	bool exits_set; // the library has just these
+
+	uint64_t spare; // an address where nothing is ever mapped
 };
 
 // vcpu_setup turns the MMU on over the page tables and adds the hooks.
-uc_err vcpu_setup(struct vcpu *v, uint64_t ttbr0, uint64_t ttbr1);
+uc_err vcpu_setup(struct vcpu *v, uint64_t tcr, uint64_t ttbr0, uint64_t ttbr1);
 
 // vcpu_run loads the registers, executes until something ends it and stores
 // the registers, with pc and count exact. With until not 0, only the one
 // straight run of instructions [pc, until) is executed.
 uc_err vcpu_run(struct vcpu *v, uint64_t until);
 
-// vcpu_astray says that guest code left the world it was put into: another
-// exception level or stack pointer, or another translation of addresses.
-bool vcpu_astray(struct vcpu *v);
-
 // vcpu_drop drops what was translated from [addr, addr+size).
 uc_err vcpu_drop(struct vcpu *v, uint64_t addr, uint64_t size);
+
+// vcpu_flush has the library walk the page tables anew.
+uc_err vcpu_flush(struct vcpu *v);
 
 #endif

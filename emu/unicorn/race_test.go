@@ -1,0 +1,5 @@
+//go:build race
+
+package unicorn
+
+const raceEnabled = true
