@@ -2,6 +2,7 @@ package kernelimage
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -128,11 +129,11 @@ func TestBacking_AFileThatIsCutShortWhileItIsReadIsAnError(t *testing.T) {
 	})
 
 	_, err = newBacking(f, fixtureSize, "Image", false)
-	assert.EqualError(t, err, "Image: cut short: 0x18000 of 0x28000 bytes")
+	assert.EqualError(t, err, fmt.Sprintf("Image: cut short: %#x of %#x bytes", fixtureInit, fixtureSize))
 	_, err = Parse(t.Context(), f, fixtureSize, "Image", nil)
 	assert.ErrorIs(t, err, errno.ENOEXEC)
 	_, err = Parse(t.Context(), bytes.NewReader(buildRaw(t, rawSpec{}).b[:fixtureInit]), fixtureSize, "Image", nil)
-	assert.EqualError(t, err, "Image: cut short: 0x18000 of 0x28000 bytes")
+	assert.EqualError(t, err, fmt.Sprintf("Image: cut short: %#x of %#x bytes", fixtureInit, fixtureSize))
 }
 
 func TestImage_CloseGivesItsMemoryBackOnce(t *testing.T) {

@@ -1,10 +1,10 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -168,7 +168,11 @@ func parseNumber(s string) (v uint64, ok bool, err error) {
 func readData(name string, in io.Reader, max int) ([]byte, error) {
 	tooLarge := fmt.Errorf("%s: arguments may take up %d bytes together: %w", name, maxData, errno.E2BIG)
 	if name != "-" {
-		f, err := os.Open(name)
+		heed, ok := in.(*interruptible)
+		if !ok {
+			heed = &interruptible{ctx: context.Background()}
+		}
+		f, err := heed.open(name)
 		if err != nil {
 			return nil, err
 		}
@@ -176,7 +180,7 @@ func readData(name string, in io.Reader, max int) ([]byte, error) {
 		if info, err := f.Stat(); err == nil && info.Size() > int64(max) {
 			return nil, tooLarge
 		}
-		in = f
+		in = &interruptible{heed.ctx, f}
 	}
 	data, err := io.ReadAll(io.LimitReader(in, int64(max)+1))
 	if err != nil {

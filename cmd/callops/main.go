@@ -10,6 +10,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -94,4 +95,21 @@ func widthOf(w io.Writer) int {
 		return 0
 	}
 	return max(width, 80)
+}
+
+// open is os.Open that ends with ctx too: a FIFO waits until it is written to.
+func (i *interruptible) open(name string) (*os.File, error) {
+	var f *os.File
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f, err = os.Open(name)
+	}()
+	select {
+	case <-i.ctx.Done():
+		return nil, fmt.Errorf("%s: %w", name, i.ctx.Err())
+	case <-done:
+		return f, err
+	}
 }
