@@ -30,8 +30,8 @@ type Config struct {
 	// Warn is told of each WARN(), see [kernel.BootOptions].
 	Warn func(*kernel.Bug)
 
-	// Ftrace returns the options of ftrace on the kernel that is set up; nil
-	// starts none. Where there is a scheduler and the options name no grace
+	// Ftrace returns the options of ftrace on the kernel that is set up, see
+	// [Options]; nil starts none. Where there is a scheduler and the options name no grace
 	// periods, they are the scheduler's.
 	Ftrace func(k *kernel.Kernel) (*ftrace.Options, error)
 
@@ -41,6 +41,12 @@ type Config struct {
 	// Unscheduled starts no scheduler, whatever the number of CPUs: the caller
 	// decides what each of them does.
 	Unscheduled bool
+}
+
+// Options is the Config.Ftrace of options that do not depend on the kernel; opts may
+// be nil.
+func Options(opts *ftrace.Options) func(*kernel.Kernel) (*ftrace.Options, error) {
+	return func(*kernel.Kernel) (*ftrace.Options, error) { return opts, nil }
 }
 
 // Machine is a kernel that is set up.

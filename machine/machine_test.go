@@ -22,7 +22,7 @@ import (
 
 const fixtureKo = "../kernelimage/testdata/module/fixture.ko"
 
-func withFtrace(*kernel.Kernel) (*ftrace.Options, error) { return nil, nil }
+var withFtrace = machine.Options(nil)
 
 func newMachine(t *testing.T, cfg *machine.Config) *machine.Machine {
 	t.Helper()

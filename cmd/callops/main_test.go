@@ -12,8 +12,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"callops/ftrace"
-	"callops/kernel"
 	"callops/machine"
 )
 
@@ -47,7 +45,7 @@ func TestInterruptible_ReadsEverything(t *testing.T) {
 }
 
 func TestSetFilters_HeedCtrlC(t *testing.T) {
-	m, err := machine.New(t.Context(), &machine.Config{Ftrace: func(*kernel.Kernel) (*ftrace.Options, error) { return nil, nil }})
+	m, err := machine.New(t.Context(), &machine.Config{Ftrace: machine.Options(nil)})
 	require.NoError(t, err)
 	defer m.Close()
 	o, err := m.Ftrace.NewOps("o", m.Ftrace.Code().OpsFuncNop, nil)
