@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
-	"io"
-	"math"
 	"strings"
 
 	"callops/internal/errno"
@@ -28,21 +26,17 @@ type btfTypes struct {
 const maxBTFTypes = 240_000 // Debian's 6.12 has 111,807
 
 // readBTF reads a BTF section.
-func readBTF(r io.ReaderAt) (*btfTypes, error) { return readSplitBTF(r, nil) }
+func readBTF(section []byte) (*btfTypes, error) { return readSplitBTF(section, nil) }
 
 // readSplitBTF reads a BTF section whose types build on those of base, unless
 // that is nil. A damaged one must not bring callops down, whatever the reader
 // makes of it.
-func readSplitBTF(r io.ReaderAt, base *btfTypes) (t *btfTypes, err error) {
+func readSplitBTF(section []byte, base *btfTypes) (t *btfTypes, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			t, err = nil, fmt.Errorf("damaged: %s: %w", text.Printable(fmt.Sprint(p)), errno.ENOEXEC)
 		}
 	}()
-	section, err := io.ReadAll(io.NewSectionReader(r, 0, math.MaxInt64))
-	if err != nil {
-		return nil, err
-	}
 	h, ok := btfHeaderOf(section)
 	if !ok {
 		return nil, fmt.Errorf("no little-endian BTF section of version 1: %w", errno.ENOEXEC)

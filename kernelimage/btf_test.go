@@ -16,7 +16,7 @@ import (
 )
 
 func TestBTF_OffsetsAreReadThroughAnonymousMembers(t *testing.T) {
-	types, err := readBTF(bytes.NewReader(fixtureBTF(t)))
+	types, err := readBTF(fixtureBTF(t))
 	require.NoError(t, err)
 	l, err := types.layout()
 	require.NoError(t, err)
@@ -35,7 +35,7 @@ func TestBTF_OffsetsAreReadThroughAnonymousMembers(t *testing.T) {
 func TestBTF_NamesEverythingThatIsMissingInOneLine(t *testing.T) {
 	section := bytes.ReplaceAll(fixtureBTF(t), []byte("func_hash\x00"), []byte("func_hush\x00"))
 	section = bytes.ReplaceAll(section, []byte("size_bits\x00"), []byte("size_bats\x00"))
-	types, err := readBTF(bytes.NewReader(section))
+	types, err := readBTF(section)
 	require.NoError(t, err)
 	_, err = types.layout()
 	assert.ErrorIs(t, err, errno.ENOENT)
@@ -65,7 +65,7 @@ func longHeader(section []byte, n int) []byte {
 
 func TestReadBTF_HeaderOfAnyLength(t *testing.T) {
 	for _, n := range []int{24, 28, 32, 40, 64} {
-		types, err := readBTF(bytes.NewReader(longHeader(fixtureBTF(t), n)))
+		types, err := readBTF(longHeader(fixtureBTF(t), n))
 		require.NoError(t, err, n)
 		_, err = types.layout()
 		require.NoError(t, err, n)
@@ -73,7 +73,7 @@ func TestReadBTF_HeaderOfAnyLength(t *testing.T) {
 	}
 	bad := fixtureBTF(t)
 	bad[0], bad[1] = bad[1], bad[0] // big-endian
-	_, err := readBTF(bytes.NewReader(bad))
+	_, err := readBTF(bad)
 	assert.ErrorIs(t, err, errno.ENOEXEC)
 }
 
@@ -85,7 +85,7 @@ func FuzzBTF(f *testing.F) {
 	f.Add(edits.At(28, 1, 0, 0, 2))
 	f.Fuzz(func(t *testing.T, e []byte) {
 		b := edits.Apply(section, e)
-		types, err := readBTF(bytes.NewReader(b))
+		types, err := readBTF(b)
 		if err != nil {
 			return
 		}
@@ -137,19 +137,19 @@ func TestReadBTF_TypesOfTypesWithoutEndAreRefused(t *testing.T) {
 		return rawBTF(types...)
 	}
 	if !raceEnabled { // with it, stack frames are larger
-		types, err := readBTF(bytes.NewReader(chain(maxBTFTypes)))
+		types, err := readBTF(chain(maxBTFTypes))
 		require.NoError(t, err)
 		_, err = types.prototype("x")
 		assert.ErrorIs(t, err, errno.ENOENT)
 	}
-	_, err := readBTF(bytes.NewReader(chain(maxBTFTypes + 1)))
+	_, err := readBTF(chain(maxBTFTypes + 1))
 	assert.ErrorIs(t, err, errno.ENOEXEC)
 	assert.ErrorContains(t, err, "240001 types, at most 240000 are read")
-	_, err = readBTF(bytes.NewReader(longHeader(chain(maxBTFTypes+1), 32)))
+	_, err = readBTF(longHeader(chain(maxBTFTypes+1), 32))
 	assert.ErrorContains(t, err, "240001 types", "whatever its header's length")
-	base, err := readBTF(bytes.NewReader(chain(2)))
+	base, err := readBTF(chain(2))
 	require.NoError(t, err)
-	_, err = readSplitBTF(bytes.NewReader(chain(maxBTFTypes-1)), base)
+	_, err = readSplitBTF(chain(maxBTFTypes-1), base)
 	assert.ErrorContains(t, err, "240001 types", "with those that it builds on")
 }
 
@@ -169,7 +169,7 @@ func TestCountBTF_CountsEachKindOfType(t *testing.T) {
 		[]uint32{btfX, 19<<24 | 1, 8, btfY, 0, 0}, // ENUM64
 		[]uint32{btfX, kindConst, 1},
 	)
-	types, err := readBTF(bytes.NewReader(b))
+	types, err := readBTF(b)
 	require.NoError(t, err)
 	assert.Equal(t, 13, types.count)
 	last, err := types.spec.TypeByID(13)
@@ -215,11 +215,11 @@ func TestPrototype_OfAFunctionThatTakesItselfOftenIsShort(t *testing.T) {
 }
 
 func TestPrototype_SplitBTFBuildsOnItsBase(t *testing.T) {
-	base, err := readBTF(bytes.NewReader(rawBTF([]uint32{btfX, 1 << 24, 4, 1<<24 | 32})))
+	base, err := readBTF(rawBTF([]uint32{btfX, 1 << 24, 4, 1<<24 | 32}))
 	require.NoError(t, err)
 	// x func(x y): types 2 and 3, of type 1 in the base. Its names follow the base's.
 	split := rawBTF([]uint32{0, kindProto | 1, 1, btfY, 1}, []uint32{btfFunc, kindFunc, 2})
-	types, err := readSplitBTF(bytes.NewReader(split), base)
+	types, err := readSplitBTF(split, base)
 	require.NoError(t, err)
 	p, err := types.prototype("func")
 	require.NoError(t, err)
@@ -237,10 +237,10 @@ func FuzzPrototype(f *testing.F) {
 	f.Add(rawBTF([]uint32{0, kindProto | 2, 1, btfY, 2, btfX, 2}, []uint32{0, kindPtr, 2}, []uint32{btfFunc, kindFunc, 2}))
 	f.Add(rawBTF([]uint32{btfX, kindStruct | 1, 16, 0, 1, 0}, []uint32{0, kindConst, 1}, []uint32{btfFunc, kindFunc, 1}))
 	f.Fuzz(func(t *testing.T, section []byte) {
-		on, err := readBTF(bytes.NewReader(base))
+		on, err := readBTF(base)
 		require.NoError(t, err)
 		for _, on := range []*btfTypes{nil, on} {
-			types, err := readSplitBTF(bytes.NewReader(section), on)
+			types, err := readSplitBTF(section, on)
 			if err != nil {
 				require.NotContains(t, err.Error(), "\n")
 				continue

@@ -87,7 +87,7 @@ func TestReaders_TakeTimeAsTheirInputIsLong(t *testing.T) {
 			}
 			types[n-1] = []uint32{btfX, kindPtr, 0}
 			b := rawBTF(types...)
-			return func() { _, _ = readBTF(bytes.NewReader(b)) }
+			return func() { _, _ = readBTF(b) }
 		},
 		"configuration": func(n int) func() {
 			b := bytes.Repeat([]byte(configStart), n)

@@ -96,7 +96,7 @@ func TestLinux_ShapesTellWhatSymbolsDo(t *testing.T) {
 			assert.Equal(t, at, gotAt)
 			assert.Len(t, gotSection, len(section))
 
-			types, err := readBTF(bytes.NewReader(section))
+			types, err := readBTF(section)
 			require.NoError(t, err)
 			want, err := l.perCPUSection(types)
 			require.NoError(t, err)

@@ -1,7 +1,6 @@
 package kernelimage
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -88,14 +87,14 @@ func (m *Module) types(kernel *Image) (base *btfTypes, err error) {
 		return nil, fmt.Errorf("there is none: %w", errno.ENOENT)
 	}
 	if m.btfBase != nil {
-		base, err = readBTF(bytes.NewReader(m.btfBase))
+		base, err = readBTF(m.btfBase)
 	} else {
 		base, err = kernel.types()
 	}
 	if err != nil {
 		return nil, err
 	}
-	return readSplitBTF(bytes.NewReader(m.btf), base)
+	return readSplitBTF(m.btf, base)
 }
 
 // Prototype returns what the image's BTF says of a function, or of an ELF file that
@@ -128,7 +127,7 @@ func (img *Image) types() (*btfTypes, error) {
 	if section == nil {
 		return nil, fmt.Errorf("there is none: %w", errno.ENOENT)
 	}
-	return readBTF(bytes.NewReader(section))
+	return readBTF(section)
 }
 
 func (img *Image) prototype(name string, types func() (*btfTypes, error)) (p *Prototype, err error) {

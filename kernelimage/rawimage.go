@@ -186,8 +186,8 @@ func (l *rawLoad) symbols() error {
 		l.marks[name] = 0
 	}
 	end := l.base + l.size
-	syms := make([]Symbol, 0, len(read))
-	for _, s := range read {
+	syms := make([]Symbol, 0, l.ks.Len())
+	for s := range read {
 		if s.Addr < l.base || s.Addr > end {
 			continue
 		}

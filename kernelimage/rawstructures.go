@@ -1,7 +1,6 @@
 package kernelimage
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 )
@@ -19,7 +18,7 @@ func (l *rawLoad) structures() error {
 		return l.withoutBTF()
 	}
 	l.info.BTF = len(b)
-	t, err := readBTF(bytes.NewReader(b))
+	t, err := readBTF(b)
 	if err != nil {
 		return fmt.Errorf("%s: BTF at %#x: %w", l.name, at, err)
 	}

@@ -67,12 +67,8 @@ func (img *Image) symbol(name string) (Symbol, bool) {
 // ftrace_call_adjust does, and finds out which layout they have.
 func (img *Image) setSites(entries []uint64) error {
 	slices.Sort(entries)
-	funcs := make(map[uint64]bool, len(img.Symbols))
-	for _, s := range img.Symbols {
-		if s.Func {
-			funcs[s.Addr] = true
-		}
-	}
+	funcs := img.functions()
+	img.Sites = make([]Site, 0, len(entries))
 	img.CallOps = img.hasLiterals(entries, funcs)
 	for i, entry := range entries {
 		site, err := img.site(entry, funcs)
@@ -88,14 +84,33 @@ func (img *Image) setSites(entries []uint64) error {
 	return nil
 }
 
+// funcAddrs are the addresses of functions, in ascending order.
+type funcAddrs []uint64
+
+func (img *Image) functions() funcAddrs {
+	funcs := make(funcAddrs, 0, len(img.Symbols)/2)
+	for _, s := range img.Symbols {
+		if s.Func {
+			funcs = append(funcs, s.Addr)
+		}
+	}
+	slices.Sort(funcs) // an ELF file's may be in another order
+	return funcs
+}
+
+func (f funcAddrs) has(addr uint64) bool {
+	_, found := slices.BinarySearch(f, addr)
+	return found
+}
+
 // hasLiterals reports whether most entries look as with CALL_OPS: two words in
 // front of the function, that is, four NOPs with or without a BTI in the
 // middle. A function's symbol at the entry says that they are not in front.
-func (img *Image) hasLiterals(entries []uint64, funcs map[uint64]bool) bool {
+func (img *Image) hasLiterals(entries []uint64, funcs funcAddrs) bool {
 	literals := 0
 	for _, e := range entries {
 		w, ok := img.words(e, 4)
-		if !ok || funcs[e] || funcs[e-4] {
+		if !ok || funcs.has(e) || funcs.has(e-4) {
 			continue
 		}
 		if asm.IsNop(w[0]) && asm.IsNop(w[1]) && (asm.IsNop(w[2]) || asm.IsBTI(w[2])) && asm.IsNop(w[3]) {
@@ -107,13 +122,13 @@ func (img *Image) hasLiterals(entries []uint64, funcs map[uint64]bool) bool {
 
 // site checks the words at one entry. Linux warns where the address or the
 // BTI is wrong and fails later, some in an oops; here it is an error at once.
-func (img *Image) site(entry uint64, funcs map[uint64]bool) (Site, error) {
+func (img *Image) site(entry uint64, funcs funcAddrs) (Site, error) {
 	if entry%4 != 0 {
 		return Site{}, img.badSite(entry, "is not aligned to 4 bytes")
 	}
 	if !img.CallOps {
 		before, ok := img.words(entry-4, 1)
-		site := Site{Entry: entry, IP: entry + 4, BTI: ok && asm.IsBTI(before[0]) && !funcs[entry]}
+		site := Site{Entry: entry, IP: entry + 4, BTI: ok && asm.IsBTI(before[0]) && !funcs.has(entry)}
 		return site, img.expectNops(entry, entry, entry+4)
 	}
 	if entry%8 != 0 {

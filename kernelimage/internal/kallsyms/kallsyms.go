@@ -18,6 +18,7 @@ package kallsyms
 import (
 	"encoding/binary"
 	"fmt"
+	"iter"
 	"strings"
 
 	"callops/internal/errno"
@@ -115,7 +116,7 @@ func (t *Table) Origin() (off int, ok bool) {
 
 // Symbols decodes the table of an image that is linked at link and relocated.
 // Names are parts of one string. ENOEXEC when they are too long.
-func (t *Table) Symbols(link uint64) ([]Symbol, error) {
+func (t *Table) Symbols(link uint64) (iter.Seq[Symbol], error) {
 	size := 0
 	t.walk(func(_ int, tokens []byte) bool {
 		for _, c := range tokens {
@@ -136,21 +137,28 @@ func (t *Table) Symbols(link uint64) ([]Symbol, error) {
 		ends[i] = int32(all.Len())
 		return true
 	})
-	names, start := all.String(), int32(0)
+	start := int32(0)
+	for i, end := range ends {
+		if n := end - start; n < 2 || n > maxNameLen {
+			return nil, fmt.Errorf("kallsyms names at %#x of the file: number %d has %d letters: %w", t.names, i, n, errno.ENOEXEC)
+		}
+		start = end
+	}
 	origin := link
 	if off, ok := t.Origin(); ok {
 		origin = u64(t.b, off)
 	}
-	syms := make([]Symbol, 0, t.n)
-	for i := range t.n {
-		name := names[start:ends[i]]
-		start = ends[i]
-		if len(name) < 2 || len(name) > maxNameLen {
-			return nil, fmt.Errorf("kallsyms names at %#x of the file: number %d has %d letters: %w", t.names, i, len(name), errno.ENOEXEC)
+	names := all.String()
+	return func(yield func(Symbol) bool) {
+		start := int32(0)
+		for i, end := range ends {
+			name := names[start:end]
+			start = end
+			if !yield(Symbol{Name: name[1:], Type: name[0], Addr: t.addr(i, origin)}) {
+				return
+			}
 		}
-		syms = append(syms, Symbol{Name: name[1:], Type: name[0], Addr: t.addr(i, origin)})
-	}
-	return syms, nil
+	}, nil
 }
 
 // Addresses returns what the symbols' addresses are when they count from origin,
