@@ -26,7 +26,8 @@ var refusedCases = []testCase{
 			"sctlr_el1": sysReg(3, 0, 1, 0, 0), "actlr_el1": sysReg(3, 0, 1, 0, 1), "cpacr_el1": sysReg(3, 0, 1, 0, 2),
 			"ttbr0_el1": sysReg(3, 0, 2, 0, 0), "ttbr1_el1": sysReg(3, 0, 2, 0, 1), "tcr_el1": sysReg(3, 0, 2, 0, 2),
 			"apiakeylo_el1": sysReg(3, 0, 2, 1, 0), "fpcr": sysReg(3, 3, 4, 4, 0), "spsel": sysReg(3, 0, 4, 2, 0),
-			"dbgbcr1_el1": sysReg(2, 0, 0, 1, 5), "dbgwcr1_el1": sysReg(2, 0, 0, 1, 7), "oslar_el1": sysReg(2, 0, 1, 0, 4),
+			"dbgbcr1_el1": sysReg(2, 0, 0, 1, 5), "dbgwcr1_el1": sysReg(2, 0, 0, 1, 7), "oslar_el1": sysReg(2, 0, 1, 0, 4), "mdscr_el1": sysReg(2, 0, 0, 2, 2),
+			"csselr_el1": sysReg(3, 2, 0, 0, 0),
 		} {
 			for _, x0 := range []uint64{0, ^uint64(0), 0x1ff1} {
 				m.regs.X[0] = x0
@@ -35,6 +36,22 @@ var refusedCases = []testCase{
 		}
 		m.do(nil, asm.Mrs(asm.X0, sysReg(3, 0, 1, 0, 0)), asm.Mrs(asm.X1, sysReg(3, 0, 2, 0, 2)))
 		assert.Equal(m, []uint64{0xc50839, 0x5_b510_3510}, m.regs.X[:2])
+	}},
+	{"registers that are only kept change nothing", func(m *machine) {
+		for _, value := range []uint64{^uint64(0), 0} {
+			for name, reg := range map[string]asm.SysReg{
+				"spsr_el1": sysReg(3, 0, 4, 0, 0), "elr_el1": sysReg(3, 0, 4, 0, 1), "afsr0_el1": sysReg(3, 0, 5, 1, 0), "esr_el1": sysReg(3, 0, 5, 2, 0),
+				"far_el1": sysReg(3, 0, 6, 0, 0), "par_el1": sysReg(3, 0, 7, 4, 0), "mair_el1": sysReg(3, 0, 10, 2, 0), "amair_el1": sysReg(3, 0, 10, 3, 0),
+				"vbar_el1": sysReg(3, 0, 12, 0, 0), "contextidr_el1": sysReg(3, 0, 13, 0, 1), "cntkctl_el1": sysReg(3, 0, 14, 1, 0),
+			} {
+				const daifclr = 0xd5034fff
+				m.do([]uint64{value, dataBase}, asm.Msr(reg, asm.X0), asm.Isb(), asm.Word32(daifclr), asm.Nop(),
+					asm.Str(asm.X0, asm.Base(asm.X1)), asm.Ldr(asm.X2, asm.Base(asm.X1)), asm.DcZva(asm.X1), asm.Ldr(asm.X3, asm.Base(asm.X1)))
+				assert.Equal(m, []uint64{value, 0}, m.regs.X[2:4], name)
+				m.stopsAt(name, asm.Brk(1), emu.ExitException)
+				m.next = textBase
+			}
+		}
 	}},
 	{"a refused word does nothing where it is not reached", func(m *machine) {
 		p := m.place(func(b *asm.Builder) {

@@ -14,20 +14,22 @@ type sysregs struct {
 }
 
 // numStored is how many registers of isa.Registers this engine only keeps.
-const numStored = 15
+const numStored = 13
 
-// storedRegs are the places of those, constantRegs the values of others.
-var storedRegs, constantRegs = func() (map[asm.SysReg]int, map[asm.SysReg]uint64) {
-	stored, constant := map[asm.SysReg]int{}, map[asm.SysReg]uint64{}
+// storedRegs are the places of those and storedMasks the bits that they keep,
+// constantRegs the values of others.
+var storedRegs, storedMasks, constantRegs = func() (map[asm.SysReg]int, []uint64, map[asm.SysReg]uint64) {
+	stored, masks, constant := map[asm.SysReg]int{}, []uint64(nil), map[asm.SysReg]uint64{}
 	for _, r := range isa.Registers {
 		switch r.Kind {
 		case isa.Stored:
 			stored[r.ID] = len(stored)
+			masks = append(masks, r.Mask)
 		case isa.Constant:
 			constant[r.ID] = r.Value
 		}
 	}
-	return stored, constant
+	return stored, masks, constant
 }()
 
 func (s *sysregs) reset(int) {
@@ -101,7 +103,7 @@ func execMsr(c *CPU, w uint32) stop {
 		if !ok {
 			return refused(w)
 		}
-		c.sys.stored[i] = v
+		c.sys.stored[i] = v & storedMasks[i]
 	}
 	return stopNone
 }

@@ -28,7 +28,7 @@ func TestClassify(t *testing.T) {
 			"ldr q0": 0x3dc00020, "ldp d0, d1": 0x6d400420, "ld1": 0x4c407020, "ldr q0, .": 0x9c000000,
 			"eret": 0xd69f03e0, "eretab": 0xd69f0fff, "msr spsel, #0": 0xd50040bf, "at s1e1r": 0xd5087800,
 			"msr sctlr_el1": 0xd5181000, "msr tcr_el1": 0xd5182040, "msr ttbr0_el1": 0xd5182000, "mrs ttbr1_el1": 0xd5382020,
-			"msr cpacr_el1": 0xd5181040, "msr dbgbcr1_el1": 0xd51001a0, "msr spsel, x0": 0xd5184200, "mrs pmccntr_el0": 0xd53b9d00,
+			"msr cpacr_el1": 0xd5181040, "msr dbgbcr1_el1": 0xd51001a0, "msr mdscr_el1": 0xd5100240, "msr spsel, x0": 0xd5184200, "mrs pmccntr_el0": 0xd53b9d00,
 		}},
 		{Undefined, map[string]uint32{
 			"udf": 0, "all ones": ^uint32(0), "dcps1": 0xd4a00001, "drps": 0xd6bf03e0, "retaa x1": 0xd65f083f, "br with op4": 0xd61f0001,
