@@ -1,4 +1,4 @@
-// Package bench says what a traced call costs: in instructions, with CALL_OPS
+// Package bench measures what a traced call costs: in instructions, with CALL_OPS
 // and with the scheme before it, for any number of ops on the function that is
 // called and on others.
 //
@@ -14,7 +14,7 @@
 // the wall clock of an emulator and the only figure that differs between runs.
 // Of the sample's parameters there is no persist.
 //
-// [Run] measures the rows of a [Config] and gives a [Result], which prints
-// itself as a table, JSON, CSV or SVG. Each Run makes kernels of its own;
+// [Run] measures the rows of a [Config] and gives a [Result], which package
+// bench/report renders as a table, JSON, CSV or SVG. Each Run makes kernels of its own;
 // several may run at once.
 package bench

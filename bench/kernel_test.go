@@ -29,7 +29,7 @@ func TestRun_Linux612TakesWhatItTookBooted(t *testing.T) {
 		compared := 0
 		for _, row := range res.Rows {
 			if ref, ok := referenceCallOps[scenario{row.Relevant, row.Irrelevant}]; ok {
-				assert.Equal(t, ref, reference{row.PerCall, row.Overhead}, "%d relevant, %d irrelevant", row.Relevant, row.Irrelevant)
+				assert.Equal(t, ref, Reference{row.PerCall, row.Overhead}, "%d relevant, %d irrelevant", row.Relevant, row.Irrelevant)
 				compared++
 			}
 			if row.Relevant > 0 {
@@ -84,7 +84,7 @@ func TestRun_Linux61TakesWhatItTookBooted(t *testing.T) {
 				base = m
 			}
 			want, _ := referenceBefore(s) // nothing where the tracee is not traced
-			assert.EqualValues(t, want.overhead*float64(cfg.Calls), m.insns-base.insns, "%d relevant, %d irrelevant", s.relevant, s.irrelevant)
+			assert.EqualValues(t, want.Overhead*float64(cfg.Calls), m.insns-base.insns, "%d relevant, %d irrelevant", s.relevant, s.irrelevant)
 		}
 	})
 }

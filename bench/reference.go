@@ -4,15 +4,15 @@ package bench
 // emulator, with pointer authentication off, and are shown beside our own
 // figures; nothing is computed from them.
 
-// linux612 is the source of referenceCallOps.
-const linux612 = "Linux 6.12.107, Debian's arm64 cloud kernel, samples/ftrace/ftrace-ops.ko, counted in instructions"
+// Linux612 is where figures with CALL_OPS come from.
+const Linux612 = "Linux 6.12.107, Debian's arm64 cloud kernel, samples/ftrace/ftrace-ops.ko, counted in instructions"
 
-// reference is a figure of a real kernel. PerCall is 0 where only the overhead
-// is known.
-type reference struct{ perCall, overhead float64 }
+// Reference is a figure of a real kernel, in instructions. PerCall is 0 where
+// only the overhead is known.
+type Reference struct{ PerCall, Overhead float64 }
 
 // referenceCallOps has CALL_OPS. Its ftrace_caller is 39 instructions a call.
-var referenceCallOps = map[scenario]reference{
+var referenceCallOps = map[scenario]Reference{
 	{0, 0}:   {8, 0},
 	{0, 100}: {8, 0},
 	{1, 0}:   {50, 42},
@@ -25,20 +25,21 @@ var referenceCallOps = map[scenario]reference{
 	{100, 0}: {5106, 5098},
 }
 
-// linux61 says what referenceBefore is made of.
-const linux61 = "Linux 6.1, which has no CALL_OPS, through the list function: 145 instructions for one dynamically allocated ops, " +
+// Linux61 is where figures without CALL_OPS come from.
+const Linux61 = "Linux 6.1, which has no CALL_OPS, through the list function: 145 instructions for one dynamically allocated ops, " +
 	"54 for each further relevant one, 42 for each irrelevant one"
 
 // referenceBefore is the scheme before CALL_OPS.
-func referenceBefore(s scenario) (reference, bool) {
+func referenceBefore(s scenario) (Reference, bool) {
 	if s.relevant == 0 {
-		return reference{}, false
+		return Reference{}, false
 	}
-	return reference{overhead: float64(145 + 54*(s.relevant-1) + 42*s.irrelevant)}, true
+	return Reference{Overhead: float64(145 + 54*(s.relevant-1) + 42*s.irrelevant)}, true
 }
 
-// referenceFor returns the real kernel's figures for a row.
-func referenceFor(row *Row) (reference, bool) {
+// Reference returns a real kernel's figures for the row, and reports whether they
+// are known. They compare where [Result.AsSample] is set.
+func (row *Row) Reference() (Reference, bool) {
 	s := scenario{row.Relevant, row.Irrelevant}
 	if !row.CallOps {
 		return referenceBefore(s)

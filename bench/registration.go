@@ -9,6 +9,7 @@ import (
 
 	"callops/ftrace"
 	"callops/kernel"
+	"callops/kernelimage"
 )
 
 const (
@@ -23,6 +24,9 @@ type Registration struct {
 	CallOps bool   `json:"call_ops"`
 	Sites   int    `json:"sites"`
 
+	// Image is the kernel whose sites they are; "" is one made up for it.
+	Image string `json:"image,omitempty"`
+
 	// Wall clock of registering and unregistering it, the least of several
 	// runs, which patches every site.
 	RegisterNs   int64 `json:"register_ns"`
@@ -35,13 +39,28 @@ type Registration struct {
 	GuestBytes float64 `json:"guest_bytes_per_site"`
 }
 
-// register measures it on a synthetic kernel of n functions. Nothing else may
-// allocate meanwhile, or it is counted too.
-func register(ctx context.Context, engine Engine, callOps bool, n int) (reg *Registration, err error) {
-	img, err := syntheticImage(n, callOps)
+// registration measures it on all sites of the configured image, or else on those
+// of a synthetic kernel.
+func (c *Config) registration(ctx context.Context, engine Engine, callOps bool) (*Registration, error) {
+	opts := &ftrace.Options{NoCallOps: !callOps, ImageCode: c.ImageTrampolines}
+	if c.Image != nil {
+		reg, err := register(ctx, c.Image, engine, opts)
+		if err != nil {
+			return nil, err
+		}
+		reg.Image = c.Image.Name
+		return reg, nil
+	}
+	img, err := syntheticImage(registrationSites, callOps)
 	if err != nil {
 		return nil, err
 	}
+	return register(ctx, img, engine, opts)
+}
+
+// register measures it on all sites of an image. Nothing else may allocate
+// meanwhile, or it is counted too.
+func register(ctx context.Context, img *kernelimage.Image, engine Engine, opts *ftrace.Options) (reg *Registration, err error) {
 	k, err := kernel.Boot(img, engine.New, nil)
 	if err != nil {
 		return nil, err
@@ -49,7 +68,7 @@ func register(ctx context.Context, engine Engine, callOps bool, n int) (reg *Reg
 	defer func() { err = errors.Join(err, k.Close()) }()
 
 	hostBefore := heapInUse()
-	r, err := ftrace.New(k, &ftrace.Options{NoCallOps: !callOps})
+	r, err := ftrace.New(k, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +83,8 @@ func register(ctx context.Context, engine Engine, callOps bool, n int) (reg *Reg
 	if err := filterAll(r, o); err != nil {
 		return nil, err
 	}
-	reg = &Registration{Engine: engine.Name, CallOps: callOps, Sites: n}
+	n := len(r.Records())
+	reg = &Registration{Engine: engine.Name, CallOps: !opts.NoCallOps, Sites: n}
 	if err := reg.time(ctx, r, o); err != nil {
 		return nil, err
 	}

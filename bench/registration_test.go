@@ -15,7 +15,9 @@ func TestRegister(t *testing.T) {
 	eachEngine(t, func(t *testing.T, e Engine) {
 		for _, on := range []bool{false, true} {
 			const sites = 3000
-			reg, err := register(t.Context(), e, on, sites)
+			img, err := syntheticImage(sites, on)
+			require.NoError(t, err)
+			reg, err := register(t.Context(), img, e, &ftrace.Options{NoCallOps: !on})
 			require.NoError(t, err)
 			assert.Equal(t, e.Name, reg.Engine)
 			assert.Equal(t, on, reg.CallOps)
@@ -32,7 +34,9 @@ func TestRegister(t *testing.T) {
 func TestRegister_Cancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := register(ctx, engines[0], true, 10)
+	img, err := syntheticImage(10, true)
+	require.NoError(t, err)
+	_, err = register(ctx, img, engines[0], &ftrace.Options{})
 	assert.ErrorIs(t, err, context.Canceled)
 }
 
@@ -42,6 +46,14 @@ func TestRun_Registration(t *testing.T) {
 	assert.False(t, res.Registration[0].CallOps)
 	assert.True(t, res.Registration[1].CallOps)
 	assert.Equal(t, registrationSites, res.Registration[0].Sites)
+}
+
+func TestRun_RegistrationIsOnTheImagesSites(t *testing.T) {
+	img := openImage(t, "workload-callops.elf")
+	res := measure(t, &Config{Image: img, Engines: engines[:1], Calls: 1, Relevant: []int{1}, CallOps: []bool{true}, Registration: true, Tracee: "gcd", Args: []uint64{6, 4}})
+	require.Len(t, res.Registration, 1)
+	assert.Equal(t, len(img.Sites), res.Registration[0].Sites)
+	assert.Equal(t, img.Name, res.Registration[0].Image)
 }
 
 // Every function of the synthetic kernel is one that ftrace can trace.

@@ -1,18 +1,15 @@
 package bench
 
-import (
-	"encoding/csv"
-	"encoding/json"
-	"io"
-	"strconv"
-)
-
 // Result is what Run measured. Its JSON form is stable.
 type Result struct {
 	Tracee string `json:"tracee"`
 	Calls  int    `json:"calls"` // made for each row, by each CPU
 	CPUs   int    `json:"cpus"`
-	Rows   []Row  `json:"rows"` // by engine, then mode, then as asked
+
+	// Code is whose ftrace ran: trampolines, list function and ops.
+	Code Code `json:"code"`
+
+	Rows []Row `json:"rows"` // by engine, then mode, then as asked
 
 	// Registration is there when it was asked for.
 	Registration []Registration `json:"registration,omitempty"`
@@ -20,9 +17,19 @@ type Result struct {
 	Irrelevant string `json:"-"` // the function that irrelevant ops were on
 	Tracer     string `json:"-"`
 
-	// asSample: the figures of real kernels were measured the same way.
-	asSample bool
+	// AsSample reports whether the figures of real kernels were measured the
+	// same way.
+	AsSample bool `json:"-"`
 }
+
+// Code is whose ftrace a result was measured on.
+type Code string
+
+// The ftraces there are.
+const (
+	CodeCallops Code = "callops" // callops' own
+	CodeImage   Code = "image"   // that which is in the image
+)
 
 // Row is one scenario under one engine, with or without CALL_OPS. What is per
 // call is in instructions.
@@ -47,36 +54,3 @@ type Row struct {
 	// TracerNop, which does not count.
 	Callbacks uint64 `json:"callbacks"`
 }
-
-// WriteJSON writes the result as one JSON object.
-func (r *Result) WriteJSON(w io.Writer) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	return enc.Encode(r)
-}
-
-// csvColumns are named as in JSON.
-var csvColumns = []string{
-	"engine", "call_ops", "relevant", "irrelevant", "per_call", "overhead", "trampoline", "ns_per_call", "callbacks",
-}
-
-// WriteCSV writes the rows, below a line with the columns' names.
-func (r *Result) WriteCSV(w io.Writer) error {
-	c := csv.NewWriter(w)
-	records := [][]string{csvColumns}
-	for i := range r.Rows {
-		records = append(records, r.Rows[i].record())
-	}
-	return c.WriteAll(records)
-}
-
-func (r *Row) record() []string {
-	return []string{
-		r.Engine, strconv.FormatBool(r.CallOps), strconv.Itoa(r.Relevant), strconv.Itoa(r.Irrelevant),
-		number(r.PerCall), number(r.Overhead), strconv.Itoa(r.Trampoline), number(r.NsPerCall),
-		strconv.FormatUint(r.Callbacks, 10),
-	}
-}
-
-// number writes as many digits as the value has.
-func number(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }

@@ -65,7 +65,7 @@ func run(ctx context.Context, cfg *Config) (*Result, error) {
 	}
 	res := &Result{
 		Tracee: cfg.Tracee, Calls: cfg.Calls, CPUs: cfg.CPUs, Tracer: cfg.Tracer,
-		Irrelevant: jobs[0].irrelevant, asSample: cfg.asSample(),
+		Irrelevant: jobs[0].irrelevant, AsSample: cfg.asSample(), Code: cfg.code(),
 	}
 	for _, j := range jobs {
 		res.Rows = append(res.Rows, j.rows...)
@@ -75,7 +75,7 @@ func run(ctx context.Context, cfg *Config) (*Result, error) {
 	}
 	// Alone, because it looks at the process's memory.
 	for _, j := range jobs {
-		reg, err := register(ctx, j.engine, j.callOps, registrationSites)
+		reg, err := cfg.registration(ctx, j.engine, j.callOps)
 		if err != nil {
 			return nil, fmt.Errorf("registration, %s: %w", j.name(), err)
 		}
@@ -84,7 +84,14 @@ func run(ctx context.Context, cfg *Config) (*Result, error) {
 	return res, nil
 }
 
-// asSample says whether the figures of real kernels are comparable: a tracee
+func (c *Config) code() Code {
+	if c.ImageTrampolines {
+		return CodeImage
+	}
+	return CodeCallops
+}
+
+// asSample reports whether the figures of real kernels are comparable: a tracee
 // that does nothing and the sample module's tracer, with nothing asked for, on
 // callops' own kernel or on a kernel's own ftrace.
 func (c *Config) asSample() bool {

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"callops/bench"
+	"callops/bench/report"
 	"callops/emu"
 	"callops/kernel"
 )
@@ -30,6 +31,7 @@ type benchFlags struct {
 	tracer       choice
 	flags        opsFlags
 	registration bool
+	oneCode      bool // a format of one table: the image's own ftrace, or callops'
 	format       choice
 }
 
@@ -43,7 +45,7 @@ func newBench() *cobra.Command {
 		args:       numbers{max: math.MaxUint64},
 		relevant:   numbers{max: math.MaxInt32},
 		irrelevant: numbers{max: math.MaxInt32},
-		trampoline: newChoice(trampolineOurs, trampolineImage, both),
+		trampoline: newChoice(both, trampolineOurs, trampolineImage),
 		tracer:     newChoice(bench.TracerNop, bench.TracerCount),
 		format:     newChoice(formatTable, formatJSON, "csv", "svg"),
 	}
@@ -60,7 +62,7 @@ is that of the emulation, and not of any hardware.`,
 		Example: `  callops bench
   callops bench --call-ops on --relevant 0,1,2 --irrelevant 0,10 --format csv
   callops bench --image kernel.elf --tracee gcd --args 12,18
-  callops bench --image vmlinuz-6.12 --beside vmlinuz-6.1 --trampoline both`,
+  callops bench --image vmlinuz-6.12 --beside vmlinuz-6.1`,
 		Args: argCount(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error { return b.run(cmd) },
 	}
@@ -71,7 +73,7 @@ is that of the emulation, and not of any hardware.`,
 	f.StringArrayVar(&b.beside, "beside", nil, "another image, or builtin, to print beside: `FILE` (repeatable)")
 	addModules(cmd, &b.modules)
 	f.StringVar(&b.tracee, "tracee", "", "`FUNC` to call (default tracee_relevant, or else one that does nothing)")
-	f.Var(&b.trampoline, "trampoline", "whose ftrace to measure: callops', the images' own, or these and beside them callops' on the first")
+	f.Var(&b.trampoline, "trampoline", "whose ftrace to measure: both is the images' own, where they have one, and beside them callops' on the first")
 	f.Var(&b.args, "args", "what to pass to it")
 	f.Var(&b.relevant, "relevant", "how many ops are on the tracee, a list")
 	f.Var(&b.irrelevant, "irrelevant", "how many ops are elsewhere, a list (default, without either: rows published for Linux)")
@@ -79,7 +81,7 @@ is that of the emulation, and not of any hardware.`,
 	f.Var(&b.cpus, "cpus", "how many CPUs make them, as many each, all at the same time")
 	f.Var(&b.tracer, "tracer", "tracer of the ops: returns at once, or counts its calls in memory")
 	f.Var(&b.flags, "ops-flags", "flags of the ops: "+opsFlagsHelp)
-	f.BoolVar(&b.registration, "registration", false, "measure too what it costs to register an ops over many sites")
+	f.BoolVar(&b.registration, "registration", false, "measure too what it costs to register an ops over all sites of --image, or 50,000 without")
 	f.Var(&b.format, "format", "form of the output")
 	return cmd
 }
@@ -87,6 +89,9 @@ is that of the emulation, and not of any hardware.`,
 func (b *benchFlags) run(cmd *cobra.Command) error {
 	if len(b.modules) > 0 && (b.image == "" || len(b.beside) > 0) {
 		return usagef("--module goes with one --image, whose module it is")
+	}
+	if b.format.value != formatTable && !cmd.Flags().Changed("trampoline") {
+		b.oneCode = true
 	}
 	runs, err := b.runs(cmd.Context())
 	if err != nil {
@@ -96,31 +101,32 @@ func (b *benchFlags) run(cmd *cobra.Command) error {
 	if len(runs) > 1 && b.format.value != formatTable {
 		return usagef("several tables, for --beside and --trampoline both, go with --format table")
 	}
-	var results []bench.Named
+	var results []report.Named
 	for i, r := range runs {
-		// It is measured on functions made for it, the same for all.
-		cfg, err := b.config(cmd, r, b.registration && i == len(runs)-1)
+		cfg, err := b.config(cmd, r, b.registration && i == 0) // on the sites of --image
 		if err != nil {
 			return err
 		}
-		report, finish := progress(cmd.ErrOrStderr(), "bench")
-		cfg.Progress = report
+		done, finish := progress(cmd.ErrOrStderr(), "bench")
+		cfg.Progress = done
 		res, err := bench.Run(cmd.Context(), cfg)
 		finish()
 		if err != nil {
 			return err
 		}
-		results = append(results, bench.Named{Name: r.name, Whose: r.whose, Result: res})
+		results = append(results, report.Named{Name: r.name, Result: res})
 	}
+	out := cmd.OutOrStdout()
 	if len(results) > 1 {
-		return bench.WriteBeside(cmd.OutOrStdout(), results)
+		return report.Beside(out, results)
 	}
-	return map[string]func(io.Writer) error{
-		formatTable: results[0].WriteTable,
-		formatJSON:  results[0].WriteJSON,
-		"csv":       results[0].WriteCSV,
-		"svg":       results[0].WriteSVG,
-	}[b.format.value](cmd.OutOrStdout())
+	render := map[string]func(io.Writer, *bench.Result) error{
+		formatTable: report.Table,
+		formatJSON:  report.JSON,
+		"csv":       report.CSV,
+		"svg":       report.SVG,
+	}
+	return render[b.format.value](out, results[0].Result)
 }
 
 func (b *benchFlags) config(cmd *cobra.Command, r benchRun, registration bool) (*bench.Config, error) {

@@ -12,7 +12,6 @@ import (
 // benchRun is one image to measure, with its own ftrace or with callops'.
 type benchRun struct {
 	name  string
-	whose string
 	image *kernelimage.Image // nil: the built-in kernel
 	own   bool
 }
@@ -38,17 +37,15 @@ func (b *benchFlags) runs(ctx context.Context) (runs benchRuns, err error) {
 	}
 	for i := range runs {
 		r := &runs[i]
-		if r.own = r.image != nil && hasFtrace(r.image); r.own {
-			r.whose = "its own"
-		}
+		r.own = r.image != nil && hasFtrace(r.image)
 	}
-	if runs[0].own {
-		runs = append(runs, benchRun{name: runs[0].name, whose: "callops'", image: runs[0].image})
+	if runs[0].own && !b.oneCode {
+		runs = append(runs, benchRun{name: runs[0].name, image: runs[0].image})
 	}
 	return runs, nil
 }
 
-// hasFtrace says that an image has an ftrace of its own.
+// hasFtrace reports whether an image has an ftrace of its own.
 func hasFtrace(img *kernelimage.Image) bool {
 	return slices.ContainsFunc(img.Symbols, func(s kernelimage.Symbol) bool { return s.Func && s.Name == "ftrace_caller" })
 }

@@ -152,7 +152,7 @@ func TestCancel_EndsEndlessLoop(t *testing.T) {
 			root := newRoot(nil, &out, &errs)
 			root.SetArgs(strings.Fields(line))
 			cmd, err := root.ExecuteContextC(ctx)
-			assert.Equal(t, exitFailed, report(&errs, cmd, err))
+			assert.Equal(t, exitFailed, reportError(&errs, cmd, err))
 			first, rest, _ := strings.Cut(errs.String(), "\n")
 			if where == "" {
 				assert.Equal(t, "callops: interrupted", first)

@@ -37,9 +37,9 @@ func argCount(min, max int, what string) cobra.PositionalArgs {
 	}
 }
 
-// report prints what went wrong, as one line, and below it what is known about
+// reportError prints what went wrong, as one line, and below it what is known about
 // guest code that ended badly. It returns the exit code.
-func report(errw io.Writer, cmd *cobra.Command, err error) int {
+func reportError(errw io.Writer, cmd *cobra.Command, err error) int {
 	if err == nil {
 		return exitDone
 	}

@@ -81,9 +81,12 @@ func TestLinux_AProfileThatIsNotTheImagesIsAnError(t *testing.T) {
 
 func TestLinux_BenchPutsItsOwnFtraceAndOursBesideAnother(t *testing.T) {
 	newer, older := kernels.Path(t, kernels.Linux612), kernels.Path(t, kernels.Linux61)
-	code, out, errs := runIn(nil, "bench", "--image", newer, "--beside", older, "--trampoline", "both", "--engine", "interp", "--calls", "2")
+	code, out, errs := runIn(nil, "bench", "--image", newer, "--beside", older, "--engine", "interp", "--calls", "2")
 	require.Equal(t, exitDone, code, errs)
-	assert.Regexp(t, `(?m)^ +its own +its own +callops' +callops'$`, out)
+	assert.Regexp(t, `(?m)^A: vmlinuz-6\.12.*, the image's own ftrace, `, out)
+	assert.Regexp(t, `(?m)^B: vmlinuz-6\.1\..*, the image's own ftrace, `, out)
+	assert.Regexp(t, `(?m)^C: vmlinuz-6\.12.*, callops' ftrace, `, out)
+	assert.Regexp(t, `(?m)^ +A +B +C +C$`, out)
 	for _, row := range []string{"0 +100 +0 +0 +0 +0", "1 +0 +42 +143 +102 +34", "1 +100 +42 +4343 +2302 +34", "2 +0 +198 +195 +133 +138", "100 +0 +5098 +5291 +3171 +3176"} {
 		assert.Regexp(t, "(?m)^ +"+row+"$", out)
 	}
@@ -94,7 +97,7 @@ func TestLinux_BenchCallsAFunctionOfAModule(t *testing.T) {
 		t.Run(series, func(t *testing.T) {
 			image := kernels.Path(t, series)
 			module := kernels.Module(t, series, "cordic")
-			code, out, errs := runIn(nil, "bench", "--image", image, "--module", module, "--tracee", "cordic_calc_iq", "--args", "100",
+			code, out, errs := runIn(nil, "bench", "--image", image, "--module", module, "--tracee", "cordic_calc_iq", "--args", "100", "--trampoline", "ours",
 				"--engine", "interp", "--calls", "2", "--relevant", "0,1,2")
 			require.Equal(t, exitDone, code, errs)
 			assert.Regexp(t, `(?m)^ +1 +0 +\d+ +34 `, out)

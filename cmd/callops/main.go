@@ -40,7 +40,7 @@ func run(args []string, in io.Reader, out, errw io.Writer) int {
 	if err == nil {
 		err = results.err
 	}
-	return report(errw, cmd, err)
+	return reportError(errw, cmd, err)
 }
 
 // resultWriter keeps the first error, so that a result that could not be

@@ -1,4 +1,4 @@
-package bench
+package report
 
 import (
 	"cmp"
@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"callops/bench"
 )
 
 // trend says how the overhead grows with the number of ops of one kind while
@@ -40,10 +42,10 @@ func (t *trend) String() string {
 
 // trends looks at rows of one engine and mode. The tracee has to be traced, so
 // rows without a relevant ops say nothing.
-func trends(rows []Row) []trend {
-	relevant := func(r *Row) int { return r.Relevant }
-	irrelevant := func(r *Row) int { return r.Irrelevant }
-	var traced []Row
+func trends(rows []bench.Row) []trend {
+	relevant := func(r *bench.Row) int { return r.Relevant }
+	irrelevant := func(r *bench.Row) int { return r.Irrelevant }
+	var traced []bench.Row
 	for _, r := range rows {
 		if r.Relevant > 0 {
 			traced = append(traced, r)
@@ -60,8 +62,8 @@ func trends(rows []Row) []trend {
 
 // along takes the rows with the least number of the other kind that leaves
 // two of them.
-func along(kind string, rows []Row, kindOf, otherOf func(*Row) int) *trend {
-	byOther := make(map[int][]Row)
+func along(kind string, rows []bench.Row, kindOf, otherOf func(*bench.Row) int) *trend {
+	byOther := make(map[int][]bench.Row)
 	for _, r := range rows {
 		byOther[otherOf(&r)] = append(byOther[otherOf(&r)], r)
 	}
@@ -75,7 +77,7 @@ func along(kind string, rows []Row, kindOf, otherOf func(*Row) int) *trend {
 		return nil
 	}
 	line := byOther[best]
-	slices.SortFunc(line, func(a, b Row) int { return cmp.Compare(kindOf(&a), kindOf(&b)) })
+	slices.SortFunc(line, func(a, b bench.Row) int { return cmp.Compare(kindOf(&a), kindOf(&b)) })
 	t := &trend{kind: kind, other: best}
 	for i := 1; i < len(line); i++ {
 		from, to := kindOf(&line[i-1]), kindOf(&line[i])

@@ -1,4 +1,4 @@
-package bench
+package report
 
 import (
 	"bytes"
@@ -7,24 +7,27 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+
+	"callops/bench"
 )
 
-// WriteTable writes the result for people to read: a table for each engine and
+// Table writes the result for people to read: a table for each engine and
 // mode, beside it what real kernels take where that compares, and below it how
 // the overhead grows.
-func (r *Result) WriteTable(w io.Writer) error {
+func Table(w io.Writer, r *bench.Result) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%d calls of %s a row; tracers are ops_func_%s, irrelevant ops are on %s.\n",
 		r.Calls, r.Tracee, r.Tracer, r.Irrelevant)
+	fmt.Fprintf(&b, "The code that ran is %s.\n", ftraceOf(r))
 	b.WriteString("Per call: executed instructions. ns: wall clock of the emulation, not of hardware.\n")
 	var notes []string
-	for _, block := range r.blocks() {
-		r.writeBlock(&b, block)
-		if note := r.source(block); note != "" && !slices.Contains(notes, note) {
+	for _, block := range blocks(r) {
+		writeBlock(&b, r, block)
+		if note := source(r, block); note != "" && !slices.Contains(notes, note) {
 			notes = append(notes, note)
 		}
 	}
-	r.writeRegistration(&b)
+	writeRegistration(&b, r)
 	if len(notes) > 0 {
 		fmt.Fprintf(&b, "\n%s\n", strings.Join(notes, "\n"))
 	}
@@ -33,8 +36,8 @@ func (r *Result) WriteTable(w io.Writer) error {
 }
 
 // blocks splits the rows by engine and mode.
-func (r *Result) blocks() [][]Row {
-	var blocks [][]Row
+func blocks(r *bench.Result) [][]bench.Row {
+	var blocks [][]bench.Row
 	start := 0
 	for i := range r.Rows {
 		if i+1 == len(r.Rows) || r.Rows[i+1].Engine != r.Rows[i].Engine || r.Rows[i+1].CallOps != r.Rows[i].CallOps {
@@ -43,6 +46,14 @@ func (r *Result) blocks() [][]Row {
 		}
 	}
 	return blocks
+}
+
+// ftraceOf names whose ftrace was measured.
+func ftraceOf(r *bench.Result) string {
+	if r.Code == bench.CodeImage {
+		return "the image's own ftrace"
+	}
+	return "callops' ftrace"
 }
 
 // modeName names a mode in tables and plots.
@@ -58,17 +69,17 @@ func columns(w io.Writer) *tabwriter.Writer {
 	return tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 }
 
-func (r *Result) writeBlock(b *bytes.Buffer, rows []Row) {
+func writeBlock(b *bytes.Buffer, r *bench.Result, rows []bench.Row) {
 	fmt.Fprintf(b, "\n%s, %s\n", modeName(rows[0].CallOps), rows[0].Engine)
-	counted := r.Tracer == TracerCount
+	counted := r.Tracer == bench.TracerCount
 	head := []string{"relevant", "irrelevant", "per call", "overhead", "trampoline", "ns"}
 	if counted {
 		head = append(head, "callbacks")
 	}
 	switch {
-	case r.asSample && rows[0].CallOps:
+	case r.AsSample && rows[0].CallOps:
 		head = append(head, "Linux 6.12 per call", "Linux 6.12 overhead")
-	case r.asSample:
+	case r.AsSample:
 		head = append(head, "Linux 6.1 overhead")
 	}
 	t := columns(b)
@@ -82,7 +93,7 @@ func (r *Result) writeBlock(b *bytes.Buffer, rows []Row) {
 		if counted {
 			cells = append(cells, fmt.Sprint(row.Callbacks))
 		}
-		fmt.Fprintf(t, "%s\t\n", strings.Join(append(cells, r.referenceCells(row)...), "\t"))
+		fmt.Fprintf(t, "%s\t\n", strings.Join(append(cells, referenceCells(r, row)...), "\t"))
 	}
 	t.Flush() // into a Buffer, which takes everything
 	for _, line := range trends(rows) {
@@ -91,14 +102,14 @@ func (r *Result) writeBlock(b *bytes.Buffer, rows []Row) {
 }
 
 // referenceCells are a dash each where the real kernel's row is not known.
-func (r *Result) referenceCells(row *Row) []string {
-	if !r.asSample {
+func referenceCells(r *bench.Result, row *bench.Row) []string {
+	if !r.AsSample {
 		return nil
 	}
-	ref, ok := referenceFor(row)
+	ref, ok := row.Reference()
 	cells := []string{"-", "-"}
 	if ok {
-		cells = []string{short(ref.perCall), short(ref.overhead)}
+		cells = []string{short(ref.PerCall), short(ref.Overhead)}
 	}
 	if !row.CallOps {
 		return cells[1:]
@@ -107,21 +118,26 @@ func (r *Result) referenceCells(row *Row) []string {
 }
 
 // source is where the reference columns of a block come from.
-func (r *Result) source(rows []Row) string {
+func source(r *bench.Result, rows []bench.Row) string {
 	switch {
-	case !r.asSample:
+	case !r.AsSample:
 		return ""
 	case rows[0].CallOps:
-		return "Reference: " + linux612 + "."
+		return "Reference: " + bench.Linux612 + "."
 	}
-	return "Reference: " + linux61 + "."
+	return "Reference: " + bench.Linux61 + "."
 }
 
-func (r *Result) writeRegistration(b *bytes.Buffer) {
+func writeRegistration(b *bytes.Buffer, r *bench.Result) {
 	if len(r.Registration) == 0 {
 		return
 	}
-	fmt.Fprintf(b, "\nRegistration, in a kernel made up of %d functions: one ops with all of their sites in its filter; bytes are those a site takes beside text\n", r.Registration[0].Sites)
+	of := "of a kernel made up for it"
+	if image := r.Registration[0].Image; image != "" {
+		of = "of " + image
+	}
+	fmt.Fprintf(b, "\nRegistration of one ops with all %d sites %s in its filter, %s\n", r.Registration[0].Sites, of, ftraceOf(r))
+	b.WriteString("Bytes are those that a site takes beside text.\n")
 	t := columns(b)
 	fmt.Fprintln(t, "engine\tCALL_OPS\tregister ms\tunregister ms\thost bytes\tguest bytes\t")
 	for _, reg := range r.Registration {
