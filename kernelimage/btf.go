@@ -8,6 +8,7 @@ import (
 
 	"callops/internal/errno"
 	"callops/internal/text"
+	"callops/kernelimage/internal/btfsection"
 
 	"github.com/cilium/ebpf/btf"
 )
@@ -37,11 +38,11 @@ func readSplitBTF(section []byte, base *btfTypes) (t *btfTypes, err error) {
 			t, err = nil, fmt.Errorf("damaged: %s: %w", text.Printable(fmt.Sprint(p)), errno.ENOEXEC)
 		}
 	}()
-	h, ok := btfHeaderOf(section)
+	count, ok := btfsection.CountTypes(section)
 	if !ok {
 		return nil, fmt.Errorf("no little-endian BTF section of version 1: %w", errno.ENOEXEC)
 	}
-	t = &btfTypes{count: h.countTypes(section)}
+	t = &btfTypes{count: count}
 	var on *btf.Spec
 	if base != nil {
 		on = base.spec
@@ -54,93 +55,6 @@ func readSplitBTF(section []byte, base *btfTypes) (t *btfTypes, err error) {
 		return nil, fmt.Errorf("%s: %w", text.Printable(err.Error()), errno.ENOEXEC)
 	}
 	return t, nil
-}
-
-// btfHeader is the header of a BTF section (include/uapi/linux/btf.h). Offsets
-// are from its end on.
-type btfHeader struct {
-	size           uint64
-	types, strings Range
-	layout         Range // how to skip types of an unknown kind, since 7.1; empty where the header has no such field
-}
-
-// The start of a header is a magic number, the version, and no flags. Its length
-// follows: later versions of the same format add fields.
-const (
-	btfMagic         = "\x9f\xeb\x01\x00"
-	btfHeaderSize    = 24
-	btfLayoutHeader  = 32
-	maxBTFHeaderSize = 4096
-)
-
-// btfHeaderOf reads the header at the start of b. It reports whether there is
-// one, and b holds all that it tells.
-func btfHeaderOf(b []byte) (h btfHeader, ok bool) {
-	if len(b) < btfHeaderSize || !bytes.HasPrefix(b, []byte(btfMagic)) {
-		return h, false
-	}
-	at := func(off int) Range {
-		start := uint64(u32At(b, off))
-		return Range{start, start + uint64(u32At(b, off+4))}
-	}
-	h = btfHeader{size: uint64(u32At(b, 4)), types: at(8), strings: at(16)}
-	if h.size < btfHeaderSize || h.size > maxBTFHeaderSize || h.size > uint64(len(b)) {
-		return h, false
-	}
-	if h.size >= btfLayoutHeader {
-		h.layout = at(24)
-	}
-	return h, h.end() <= uint64(len(b))
-}
-
-// end is where the section ends.
-func (h btfHeader) end() uint64 {
-	return h.size + max(h.types.End, h.strings.End, h.layout.End)
-}
-
-// plausible reports whether b, which begins with h, is a section as tools write
-// them: types first, and strings that begin and end with NUL.
-func (h btfHeader) plausible(b []byte) bool {
-	return h.types.Start == 0 && h.types.End <= h.strings.Start && h.strings.Start < h.strings.End &&
-		b[h.size+h.strings.Start] == 0 && b[h.size+h.strings.End-1] == 0
-}
-
-// countTypes counts the types of a section. What follows one of an unknown kind
-// does not count: there the reader stops.
-func (h btfHeader) countTypes(section []byte) (n int) {
-	types := section[h.size+h.types.Start : h.size+h.types.End]
-	const header, word = 12, 4
-	for len(types) >= header {
-		info, size := u32At(types, 4), header
-		switch kind, vlen := info>>24&31, int(info&0xffff); kind {
-		case 1, 14, 17: // INT, VAR, DECL_TAG
-			size += word
-		case 3: // ARRAY
-			size += 3 * word
-		case 4, 5, 15, 19: // STRUCT, UNION, DATASEC, ENUM64
-			size += 3 * word * vlen
-		case 6, 13: // ENUM, FUNC_PROTO
-			size += 2 * word * vlen
-		}
-		types = types[min(size, len(types)):]
-		n++
-	}
-	return n
-}
-
-// findBTF finds the largest BTF section in b by its header.
-func findBTF(b []byte) (section []byte, at int) {
-	for from := 0; ; from += len(btfMagic) {
-		i := bytes.Index(b[from:], []byte(btfMagic))
-		if i < 0 {
-			return section, at
-		}
-		from += i
-		h, ok := btfHeaderOf(b[from:])
-		if end := h.end(); ok && end > uint64(len(section)) && h.plausible(b[from:]) {
-			section, at = b[from:from+int(end):from+int(end)], from
-		}
-	}
 }
 
 // variables is the section of per-CPU variables; nil where BTF has none, as

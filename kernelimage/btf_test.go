@@ -12,6 +12,7 @@ import (
 
 	"callops/internal/edits"
 	"callops/internal/errno"
+	"callops/kernelimage/internal/btfsection"
 	"callops/kernelimage/internal/elffile"
 )
 
@@ -42,25 +43,11 @@ func TestBTF_NamesEverythingThatIsMissingInOneLine(t *testing.T) {
 	assert.EqualError(t, err, "has no ftrace_ops.func_hash, ftrace_hash.size_bits: no such file or directory")
 }
 
-func TestFindBTF_TakesTheLargestThatIsWhole(t *testing.T) {
-	header := btfMagic + "\x18\x00\x00\x00"
-	for name, section := range map[string][]byte{"header of 24 bytes": fixtureBTF(t), "longer header": longHeader(fixtureBTF(t), 32)} {
-		b := append([]byte("........"+header+"and no more that makes sense......"), section...)
-		got, at := findBTF(append(b, "after it"...))
-		assert.Equal(t, section, got, name)
-		assert.Equal(t, len(b)-len(section), at, name)
-		got, _ = findBTF(b[:len(b)-1])
-		assert.Nil(t, got, name)
-	}
-	got, _ := findBTF([]byte(header))
-	assert.Nil(t, got)
-}
-
 // longHeader gives a section a header of n bytes, as later versions of the format have.
 func longHeader(section []byte, n int) []byte {
-	h := bytes.Clone(section[:btfHeaderSize])
+	h := bytes.Clone(section[:24])
 	binary.LittleEndian.PutUint32(h[4:], uint32(n))
-	return append(append(h, make([]byte, n-btfHeaderSize)...), section[btfHeaderSize:]...)
+	return append(append(h, make([]byte, n-24)...), section[24:]...)
 }
 
 func TestReadBTF_HeaderOfAnyLength(t *testing.T) {
@@ -107,7 +94,7 @@ func rawBTF(types ...[]uint32) []byte {
 			b = binary.LittleEndian.AppendUint32(b, w)
 		}
 	}
-	h := []byte(btfMagic + "\x18\x00\x00\x00")
+	h := []byte(btfsection.Magic + "\x18\x00\x00\x00")
 	for _, n := range []int{0, len(b), len(b), len(names)} {
 		h = binary.LittleEndian.AppendUint32(h, uint32(n))
 	}
@@ -177,11 +164,6 @@ func TestCountBTF_CountsEachKindOfType(t *testing.T) {
 	assert.IsType(t, &btf.Const{}, last)
 	_, err = types.spec.TypeByID(14)
 	assert.ErrorIs(t, err, btf.ErrNotFound)
-
-	for n := range b {
-		_, ok := btfHeaderOf(b[:n])
-		require.False(t, ok, "cut short to %d bytes", n)
-	}
 }
 
 func TestMember_OfAStructureThatHoldsItselfOftenEnds(t *testing.T) {

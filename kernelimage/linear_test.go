@@ -9,7 +9,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"callops/internal/linear"
+	"callops/kernelimage/internal/btfsection"
 	"callops/kernelimage/internal/elffile"
+	"callops/kernelimage/internal/ikconfig"
 )
 
 // grown returns a file of the workload in which a section is n pieces long, each made
@@ -77,8 +79,8 @@ func TestReaders_TakeTimeAsTheirInputIsLong(t *testing.T) {
 			return func() { _, _ = link(host, b, "x.ko") }
 		},
 		"BTF by its header": func(n int) func() {
-			b := bytes.Repeat([]byte(btfMagic+"\x18\x00\x00\x00"), n)
-			return func() { findBTF(b) }
+			b := bytes.Repeat([]byte(btfsection.Magic+"\x18\x00\x00\x00"), n)
+			return func() { btfsection.Find(b) }
 		},
 		"types of BTF": func(n int) func() {
 			types := make([][]uint32, n)
@@ -90,8 +92,8 @@ func TestReaders_TakeTimeAsTheirInputIsLong(t *testing.T) {
 			return func() { _, _ = readBTF(b) }
 		},
 		"configuration": func(n int) func() {
-			b := bytes.Repeat([]byte(configStart), n)
-			return func() { findConfig(t.Context(), b) }
+			b := bytes.Repeat([]byte("IKCFG_ST\x1f\x8b\x08"), n)
+			return func() { ikconfig.Find(t.Context(), b) }
 		},
 		"banner": func(n int) func() {
 			img := &Image{Linux: &Linux{}, Segments: []Segment{{Data: bytes.Repeat([]byte("Linux version x"), n)}}}

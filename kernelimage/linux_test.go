@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"callops/internal/kernels"
+	"callops/kernelimage/internal/btfsection"
 )
 
 // linux opens the newest of Debian's kernels of a series, which `make kernels`
@@ -92,7 +93,7 @@ func TestLinux_ShapesTellWhatSymbolsDo(t *testing.T) {
 			require.NoError(t, err)
 			section, at, err := l.btfSection()
 			require.NoError(t, err)
-			gotSection, gotAt := findBTF(b)
+			gotSection, gotAt := btfsection.Find(b)
 			assert.Equal(t, at, gotAt)
 			assert.Len(t, gotSection, len(section))
 

@@ -13,6 +13,7 @@ import (
 	"callops/internal/errno"
 	"callops/internal/hostmem"
 	"callops/internal/text"
+	"callops/kernelimage/internal/imageheader"
 	"callops/kernelimage/internal/packing"
 )
 
@@ -104,7 +105,7 @@ func Parse(ctx context.Context, r io.ReaderAt, size int64, name string, opts *Op
 			}
 			drop()
 			r, size, own, inside = f, n, f, append(inside, p.Name)
-		case isRawImage(head):
+		case imageheader.Is(head):
 			file, err := backingOf(ctx, r, size, name, own != nil && r == io.ReaderAt(own))
 			if err != nil {
 				return nil, err

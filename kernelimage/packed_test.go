@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"callops/internal/errno"
+	"callops/kernelimage/internal/imageheader"
 	"callops/kernelimage/internal/packing/packtest"
 	"github.com/stretchr/testify/assert"
 )
@@ -16,7 +17,7 @@ func zboot(payload []byte) []byte {
 	copy(b, "MZ\x00\x00zimg")
 	binary.LittleEndian.PutUint32(b[8:], uint32(len(b)))
 	binary.LittleEndian.PutUint32(b[12:], uint32(len(payload)))
-	copy(b[rawMagicOff:], "\xcd\x23\x82\x81") // another magic than a raw Image's
+	copy(b[imageheader.MagicAt:], "\xcd\x23\x82\x81") // another magic than a raw Image's
 	return append(append(b, payload...), "more of the program"...)
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"callops/internal/errno"
 	"callops/internal/text"
+	"callops/kernelimage/internal/btfsection"
 
 	"callops/kernelimage/internal/elffile"
 	"github.com/cilium/ebpf/btf"
@@ -166,7 +167,7 @@ func (img *Image) btfSection() []byte {
 	}
 	for i := range img.Segments {
 		s := &img.Segments[i]
-		if section, _ := findBTF(s.Data); len(section) == img.Linux.BTF {
+		if section, _ := btfsection.Find(s.Data); len(section) == img.Linux.BTF {
 			return section
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"callops/asm"
+	"callops/kernelimage/internal/imageheader"
 	"callops/kernelimage/internal/kallsyms/kallsymstest"
 )
 
@@ -125,9 +126,9 @@ func buildRaw(tb testing.TB, spec rawSpec) rawImage {
 		r.syms = nil
 	}
 	copy(r.b, "MZ")
-	binary.LittleEndian.PutUint64(r.b[rawSizeOff:], fixtureSize+0x2000)
-	binary.LittleEndian.PutUint64(r.b[rawFlagsOff:], cmp.Or(spec.pages, rawPageSize4K))
-	copy(r.b[rawMagicOff:], rawMagic)
+	binary.LittleEndian.PutUint64(r.b[imageheader.ImageSizeAt:], fixtureSize+0x2000)
+	binary.LittleEndian.PutUint64(r.b[imageheader.FlagsAt:], cmp.Or(spec.pages, imageheader.Pages4K))
+	copy(r.b[imageheader.MagicAt:], imageheader.Magic)
 
 	r.sym('T', "_stext")
 	var entries []uint64

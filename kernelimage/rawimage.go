@@ -12,6 +12,8 @@ import (
 
 	"callops/emu"
 	"callops/internal/errno"
+	"callops/kernelimage/internal/ikconfig"
+	"callops/kernelimage/internal/imageheader"
 	"callops/kernelimage/internal/kallsyms"
 	"callops/kernelimage/internal/rela"
 )
@@ -40,35 +42,14 @@ type Linux struct {
 	OneCPU    bool   // nothing tells where the per-CPU variables are, cpu_number among them: it runs on CPU 0 alone
 }
 
-// The header of a raw Image (Documentation/arch/arm64/booting.rst).
+// What is read of a raw Image, and where its first byte may be linked.
 const (
-	rawHeaderSize   = 0x40
-	rawMagic        = "ARMd"
-	rawMagicOff     = 0x38
-	rawTextOff      = 0x08
-	rawSizeOff      = 0x10
-	rawFlagsOff     = 0x18
-	rawFlagBE       = 1 << 0
-	rawPageSize     = 3 << 1
-	rawPageSize4K   = 1 << 1
-	rawPageSize16K  = 2 << 1
-	rawPageSize64K  = 3 << 1
-	rawAlign        = 2 << 20 // text_offset is from a multiple of this
-	rawMinSize      = 64 << 10
-	rawMaxSize      = maxUnpacked
-	rawMaxTextShift = rawAlign
-	rawShiftAlign   = 4 << 10
+	rawMaxSize = maxUnpacked
+	rawAlign   = imageheader.Align
 )
-
-// rawPages are the page sizes that the header's flags name.
-var rawPages = map[uint64]uint64{rawPageSize4K: 4 << 10, rawPageSize16K: 16 << 10, rawPageSize64K: 64 << 10}
 
 func u32At(b []byte, off int) uint32 { return binary.LittleEndian.Uint32(b[off:]) }
 func u64At(b []byte, off int) uint64 { return binary.LittleEndian.Uint64(b[off:]) }
-
-func isRawImage(head []byte) bool {
-	return len(head) >= rawHeaderSize && string(head[rawMagicOff:][:4]) == rawMagic
-}
 
 // rawLoad is a raw Image being made an Image of.
 type rawLoad struct {
@@ -96,7 +77,7 @@ func parseRaw(ctx context.Context, file *backing, name string, profile Profile, 
 		if err := steps(ctx, l.header, func() error { return l.kallsyms(ctx) }, l.relocate, l.symbols, l.segments, l.alternatives, l.structures, l.sites); err != nil {
 			return nil, err
 		}
-		info.Config = findConfig(ctx, file.b)
+		info.Config = ikconfig.Find(ctx, file.b)
 		if profile != "" && profile != l.img.Profile {
 			return nil, &FormatError{
 				File: name, Msg: fmt.Sprintf("its ftrace is that of profile %s, not of %s", l.img.Profile, profile), Errno: errno.EINVAL,
@@ -115,53 +96,9 @@ func (l *rawLoad) fail(section string, off uint64, value any, format string, arg
 }
 
 func (l *rawLoad) header() error {
-	l.shift, l.size = u64At(l.b, rawTextOff), u64At(l.b, rawSizeOff)
-	flags := u64At(l.b, rawFlagsOff)
-	bad := func(off uint64, format string, args ...any) error {
-		return l.fail("Image header", off, nil, format, args...)
-	}
-	switch {
-	case flags&rawFlagBE != 0:
-		return bad(rawFlagsOff, "the kernel is big-endian, only little-endian ones are run")
-	case rawPages[flags&rawPageSize] == 0:
-		return bad(rawFlagsOff, "the size of the kernel's pages is not specified: a kernel before 4.6")
-	case l.shift >= rawMaxTextShift || l.shift%rawShiftAlign != 0:
-		return bad(rawTextOff, "text_offset %#x is not one of a page below 2 MiB", l.shift)
-	case l.size == 0:
-		return bad(rawSizeOff, "image_size is 0: a kernel before 3.17")
-	case len(l.b) < rawMinSize:
-		return bad(0, "the file has only %#x bytes", len(l.b))
-	case l.size > rawMaxSize || l.size < uint64(len(l.b)):
-		// The file may be padded to what its signature or sector asks for, but
-		// an Image is never larger than in memory.
-		return bad(rawSizeOff, "image_size %#x, with a file of %#x bytes", l.size, len(l.b))
-	}
-	l.info.PageSize = rawPages[flags&rawPageSize]
-	if end := peEnd(l.b); end > uint64(len(l.b)) {
-		return l.fail("PE header", 0, nil, "cut short: its sections end at %#x, the file at %#x", end, len(l.b))
-	}
-	return nil
-}
-
-// peEnd returns where the last section ends in the file, for an Image that is
-// an EFI program too, and 0 for others.
-func peEnd(b []byte) (end uint64) {
-	const (
-		peOffset, peMagic               = 0x3c, "PE\x00\x00"
-		sectionsOff, optionalOff        = 6, 20 // their number, and the size of the header between
-		headerSize, sectionSize         = 24, 40
-		rawSize, rawPointer      uint64 = 16, 20
-	)
-	pe := uint64(u32At(b, peOffset))
-	if pe+headerSize > uint64(len(b)) || string(b[pe:][:4]) != peMagic {
-		return 0
-	}
-	n := uint64(binary.LittleEndian.Uint16(b[pe+sectionsOff:]))
-	at := pe + headerSize + uint64(binary.LittleEndian.Uint16(b[pe+optionalOff:]))
-	for ; n > 0 && at+sectionSize <= uint64(len(b)); n, at = n-1, at+sectionSize {
-		end = max(end, uint64(u32At(b, int(at+rawPointer)))+uint64(u32At(b, int(at+rawSize))))
-	}
-	return end
+	h, err := imageheader.Read(l.b, l.name, rawMaxSize)
+	l.shift, l.size, l.info.PageSize = h.TextOffset, h.ImageSize, h.PageSize
+	return err
 }
 
 func (l *rawLoad) kallsyms(ctx context.Context) (err error) {

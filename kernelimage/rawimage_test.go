@@ -15,8 +15,11 @@ import (
 	"callops/emu"
 	"callops/internal/edits"
 	"callops/internal/errno"
+	"callops/kernelimage/internal/btfsection"
+	"callops/kernelimage/internal/imageheader"
 	"callops/kernelimage/internal/kallsyms"
 	"callops/kernelimage/internal/kallsyms/kallsymstest"
+	"callops/kernelimage/internal/packing/packtest"
 	"callops/kernelimage/internal/rela"
 )
 
@@ -110,9 +113,9 @@ func TestParse_RawImageHasItsSegmentsPermissions(t *testing.T) {
 
 func TestParse_RawImageWithPagesOfEachSize(t *testing.T) {
 	for flags, want := range map[uint64]struct{ page, thread uint64 }{
-		rawPageSize4K:  {4 << 10, 16 << 10},
-		rawPageSize16K: {16 << 10, 16 << 10},
-		rawPageSize64K: {64 << 10, 64 << 10},
+		imageheader.Pages4K:  {4 << 10, 16 << 10},
+		imageheader.Pages16K: {16 << 10, 16 << 10},
+		imageheader.Pages64K: {64 << 10, 64 << 10},
 	} {
 		spec := rawSpec{callOps: true, pages: flags}
 		raw := buildRaw(t, spec)
@@ -182,6 +185,13 @@ func TestParse_WhereNothingTellsThePerCPUSectionInitDataStandsForIt(t *testing.T
 	assert.GreaterOrEqual(t, img.Linux.PerCPU.End, raw.perCPU.End)
 }
 
+func TestParse_RawImageWithItsConfiguration(t *testing.T) {
+	want := []byte("CONFIG_FTRACE=y\n")
+	b := bytes.Join([][]byte{[]byte("IKCFG_ST"), packtest.All(t, want)["gzip"], []byte("IKCFG_ED")}, nil)
+	img := parsed(t, buildRaw(t, rawSpec{edit: func(image []byte) { copy(image[fixtureSize-len(b):], b) }}).b)
+	assert.Equal(t, want, img.Linux.Config)
+}
+
 func TestTextCost_OfARawImageTellsPaddingByWhatStandsThere(t *testing.T) {
 	c, err := parsed(t, buildRaw(t, rawSpec{callOps: true}).b).TextCost()
 	require.NoError(t, err)
@@ -199,15 +209,10 @@ func TestParse_RefusesDamagedRawImages(t *testing.T) {
 		edit func(b []byte)
 		want string
 	}{
-		"big_endian":    {edit: put(rawFlagsOff, rawPageSize4K|rawFlagBE), want: "Image header at 0x18: the kernel is big-endian"},
-		"pages":         {edit: put(rawFlagsOff, 0), want: "pages is not specified"},
-		"text_offset":   {edit: put(rawTextOff, 0x123), want: "text_offset 0x123"},
-		"no_size":       {edit: put(rawSizeOff, 0), want: "image_size is 0"},
-		"small_size":    {edit: put(rawSizeOff, 0x1000), want: "image_size 0x1000, with a file of 0x50000 bytes"},
-		"huge_size":     {edit: put(rawSizeOff, 1<<60), want: "image_size 0x1000000000000000"},
+		"big_endian":    {edit: put(imageheader.FlagsAt, imageheader.Pages4K|imageheader.BigEndian), want: "Image header at 0x18: the kernel is big-endian"},
 		"no_symbols":    {edit: func(b []byte) { clear(b[fixtureRodata:fixtureInit]) }, want: "no embedded symbol table (kallsyms) found"},
-		"no_btf":        {edit: func(b []byte) { b[bytes.Index(b, []byte(btfMagic))] = 0 }, want: "BTF at 0x10000: "},
-		"shift":         {edit: put(rawTextOff, 0x1000), want: "0 link addresses"},
+		"no_btf":        {edit: func(b []byte) { b[bytes.Index(b, []byte(btfsection.Magic))] = 0 }, want: "BTF at 0x10000: "},
+		"shift":         {edit: put(imageheader.TextOffsetAt, 0x1000), want: "0 link addresses"},
 		"outside_rela":  {edit: func(b []byte) { le.PutUint64(b[rela(b):], 0xffff_8000_8100_0000) }, want: ".rela.dyn"},
 		"wild_rela":     {edit: func(b []byte) { le.PutUint64(b[rela(b)+24:], 7) }, want: ".rela.dyn"},
 		"overlaid_rela": {edit: func(b []byte) { le.PutUint64(b[rela(b):], 0xffff_8000_8000_0000+uint64(rela(b))) }, want: "0 link addresses"},
@@ -228,13 +233,6 @@ func TestParse_RefusesDamagedRawImages(t *testing.T) {
 				}
 			}
 		}, want: "no list of call sites in the data either"},
-		"cut_short": {edit: func(b []byte) {
-			le.PutUint32(b[0x3c:], 0x40)
-			copy(b[0x40:], "PE\x00\x00")
-			b[0x46] = 1
-			le.PutUint32(b[0x40+24+16:], fixtureSize)
-			le.PutUint32(b[0x40+24+20:], 0x1000)
-		}, want: "cut short: its sections end at 0x51000, the file at 0x50000"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			test.spec.edit = test.edit
@@ -264,7 +262,7 @@ func TestParse_RawImageCutShortAnywhereIsAnError(t *testing.T) {
 func FuzzRawImage(f *testing.F) {
 	var files [][]byte
 	for _, spec := range []rawSpec{{callOps: true}, {symbols: place}, {symbols: kallsymstest.Spec{Order: kallsymstest.From62}, funcsOnly: true}, {symbols: absolute}} {
-		f.Add(uint8(len(files)), edits.At(rawSizeOff, 1))
+		f.Add(uint8(len(files)), edits.At(imageheader.ImageSizeAt, 1))
 		files = append(files, buildRaw(f, spec).b)
 	}
 	f.Fuzz(func(t *testing.T, which uint8, e []byte) {

@@ -3,6 +3,8 @@ package kernelimage
 import (
 	"fmt"
 	"slices"
+
+	"callops/kernelimage/internal/btfsection"
 )
 
 // mostPerCPU bounds the section of per-CPU variables.
@@ -92,6 +94,6 @@ func (l *rawLoad) btfSection() (b []byte, at int, err error) {
 		b, err = l.bytesAt("__start_BTF", "__stop_BTF")
 		return b, int(l.marks["__start_BTF"] - l.base), err
 	}
-	b, at = findBTF(l.b)
+	b, at = btfsection.Find(l.b)
 	return b, at, nil
 }
