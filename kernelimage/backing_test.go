@@ -14,6 +14,7 @@ import (
 	"callops/emu"
 	"callops/internal/errno"
 	"callops/internal/hostmem"
+	"callops/kernelimage/internal/backing"
 )
 
 // writeRaw puts a fixture into a file.
@@ -59,10 +60,10 @@ func TestOpen_RawImageIsMappedAndItsFileStaysAsItIs(t *testing.T) {
 	path := writeRaw(t, want.b)
 	img := opened(t, path)
 	checkRaw(t, want, img, rawSpec{callOps: true})
-	assert.Equal(t, hostmem.Mapped, img.file.f != nil && !img.file.own)
+	assert.Equal(t, hostmem.Mapped, img.file.Mapped())
 
 	copied := parsed(t, want.b)
-	assert.True(t, copied.file.own)
+	assert.False(t, copied.file.Mapped())
 	for i, s := range img.Segments {
 		assert.True(t, bytes.Equal(copied.Segments[i].Data, s.Data), "%s is relocated as in one that was copied", s.Name)
 	}
@@ -114,21 +115,21 @@ func TestBacking_AFileThatIsCutShortWhileItIsReadIsAnError(t *testing.T) {
 	f, err := os.Open(path)
 	require.NoError(t, err)
 	defer f.Close()
-	file, err := newBacking(f, fixtureSize, "Image", false)
+	file, err := backing.New(f, fixtureSize, "Image", false)
 	require.NoError(t, err)
-	defer file.close()
+	defer file.Close()
 	require.NoError(t, os.Truncate(path, fixtureInit))
-	_, err = file.guard(func() (*Image, error) {
-		assert.Zero(t, file.b[fixtureSize-1])
-		return nil, nil
+	err = file.Guard(func() error {
+		assert.Zero(t, file.Bytes[fixtureSize-1])
+		return nil
 	})
 	assert.ErrorIs(t, err, errno.EIO)
 	assert.EqualError(t, err, "Image: was cut short while it was read")
 	assert.PanicsWithValue(t, "other", func() {
-		_, _ = file.guard(func() (*Image, error) { panic("other") })
+		_ = file.Guard(func() error { panic("other") })
 	})
 
-	_, err = newBacking(f, fixtureSize, "Image", false)
+	_, err = backing.New(f, fixtureSize, "Image", false)
 	assert.EqualError(t, err, fmt.Sprintf("Image: cut short: %#x of %#x bytes", fixtureInit, fixtureSize))
 	_, err = Parse(t.Context(), f, fixtureSize, "Image", nil)
 	assert.ErrorIs(t, err, errno.ENOEXEC)

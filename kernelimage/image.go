@@ -9,6 +9,7 @@ import (
 
 	"callops/emu"
 	"callops/internal/text"
+	"callops/kernelimage/internal/backing"
 )
 
 // Image describes a kernel, or a program that stands in for one: its memory,
@@ -30,7 +31,7 @@ type Image struct {
 
 	debug *debugInfo // of an ELF file; nil: it has none
 
-	file *backing // that Data of segments is mapped from; nil: it is on the heap
+	file *backing.File // that Data of segments is mapped from; nil: it is on the heap
 }
 
 // Close gives back what an image that was opened from a file holds, after the
@@ -44,7 +45,7 @@ func (img *Image) Close() error {
 	for i := range img.Segments {
 		img.Segments[i].Data = nil // rather than let it point to what is gone
 	}
-	return img.file.close()
+	return img.file.Close()
 }
 
 // Segment is memory that the image fills: Data, then zeros up to MemSize.
@@ -55,7 +56,7 @@ type Segment struct {
 	MemSize uint64
 	Perm    emu.Perm
 
-	file *backing // that Data is mapped from, at off; nil: it is on the heap
+	file *backing.File // that Data is mapped from, at off; nil: it is on the heap
 	off  uint64
 }
 
@@ -67,7 +68,7 @@ func (s *Segment) End() uint64 { return s.Addr + s.MemSize }
 // os.ErrClosed once the image is closed.
 func (s *Segment) Load(mem *emu.Memory) error {
 	if s.file != nil {
-		return s.file.fill(mem, s.Addr, s.off, uint64(len(s.Data)))
+		return s.file.Fill(mem, s.Addr, s.off, uint64(len(s.Data)))
 	}
 	return mem.Write(s.Addr, s.Data)
 }

@@ -13,6 +13,7 @@ import (
 	"callops/internal/errno"
 	"callops/internal/hostmem"
 	"callops/internal/text"
+	"callops/kernelimage/internal/backing"
 	"callops/kernelimage/internal/imageheader"
 	"callops/kernelimage/internal/packing"
 )
@@ -99,14 +100,14 @@ func Parse(ctx context.Context, r io.ReaderAt, size int64, name string, opts *Op
 			}
 			r, size, inside = payload, payload.Size(), append(inside, "EFI zboot")
 		case p != nil && len(inside) < maxPackings:
-			f, n, err := unpackFile(ctx, p, src)
+			f, n, err := backing.Unpack(ctx, p, src, maxUnpacked)
 			if err != nil {
 				return nil, err
 			}
 			drop()
 			r, size, own, inside = f, n, f, append(inside, p.Name)
 		case imageheader.Is(head):
-			file, err := backingOf(ctx, r, size, name, own != nil && r == io.ReaderAt(own))
+			file, err := backing.Of(ctx, r, size, name, own != nil && r == io.ReaderAt(own), maxUnpacked)
 			if err != nil {
 				return nil, err
 			}

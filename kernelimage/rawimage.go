@@ -12,6 +12,7 @@ import (
 
 	"callops/emu"
 	"callops/internal/errno"
+	"callops/kernelimage/internal/backing"
 	"callops/kernelimage/internal/ikconfig"
 	"callops/kernelimage/internal/imageheader"
 	"callops/kernelimage/internal/kallsyms"
@@ -54,10 +55,10 @@ func u64At(b []byte, off int) uint64 { return binary.LittleEndian.Uint64(b[off:]
 // rawLoad is a raw Image being made an Image of.
 type rawLoad struct {
 	name     string
-	b        []byte   // the file, relocated in place
-	file     *backing // where b is mapped from
-	size     uint64   // in memory, from the header
-	shift    uint64   // text_offset
+	b        []byte        // the file, relocated in place
+	file     *backing.File // where b is mapped from
+	size     uint64        // in memory, from the header
+	shift    uint64        // text_offset
 	rela     rela.Table
 	ks       *kallsyms.Table
 	base     uint64            // the address of b[0]
@@ -70,25 +71,25 @@ type rawLoad struct {
 }
 
 // parseRaw makes an Image of a file, which it closes when it fails.
-func parseRaw(ctx context.Context, file *backing, name string, profile Profile, inside []string) (*Image, error) {
-	img, err := file.guard(func() (*Image, error) {
-		info := &Linux{Packed: inside}
-		l := &rawLoad{name: name, b: file.b, file: file, info: info, img: &Image{Name: name, Linux: info, file: file}}
+func parseRaw(ctx context.Context, file *backing.File, name string, profile Profile, inside []string) (*Image, error) {
+	info := &Linux{Packed: inside}
+	l := &rawLoad{name: name, b: file.Bytes, file: file, info: info, img: &Image{Name: name, Linux: info, file: file}}
+	err := file.Guard(func() error {
 		if err := steps(ctx, l.header, func() error { return l.kallsyms(ctx) }, l.relocate, l.symbols, l.segments, l.alternatives, l.structures, l.sites); err != nil {
-			return nil, err
+			return err
 		}
-		info.Config = ikconfig.Find(ctx, file.b)
+		info.Config = ikconfig.Find(ctx, l.b)
 		if profile != "" && profile != l.img.Profile {
-			return nil, &FormatError{
+			return &FormatError{
 				File: name, Msg: fmt.Sprintf("its ftrace is that of profile %s, not of %s", l.img.Profile, profile), Errno: errno.EINVAL,
 			}
 		}
-		return l.img, file.seal()
+		return file.Seal()
 	})
 	if err != nil {
-		return nil, errors.Join(err, file.close())
+		return nil, errors.Join(err, file.Close())
 	}
-	return img, nil
+	return l.img, nil
 }
 
 func (l *rawLoad) fail(section string, off uint64, value any, format string, args ...any) error {

@@ -12,7 +12,7 @@ func (l *rawLoad) relocate() error {
 	if err := l.findBase(); err != nil {
 		return err
 	}
-	applied := l.rela.Apply(l.base, l.file.change)
+	applied := l.rela.Apply(l.base, l.file.Change)
 	l.info.Base, l.info.Relocations = l.base, l.rela.Len()
 	l.info.Applied = l.rela.Len() > 0 && applied == l.rela.Len()
 	return nil
