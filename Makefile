@@ -73,7 +73,7 @@ check: unicorn cross ## make again what is generated, and fail where it differs
 
 workload: cross ## build the test images again
 	$(MAKE) -B -C kernelimage/testdata/workload
-	$(MAKE) -B -C kernelimage/testdata/module
+	$(MAKE) -B -C kernelimage/module/testdata
 	$(MAKE) -B -C trampolines/template
 	$(MAKE) -B -C trampolines/template/testdata
 

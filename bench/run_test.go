@@ -274,7 +274,7 @@ func TestRun_Progress(t *testing.T) {
 func TestRun_TraceeInAModule(t *testing.T) {
 	eachEngine(t, func(t *testing.T, e Engine) {
 		res := measure(t, &Config{
-			Modules: []string{"../kernelimage/testdata/module/fixture.ko"}, Tracee: "fixture:fixture_sum", Args: []uint64{84, 36},
+			Modules: []string{"../kernelimage/module/testdata/fixture.ko"}, Tracee: "fixture:fixture_sum", Args: []uint64{84, 36},
 			Engines: []Engine{e}, CallOps: []bool{true}, Relevant: []int{0, 1, 2}, Calls: 20,
 		})
 		assert.Equal(t, []float64{0, 34, 138}, overheads(res, true))

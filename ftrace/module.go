@@ -10,15 +10,16 @@ import (
 	"callops/internal/errno"
 	"callops/kernel"
 	"callops/kernelimage"
+	"callops/kernelimage/module"
 )
 
 // group is the records of the kernel or of a module (struct ftrace_page).
 type group struct {
-	module  *kernelimage.Module // nil: the kernel
-	records []Record            // ascending ip
+	module  *module.Module // nil: the kernel
+	records []Record       // ascending ip
 }
 
-func newGroup(m *kernelimage.Module, sites []kernelimage.Site) *group {
+func newGroup(m *module.Module, sites []kernelimage.Site) *group {
 	g := &group{module: m, records: make([]Record, len(sites))}
 	for i, s := range sites {
 		g.records[i].IP = s.IP
@@ -62,7 +63,7 @@ func (r *Registry) ftracePLT(ip uint64) uint64 {
 }
 
 // notified keeps the records in step with the kernel's text.
-func (r *Registry) notified(e kernel.Event, m *kernelimage.Module) error {
+func (r *Registry) notified(e kernel.Event, m *module.Module) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch e {
@@ -84,7 +85,7 @@ func (r *Registry) notified(e kernel.Event, m *kernelimage.Module) error {
 //
 // Differs: a site that can't be made ready is the end of ftrace in Linux too, but
 // the module stays.
-func (r *Registry) moduleComing(m *kernelimage.Module) error {
+func (r *Registry) moduleComing(m *module.Module) error {
 	what := "sites of module " + m.Name
 	switch {
 	case r.Dead():
@@ -126,18 +127,18 @@ func (r *Registry) enableGroup(g *group) error {
 }
 
 // fillPLT has the module's ftrace PLT lead to ftrace_caller.
-func (r *Registry) fillPLT(m *kernelimage.Module) error {
+func (r *Registry) fillPLT(m *module.Module) error {
 	if m.FtracePLT == 0 {
 		return nil
 	}
-	words, err := kernelimage.PLTEntry(m.FtracePLT, r.code.Caller)
+	words, err := module.PLTEntry(m.FtracePLT, r.code.Caller)
 	if err != nil {
 		return err
 	}
 	if err := r.mem.Write(m.FtracePLT, words); err != nil {
 		return err
 	}
-	r.mem.SyncText(m.FtracePLT, kernelimage.FtracePLTSize)
+	r.mem.SyncText(m.FtracePLT, module.FtracePLTSize)
 	return nil
 }
 
@@ -177,7 +178,7 @@ func (r *Registry) enableRecord(rec *Record) (bugType, error) {
 //
 // Differs: Linux clears the filters of trace arrays only, and another ops
 // would trace whatever is loaded there next.
-func (r *Registry) moduleGoing(m *kernelimage.Module) error {
+func (r *Registry) moduleGoing(m *module.Module) error {
 	i := slices.IndexFunc(r.groups, func(g *group) bool { return g.module == m })
 	if i < 0 {
 		return nil

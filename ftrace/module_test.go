@@ -12,11 +12,12 @@ import (
 	"callops/internal/errno"
 	"callops/kernel"
 	"callops/kernelimage"
+	"callops/kernelimage/module"
 )
 
-const fixtureKo = "../kernelimage/testdata/module/fixture.ko"
+const fixtureKo = "../kernelimage/module/testdata/fixture.ko"
 
-func (k *testKernel) load(far bool) *kernelimage.Module {
+func (k *testKernel) load(far bool) *module.Module {
 	k.t.Helper()
 	m, err := k.k.LoadModuleFile(k.t.Context(), fixtureKo, &kernel.ModuleOptions{Far: far})
 	require.NoError(k.t, err)
@@ -199,7 +200,7 @@ func TestModule_OneWithABrokenSiteIsRefusedAndForgotten(t *testing.T) {
 	sites := k.Records()
 	// Whoever hears of it first spoils one of its sites.
 	k.unsubscribe()
-	k.k.Subscribe(func(e kernel.Event, m *kernelimage.Module) error {
+	k.k.Subscribe(func(e kernel.Event, m *module.Module) error {
 		if e == kernel.ModuleComing {
 			return k.k.Mem.Store32(m.Image.Sites[1].IP-insnSize, 0)
 		}

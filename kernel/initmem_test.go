@@ -12,6 +12,7 @@ import (
 	"callops/internal/errno"
 	"callops/internal/kernels"
 	"callops/kernelimage"
+	"callops/kernelimage/module"
 )
 
 // withInit is the built-in kernel with one of its functions as init text.
@@ -68,7 +69,7 @@ func TestFreeInitMem_AnImageWithoutInitTextHasNothingToFree(t *testing.T) {
 func TestFreeInitMem_ARefusalKeepsInitText(t *testing.T) {
 	k := bootStill(t, withInit(t, "gcd"), nil)
 	refused := errors.New("refused")
-	stop := k.Subscribe(func(e Event, m *kernelimage.Module) error {
+	stop := k.Subscribe(func(e Event, m *module.Module) error {
 		assert.Equal(t, InitFreeing, e)
 		assert.Nil(t, m)
 		return refused

@@ -15,7 +15,7 @@ import (
 	"callops/kernelimage"
 )
 
-const fixtureKo = "../kernelimage/testdata/module/fixture.ko"
+const fixtureKo = "../kernelimage/module/testdata/fixture.ko"
 
 func fixtureModule(tb testing.TB) []byte {
 	tb.Helper()

@@ -13,6 +13,8 @@ import (
 	"callops/internal/errno"
 	"callops/internal/hostmem"
 	"callops/kernelimage"
+	"callops/kernelimage/ctype"
+	"callops/kernelimage/module"
 )
 
 // ModuleOptions say where a kernel module goes; nil is where the kernel puts it:
@@ -23,10 +25,10 @@ type ModuleOptions struct {
 
 // What a kernel has loaded.
 type loaded struct {
-	modules  []*kernelimage.Module
-	vermagic string                        // with exports
-	exports  map[string]kernelimage.Export // nil: to be made
-	perCPU   uint64                        // bytes taken of each CPU's modulePerCPU
+	modules  []*module.Module
+	vermagic string                   // with exports
+	exports  map[string]module.Export // nil: to be made
+	perCPU   uint64                   // bytes taken of each CPU's modulePerCPU
 	free     []freed
 }
 
@@ -39,7 +41,7 @@ type freed struct{ segments []kernelimage.Segment }
 const modulePerCPU = 8 << 10
 
 // LoadModuleFile is LoadModule of a file.
-func (k *Kernel) LoadModuleFile(ctx context.Context, path string, opts *ModuleOptions) (*kernelimage.Module, error) {
+func (k *Kernel) LoadModuleFile(ctx context.Context, path string, opts *ModuleOptions) (*module.Module, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|hostmem.OpenNoWait, 0)
 	if err != nil {
 		return nil, err
@@ -49,8 +51,8 @@ func (k *Kernel) LoadModuleFile(ctx context.Context, path string, opts *ModuleOp
 	if err != nil {
 		return nil, err
 	}
-	if !info.Mode().IsRegular() || info.Size() > kernelimage.MaxModuleFile {
-		return nil, &kernelimage.FormatError{File: path, Msg: fmt.Sprintf("is not a regular file of at most %#x bytes", uint64(kernelimage.MaxModuleFile)), Errno: errno.ENOEXEC}
+	if !info.Mode().IsRegular() || info.Size() > module.MaxFile {
+		return nil, &kernelimage.FormatError{File: path, Msg: fmt.Sprintf("is not a regular file of at most %#x bytes", uint64(module.MaxFile)), Errno: errno.ENOEXEC}
 	}
 	b := make([]byte, info.Size())
 	if n, err := f.ReadAt(b, 0); n < len(b) {
@@ -59,25 +61,25 @@ func (k *Kernel) LoadModuleFile(ctx context.Context, path string, opts *ModuleOp
 	return k.LoadModule(ctx, b, filepath.Base(path), opts)
 }
 
-// LoadModule loads a kernel module, see [kernelimage.ParseModule] and
-// [kernelimage.ModuleFile.Link], whose errors it returns; name is the file's, for
+// LoadModule loads a kernel module, see [module.Parse] and
+// [module.File.Link], whose errors it returns; name is the file's, for
 // messages. Also ENOMEM where it has no room. Those who subscribed hear of
 // [ModuleComing], and any of their errors takes the module away again. Its init
 // function is not run. No CPU may run meanwhile.
-func (k *Kernel) LoadModule(ctx context.Context, file []byte, name string, opts *ModuleOptions) (*kernelimage.Module, error) {
+func (k *Kernel) LoadModule(ctx context.Context, file []byte, name string, opts *ModuleOptions) (*module.Module, error) {
 	if opts == nil {
 		opts = &ModuleOptions{}
 	}
-	f, err := kernelimage.ParseModule(ctx, file, name)
+	f, err := module.Parse(ctx, file, name)
 	if err != nil {
 		return nil, err
 	}
 	if k.loaded.exports == nil {
 		k.loaded.vermagic = k.Image.Vermagic()
-		k.loaded.exports = k.Image.Exports(k.loaded.vermagic)
+		k.loaded.exports = module.Exports(k.Image, k.loaded.vermagic)
 	}
 	first, reused := k.perCPUModules(), -1
-	m, err := f.Link(ctx, &kernelimage.Host{
+	m, err := f.Link(ctx, &module.Host{
 		Image: k.Image, Vermagic: k.loaded.vermagic, Exports: k.loaded.exports, Loaded: k.Symbols.hasModule,
 		PerCPU: kernelimage.Range{Start: first + k.loaded.perCPU, End: first + modulePerCPU},
 		Room: func(segments []kernelimage.Segment) (base uint64, err error) {
@@ -117,7 +119,7 @@ func (k *Kernel) moduleRoom(segments []kernelimage.Segment, far bool) (base uint
 }
 
 // commit puts a module into the kernel's memory; reused is moduleRoom's.
-func (k *Kernel) commit(m *kernelimage.Module, reused int) error {
+func (k *Kernel) commit(m *module.Module, reused int) error {
 	k.loaded.modules = append(k.loaded.modules, m)
 	if reused >= 0 {
 		k.loaded.free = slices.Delete(k.loaded.free, reused, reused+1)
@@ -151,7 +153,7 @@ func (k *Kernel) commit(m *kernelimage.Module, reused int) error {
 }
 
 // Modules returns the modules loaded, the first one first.
-func (k *Kernel) Modules() []*kernelimage.Module { return slices.Clone(k.loaded.modules) }
+func (k *Kernel) Modules() []*module.Module { return slices.Clone(k.loaded.modules) }
 
 // Site is Image.Site for the kernel and its modules.
 func (k *Kernel) Site(ip uint64) (kernelimage.Site, bool) {
@@ -169,7 +171,7 @@ func (k *Kernel) Site(ip uint64) (kernelimage.Site, bool) {
 // Prototype is that of [kernelimage.Image] for a function of the kernel or of a
 // module, which "module:name" may name. Also ENOENT where there is no such
 // function, and EINVAL where the name is ambiguous.
-func (k *Kernel) Prototype(name string) (*kernelimage.Prototype, error) {
+func (k *Kernel) Prototype(name string) (*ctype.Prototype, error) {
 	sym, err := k.Symbols.Lookup(name)
 	if err != nil {
 		return nil, err
@@ -177,7 +179,7 @@ func (k *Kernel) Prototype(name string) (*kernelimage.Prototype, error) {
 	if sym.Module == "" {
 		return k.Image.Prototype(sym.Name)
 	}
-	i := slices.IndexFunc(k.loaded.modules, func(m *kernelimage.Module) bool { return m.Name == sym.Module })
+	i := slices.IndexFunc(k.loaded.modules, func(m *module.Module) bool { return m.Name == sym.Module })
 	if i < 0 {
 		return nil, fmt.Errorf("%s has no BTF: %w", sym.Module, errno.ENOENT)
 	}
@@ -188,7 +190,7 @@ func (k *Kernel) Prototype(name string) (*kernelimage.Prototype, error) {
 // is not loaded. Those who subscribed hear of [ModuleGoing] first. Its exit
 // function is not run. What called it faults from then on with an undefined
 // instruction. No CPU may run meanwhile.
-func (k *Kernel) Unload(m *kernelimage.Module) error {
+func (k *Kernel) Unload(m *module.Module) error {
 	if m == nil || !slices.Contains(k.loaded.modules, m) {
 		return fmt.Errorf("the module is not loaded: %w", errno.ENOENT)
 	}
@@ -201,8 +203,8 @@ func (k *Kernel) Unload(m *kernelimage.Module) error {
 }
 
 // remove takes a module out of the kernel's memory and tables.
-func (k *Kernel) remove(m *kernelimage.Module) error {
-	k.loaded.modules = slices.DeleteFunc(k.loaded.modules, func(other *kernelimage.Module) bool { return other == m })
+func (k *Kernel) remove(m *module.Module) error {
+	k.loaded.modules = slices.DeleteFunc(k.loaded.modules, func(other *module.Module) bool { return other == m })
 	for name := range m.Exports {
 		delete(k.loaded.exports, name)
 	}

@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"callops/internal/kernels"
-	"callops/kernelimage"
+	"callops/kernelimage/module"
 )
 
 // koTree is the modules of a kernel's package, by name.
@@ -39,7 +39,7 @@ func modulesOf(t *testing.T, series string) koTree {
 }
 
 // load loads a module after those that it names in its "depends".
-func (tree koTree) load(ctx context.Context, k *Kernel, name string, opts *ModuleOptions) (*kernelimage.Module, error) {
+func (tree koTree) load(ctx context.Context, k *Kernel, name string, opts *ModuleOptions) (*module.Module, error) {
 	for _, m := range k.Modules() {
 		if m.Name == name {
 			return m, nil
@@ -49,7 +49,7 @@ func (tree koTree) load(ctx context.Context, k *Kernel, name string, opts *Modul
 	if err != nil {
 		return nil, err
 	}
-	f, err := kernelimage.ParseModule(ctx, b, filepath.Base(tree[name]))
+	f, err := module.Parse(ctx, b, filepath.Base(tree[name]))
 	if err != nil {
 		return nil, err
 	}

@@ -15,7 +15,7 @@ import (
 
 	"callops/internal/errno"
 	"callops/internal/kernels"
-	"callops/kernelimage"
+	"callops/kernelimage/module"
 )
 
 // versioned changes a module's record of a symbol's version.
@@ -121,12 +121,12 @@ func TestLoadModule_UsesWhatModulesExportByVersionAndNamespace(t *testing.T) {
 	require.NoError(t, k.Unload(ko))
 	gcd := k.loaded.exports["gcd"]
 	for name, test := range map[string]struct {
-		e    kernelimage.Export
+		e    module.Export
 		want string
 	}{
-		"namespace": {kernelimage.Export{Addr: gcd.Addr, Namespace: "PRIVATE"}, "does not import namespace PRIVATE of gcd"},
-		"other":     {kernelimage.Export{Addr: gcd.Addr, Namespace: "module:other"}, "does not import namespace module:other of gcd"},
-		"itself":    {kernelimage.Export{Addr: gcd.Addr, Namespace: "module:fixture"}, ""},
+		"namespace": {module.Export{Addr: gcd.Addr, Namespace: "PRIVATE"}, "does not import namespace PRIVATE of gcd"},
+		"other":     {module.Export{Addr: gcd.Addr, Namespace: "module:other"}, "does not import namespace module:other of gcd"},
+		"itself":    {module.Export{Addr: gcd.Addr, Namespace: "module:fixture"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			k.loaded.exports["gcd"] = test.e

@@ -1,10 +1,9 @@
 package kernel
 
 import (
+	"callops/kernelimage/module"
 	"errors"
 	"slices"
-
-	"callops/kernelimage"
 )
 
 // Event is what happens to the text of a running kernel.
@@ -25,7 +24,7 @@ func (e Event) String() string {
 // Notifier is told of an event, with the module that it is about; nil for the
 // kernel itself. It may refuse ModuleComing and InitFreeing with an error; an
 // error of ModuleGoing is passed on, and the module goes.
-type Notifier func(e Event, m *kernelimage.Module) error
+type Notifier func(e Event, m *module.Module) error
 
 // Subscribe has n told of every event from now on, on the goroutine that causes
 // it, after those who subscribed before. The function that it returns ends that.
@@ -39,7 +38,7 @@ func (k *Kernel) Subscribe(n Notifier) (unsubscribe func()) {
 
 // notify tells all of an event. Where one refuses a module that comes, those who
 // have taken it are told that it goes.
-func (k *Kernel) notify(e Event, m *kernelimage.Module) error {
+func (k *Kernel) notify(e Event, m *module.Module) error {
 	var errs []error
 	told := k.notifiers
 	for i, n := range told {

@@ -1,19 +1,18 @@
 package kernel
 
 import (
+	"callops/kernelimage/module"
 	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"callops/kernelimage"
 )
 
 func TestSubscribe_ModulesAreAnnouncedInMemory(t *testing.T) {
 	k := bootStill(t, builtin(t, nil), nil)
 	var seen []string
-	stop := k.Subscribe(func(e Event, m *kernelimage.Module) error {
+	stop := k.Subscribe(func(e Event, m *module.Module) error {
 		seen = append(seen, e.String()+": "+m.Name)
 		w, err := k.Mem.Load32(m.Image.Text[0].Start)
 		assert.NoError(t, err)
@@ -34,13 +33,13 @@ func TestSubscribe_ModulesAreAnnouncedInMemory(t *testing.T) {
 func TestSubscribe_ARefusedModuleIsTakenAwayFromThoseWhoTookIt(t *testing.T) {
 	k := bootStill(t, builtin(t, nil), nil)
 	var took []Event
-	k.Subscribe(func(e Event, _ *kernelimage.Module) error { took = append(took, e); return nil })
+	k.Subscribe(func(e Event, _ *module.Module) error { took = append(took, e); return nil })
 	refused := errors.New("refused")
-	stop := k.Subscribe(func(e Event, _ *kernelimage.Module) error {
+	stop := k.Subscribe(func(e Event, _ *module.Module) error {
 		assert.Equal(t, ModuleComing, e)
 		return refused
 	})
-	k.Subscribe(func(Event, *kernelimage.Module) error { t.Error("is not asked"); return nil })
+	k.Subscribe(func(Event, *module.Module) error { t.Error("is not asked"); return nil })
 	before := k.Symbols.All()
 	_, err := k.LoadModuleFile(t.Context(), fixtureKo, nil)
 	require.ErrorIs(t, err, refused)
@@ -56,8 +55,8 @@ func TestSubscribe_AModuleGoesWhateverIsSaid(t *testing.T) {
 	require.NoError(t, err)
 	broken := errors.New("broken")
 	told := 0
-	k.Subscribe(func(Event, *kernelimage.Module) error { return broken })
-	k.Subscribe(func(Event, *kernelimage.Module) error { told++; return nil })
+	k.Subscribe(func(Event, *module.Module) error { return broken })
+	k.Subscribe(func(Event, *module.Module) error { told++; return nil })
 	assert.ErrorIs(t, k.Unload(m), broken)
 	assert.Equal(t, 1, told)
 	assert.Empty(t, k.Modules())

@@ -25,9 +25,10 @@ const maxDebug = 64 << 20
 
 // debugInfo is what an ELF file tells of its functions' types.
 type debugInfo struct {
-	btf   []byte            // section .BTF
-	dwarf map[string][]byte // by section, without ".debug_"
-	err   error             // why there is none of it
+	btf     []byte            // section .BTF
+	btfBase []byte            // section .BTF.base; nil: there is none
+	dwarf   map[string][]byte // by section, without ".debug_"
+	err     error             // why there is none of it
 }
 
 // dwarfSections are those that types need, less ".debug_".

@@ -13,6 +13,7 @@ import (
 
 	"callops/internal/edits"
 	"callops/internal/errno"
+	"callops/kernelimage/ctype"
 	"callops/kernelimage/internal/elffile"
 )
 
@@ -37,10 +38,10 @@ func TestPrototype_OfAnELFFileWithDWARF(t *testing.T) {
 			p, err := img.Prototype("apply")
 			require.NoError(t, err)
 			assert.True(t, p.Variadic)
-			assert.Equal(t, []Type{{Kind: Pointer, Size: 8, Func: true}, {Kind: Int, Size: 4, Signed: true}}, p.Params)
+			assert.Equal(t, []ctype.Type{{Kind: ctype.Pointer, Size: 8, Func: true}, {Kind: ctype.Int, Size: 4, Signed: true}}, p.Params)
 			p, err = img.Prototype("invert")
 			require.NoError(t, err)
-			assert.Equal(t, Type{Kind: Int, Size: 4, Signed: true}, p.Result)
+			assert.Equal(t, ctype.Type{Kind: ctype.Int, Size: 4, Signed: true}, p.Result)
 			_, err = img.Prototype("missing")
 			assert.ErrorIs(t, err, errno.ENOENT)
 		})
@@ -107,7 +108,7 @@ func FuzzDWARF(f *testing.F) {
 		img := &Image{Name: "fuzz", debug: &debugInfo{dwarf: map[string][]byte{"abbrev": abbrev, "info": info, "str": str}}}
 		if p, err := img.Prototype("apply"); err == nil {
 			require.NotEmpty(t, p.String())
-			require.Less(t, len(p.String()), 4*maxDeclared*elffile.MaxName)
+			require.Less(t, len(p.String()), mostDeclared)
 		}
 	})
 }

@@ -4,13 +4,13 @@
 // An [Image] never changes: [Builtin] assembles one, [Open] and [Parse] read one
 // from an ELF file, or from a kernel's raw Image as it lies in /boot, packed or
 // not, finding out by its words which of arm64's call-site layouts it was built
-// with. [ParseModule] reads the file of a kernel module, and [ModuleFile.Link]
-// links it for a place in a kernel. Package kernel puts both into memory.
+// with. [New] makes one of parts that no file holds. Package module, below this one's
+// directory, reads and links the files of kernel modules, and package kernel puts
+// both into memory.
 //
 // It follows Linux 6.12: the compiler's side of call sites as in
 // arch/arm64/kernel/ftrace.c (ftrace_call_adjust), symbols as in
-// kernel/kallsyms.c, modules as in kernel/module/main.c and
-// arch/arm64/kernel/module.c. Every offset of a kernel structure is in one
+// kernel/kallsyms.c. Every offset of a kernel structure is in one
 // [Layout].
 //
 // Left out on purpose: everything of an ELF file that running its functions does

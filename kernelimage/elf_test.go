@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"callops/internal/errno"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )

@@ -6,11 +6,11 @@ import (
 	"debug/elf"
 	"io"
 	"slices"
-	"strings"
 
 	"callops/emu"
 	"callops/internal/errno"
 	"callops/kernelimage/internal/elffile"
+	"callops/kernelimage/internal/format"
 )
 
 // kernelBase is where an image that may lie anywhere goes, and where the
@@ -37,7 +37,7 @@ func parseELF(ctx context.Context, r io.ReaderAt, size int64, name string, profi
 		return nil, err
 	}
 	l := &elfLoad{File: f, img: &Image{Name: name, Profile: profile, Layout: layouts[profile]}}
-	if err := steps(ctx, l.segments, l.text, l.symbols, l.relocate, l.sites, l.debugInfo); err != nil {
+	if err := format.Steps(ctx, l.segments, l.text, l.symbols, l.relocate, l.sites, l.debugInfo); err != nil {
 		return nil, err
 	}
 	return l.img, nil
@@ -174,11 +174,11 @@ func (l *elfLoad) symbols() error {
 			return err
 		}
 		addr, typ := s.Value+l.bias, elf.ST_TYPE(s.Info)
-		if !named(name) || !defined(s) || addr < bounds.Start || addr > bounds.End || s.Size > bounds.End-addr ||
+		if !elffile.Named(name) || !defined(s) || addr < bounds.Start || addr > bounds.End || s.Size > bounds.End-addr ||
 			typ != elf.STT_FUNC && typ != elf.STT_OBJECT && typ != elf.STT_NOTYPE {
 			continue
 		}
-		syms = append(syms, elfSym{Symbol{Name: name, Addr: addr, Size: s.Size, Func: typ == elf.STT_FUNC}, symbolRank(name, elf.ST_BIND(s.Info))})
+		syms = append(syms, elfSym{Symbol{Name: name, Addr: addr, Size: s.Size, Func: typ == elf.STT_FUNC}, elffile.SymbolRank(name, elf.ST_BIND(s.Info))})
 	}
 	slices.SortStableFunc(syms, func(a, b elfSym) int { return cmp.Or(cmp.Compare(a.Addr, b.Addr), cmp.Compare(a.rank, b.rank)) })
 	for _, s := range syms {
@@ -187,34 +187,9 @@ func (l *elfLoad) symbols() error {
 	return nil
 }
 
-// named drops the names that kallsyms does not know either: of sections, of
-// local labels, and the mapping symbols $x and $d.
-func named(name string) bool {
-	return name != "" && name[0] != '$' && !strings.HasPrefix(name, ".L")
-}
-
 func defined(s elf.Sym64) bool {
 	i := elf.SectionIndex(s.Shndx)
 	return i != elf.SHN_UNDEF && (i < elf.SHN_LORESERVE || i == elf.SHN_XINDEX)
-}
-
-// symbolRank orders symbols at one address as scripts/kallsyms.c does, so that
-// the first is the name that the kernel would print: not weak, not made by the
-// linker script, few underscores in front. Names with a dot are gcc's copies
-// and aliases (fib.localalias), which no kernel has beside the function itself.
-func symbolRank(name string, bind elf.SymBind) int {
-	rank := len(name) - len(strings.TrimLeft(name, "_"))
-	if strings.HasPrefix(name, "__") && (strings.HasPrefix(name, "__start_") || strings.HasPrefix(name, "__stop_") ||
-		strings.HasPrefix(name, "__end_") || strings.HasSuffix(name, "_start") || strings.HasSuffix(name, "_end")) {
-		rank += 1 << 10
-	}
-	if strings.Contains(name, ".") {
-		rank += 1 << 9
-	}
-	if bind == elf.STB_WEAK {
-		rank += 1 << 11
-	}
-	return rank
 }
 
 func (l *elfLoad) readSymbols(s *elffile.Section) (syms []elf.Sym64, names string, err error) {

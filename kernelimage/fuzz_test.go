@@ -47,6 +47,6 @@ func FuzzParse(f *testing.F) {
 			last = s.IP
 		}
 		_, _ = img.TextCost()
-		_ = img.Exports(img.Vermagic())
+		_ = img.Vermagic()
 	})
 }

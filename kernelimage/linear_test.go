@@ -3,47 +3,14 @@ package kernelimage
 import (
 	"bytes"
 	"encoding/binary"
-	"os"
 	"testing"
-
-	"github.com/stretchr/testify/require"
 
 	"callops/internal/linear"
 	"callops/kernelimage/internal/btfsection"
 	"callops/kernelimage/internal/elffile"
+	"callops/kernelimage/internal/elffile/elftest"
 	"callops/kernelimage/internal/ikconfig"
 )
-
-// grown returns a file of the workload in which a section is n pieces long, each made
-// by entry.
-func grown(t *testing.T, path, section string, n int, entry func(i int) []byte) []byte {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	require.NoError(t, err)
-	kind := elffile.Linked
-	if path == fixtureKo {
-		kind = elffile.Relocatable
-	}
-	f, err := elffile.New(bytes.NewReader(b), int64(len(b)), "x", kind)
-	require.NoError(t, err)
-	for i, s := range f.Sections {
-		if s.Name != section {
-			continue
-		}
-		b = append(b, make([]byte, -len(b)&7)...)
-		header := b[f.Header.Shoff+uint64(i)*elffile.SectionSize:]
-		binary.LittleEndian.PutUint64(header[24:], uint64(len(b)))
-		start := len(b)
-		for i := range n {
-			b = append(b, entry(i)...)
-		}
-		header = b[f.Header.Shoff+uint64(i)*elffile.SectionSize:]
-		binary.LittleEndian.PutUint64(header[32:], uint64(len(b)-start))
-		return b
-	}
-	t.Fatal("no section " + section)
-	return nil
-}
 
 // What each reader gets is made to repeat what takes it longest.
 func TestReaders_TakeTimeAsTheirInputIsLong(t *testing.T) {
@@ -61,22 +28,10 @@ func TestReaders_TakeTimeAsTheirInputIsLong(t *testing.T) {
 	}
 	for name, prepare := range map[string]func(n int) func(){
 		"symbols of an image": func(n int) func() {
-			return parseIt(grown(t, workloadPath("workload-callops.elf"), ".symtab", n, symbol))
+			return parseIt(elftest.Grown(t, workloadPath("workload-callops.elf"), elffile.Linked, ".symtab", n, symbol))
 		},
 		"relocations of an image": func(n int) func() {
-			return parseIt(grown(t, workloadPath("workload-callops.so"), ".rela.dyn", n, null))
-		},
-		"symbols of a module": func(n int) func() {
-			b, host := grown(t, fixtureKo, ".symtab", n, symbol), hostOf(standard(t))
-			return func() { _, _ = link(host, b, "x.ko") }
-		},
-		"relocations of a module": func(n int) func() {
-			b, host := grown(t, fixtureKo, ".rela.text", n, null), hostOf(standard(t))
-			return func() { _, _ = link(host, b, "x.ko") }
-		},
-		"modinfo": func(n int) func() {
-			b, host := grown(t, fixtureKo, ".modinfo", n, func(int) []byte { return []byte("depends=a,b,c\x00alias=x\x00") }), hostOf(standard(t))
-			return func() { _, _ = link(host, b, "x.ko") }
+			return parseIt(elftest.Grown(t, workloadPath("workload-callops.so"), elffile.Linked, ".rela.dyn", n, null))
 		},
 		"BTF by its header": func(n int) func() {
 			b := bytes.Repeat([]byte(btfsection.Magic+"\x18\x00\x00\x00"), n)
@@ -98,12 +53,6 @@ func TestReaders_TakeTimeAsTheirInputIsLong(t *testing.T) {
 		"banner": func(n int) func() {
 			img := &Image{Linux: &Linux{}, Segments: []Segment{{Data: bytes.Repeat([]byte("Linux version x"), n)}}}
 			return func() { img.Banner() }
-		},
-		"exports": func(n int) func() {
-			img := ksymImage(ksymMagic, nil)
-			img.Segments[0].Data = append(img.Segments[0].Data, make([]byte, n*ksymSize)...)
-			img.Segments[0].MemSize = uint64(len(img.Segments[0].Data))
-			return func() { img.Exports("") }
 		},
 	} {
 		t.Run(name, func(t *testing.T) { linear.Check(t, 1<<13, prepare) })

@@ -7,6 +7,7 @@ import (
 	"callops/internal/errno"
 	"callops/kernelimage/internal/imageheader"
 	"callops/kernelimage/internal/packing/packtest"
+
 	"github.com/stretchr/testify/assert"
 )
 

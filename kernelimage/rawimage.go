@@ -13,6 +13,7 @@ import (
 	"callops/emu"
 	"callops/internal/errno"
 	"callops/kernelimage/internal/backing"
+	"callops/kernelimage/internal/format"
 	"callops/kernelimage/internal/ikconfig"
 	"callops/kernelimage/internal/imageheader"
 	"callops/kernelimage/internal/kallsyms"
@@ -75,7 +76,7 @@ func parseRaw(ctx context.Context, file *backing.File, name string, profile Prof
 	info := &Linux{Packed: inside}
 	l := &rawLoad{name: name, b: file.Bytes, file: file, info: info, img: &Image{Name: name, Linux: info, file: file}}
 	err := file.Guard(func() error {
-		if err := steps(ctx, l.header, func() error { return l.kallsyms(ctx) }, l.relocate, l.symbols, l.segments, l.alternatives, l.structures, l.sites); err != nil {
+		if err := format.Steps(ctx, l.header, func() error { return l.kallsyms(ctx) }, l.relocate, l.symbols, l.segments, l.alternatives, l.structures, l.sites); err != nil {
 			return err
 		}
 		info.Config = ikconfig.Find(ctx, l.b)

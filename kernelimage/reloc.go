@@ -21,15 +21,6 @@ const (
 	shtMemtagDyn   = elf.SectionType(0x70000008)
 )
 
-// unreadRelocations are tables of relocations that are not read, and how to link
-// without.
-var unreadRelocations = map[elf.SectionType]string{
-	elf.SHT_REL: "relocations without addends (SHT_REL), which arm64 does not have",
-	0x60000001:  "Android's packed relocations (SHT_ANDROID_REL): link with --pack-dyn-relocs=relr, or none",
-	0x60000002:  "Android's packed relocations (SHT_ANDROID_RELA): link with --pack-dyn-relocs=relr, or none",
-	0x40000014:  "compact relocations (SHT_CREL): build without -Wa,--crel",
-}
-
 // withoutRelocations are the types of sections of a loaded image that hold none.
 var withoutRelocations = []elf.SectionType{
 	elf.SHT_NULL, elf.SHT_PROGBITS, elf.SHT_SYMTAB, elf.SHT_STRTAB, elf.SHT_HASH, elf.SHT_DYNAMIC, elf.SHT_NOTE, elf.SHT_NOBITS,
@@ -47,17 +38,10 @@ func (l *elfLoad) relocationTables() error {
 			continue
 		}
 		if t := elf.SectionType(s.Type); !slices.Contains(read, t) && !slices.Contains(withoutRelocations, t) {
-			return unknownRelocations(l.File, s)
+			return l.FailRelocations(s)
 		}
 	}
 	return l.dynamicTables()
-}
-
-func unknownRelocations(f *elffile.File, s *elffile.Section) error {
-	if what, ok := unreadRelocations[elf.SectionType(s.Type)]; ok {
-		return f.Fail(s.Name, s.Off, nil, "%s", what)
-	}
-	return f.Fail(s.Name, s.Off, s.Type, "may hold relocations, of a kind that is not known: section type")
 }
 
 // dynamicTags are the entries of a dynamic section that name relocations.

@@ -20,7 +20,7 @@ import (
 	"callops/sched"
 )
 
-const fixtureKo = "../kernelimage/testdata/module/fixture.ko"
+const fixtureKo = "../kernelimage/module/testdata/fixture.ko"
 
 var withFtrace = machine.Options(nil)
 

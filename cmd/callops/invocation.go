@@ -11,7 +11,7 @@ import (
 
 	"callops/emu"
 	"callops/kernel"
-	"callops/kernelimage"
+	"callops/kernelimage/ctype"
 	"callops/machine"
 )
 
@@ -19,8 +19,8 @@ import (
 type invocation struct {
 	name   string
 	args   []argument
-	proto  *kernelimage.Prototype // nil where the image does not tell
-	result uint64                 // once it has returned
+	proto  *ctype.Prototype // nil where the image does not tell
+	result uint64           // once it has returned
 }
 
 // invocations are the calls of a command line, in their order.

@@ -5,10 +5,10 @@ import (
 	"fmt"
 
 	"callops/internal/errno"
+	"callops/kernelimage/ctype"
 
 	"callops/emu"
 	"callops/kernel"
-	"callops/kernelimage"
 )
 
 // check holds the arguments against the function's prototype, where the kernel
@@ -37,14 +37,14 @@ func (inv *invocation) check(k *kernel.Kernel) error {
 
 // unfit says what is wrong with an argument for a parameter of type t; "" where
 // nothing is.
-func (a *argument) unfit(k *kernel.Kernel, t kernelimage.Type) string {
+func (a *argument) unfit(k *kernel.Kernel, t ctype.Type) string {
 	number := a.data == nil && a.symbol == "" && a.from == nil
 	switch {
-	case a.data != nil && (t.Kind == kernelimage.Int || t.Kind == kernelimage.Bool):
+	case a.data != nil && (t.Kind == ctype.Int || t.Kind == ctype.Bool):
 		return "is a number, and not the address of " + a.text
-	case number && t.Kind == kernelimage.Int && !fits(a.value, t.Size):
+	case number && t.Kind == ctype.Int && !fits(a.value, t.Size):
 		return fmt.Sprintf("has %d bits, and %s does not fit", 8*t.Size, a.text)
-	case number && t.Kind == kernelimage.Bool && a.value > 1:
+	case number && t.Kind == ctype.Bool && a.value > 1:
 		return "is 0 or 1, and not " + a.text
 	case t.Func && (a.data != nil || number && a.value != 0 && !executable(k, a.value)):
 		return fmt.Sprintf("points to a function, and %s is no address of one: pass &NAME", a.text)
@@ -91,11 +91,11 @@ func (inv *invocation) returned(k *kernel.Kernel, x0 uint64) string {
 		x0 &= 1<<(8*t.Size) - 1 // the rest of the register is not the result's
 	}
 	switch t.Kind {
-	case kernelimage.Void:
+	case ctype.Void:
 		return ""
-	case kernelimage.Bool:
+	case ctype.Bool:
 		return fmt.Sprintf("%t", x0 != 0)
-	case kernelimage.Pointer:
+	case ctype.Pointer:
 		return inv.pointer(k, x0)
 	}
 	if shift := 64 - 8*min(t.Size, 8); t.Signed && int64(x0<<shift) < 0 {

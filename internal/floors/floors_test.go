@@ -29,12 +29,13 @@ var module = sync.OnceValue(func() string {
 // floors are the packages of the map, a floor a line. What is below internal/
 // is not on it, and open to all.
 var floors = [][]string{
-	{"asm", "emu"},
+	{"asm", "emu", "kernelimage/ctype"},
 	{"emu/enginetest", "emu/isa"},
 	{"emu/unicorn", "emu/interp"},
 	{"emu/lockstep", "emu/difftest"},
 	{"emu/engines"},
 	{"kernelimage"},
+	{"kernelimage/module"},
 	{"kernel"},
 	{"trampolines", "sched"},
 	{"ftrace"},

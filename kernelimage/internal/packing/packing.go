@@ -19,6 +19,7 @@ import (
 
 	"callops/internal/errno"
 	"callops/kernelimage/internal/format"
+
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"

@@ -12,6 +12,7 @@ import (
 
 	"callops/internal/errno"
 	"callops/kernelimage/internal/packing/packtest"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )

@@ -1,4 +1,4 @@
-package kernelimage
+package module
 
 import (
 	"bytes"
@@ -14,11 +14,12 @@ import (
 
 	"callops/internal/errno"
 	"callops/internal/kernels"
+	"callops/kernelimage"
 	"callops/kernelimage/internal/elffile"
 	"callops/kernelimage/internal/packing/packtest"
 )
 
-const fixtureKo = "testdata/module/fixture.ko"
+const fixtureKo = "testdata/fixture.ko"
 
 func fixtureModule(tb testing.TB) []byte {
 	tb.Helper()
@@ -27,26 +28,34 @@ func fixtureModule(tb testing.TB) []byte {
 	return b
 }
 
-func standard(tb testing.TB) *Image {
+func standard(tb testing.TB) *kernelimage.Image {
 	tb.Helper()
-	img, err := Builtin(nil)
+	img, err := kernelimage.Builtin(nil)
 	require.NoError(tb, err)
 	return img
 }
 
 // hostOf is a kernel that has loaded nothing, with room for one module below it.
-func hostOf(img *Image) *Host {
+func hostOf(img *kernelimage.Image) *Host {
 	vermagic := img.Vermagic()
 	return &Host{
-		Image: img, Vermagic: vermagic, Exports: img.Exports(vermagic),
-		PerCPU: Range{0x1_0000, 0x1_2000},
+		Image: img, Vermagic: vermagic, Exports: Exports(img, vermagic),
+		PerCPU: kernelimage.Range{Start: 0x1_0000, End: 0x1_2000},
 		Loaded: func(string) bool { return false },
-		Room:   func([]Segment) (uint64, error) { return img.Bounds().Start - 32<<20, nil },
+		Room:   func([]kernelimage.Segment) (uint64, error) { return img.Bounds().Start - 32<<20, nil },
 	}
 }
 
+func linux(tb testing.TB, series string) *kernelimage.Image {
+	tb.Helper()
+	img, err := kernelimage.Open(tb.Context(), kernels.Path(tb, series), nil)
+	require.NoError(tb, err)
+	tb.Cleanup(func() { assert.NoError(tb, img.Close()) })
+	return img
+}
+
 func link(host *Host, file []byte, name string) (*Module, error) {
-	f, err := ParseModule(context.Background(), file, name)
+	f, err := Parse(context.Background(), file, name)
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +124,7 @@ func TestLink_RefusesDamagedModules(t *testing.T) {
 		"name_control":  {replace("\x00name=fixture\x00", "\x00name=\x1b[31mre\x00"), `is no name of a module: "\x1b[31mre"`, errno.ENOEXEC},
 		"packed":        {func([]byte) []byte { return []byte("\xfd7zXZ\x00garbage") }, "xz", errno.ENOEXEC},
 		"bomb": {func([]byte) []byte { // blocks of 128 KiB that repeat a byte, for zstd
-			return append([]byte("\x28\xb5\x2f\xfd\x00\x58"), bytes.Repeat([]byte{2, 0, 0x10, 0}, MaxModuleFile>>17+1)...)
+			return append([]byte("\x28\xb5\x2f\xfd\x00\x58"), bytes.Repeat([]byte{2, 0, 0x10, 0}, MaxFile>>17+1)...)
 		}, "unpack to more than", errno.ENOEXEC},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -138,13 +147,13 @@ func TestLink_AllUnresolvedSymbolsAreNamedAtOnce(t *testing.T) {
 }
 
 func TestLink_RefusesAModuleForAnotherKernel(t *testing.T) {
-	host := hostOf(parsed(t, buildRaw(t, rawSpec{callOps: true}).b))
+	host := hostOf(ksymImage("", nil, asItIs))
 	b := bytes.ReplaceAll(fixtureModule(t), []byte("vermagic=6.99"), []byte("vermagic=6.98"))
 	_, err := link(host, b, "fixture.ko")
 	require.ErrorIs(t, err, errno.ENOEXEC)
 	assert.ErrorContains(t, err, `the module is for the kernel "6.98", this one is "6.99"`)
 
-	noCallOps, err := Builtin(&BuiltinOptions{NoCallOps: true})
+	noCallOps, err := kernelimage.Builtin(&kernelimage.BuiltinOptions{NoCallOps: true})
 	require.NoError(t, err)
 	_, err = link(hostOf(noCallOps), fixtureModule(t), "fixture.ko")
 	assert.ErrorContains(t, err, "call sites with literals: true, in the kernel: false")
@@ -248,7 +257,7 @@ func TestLink_PackedAndCutShortIsAnError(t *testing.T) {
 func TestModule_PrototypesBuildOnTheKernelsBTF(t *testing.T) {
 	for _, series := range kernels.All {
 		t.Run(series, func(t *testing.T) {
-			img, _ := linux(t, series)
+			img := linux(t, series)
 			ko, err := os.ReadFile(kernels.Module(t, series, "lz4hc_compress"))
 			require.NoError(t, err)
 			m, err := link(hostOf(img), ko, "lz4hc_compress.ko")
@@ -258,16 +267,6 @@ func TestModule_PrototypesBuildOnTheKernelsBTF(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, "int LZ4_loadDictHC(LZ4_streamHC_t *LZ4_streamHCPtr, const char *dictionary, int dictSize)", p.String())
 			_, err = m.Prototype(img, "nothing_of_the_kind")
-			assert.ErrorIs(t, err, errno.ENOENT)
-
-			m.btf = m.btf[:len(m.btf)-1]
-			_, err = m.Prototype(img, fn)
-			assert.ErrorIs(t, err, errno.ENOEXEC, "cut short")
-			m.btf, m.btfBase = fixtureBTF(t), fixtureBTF(t)
-			_, err = m.Prototype(img, fn)
-			assert.ErrorIs(t, err, errno.ENOENT, "of another module")
-			m.btf, m.btfBase = nil, nil
-			_, err = m.Prototype(img, fn)
 			assert.ErrorIs(t, err, errno.ENOENT)
 		})
 	}

@@ -1,13 +1,15 @@
-package kernelimage
+package module
 
 import (
 	"bytes"
 	"debug/elf"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
 
 	"callops/internal/errno"
+	"callops/kernelimage"
 )
 
 // Which modules are this kernel's: version magic, versions of symbols and
@@ -26,7 +28,7 @@ type moduleInfo struct {
 
 // readInfo reads .modinfo and __versions. The name is the file's where there is
 // no other.
-func (l *koLoad) readInfo() (name string, err error) {
+func (l *loading) readInfo() (name string, err error) {
 	name, _, _ = strings.Cut(l.File.Name, ".ko")
 	for i := range l.File.Sections {
 		s := &l.File.Sections[i]
@@ -66,14 +68,14 @@ func (info *moduleInfo) readVersions(b []byte) {
 	for ; len(b) >= size; b = b[size:] {
 		name, _, _ := bytes.Cut(b[nameAt:size], []byte{0})
 		if _, ok := info.versions[string(name)]; !ok {
-			info.versions[string(name)] = u64At(b, 0)
+			info.versions[string(name)] = binary.LittleEndian.Uint64(b)
 		}
 	}
 }
 
 // checkKernel compares the kernel that the module was built for with this one
 // (early_mod_check).
-func (l *koLoad) checkKernel() error {
+func (l *loading) checkKernel() error {
 	have, want := l.info.vermagic, l.host.Vermagic
 	kernel, _, _ := strings.Cut(want, " ")
 	refuse := func(why string) error {
@@ -82,7 +84,7 @@ func (l *koLoad) checkKernel() error {
 		if release == kernel {
 			msg = fmt.Sprintf("%sthe module's version magic is %q, the kernel's %q", why, have, want)
 		}
-		return &FormatError{File: l.File.Name, Section: koModinfo, Errno: errno.ENOEXEC, Msg: msg}
+		return &kernelimage.FormatError{File: l.File.Name, Section: koModinfo, Errno: errno.ENOEXEC, Msg: msg}
 	}
 	if layout, ok := l.host.Exports[moduleLayout]; ok {
 		if problem := l.info.disagrees(moduleLayout, layout); problem != "" {
@@ -137,29 +139,4 @@ func (info *moduleInfo) mayUse(namespace, module string) bool {
 		}
 	}
 	return false
-}
-
-// Vermagic is the kernel's VERMAGIC_STRING (include/linux/vermagic.h); only its
-// release where the image has no such string, and "" where it does not say even
-// that. It searches the image.
-func (img *Image) Vermagic() string {
-	const banner, arch, most = "Linux version ", " aarch64", 256
-	rest, ok := strings.CutPrefix(img.Banner(), banner)
-	release, _, _ := strings.Cut(rest, " ")
-	if !ok || release == "" {
-		return ""
-	}
-	for i := range img.Segments {
-		for b := img.Segments[i].Data; ; b = b[1:] {
-			at := bytes.Index(b, []byte(release+" "))
-			if at < 0 {
-				break
-			}
-			b = b[at:]
-			if s, _, ok := bytes.Cut(b[:min(most, len(b))], []byte{0}); ok && bytes.HasSuffix(s, []byte(arch)) {
-				return string(s)
-			}
-		}
-	}
-	return release
 }

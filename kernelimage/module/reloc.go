@@ -1,4 +1,4 @@
-package kernelimage
+package module
 
 import (
 	"debug/elf"
@@ -12,6 +12,7 @@ import (
 	"callops/asm"
 	"callops/internal/errno"
 	"callops/internal/text"
+	"callops/kernelimage"
 	"callops/kernelimage/internal/elffile"
 )
 
@@ -193,17 +194,16 @@ type koPLT struct {
 }
 
 // relocated calls f for each relocation of what is loaded.
-func (l *koLoad) relocated(f func(sec *koSection, table string, at uint64, r elf.Rela64) error) error {
+func (l *loading) relocated(f func(sec *koSection, table string, at uint64, r elf.Rela64) error) error {
 	for i := range l.File.Sections {
 		t := &l.File.Sections[i]
 		typ := elf.SectionType(t.Type)
-		_, unread := unreadRelocations[typ]
-		if typ != elf.SHT_RELA && !unread && elf.SectionFlag(t.Flags)&elf.SHF_INFO_LINK == 0 ||
+		if typ != elf.SHT_RELA && !elffile.UnreadRelocations(typ) && elf.SectionFlag(t.Flags)&elf.SHF_INFO_LINK == 0 ||
 			int(t.Info) >= len(l.sections) || !l.sections[t.Info].ok && !l.isPerCPU(t.Info) {
 			continue // not of what is loaded
 		}
 		if typ != elf.SHT_RELA {
-			return unknownRelocations(l.File, t)
+			return l.FailRelocations(t)
 		}
 		relas, err := elffile.Table[elf.Rela64](l.File, t, elffile.RelaSize)
 		if err != nil {
@@ -222,7 +222,7 @@ func (l *koLoad) relocated(f func(sec *koSection, table string, at uint64, r elf
 	return nil
 }
 
-func (l *koLoad) isPerCPU(i uint32) bool { return l.File.Sections[i].Name == koPerCPU }
+func (l *loading) isPerCPU(i uint32) bool { return l.File.Sections[i].Name == koPerCPU }
 
 func isBranch26(r elf.Rela64) bool {
 	t := elf.R_AARCH64(elf.R_TYPE64(r.Info))
@@ -231,7 +231,7 @@ func isBranch26(r elf.Rela64) bool {
 
 // countPLTs reserves an entry for each target outside the branch's own section:
 // where they lie is not known yet.
-func (l *koLoad) countPLTs() error {
+func (l *loading) countPLTs() error {
 	type target struct {
 		sym    uint32
 		addend int64
@@ -253,7 +253,7 @@ func (l *koLoad) countPLTs() error {
 
 // resolve gives each symbol its address (simplify_symbols). All that cannot be
 // used are one error.
-func (l *koLoad) resolve() error {
+func (l *loading) resolve() error {
 	l.value = make([]uint64, len(l.syms))
 	problems := make(map[string][]string)
 	for i, s := range l.syms {
@@ -296,7 +296,7 @@ const notExported = "neither the kernel nor a module loaded exports"
 
 // problem says why a module may not use a symbol; "" where it may
 // (resolve_symbol).
-func (l *koLoad) problem(name string, e Export, exported bool) string {
+func (l *loading) problem(name string, e Export, exported bool) string {
 	if !exported {
 		return notExported
 	}
@@ -311,7 +311,7 @@ func (l *koLoad) problem(name string, e Export, exported bool) string {
 
 // unusable makes one error of all symbols that a module may not use, by what is
 // wrong with them.
-func (l *koLoad) unusable(problems map[string][]string) error {
+func (l *loading) unusable(problems map[string][]string) error {
 	if len(problems) == 0 {
 		return nil
 	}
@@ -329,11 +329,11 @@ func (l *koLoad) unusable(problems map[string][]string) error {
 			parts = append(parts, "it depends on "+text.SomeOf(missing)+": load that first")
 		}
 	}
-	return &FormatError{File: l.File.Name, Section: "symbols", Errno: code, Msg: strings.Join(parts[:min(len(parts), mostProblems)], "; ")}
+	return &kernelimage.FormatError{File: l.File.Name, Section: "symbols", Errno: code, Msg: strings.Join(parts[:min(len(parts), mostProblems)], "; ")}
 }
 
 // relocate applies all relocations (apply_relocate_add).
-func (l *koLoad) relocate() error {
+func (l *loading) relocate() error {
 	return l.relocated(func(sec *koSection, table string, at uint64, r elf.Rela64) error {
 		typ := elf.R_AARCH64(elf.R_TYPE64(r.Info))
 		if typ == elf.R_AARCH64_NONE || typ == elf.R_AARCH64_NULL {
@@ -369,7 +369,7 @@ func (l *koLoad) relocate() error {
 }
 
 // plt returns the entry that leads to target; 0 where the part has no room.
-func (l *koLoad) plt(part koPart, target uint64) (uint64, error) {
+func (l *loading) plt(part koPart, target uint64) (uint64, error) {
 	if part != koText && part != koInitText {
 		return 0, nil
 	}
@@ -383,9 +383,9 @@ func (l *koLoad) plt(part koPart, target uint64) (uint64, error) {
 	at := p.addr + uint64(len(p.entries))*pltSize
 	words, err := PLTEntry(at, target)
 	if err != nil {
-		return 0, &FormatError{File: l.File.Name, Section: ".plt", Msg: err.Error(), Errno: errno.ENOEXEC}
+		return 0, &kernelimage.FormatError{File: l.File.Name, Section: ".plt", Msg: err.Error(), Errno: errno.ENOEXEC}
 	}
-	seg := l.parts[part]
+	seg := l.memory[part]
 	copy(seg.Data[at-seg.Addr:], words)
 	p.entries[target] = at
 	l.m.PLTs++

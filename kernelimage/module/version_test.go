@@ -1,4 +1,4 @@
-package kernelimage
+package module
 
 import (
 	"bytes"
@@ -64,7 +64,7 @@ func TestSameMagic(t *testing.T) {
 }
 
 func TestUnusable_IsOneErrorOfBoundedLength(t *testing.T) {
-	l := &koLoad{File: &elffile.File{Name: "m.ko"}, host: &Host{Loaded: func(string) bool { return false }}, info: moduleInfo{depends: []string{"lz4_compress"}}}
+	l := &loading{File: &elffile.File{Name: "m.ko"}, host: &Host{Loaded: func(string) bool { return false }}, info: moduleInfo{depends: []string{"lz4_compress"}}}
 	problems := map[string][]string{"disagrees about version of symbol": {"b", "a"}}
 	for i := range 1000 {
 		problems[notExported] = append(problems[notExported], fmt.Sprintf("symbol_%03d", i))

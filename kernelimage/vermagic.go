@@ -1,0 +1,31 @@
+package kernelimage
+
+import (
+	"bytes"
+	"strings"
+)
+
+// Vermagic is the kernel's VERMAGIC_STRING (include/linux/vermagic.h); only its
+// release where the image has no such string, and "" where it does not say even
+// that. It searches the image.
+func (img *Image) Vermagic() string {
+	const banner, arch, most = "Linux version ", " aarch64", 256
+	rest, ok := strings.CutPrefix(img.Banner(), banner)
+	release, _, _ := strings.Cut(rest, " ")
+	if !ok || release == "" {
+		return ""
+	}
+	for i := range img.Segments {
+		for b := img.Segments[i].Data; ; b = b[1:] {
+			at := bytes.Index(b, []byte(release+" "))
+			if at < 0 {
+				break
+			}
+			b = b[at:]
+			if s, _, ok := bytes.Cut(b[:min(most, len(b))], []byte{0}); ok && bytes.HasSuffix(s, []byte(arch)) {
+				return string(s)
+			}
+		}
+	}
+	return release
+}
