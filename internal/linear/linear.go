@@ -3,6 +3,7 @@ package linear
 
 import (
 	"math"
+	"runtime"
 	"testing"
 	"time"
 )
@@ -12,19 +13,28 @@ import (
 const (
 	factor     = 16
 	mostGrowth = 100
-	tries      = 3
+	tries      = 5
 )
 
 // Check runs work on an input of n, which prepare makes, and on a much larger one.
-// The test fails where the time grew like a product of two lengths. Times are the least of
-// several and compared with one another only, so that a busy machine does not
-// matter; n should make work take a millisecond or more.
+// The test fails where the time grew like a product of two lengths. n should make
+// work take a millisecond or more, and work does not leave its goroutine: its time
+// is what its thread has spent on a processor, so that what else the machine does
+// does not count. Small and large inputs take turns, and the best of each is
+// compared.
 func Check(t *testing.T, n int, prepare func(n int) (work func())) {
 	t.Helper()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	small, large := prepare(n), prepare(factor*n)
+	least := [2]time.Duration{math.MaxInt64, math.MaxInt64}
 	growth := math.Inf(1)
 	for range tries {
-		growth = min(growth, float64(least(large, 1))/float64(least(small, tries)))
+		for range tries {
+			least[0] = min(least[0], spent(small))
+		}
+		least[1] = min(least[1], spent(large))
+		growth = float64(least[1]) / float64(max(least[0], 1))
 		if growth < mostGrowth {
 			return
 		}
@@ -32,12 +42,9 @@ func Check(t *testing.T, n int, prepare func(n int) (work func())) {
 	t.Errorf("%d times as much takes %.0f times as long", factor, growth)
 }
 
-func least(work func(), n int) time.Duration {
-	best := time.Duration(math.MaxInt64)
-	for range n {
-		start := time.Now()
-		work()
-		best = min(best, time.Since(start))
-	}
-	return max(best, 1)
+// spent is how long the thread that runs work is on a processor meanwhile.
+func spent(work func()) time.Duration {
+	start := threadTime()
+	work()
+	return threadTime() - start
 }
