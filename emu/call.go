@@ -19,8 +19,8 @@ const MaxArgs = 8
 // recentOnError is how many instructions a CallError shows.
 const recentOnError = 8
 
-// ErrBudget: the function did not return within its budget of instructions and
-// gates.
+// ErrBudget is that a function did not return within its budget of instructions
+// and gates.
 var ErrBudget = errors.New("instruction budget used up")
 
 // CallOptions say how a guest function is called; the zero value will do.

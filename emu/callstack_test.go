@@ -41,7 +41,8 @@ func TestCallStack_ShareOfTheBudget(t *testing.T) {
 
 func TestCallStack_RefusesACallWithoutAContext(t *testing.T) {
 	var s emu.CallStack
-	_, err := s.Enter(nil, 0x4000, 0) //nolint:staticcheck // that is the point
+	//lint:ignore SA1012 that is the point
+	_, err := s.Enter(nil, 0x4000, 0)
 	require.ErrorIs(t, err, errno.EINVAL)
 	assert.Equal(t, emu.CallStack{}, s)
 }

@@ -1,7 +1,6 @@
 package kernel
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -22,14 +21,6 @@ func fixtureModule(tb testing.TB) []byte {
 	b, err := os.ReadFile(fixtureKo)
 	require.NoError(tb, err)
 	return b
-}
-
-// renamed is the fixture without a name of its own, and without exports: the
-// file's name is the module's.
-func renamed(tb testing.TB) []byte {
-	tb.Helper()
-	b := bytes.ReplaceAll(fixtureModule(tb), []byte("\x00name="), []byte("\x00nome="))
-	return bytes.ReplaceAll(b, []byte("__ksymtab_fixture_sum"), []byte("__ksumtab_fixture_sum"))
 }
 
 func builtin(tb testing.TB, opts *kernelimage.BuiltinOptions) *kernelimage.Image {
