@@ -24,8 +24,6 @@ const (
 // compared.
 func Check(t *testing.T, n int, prepare func(n int) (work func())) {
 	t.Helper()
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	small, large := prepare(n), prepare(factor*n)
 	least := [2]time.Duration{math.MaxInt64, math.MaxInt64}
 	growth := math.Inf(1)
@@ -44,6 +42,8 @@ func Check(t *testing.T, n int, prepare func(n int) (work func())) {
 
 // spent is how long the thread that runs work is on a processor meanwhile.
 func spent(work func()) time.Duration {
+	runtime.LockOSThread() // or the second clock may be another thread's
+	defer runtime.UnlockOSThread()
 	start := threadTime()
 	work()
 	return threadTime() - start
