@@ -13,6 +13,7 @@ import (
 
 	"callops/internal/kernels"
 	"callops/kernelimage/internal/btfsection"
+	"callops/kernelimage/internal/mcount"
 )
 
 // linux opens the newest of Debian's kernels of a series, which `make kernels`
@@ -109,7 +110,7 @@ func TestLinux_ShapesTellWhatSymbolsDo(t *testing.T) {
 			for len(list) > 8 && binary.LittleEndian.Uint64(list) == 0 {
 				list = list[8:]
 			}
-			assert.True(t, bytes.Equal(list, l.findMcount()))
+			assert.True(t, bytes.Equal(list, mcount.Find(b, l.base, l.img.inText)))
 		})
 	}
 }

@@ -1,10 +1,6 @@
 package kernelimage
 
-import (
-	"encoding/binary"
-
-	"callops/asm"
-)
+import "callops/kernelimage/internal/percpu"
 
 // perCPUSection returns where the per-CPU variables were linked. Symbols say it,
 // or the kernel's code does. Where neither does, as in Debian's 5.10, all that
@@ -36,64 +32,20 @@ func (l *rawLoad) perCPULimit() uint64 {
 	return l.base + uint64(len(l.b))
 }
 
-const (
-	perCPUVotes    = 16      // so many addresses in the code must agree with BTF
-	mostPerCPUVars = 1 << 14 // each is looked for at each page; kernels have some thousand
-)
-
-// findPerCPU finds the section by the addresses that the code makes with ADRP
-// and ADD: BTF tells how far from its start each variable is, and only one
-// start makes variables of most addresses around there. The section begins at
-// a page and lies before the kernel's own relocations.
+// findPerCPU finds the section by what BTF tells of it and the code makes of its
+// variables' addresses. It lies before the kernel's own relocations.
 func (l *rawLoad) findPerCPU(t *btfTypes) (Range, bool) {
 	const slack = 1 << 20 // what the linker script may put between it and .rela.dyn
 	vars, size := t.perCPUVars()
-	if len(vars) == 0 || len(vars) > mostPerCPUVars || size > mostPerCPU {
+	if size > mostPerCPU {
 		return Range{}, false
 	}
 	high := l.perCPULimit()
 	low := max(l.initText.End, high-min(high-l.base, size+slack))
-	used := l.addressesIn(low, high)
-	var best, second int
-	var at uint64
-	for start := alignUp(low, l.info.PageSize); start+size <= high; start += l.info.PageSize {
-		votes := 0
-		for _, v := range vars {
-			votes += used[start+uint64(v)]
-		}
-		switch {
-		case votes > best:
-			best, second, at = votes, best, start
-		case votes > second:
-			second = votes
-		}
-	}
-	if best < perCPUVotes || best < 2*second {
-		return Range{}, false
-	}
-	return Range{at, at + size}, true
-}
-
-// addressesIn counts how often the text makes each address in [low, high).
-func (l *rawLoad) addressesIn(low, high uint64) map[uint64]int {
 	used := make(map[uint64]int)
 	for _, text := range l.img.Text {
-		b := l.b[text.Start-l.base : text.End-l.base]
-		for i := 0; i+8 <= len(b); i += 4 {
-			rd, page, isPage, _ := asm.DecodeAdr(text.Start+uint64(i), binary.LittleEndian.Uint32(b[i:]))
-			if !isPage || page+0xfff < low || page >= high {
-				continue
-			}
-			// The ADD that completes the address is within the next words.
-			for j := i + 4; j < i+20 && j+4 <= len(b); j += 4 {
-				if _, rn, imm, ok := asm.DecodeAddImm(binary.LittleEndian.Uint32(b[j:])); ok && rn == rd {
-					if addr := page + imm; addr >= low && addr < high {
-						used[addr]++
-					}
-					break
-				}
-			}
-		}
+		percpu.Addresses(l.b[text.Start-l.base:text.End-l.base], text.Start, low, high, used)
 	}
-	return used
+	start, ok := percpu.Find(percpu.Section{Vars: vars, Size: size}, low, high, l.info.PageSize, used)
+	return Range{start, start + size}, ok
 }
