@@ -8,6 +8,7 @@ import (
 	"callops/emu/interp"
 	"callops/ftrace"
 	"callops/kernel"
+	"callops/kernel/services"
 	"callops/kernelimage"
 	"callops/sched"
 )
@@ -30,6 +31,9 @@ type Config struct {
 	// Warn is told of each WARN(), see [kernel.BootOptions].
 	Warn func(*kernel.Bug)
 
+	// Printk is told of what a Linux kernel logs, see [services.Options].
+	Printk func(services.Line)
+
 	// Ftrace returns the options of ftrace on the kernel that is set up, see
 	// [Options]; nil starts none. Where there is a scheduler and the options name no grace
 	// periods, they are the scheduler's.
@@ -51,9 +55,10 @@ func Options(opts *ftrace.Options) func(*kernel.Kernel) (*ftrace.Options, error)
 
 // Machine is a kernel that is set up.
 type Machine struct {
-	Kernel *kernel.Kernel
-	Ftrace *ftrace.Registry // nil: none was asked for
-	Sched  *sched.Scheduler // nil: the caller drives the CPUs
+	Kernel   *kernel.Kernel
+	Services *services.Services
+	Ftrace   *ftrace.Registry // nil: none was asked for
+	Sched    *sched.Scheduler // nil: the caller drives the CPUs
 }
 
 // New sets a machine up; cfg may be nil. Tasks end with ctx. After an error
@@ -88,6 +93,9 @@ func (m *Machine) setUp(ctx context.Context, cfg *Config) (err error) {
 			return err
 		}
 	}
+	if m.Services, err = services.Install(m.Kernel, &services.Options{Printk: cfg.Printk}); err != nil {
+		return err
+	}
 	for _, file := range cfg.Modules {
 		if _, err := m.Kernel.LoadModuleFile(ctx, file, nil); err != nil {
 			return err
@@ -119,13 +127,17 @@ func (m *Machine) startFtrace(cfg *Config) error {
 	return err
 }
 
-// Close ends tasks and closes the kernel; ops that are registered stay so.
+// Close ends tasks, what they logged last, and closes the kernel; ops that are registered stay so.
 // The image stays open. A second Close does nothing.
 func (m *Machine) Close() error {
 	var errs []error
 	if m.Sched != nil {
 		errs = append(errs, m.Sched.Close())
 		m.Sched = nil
+	}
+	if m.Services != nil {
+		m.Services.Flush()
+		m.Services = nil
 	}
 	if m.Kernel != nil {
 		errs = append(errs, m.Kernel.Close())

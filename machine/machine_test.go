@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -15,6 +17,7 @@ import (
 	"callops/internal/errno"
 	"callops/internal/kernels"
 	"callops/kernel"
+	"callops/kernel/services"
 	"callops/kernelimage"
 	"callops/machine"
 	"callops/sched"
@@ -150,4 +153,67 @@ func TestNew_UnscheduledLeavesTheCPUsToTheCaller(t *testing.T) {
 	res, err := m.Kernel.CallName(t.Context(), 1, nil, "gcd", 84, 36)
 	require.NoError(t, err)
 	assert.EqualValues(t, 12, res.X0)
+}
+
+func TestNew_WhatServicesReplaceIsTracedAsBefore(t *testing.T) {
+	for _, series := range kernels.All {
+		for _, cpus := range []int{1, 2} {
+			t.Run(fmt.Sprint(series, " on ", cpus), func(t *testing.T) {
+				img, err := kernelimage.Open(t.Context(), kernels.Path(t, series), nil)
+				require.NoError(t, err)
+				defer img.Close()
+				var mu sync.Mutex
+				var lines []services.Line
+				m := newMachine(t, &machine.Config{Image: img, CPUs: cpus, Ftrace: withFtrace, Printk: func(l services.Line) {
+					mu.Lock()
+					defer mu.Unlock()
+					lines = append(lines, l)
+				}})
+				var traced atomic.Int64
+				gate, err := m.Kernel.Gates.Add("tracer", func(emu.CPU, [8]uint64) (uint64, error) {
+					traced.Add(1)
+					return 0, nil
+				})
+				require.NoError(t, err)
+				o, err := m.Ftrace.NewOps("replaced", gate, nil)
+				require.NoError(t, err)
+				for _, r := range m.Services.Replaced() {
+					if site, ok := m.Kernel.Site(r.Addr); ok {
+						require.NoError(t, m.Ftrace.SetFilterIP(o, site.IP, nil), r.Name)
+					}
+				}
+				require.NoError(t, m.Ftrace.Register(o))
+
+				text, err := m.Kernel.Heap.Alloc("text", 16)
+				require.NoError(t, err)
+				require.NoError(t, m.Kernel.Mem.Write(text, []byte("\x013on %d\n\x00")))
+				require.NoError(t, m.Each(t.Context(), func(c *machine.Caller) error {
+					printk, err := m.Kernel.Func("_printk")
+					require.NoError(t, err)
+					res, err := c.Call(nil, printk, text, uint64(c.ID))
+					assert.EqualValues(t, 4, res.X0)
+					return err
+				}))
+				assert.EqualValues(t, cpus, traced.Load(), "vprintk_emit, by each")
+				require.Len(t, lines, cpus)
+				for _, l := range lines {
+					assert.Regexp(t, `^on \d$`, l.Text)
+					assert.Equal(t, 3, l.Level)
+				}
+				err = m.Each(t.Context(), func(c *machine.Caller) error {
+					kstrdup, err := m.Kernel.Func("kstrdup")
+					require.NoError(t, err)
+					_, err = c.Call(nil, kstrdup, text, 0xcc0)
+					return err
+				})
+				assert.ErrorIs(t, err, errno.ENOSYS)
+				var none *services.NoAllocatorError
+				require.ErrorAs(t, err, &none)
+				assert.Contains(t, none.Caller, "kstrdup+0x")
+				assert.EqualValues(t, 2*cpus, traced.Load(), "the allocator, by each")
+				require.NoError(t, m.Ftrace.Unregister(o))
+				require.NoError(t, m.Ftrace.Validate())
+			})
+		}
+	}
 }

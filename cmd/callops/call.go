@@ -45,7 +45,7 @@ their types.
 			if err != nil {
 				return err
 			}
-			cfg.Warn = printWarning(cmd.ErrOrStderr())
+			showLog(cfg, cmd.ErrOrStderr())
 			if mc, err = machine.New(cmd.Context(), cfg); err != nil {
 				return err
 			}

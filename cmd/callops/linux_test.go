@@ -120,3 +120,25 @@ func TestLinux_ItsFunctionsAreTraced(t *testing.T) {
 		assert.Contains(t, out, want)
 	}
 }
+
+func TestLinux_WhatIsLoggedIsShownAndMemoryIsReported(t *testing.T) {
+	for _, series := range kernels.All {
+		t.Run(series, func(t *testing.T) {
+			image := kernels.Path(t, series)
+			code, out, errs := runIn(nil, "call", "--image", image, "_printk", "a\x1b[31mb")
+			assert.Equal(t, exitDone, code, errs)
+			assert.Contains(t, out, ") = 7 (0x7)\n")
+			assert.Equal(t, `a\x1b[31mb`+"\n", errs, "escaped, and though it has no newline")
+
+			code, out, errs = runIn(nil, "trace", "--image", image, "--filter", "vprintk_emit", "__warn_printk", "stuck")
+			assert.Equal(t, exitDone, code, errs)
+			assert.Contains(t, out, ": vprintk_emit <-")
+			assert.Contains(t, errs, "------------[ cut here ]------------\nstuck\n")
+
+			code, out, errs = runIn(nil, "call", "--image", image, "kstrdup", "hello", "0xcc0")
+			assert.Equal(t, exitFailed, code)
+			assert.Empty(t, out)
+			assert.Regexp(t, `^callops: kstrdup\+0x0/0x[0-9a-f]+: stopped in __kmalloc\w*\+0x[0-9a-f/x]+: slab allocator: __kmalloc\w* was called by kstrdup\+0x`, errs)
+		})
+	}
+}

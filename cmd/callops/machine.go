@@ -14,6 +14,7 @@ import (
 	"callops/internal/errno"
 	"callops/internal/text"
 	"callops/kernel"
+	"callops/kernel/services"
 	"callops/kernelimage"
 	"callops/machine"
 )
@@ -146,14 +147,17 @@ func (m *machineFlags) config(ctx context.Context, engine emu.NewEngine, data ui
 	return &machine.Config{Image: img, Engine: engine, Heap: heapSize + data, CPUs: int(m.cpus.value), KeepInit: m.keepInit, Modules: m.modules}, nil
 }
 
-// printWarning prints what the kernel prints of a WARN(), on whichever CPU.
-func printWarning(errw io.Writer) func(*kernel.Bug) {
+// showLog has a machine print what its kernel logs, and its WARN()s, on whichever
+// CPU.
+func showLog(cfg *machine.Config, errw io.Writer) {
 	var mu sync.Mutex
-	return func(b *kernel.Bug) {
+	line := func(s string) {
 		mu.Lock()
 		defer mu.Unlock()
-		fmt.Fprintln(errw, b)
+		fmt.Fprintln(errw, text.Printable(s))
 	}
+	cfg.Warn = func(b *kernel.Bug) { line(b.String()) }
+	cfg.Printk = func(l services.Line) { line(l.Text) }
 }
 
 // heapSize is room for ops and hashes.

@@ -114,7 +114,7 @@ func (t *tracing) run(cmd *cobra.Command, words []string) (err error) {
 	if err != nil {
 		return err
 	}
-	cfg.Warn = printWarning(cmd.ErrOrStderr())
+	showLog(cfg, cmd.ErrOrStderr())
 	out := bufio.NewWriter(cmd.OutOrStdout())
 	defer func() { err = errors.Join(err, out.Flush()) }()
 	w := newTraceWriter(out, t.tracer.value, t.format.value, widthOf(cmd.OutOrStdout()))

@@ -37,7 +37,7 @@ var floors = [][]string{
 	{"kernelimage"},
 	{"kernelimage/module"},
 	{"kernel"},
-	{"trampolines", "sched"},
+	{"kernel/services", "trampolines", "sched"},
 	{"ftrace"},
 	{"machine", "trace"},
 	{"bench", "check", "tracefs"},

@@ -1,4 +1,4 @@
-package kernel
+package services
 
 import (
 	"bytes"
@@ -50,14 +50,28 @@ var library = []struct {
 
 // failures is what was tried and does not run: what it needs is made at boot.
 var failures = []failure{
-	{"__kmalloc_noprof", []uint64{100, 0xcc0}, "", "there are no slab caches"},
-	{"kmem_cache_alloc_noprof", []uint64{0, 0xcc0}, "kmem_cache_alloc_noprof", "so the pointers to them are NULL"},
-	{"ktime_get", nil, "ktime_get", "there is no clock source"},
-	{"schedule", nil, "__schedule", "the run queue has no task"},
-	{"msleep", []uint64{1}, "__schedule", "the run queue has no task"},
-	{"find_vma", []uint64{0, 0}, "find_vma", "there is no `mm_struct`"},
-	{"vfs_read", []uint64{0, 0, 0, 0}, "vfs_read", "there is no file"},
+	{"kstrdup", aString, "__kmalloc_node_track_caller_noprof", "there is no slab allocator"},
+	{"kasprintf", formatted, "__kmalloc_node_track_caller_noprof", "there is no slab allocator"},
+	{"__kmalloc_noprof", args(100, gfpKernel), "__kmalloc_noprof", "there is no slab allocator"},
+	{"kmem_cache_alloc_noprof", args(0, gfpKernel), "kmem_cache_alloc_noprof", "there is no slab allocator"},
+	{"get_free_pages_noprof", args(gfpKernel, 0), "get_free_pages_noprof", "there is no page allocator"},
+	{"vmalloc_noprof", args(100), "vmalloc_noprof", "there is no vmalloc area"},
+	{"pcpu_alloc_noprof", args(8, 8, 0, gfpKernel), "pcpu_alloc_noprof", "there is no per-CPU allocator"},
+	{"ktime_get", args(), "ktime_get", "there is no clock source"},
+	{"schedule", args(), "__schedule", "the run queue has no task"},
+	{"msleep", args(1), "__schedule", "the run queue has no task"},
+	{"find_vma", args(0, 0), "find_vma", "there is no `mm_struct`"},
+	{"vfs_read", args(0, 0, 0, 0), "vfs_read", "there is no file"},
 }
+
+// args are arguments.
+func args(w ...uint64) func(*machine) []uint64 { return func(*machine) []uint64 { return w } }
+
+func aString(m *machine) []uint64   { return []uint64{m.string("text"), gfpKernel} }
+func formatted(m *machine) []uint64 { return []uint64{gfpKernel, m.string("%d"), 1} }
+
+// gfpKernel is GFP_KERNEL (include/linux/gfp_types.h).
+const gfpKernel = 0xcc0
 
 // absent is what lies in modules, by Debian's configuration.
 var absent = []string{"LZ4_compress_default", "LZ4_compress_HC", "chacha_crypt_generic"}

@@ -1,0 +1,78 @@
+package services
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"callops/internal/errno"
+	"callops/kernel"
+)
+
+func testAllocating(m *machine) {
+	text := m.string("%d")
+	for _, c := range []struct {
+		fn     string
+		args   []uint64
+		caller string // begins with; "": the call itself
+	}{
+		{"kstrdup", []uint64{text, gfpKernel}, "kstrdup+0x"},
+		{m.first("kmemdup_noprof", "kmemdup"), []uint64{text, 2, gfpKernel}, "kmemdup"},
+		{"kasprintf", []uint64{gfpKernel, text, 5}, "kvasprintf+0x"},
+		{"match_strdup", []uint64{m.words([]uint64{text, text + 1})}, "kmemdup_nul+0x"},
+		{m.first("__kmalloc_noprof", "__kmalloc"), []uint64{100, gfpKernel}, ""},
+		{m.first("__kmalloc_cache_noprof", "kmalloc_trace"), []uint64{0, gfpKernel, 100}, ""},
+		{m.first("kmem_cache_alloc_noprof", "kmem_cache_alloc"), []uint64{0, gfpKernel}, ""},
+		{m.first("__kmem_cache_create_args", "kmem_cache_create"), []uint64{text, 8, 0, 0, 0}, ""},
+		{m.first("__alloc_pages_noprof", "__alloc_pages"), []uint64{gfpKernel, 0, 0, 0}, ""},
+		{m.first("get_free_pages_noprof", "__get_free_pages"), []uint64{gfpKernel, 0}, ""},
+		{m.first("vmalloc_noprof", "vmalloc"), []uint64{100}, ""},
+		{m.first("pcpu_alloc_noprof", "__alloc_percpu"), []uint64{8, 8, 0, gfpKernel}, ""},
+		{m.first("__kvmalloc_node_noprof", "kvmalloc_node"), []uint64{100, gfpKernel, gfpKernel, 0}, ""},
+		{"mempool_create", []uint64{1, 0, 0, 0}, "mempool_create"},
+		{"bitmap_alloc", []uint64{100, gfpKernel}, "bitmap_alloc+0x"},
+		{"radix_tree_insert", []uint64{m.bytes(make([]byte, 16)), 7, text}, "radix_tree_node_alloc"},
+	} {
+		if c.fn == "mempool_create" && m.first(c.fn) == "" {
+			c.fn = "mempool_create_node_noprof"
+			c.args = append(c.args, gfpKernel, 0)
+		}
+		before := *m.CPUs[0].Regs()
+		_, err := m.try(c.fn, c.args...)
+		require.ErrorIs(m.t, err, errno.ENOSYS, c.fn)
+		var none *NoAllocatorError
+		require.ErrorAs(m.t, err, &none)
+		assert.True(m.t, strings.HasPrefix(none.Caller, c.caller) && (none.Caller == "") == (c.caller == ""), "%s: %v", c.fn, err)
+		var run *kernel.RunError
+		require.ErrorAs(m.t, err, &run)
+		assert.True(m.t, strings.HasPrefix(run.PC, none.Func+"+0x"), "%s: stopped in %s", c.fn, run.PC)
+		if c.caller != "" {
+			assert.Equal(m.t, none.Caller, run.Callers[0])
+		}
+		assert.Equal(m.t, before, *m.CPUs[0].Regs(), "the CPU can be used as before")
+	}
+}
+
+// From 6.10 on the name of every function that allocates for its caller ends so. What
+// is not replaced calls what is.
+func testNoneForgotten(m *machine) {
+	allocates := regexp.MustCompile(`^[a-z_0-9]+_noprof$`)
+	wrappers := []string{
+		"__vmalloc_array_noprof", "vmalloc_array_noprof", "__vcalloc_noprof", "vcalloc_noprof", "kmemdup_noprof",
+		"filemap_alloc_folio_noprof", "rhashtable_init_noprof", "rhltable_init_noprof", "__rhashtable_init_noprof", "__rhltable_init_noprof",
+		"mempool_init_noprof", "mempool_create_node_noprof", "mempool_alloc_noprof", "mempool_alloc_bulk_noprof",
+		"alloc_workqueue_attrs_noprof", "alloc_workqueue_noprof", "devm_alloc_workqueue_noprof", "_kzalloc_noprof",
+	}
+	var replaced []string
+	for _, r := range m.Replaced() {
+		replaced = append(replaced, r.Name)
+	}
+	for _, sym := range m.Image.Symbols {
+		if sym.Func && allocates.MatchString(sym.Name) && !slices.Contains(wrappers, sym.Name) {
+			assert.True(m.t, slices.Contains(replaced, sym.Name), sym.Name)
+		}
+	}
+}

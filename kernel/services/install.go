@@ -1,0 +1,148 @@
+package services
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"callops/asm"
+	"callops/emu"
+	"callops/kernel"
+	"callops/kernelimage"
+)
+
+// Options say where what the services find goes.
+type Options struct {
+	// Printk is given each line of the kernel's log, one at a time, on the
+	// goroutine of the CPU that wrote it; nil drops them.
+	Printk func(Line)
+}
+
+// Services are the Go functions in a kernel.
+type Services struct {
+	k        *kernel.Kernel
+	replaced []Replaced
+	log      log
+}
+
+// Replaced is a function of the kernel in whose place a Go function is called.
+type Replaced struct {
+	Name   string
+	Addr   uint64 // of the function
+	Branch uint64 // the word that leaves it
+	What   string // what the Go function stands in for
+}
+
+// insnSize is the size of an instruction, in bytes.
+const insnSize = 4
+
+// Install replaces what an image of Linux has of the table. Any other image is left
+// as it is: what its functions do is their own affair. No CPU may run meanwhile.
+func Install(k *kernel.Kernel, opts *Options) (*Services, error) {
+	if opts == nil {
+		opts = &Options{}
+	}
+	s := &Services{k: k, log: log{emit: opts.Printk}}
+	if k.Image.Linux == nil && !strings.HasPrefix(k.Image.Banner(), "Linux version ") {
+		return s, nil
+	}
+	if err := s.install(); err != nil {
+		return nil, fmt.Errorf("services: %w", err)
+	}
+	return s, nil
+}
+
+// Replaced returns what was replaced, in the order of the table.
+func (s *Services) Replaced() []Replaced { return slices.Clone(s.replaced) }
+
+func (s *Services) install() error {
+	var gates []uint64
+	for _, row := range table {
+		for _, name := range row.names {
+			r, ok := s.find(name)
+			if !ok {
+				continue
+			}
+			r.What = row.what
+			fn := row.serve(s, r)
+			if fn == nil {
+				continue
+			}
+			gate, err := s.k.Gates.Add(row.what, fn)
+			if err != nil {
+				return err
+			}
+			gates, s.replaced = append(gates, gate), append(s.replaced, r)
+		}
+	}
+	if len(gates) == 0 {
+		return nil
+	}
+	return s.branch(gates)
+}
+
+// find finds a function of the kernel that can be replaced. Where the image has none
+// of that name, or several, or one that is not text that stays, there is none.
+func (s *Services) find(name string) (r Replaced, ok bool) {
+	sym, err := s.k.Symbols.Lookup(name)
+	if err != nil || !sym.Func || sym.Addr%insnSize != 0 {
+		return r, false
+	}
+	r = Replaced{Name: name, Addr: sym.Addr, Branch: sym.Addr}
+	if site, ok := s.k.Image.Site(sym.Addr); ok {
+		r.Branch = site.IP + insnSize
+	} else if w, err := s.k.Mem.Load32(sym.Addr); err == nil && asm.IsBTI(w) {
+		r.Branch += insnSize
+	}
+	return r, s.isText(r)
+}
+
+// isText reports whether the word to be replaced is the function's own, is text of
+// the kernel that stays after boot, and was not replaced under another name.
+func (s *Services) isText(r Replaced) bool {
+	if in, _, ok := s.k.Symbols.At(r.Branch); !ok || in.Addr != r.Addr {
+		return false
+	}
+	if l := s.k.Image.Linux; l != nil && l.InitText.Contains(r.Addr) {
+		return false
+	}
+	return slices.ContainsFunc(s.k.Image.Text, func(t kernelimage.Range) bool { return t.Contains(r.Branch) }) &&
+		!slices.ContainsFunc(s.replaced, func(other Replaced) bool { return other.Branch == r.Branch })
+}
+
+// branch makes the veneers to the gates, and then has each function go to its own.
+func (s *Services) branch(gates []uint64) error {
+	p, err := s.k.PlaceCode("services", kernel.CodeOptions{Core: true}, func(base uint64) (*asm.Program, error) {
+		b := asm.NewBuilder()
+		for i, gate := range gates {
+			b.Func("callops_" + s.replaced[i].Name)
+			b.Emit(asm.MovImm(asm.X16, gate)...)
+			b.Emit(asm.Br(asm.X16))
+		}
+		b.EndFunc()
+		return b.Assemble(base)
+	})
+	if err != nil {
+		return err
+	}
+	words := make([]uint32, len(gates))
+	for i, r := range s.replaced {
+		if words[i], err = asm.EncodeB(r.Branch, p.Symbols[i].Addr); err != nil {
+			return fmt.Errorf("%s: %w", r.Name, err)
+		}
+	}
+	for i, r := range s.replaced {
+		if err := s.k.Mem.Store32(r.Branch, words[i]); err != nil {
+			return fmt.Errorf("%s: %w", r.Name, err)
+		}
+		s.k.Mem.SyncText(r.Branch, insnSize)
+	}
+	return nil
+}
+
+// leave has a CPU that is at a replaced function's gate stand on the branch that
+// led there, so that a report names the function.
+func (r Replaced) leave(cpu emu.CPU, err error) (uint64, error) {
+	cpu.Regs().PC = r.Branch
+	return 0, err
+}

@@ -1,0 +1,195 @@
+package services
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"callops/asm"
+	"callops/emu"
+	"callops/emu/interp"
+	"callops/internal/errno"
+	"callops/kernelimage"
+)
+
+const base = 0xffff_8000_8000_0000
+
+// synthetic is an image that says that it is Linux, and its functions.
+type synthetic struct {
+	b   *asm.Builder
+	img *kernelimage.Image
+}
+
+func newSynthetic(t *testing.T) *synthetic {
+	t.Helper()
+	builtin, err := kernelimage.Builtin(nil)
+	require.NoError(t, err)
+	return &synthetic{asm.NewBuilder(), &kernelimage.Image{Name: "synthetic", Profile: builtin.Profile, Layout: builtin.Layout}}
+}
+
+// fn adds a function that returns result. With a site it has a literal, and begins
+// with BTI C where bti.
+func (s *synthetic) fn(name string, site, bti bool, result uint64) {
+	s.b.Align(8)
+	if site {
+		s.b.Zero(8)
+	}
+	s.b.Func(name)
+	if bti {
+		s.b.Emit(asm.Bti(asm.BTIC))
+	}
+	if site {
+		s.b.Emit(asm.Nop(), asm.Nop())
+	}
+	s.b.Emit(asm.MovImm(asm.X0, result)...)
+	s.b.Emit(asm.Ret())
+	s.b.EndFunc()
+}
+
+func (s *synthetic) image(t *testing.T, banner string) *kernelimage.Image {
+	t.Helper()
+	s.b.Object("linux_banner")
+	s.b.Bytes(append([]byte(banner), 0))
+	p, err := s.b.Assemble(base)
+	require.NoError(t, err)
+	img := s.img
+	img.Segments = []kernelimage.Segment{{Name: "text", Addr: base, Data: p.Code, MemSize: uint64(len(p.Code)), Perm: emu.Read | emu.Exec}}
+	img.Text = []kernelimage.Range{{Start: base, End: base + uint64(len(p.Code))}}
+	for _, sym := range p.Symbols {
+		name, _, _ := strings.Cut(sym.Name, "/") // which of those with a name
+		img.Symbols = append(img.Symbols, kernelimage.Symbol{Name: name, Addr: sym.Addr, Size: sym.Size, Func: sym.Kind == asm.Func})
+	}
+	return img
+}
+
+const linuxBanner = "Linux version 6.12.1 (by hand)"
+
+// standard is an image with an allocator of each form that an entry can have.
+func standard(t *testing.T, banner string) *kernelimage.Image {
+	s := newSynthetic(t)
+	s.fn("__kmalloc", true, false, 1)
+	s.fn("kmalloc_trace", true, true, 2)
+	s.fn("vmalloc", false, false, 3)
+	s.fn("vzalloc", false, true, 4)
+	s.fn("__kmalloc_node.constprop.0", true, false, 5)
+	s.fn("kmem_cache_alloc", true, false, 6) // two static functions
+	s.fn("kmem_cache_alloc/2", true, false, 7)
+	s.fn("kfree_link", true, false, 8)
+	img := s.image(t, banner)
+	for _, sym := range img.Symbols {
+		at, bti := sym.Addr, sym.Name == "kmalloc_trace"
+		if bti {
+			at += insnSize
+		}
+		if sym.Func && sym.Name != "vmalloc" && sym.Name != "vzalloc" {
+			img.Sites = append(img.Sites, kernelimage.Site{Entry: sym.Addr - 8, Literal: sym.Addr - 8, IP: at + insnSize, BTI: bti})
+		}
+	}
+	return img
+}
+
+func TestInstall_OnlyTheFunctionItselfAndAfterItsSite(t *testing.T) {
+	eachEngine(t, standard(t, linuxBanner), func(m *machine) {
+		type place struct {
+			name string
+			off  uint64
+		}
+		var got []place
+		for _, r := range m.Replaced() {
+			got = append(got, place{r.Name, r.Branch - r.Addr})
+		}
+		assert.Equal(m.t, []place{{"__kmalloc", 8}, {"kmalloc_trace", 12}, {"vmalloc", 0}, {"vzalloc", 4}}, got)
+		for _, r := range m.Replaced() {
+			_, err := m.try(r.Name)
+			assert.ErrorIs(m.t, err, errno.ENOSYS, r.Name)
+		}
+		assert.EqualValues(m.t, 5, m.call("__kmalloc_node.constprop.0"), "its arguments are others")
+		assert.EqualValues(m.t, 8, m.call("kfree_link"))
+		for _, sym := range m.Symbols.All() {
+			if sym.Name == "kmem_cache_alloc" {
+				res, err := m.Call(m.t.Context(), 0, nil, sym.Addr)
+				require.NoError(m.t, err)
+				assert.Contains(m.t, []uint64{6, 7}, res.X0)
+			}
+		}
+		for _, site := range m.Image.Sites {
+			w, err := m.Mem.Load32(site.IP)
+			require.NoError(m.t, err)
+			assert.True(m.t, asm.IsNop(w), "the site is ftrace's")
+		}
+	})
+}
+
+// A CPU that has executed a function executes what replaces it from then on.
+func TestInstall_CPUsAreToldOfTheChange(t *testing.T) {
+	img := standard(t, linuxBanner)
+	eachEngine(t, standard(t, "none"), func(m *machine) {
+		assert.EqualValues(m.t, 3, m.call("vmalloc"))
+		m.Kernel.Image = img
+		_, err := Install(m.Kernel, nil)
+		require.NoError(m.t, err)
+		_, err = m.try("vmalloc")
+		assert.ErrorIs(m.t, err, errno.ENOSYS)
+	})
+}
+
+func TestInstall_OtherImagesKeepTheirFunctions(t *testing.T) {
+	eachEngine(t, standard(t, "not Linux version 6"), func(m *machine) {
+		assert.Empty(m.t, m.Replaced())
+		assert.EqualValues(m.t, 1, m.call("__kmalloc"))
+	})
+	builtin, err := kernelimage.Builtin(nil)
+	require.NoError(t, err)
+	assert.Empty(t, boot(t, builtin, interp.New, nil).Replaced())
+}
+
+// A file may call anything an allocator.
+func TestInstall_WhatIsNoFunctionOfTheTextIsLeft(t *testing.T) {
+	for name, spoil := range map[string]func(img *kernelimage.Image, sym *kernelimage.Symbol){
+		"an object":  func(_ *kernelimage.Image, sym *kernelimage.Symbol) { sym.Func = false },
+		"misaligned": func(_ *kernelimage.Image, sym *kernelimage.Symbol) { sym.Addr += 2 },
+		"not mapped": func(_ *kernelimage.Image, sym *kernelimage.Symbol) { sym.Addr = 0x1000 },
+		"not text":   func(img *kernelimage.Image, _ *kernelimage.Symbol) { img.Text = nil },
+		"too short for its branch": func(img *kernelimage.Image, sym *kernelimage.Symbol) {
+			img.Symbols = append(img.Symbols, kernelimage.Symbol{Name: "next", Addr: sym.Addr + 8, Func: true})
+		},
+		"gone after boot": func(img *kernelimage.Image, sym *kernelimage.Symbol) {
+			img.Linux = &kernelimage.Linux{InitText: kernelimage.Range{Start: sym.Addr, End: sym.Addr + insnSize}}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			img := standard(t, linuxBanner)
+			spoil(img, &img.Symbols[0])
+			for _, r := range boot(t, img, interp.New, nil).Replaced() {
+				assert.NotEqual(t, "__kmalloc", r.Name)
+			}
+		})
+	}
+}
+
+func TestInstall_AnAliasIsReplacedOnce(t *testing.T) {
+	img := standard(t, linuxBanner)
+	alias := img.Symbols[0]
+	alias.Name = "__kmalloc_noprof"
+	img.Symbols = append([]kernelimage.Symbol{alias}, img.Symbols...)
+	m := boot(t, img, interp.New, nil)
+	assert.Equal(t, "__kmalloc", m.Replaced()[0].Name)
+	assert.Equal(t, "kmalloc_trace", m.Replaced()[1].Name)
+}
+
+func testReplaced(m *machine) {
+	what := make(map[string]int)
+	for _, r := range m.Replaced() {
+		what[r.What]++
+		assert.LessOrEqual(m.t, r.Branch-r.Addr, uint64(12))
+		if site, ok := m.Image.Site(r.Addr); ok {
+			assert.Equal(m.t, site.IP+insnSize, r.Branch)
+		}
+	}
+	for _, row := range table {
+		assert.NotZero(m.t, what[row.what], row.what)
+	}
+	assert.Greater(m.t, len(m.Replaced()), 40)
+}
