@@ -5,6 +5,7 @@ import (
 
 	"callops/asm"
 	"callops/emu"
+	"callops/emu/isa"
 	"callops/kernelimage"
 )
 
@@ -42,9 +43,30 @@ func (e *BranchError) Error() string {
 
 func (e *BranchError) Unwrap() error { return e.Err }
 
+// FPError is an instruction of FP or SIMD, which no engine executes. It unwraps to
+// the *emu.UnsupportedError.
+type FPError struct {
+	Func  string // the function that it is in
+	Linux bool   // which is a Linux kernel's, and means to use them
+	Err   *emu.UnsupportedError
+}
+
+func (e *FPError) Error() string {
+	advice := "build it with -mgeneral-regs-only"
+	if e.Linux {
+		advice = "it runs no FP or SIMD code of a kernel"
+	}
+	return fmt.Sprintf("%s uses FP or SIMD registers (%s), which callops does not have: %s", e.Func, e.Err.Text, advice)
+}
+
+func (e *FPError) Unwrap() error { return e.Err }
+
 // explain returns the error that ended a call on the given stack, as what it
 // means where that can be told.
 func (k *Kernel) explain(stack kernelimage.Range, call *emu.CallError) error {
+	if u, ok := call.Err.(*emu.UnsupportedError); ok && isa.IsFP(u.Word) {
+		return &FPError{Func: k.function(u.PC), Linux: k.Image.IsLinux(), Err: u}
+	}
 	fault, ok := call.Err.(*emu.Fault) // not that of another call, which a gate made
 	switch {
 	case !ok:
@@ -56,6 +78,14 @@ func (k *Kernel) explain(stack kernelimage.Range, call *emu.CallError) error {
 		return &StackOverflowError{Stack: stack, Err: fault}
 	}
 	return call.Err
+}
+
+// function is the name of the function that pc is in.
+func (k *Kernel) function(pc uint64) string {
+	if sym, _, ok := k.Symbols.At(pc); ok {
+		return sym.Name
+	}
+	return k.Where(pc)
 }
 
 // badBranch finds the branch that led to where nothing can be fetched; nil when

@@ -151,6 +151,11 @@ func (img *Image) Banner() string {
 	return text.Printable(strings.TrimSpace(string(banner)))
 }
 
+// IsLinux reports whether the image is a Linux kernel, in whatever format.
+func (img *Image) IsLinux() bool {
+	return img.Linux != nil || strings.HasPrefix(img.Banner(), "Linux version ")
+}
+
 // Bounds returns the addresses from the first segment to the end of the last.
 func (img *Image) Bounds() Range {
 	if len(img.Segments) == 0 {

@@ -113,6 +113,16 @@ func Classify(w uint32) Class {
 	return Undefined
 }
 
+// IsFP reports whether a word is in the groups of FP, SIMD and SVE instructions,
+// their loads and stores included.
+func IsFP(w uint32) bool {
+	switch w >> 25 & 15 {
+	case 2, 6, 7, 14, 15:
+		return true
+	}
+	return false
+}
+
 func known(ok bool) Class {
 	if ok {
 		return Executed

@@ -85,3 +85,18 @@ func TestRegisters_AreNamedOnce(t *testing.T) {
 	_, ok := Lookup(ID(3, 0, 0, 7, 7))
 	assert.True(t, ok, "a reserved ID register")
 }
+
+func TestIsFP(t *testing.T) {
+	for name, w := range map[string]uint32{
+		"movi": 0x2f00e400, "fadd": 0x1e612800, "fmov": 0x9e660000, "stp q": 0xad000400, "ldr d": 0xfd400000, "ldr d, literal": 0x5c000000,
+		"ld1": 0x4c407000, "aese": 0x4e284800, "sha512h": 0xce608000, "add z": 0x04200000,
+	} {
+		assert.True(t, IsFP(w), name)
+	}
+	for name, w := range map[string]uint32{
+		"ldr x": 0xf9400000, "stp x": 0xa9000400, "ldr x, literal": 0x58000000, "add": 0x8b010000, "add #": 0x91000000, "crc32x": 0x9ac04c00,
+		"eret": 0xd69f03e0, "cas": 0xc8a07c00, "b": 0x14000000, "unallocated": 0,
+	} {
+		assert.False(t, IsFP(w), name)
+	}
+}

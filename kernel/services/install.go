@@ -3,7 +3,6 @@ package services
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"callops/asm"
 	"callops/emu"
@@ -43,7 +42,7 @@ func Install(k *kernel.Kernel, opts *Options) (*Services, error) {
 		opts = &Options{}
 	}
 	s := &Services{k: k, log: log{emit: opts.Printk}}
-	if k.Image.Linux == nil && !strings.HasPrefix(k.Image.Banner(), "Linux version ") {
+	if !k.Image.IsLinux() {
 		return s, nil
 	}
 	if err := s.install(); err != nil {
