@@ -14,34 +14,34 @@ import (
 )
 
 // argsHelp is for the help of commands that take FUNC [ARG]...
-const argsHelp = `FUNC is a name, module:name, name@0xaddress where several have it, or the address.
+const argsHelp = `FUNC is a name, module:name, an address, or name@0xaddress for an ambiguous name.
 It is called with up to 8 arguments. ARG is
   123, -1, 0x7b, 0173  a number
-  hello                a string, passed by address and NUL-terminated; in quotes
-                       of its own ('"123"') where it could be something else
+  hello                a string, passed by address and NUL-terminated; with
+                       quotes inside ('"123"') if it would be read otherwise
   @FILE, @-            the bytes of a file or of standard input, by address
-  inout:@FILE          the same; shown after the call
-  buf:N                N zero bytes, by address; shown after the call
+  inout:@FILE          the same; printed after the call
+  buf:N                N zero bytes, by address; printed after the call
   &NAME                the address of a function or object
-  result:C             what call C has returned
-  arg:C.N              what argument N of call C was
-Flags come before FUNC. Functions take no floating point: what they would find in
-v0 to v7 is not set.`
+  result:C             the result of call C
+  arg:C.N              argument N of call C
+Flags come before FUNC. Floating-point arguments are not supported: v0 to v7 are
+not set.`
 
-// maxData bounds what arguments may take up in guest memory, in bytes.
+// maxData bounds the guest memory that arguments take, in bytes.
 const maxData = 256 << 20
 
 // argument is one ARG.
 type argument struct {
-	text   string // as it is shown
-	value  uint64 // what is passed; of data, once it was placed
+	text   string // as it is printed
+	value  uint64 // what is passed; for data, set once it is placed
 	symbol string // its address is passed
 	data   []byte // its address is passed, unless it is nil
 	show   bool   // show the data after the call
-	from   *ref   // it is passed what an earlier call left
+	from   *ref   // a value from an earlier call
 }
 
-// ref is what an earlier call returned, or was passed. Both count from 1.
+// ref names the result or an argument of an earlier call. Both count from 1.
 type ref struct {
 	call, arg int // arg 0: the result
 }
@@ -143,10 +143,10 @@ func tooMuch(what string) error {
 	return usagef("%s: arguments may take up %d bytes together", what, maxData)
 }
 
-// numberLike is what people write for a number, whether it is one here or not.
+// numberLike matches what looks like a number, whether it is a valid one or not.
 var numberLike = regexp.MustCompile(`^[+-]?([0-9][0-9._,]*([eE][+-]?[0-9]+)?|0[xXoObB].*)$`)
 
-// parseNumber reads a number with C's prefixes; not ok means that it is none.
+// parseNumber reads a number with C's prefixes; ok is false if it is not one.
 func parseNumber(s string) (v uint64, ok bool, err error) {
 	digits, negative := strings.CutPrefix(s, "-")
 	if digits == "" || digits[0] < '0' || digits[0] > '9' || strings.ContainsAny(digits, "_oO") {

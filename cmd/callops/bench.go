@@ -14,7 +14,7 @@ import (
 
 const both = "both"
 
-// benchFlags is the flags of `callops bench`.
+// benchFlags are the flags of `callops bench`.
 type benchFlags struct {
 	image        string
 	engine       engineFlag
@@ -51,14 +51,14 @@ func newBench() *cobra.Command {
 	}
 	cmd := &cobra.Command{
 		Use:   "bench [flags]",
-		Short: "Count what a traced call costs, with CALL_OPS and without",
-		Long: `bench calls a function in a loop while relevant ops are registered on it and
-irrelevant ones elsewhere, as Linux's samples/ftrace/ftrace-ops.c does, and
-counts every instruction that is executed.
+		Short: "Count the instructions of a traced call, with and without CALL_OPS",
+		Long: `bench calls a function in a loop while relevant ops trace it and irrelevant ops
+trace other functions, like Linux's samples/ftrace/ftrace-ops.c, and counts
+every instruction that is executed.
 
 Each relevant count is combined with each irrelevant one; the row with 0 of both
-always comes first, as the baseline of the overhead. Counts are exact. The time
-is that of the emulation, and not of any hardware.`,
+always comes first, as the baseline of the overhead. Counts are exact. Times
+are those of the emulation, not of any hardware.`,
 		Example: `  callops bench
   callops bench --call-ops on --relevant 0,1,2 --irrelevant 0,10 --format csv
   callops bench --image kernel.elf --tracee gcd --args 12,18
@@ -67,28 +67,28 @@ is that of the emulation, and not of any hardware.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return b.run(cmd) },
 	}
 	f := cmd.Flags()
-	f.Var((*fileName)(&b.image), "image", "`FILE` to run in the place of the built-in kernel: ELF, or a kernel's Image")
+	f.Var((*fileName)(&b.image), "image", "`FILE` to run instead of the built-in kernel: ELF, or a kernel's Image")
 	addEngineFlag(cmd, &b.engine, "one after the other")
-	f.Var(&b.callOps, "call-ops", "with CALL_OPS, without, or both as far as the image allows")
-	f.StringArrayVar(&b.beside, "beside", nil, "another image, or builtin, to print beside: `FILE` (repeatable)")
+	f.Var(&b.callOps, "call-ops", "on, off, or both, as far as the image supports it")
+	f.StringArrayVar(&b.beside, "beside", nil, "another image, or builtin, to measure for comparison: `FILE` (repeatable)")
 	addModules(cmd, &b.modules)
-	f.StringVar(&b.tracee, "tracee", "", "`FUNC` to call (default tracee_relevant, or else one that does nothing)")
-	f.Var(&b.trampoline, "trampoline", "whose ftrace to measure: both is the images' own, where they have one, and beside them callops' on the first")
-	f.Var(&b.args, "args", "what to pass to it")
-	f.Var(&b.relevant, "relevant", "how many ops are on the tracee, a list")
-	f.Var(&b.irrelevant, "irrelevant", "how many ops are elsewhere, a list (default, without either: rows published for Linux)")
-	f.Var(&b.calls, "calls", "how many calls a row makes")
-	f.Var(&b.cpus, "cpus", "how many CPUs make them, as many each, all at the same time")
+	f.StringVar(&b.tracee, "tracee", "", "`FUNC` to call (default tracee_relevant, or else an empty function)")
+	f.Var(&b.trampoline, "trampoline", "whose ftrace to measure; both: each image's own, where it has one, and callops' on the first image")
+	f.Var(&b.args, "args", "arguments of the tracee")
+	f.Var(&b.relevant, "relevant", "list of numbers of ops that trace the tracee")
+	f.Var(&b.irrelevant, "irrelevant", "list of numbers of ops that trace other functions (default, without either: the rows published for Linux)")
+	f.Var(&b.calls, "calls", "number of calls per row")
+	f.Var(&b.cpus, "cpus", "number of CPUs that make that many calls each, concurrently")
 	f.Var(&b.tracer, "tracer", "tracer of the ops: returns at once, or counts its calls in memory")
 	f.Var(&b.flags, "ops-flags", "flags of the ops: "+opsFlagsHelp)
-	f.BoolVar(&b.registration, "registration", false, "measure too what it costs to register an ops over all sites of --image, or 50,000 without")
-	f.Var(&b.format, "format", "form of the output")
+	f.BoolVar(&b.registration, "registration", false, "also measure the registration of an ops on all sites of --image, or on 50,000 without it")
+	f.Var(&b.format, "format", "output format")
 	return cmd
 }
 
 func (b *benchFlags) run(cmd *cobra.Command) error {
 	if len(b.modules) > 0 && (b.image == "" || len(b.beside) > 0) {
-		return usagef("--module goes with one --image, whose module it is")
+		return usagef("--module needs exactly one --image, the kernel it belongs to")
 	}
 	if b.format.value != formatTable && !cmd.Flags().Changed("trampoline") {
 		b.oneCode = true
@@ -99,7 +99,7 @@ func (b *benchFlags) run(cmd *cobra.Command) error {
 	}
 	defer runs.close()
 	if len(runs) > 1 && b.format.value != formatTable {
-		return usagef("several tables, for --beside and --trampoline both, go with --format table")
+		return usagef("--beside and --trampoline both print several tables, which needs --format table")
 	}
 	var results []report.Named
 	for i, r := range runs {
@@ -156,7 +156,7 @@ func (b *benchFlags) config(cmd *cobra.Command, r benchRun, registration bool) (
 	return cfg, nil
 }
 
-// counts is nil where no list was given.
+// counts is nil if no list was given.
 func counts(n numbers) []int {
 	var c []int
 	for _, v := range n.values {

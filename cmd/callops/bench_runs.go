@@ -18,7 +18,7 @@ type benchRun struct {
 
 type benchRuns []benchRun
 
-// runs opens the images. They are to be closed.
+// runs opens the images. The caller closes them.
 func (b *benchFlags) runs(ctx context.Context) (runs benchRuns, err error) {
 	for _, file := range append([]string{b.image}, b.beside...) {
 		if file == "" || file == builtin {

@@ -19,10 +19,10 @@ func newCall() *cobra.Command {
 		Use:   "call [flags] FUNC [ARG]... [-- FUNC [ARG]...]...",
 		Short: "Run functions and print their results",
 		Long: `call runs functions of an image, one after another in the same kernel, with
-ftrace switched off. It prints what each returns, how many instructions that took,
-and what it left in its buffers. Where the image tells prototypes (BTF, in an ELF
-file also DWARF), arguments are checked against them, and results are printed by
-their types.
+ftrace switched off. It prints each function's result, the number of instructions
+executed, and the contents of its buffers. Where the image has prototypes (BTF, or
+DWARF in an ELF file), arguments are checked against them, and results are printed
+by their types.
 
 ` + argsHelp,
 		Example: `  callops call gcd 12 18
@@ -57,7 +57,7 @@ their types.
 			return err
 		},
 	}
-	cmd.Flags().Var(&dump, "dump", "save what argument N (from 1) holds after the call to a file (repeatable)")
+	cmd.Flags().Var(&dump, "dump", "save the contents of argument N (from 1) after the call to a file (repeatable)")
 	m.addImage(cmd)
 	m.addModules(cmd)
 	m.addEngine(cmd)
@@ -72,5 +72,5 @@ their types.
 func newBudget() *number { return &number{min: 1, max: math.MaxUint64} }
 
 func addBudget(cmd *cobra.Command, budget *number) {
-	cmd.Flags().Var(budget, "budget", "fail after so many instructions and calls of Go functions (default 2^32)")
+	cmd.Flags().Var(budget, "budget", "fail after this many instructions and calls of Go functions (default 2^32)")
 }

@@ -17,7 +17,7 @@ const (
 	formatText = "text"
 )
 
-// checkFlags is the flags of `callops check`.
+// checkFlags are the flags of `callops check`.
 type checkFlags struct {
 	scenarios []string
 	mutation  string
@@ -47,17 +47,17 @@ func newCheck() *cobra.Command {
 		Short: "Search all interleavings of patching and execution",
 		Long: `check searches everything that can happen while ops come and go and CPUs run
 the functions that they trace: every order of the patcher's stores and the CPUs'
-instructions, and everything that a CPU may see by then. It reports whether
-what must hold does, and if not, shows the shortest way to break it.
+instructions, and everything that a CPU may see of them. It reports whether all
+properties hold, and if not, prints a shortest counterexample.
 
-Without flags it goes through all scenarios. In some Linux itself breaks what
-ought to hold; these findings are expected. A mutation is a fault put in on
-purpose: with --mutation all, each has to be found.
+Without flags it searches all scenarios. In some, Linux itself breaks a property;
+these findings are expected. A mutation is a deliberate fault: with --mutation
+all, each has to be found.
 
-It exits with 1 where something is broken: among all scenarios, anything but the
-findings; among all mutations, one that is not found and not harmless; and where
-scenarios or a mutation are named, or a way is replayed, anything at all. A search
-that --memory ended, and that found nothing, is "bounded", and no error.`,
+The exit status is 1 if something is broken: in a run of all scenarios, anything
+but the findings; in a run of all mutations, one that is neither found nor
+harmless; with named scenarios or a named mutation, or with --replay, anything. A
+search that --memory ended, and that found nothing, is "bounded", and no error.`,
 		Example: `  callops check
   callops check --scenario hand-over --cpus 2
   callops check --scenario 'filter-*' --memory 1G
@@ -70,15 +70,15 @@ that --memory ended, and that found nothing, is "bounded", and no error.`,
 	}
 	f := cmd.Flags()
 	f.StringArrayVar(&c.scenarios, "scenario", nil, "scenario to search: `NAME` or pattern (repeatable; default all)")
-	f.StringVar(&c.mutation, "mutation", "", "put a fault in: `NAME` or pattern, or all, one after the other; each has its own scenario")
-	f.StringVar(&c.replay, "replay", "", "go the way of a counterexample again: its `TOKEN`")
-	f.Var(&c.cpus, "cpus", "how many CPUs there are (default: the scenario's)")
-	f.BoolVar(&c.noReduce, "no-reduce", false, "leave nothing out that makes no difference: larger by far, with the same verdict")
-	f.Var(&c.workers, "workers", "how many states are worked on at once (default one a core)")
-	f.Var(&c.memory, "memory", "what the process may take up: a search that needs more is given up")
-	f.BoolVar(&c.list, "list", false, "list the scenarios and the mutations")
-	f.Var(&c.format, "format", "form of the output")
-	f.Var((*fileName)(&c.machine.image), "image", "kernel `FILE` to check in the place of the built-in one; two of its functions that do nothing are traced")
+	f.StringVar(&c.mutation, "mutation", "", "deliberate fault: `NAME` or pattern, or all, one after the other; each has its own scenario")
+	f.StringVar(&c.replay, "replay", "", "replay the counterexample with this `TOKEN`")
+	f.Var(&c.cpus, "cpus", "number of CPUs (default: the scenario's)")
+	f.BoolVar(&c.noReduce, "no-reduce", false, "search without reductions: far larger, with the same verdict")
+	f.Var(&c.workers, "workers", "number of states to work on in parallel (default: one per core)")
+	f.Var(&c.memory, "memory", "limit for the memory of the process; a search that needs more is given up")
+	f.BoolVar(&c.list, "list", false, "list scenarios and mutations")
+	f.Var(&c.format, "format", "output format")
+	f.Var((*fileName)(&c.machine.image), "image", "kernel `FILE` to check instead of the built-in one; two of its empty functions are traced")
 	c.machine.addTrampoline(cmd)
 	completeNames(cmd)
 	return cmd
@@ -130,7 +130,7 @@ func (c *checkFlags) open(ctx context.Context) (err error) {
 	return err
 }
 
-// alone runs what takes no other flag but --format.
+// alone runs a mode that takes no flag but --format.
 func (c *checkFlags) alone(cmd *cobra.Command, flag string, do func(io.Writer) error) error {
 	for _, other := range []string{"scenario", "mutation", "replay", "cpus", "no-reduce", "workers", "memory", "list"} {
 		if other != flag && cmd.Flags().Changed(other) {
@@ -140,7 +140,7 @@ func (c *checkFlags) alone(cmd *cobra.Command, flag string, do func(io.Writer) e
 	return do(cmd.OutOrStdout())
 }
 
-// search makes the searches, and prints each result as it comes.
+// search runs the searches, and prints each result when it is there.
 func (c *checkFlags) search(cmd *cobra.Command, jobs []job) ([]outcome, error) {
 	out := cmd.OutOrStdout()
 	t := newCheckTable(out, jobs)
@@ -193,8 +193,8 @@ func (c *checkFlags) searchOne(ctx context.Context, errw io.Writer, j *job) (*ch
 	return check.Check(ctx, j.scenario, mutation, &opts)
 }
 
-// explain shows the ways to what is broken. Those of findings are shown only
-// where their scenarios were named.
+// explain prints counterexamples. Those of findings are printed only where their
+// scenarios were named.
 func (c *checkFlags) explain(w io.Writer, found []outcome) error {
 	if c.mutation == all {
 		return nil
@@ -204,7 +204,7 @@ func (c *checkFlags) explain(w io.Writer, found []outcome) error {
 		o := &found[i]
 		for _, v := range o.result.Violations {
 			if o.finding() && len(c.scenarios) == 0 {
-				fmt.Fprintf(w, "%s%s: %s; --scenario %s shows the way\n", before, o.result.Finding, v.Claim, o.scenario+c.kernelFlags())
+				fmt.Fprintf(w, "%s%s: %s; --scenario %s shows the counterexample\n", before, o.result.Finding, v.Claim, o.scenario+c.kernelFlags())
 				before = ""
 				continue
 			}
@@ -218,7 +218,7 @@ func (c *checkFlags) explain(w io.Writer, found []outcome) error {
 	return nil
 }
 
-// kernelFlags are the flags that choose the kernel, to be given again.
+// kernelFlags are the flags that select the kernel, for a command line that repeats them.
 func (c *checkFlags) kernelFlags() string {
 	switch {
 	case c.opts.Image == nil:
@@ -229,13 +229,13 @@ func (c *checkFlags) kernelFlags() string {
 	return " --image " + c.machine.image
 }
 
-// judge reports what is not as it ought to be. Of what is named, that is anything
-// that breaks; without names, anything that is not as it is known.
+// judge returns an error for unexpected results: with names, for anything that is
+// broken; without names, for anything that differs from what is known.
 func (c *checkFlags) judge(found []outcome) error {
 	what, wrong := "broken", (*outcome).broken
 	switch {
 	case c.mutation == all:
-		what, wrong = "not as they ought to be", (*outcome).missed
+		what, wrong = "unexpected result", (*outcome).missed
 	case c.mutation == "" && len(c.scenarios) == 0:
 		wrong = (*outcome).unexpected
 	}

@@ -11,17 +11,17 @@ import (
 	"callops/internal/near"
 )
 
-// all is the mutation that stands for all of them.
+// all is the name that stands for all mutations.
 const all = "all"
 
-// job is a search to be made.
+// job is a search to run.
 type job struct {
 	scenario string
 	mutation *check.Mutation // nil: none
-	named    bool            // by its own name, and not among others
+	named    bool            // by its own name, not as one of all
 }
 
-// name is what the job's line begins with.
+// name is the first column of the job's line.
 func (j *job) name() string {
 	if j.mutation != nil {
 		return j.mutation.Name
@@ -29,7 +29,7 @@ func (j *job) name() string {
 	return j.scenario
 }
 
-// jobs returns what is to be searched.
+// jobs returns the searches to run.
 func (c *checkFlags) jobs() ([]job, error) {
 	mutations, err := c.mutations()
 	if err != nil {
@@ -63,7 +63,7 @@ func (c *checkFlags) jobs() ([]job, error) {
 	return jobs, nil
 }
 
-// mutations returns those that are asked for; nil stands for none.
+// mutations returns the selected mutations; a nil element is none.
 func (c *checkFlags) mutations() ([]*check.Mutation, error) {
 	if c.mutation == "" {
 		return []*check.Mutation{nil}, nil
@@ -117,11 +117,11 @@ func completeNames(cmd *cobra.Command) {
 	}
 }
 
-// maxNear is how many names are suggested.
+// maxNear bounds the number of suggested names.
 const maxNear = 3
 
-// pick returns those of the known names of a kind that names or patterns choose,
-// each once. One that chooses nothing is wrong usage.
+// pick returns the known names of a kind that match names or patterns, each once.
+// A pattern that matches nothing is wrong usage.
 func pick(kind string, patterns, known []string) (chosen []string, err error) {
 	for _, p := range patterns {
 		found := false

@@ -7,11 +7,11 @@ import (
 	"callops/kernelimage"
 )
 
-// What the process takes up besides the states of a search: its code and
-// libraries, the machine that a scenario is set up on, what is remembered of moves.
-// The first part of it is memory that Go's runtime does not know of. An image
-// takes up so many times the size of its segments more: the file, the machine's
-// copy; symbols and call sites.
+// What the process takes in addition to the states of a search: its code and
+// libraries, the machine that a scenario is set up on, the cache of moves. The
+// first part is memory outside Go's runtime. An image takes this many times the
+// size of its segments in addition: the file, the machine's copy, symbols and
+// call sites.
 const (
 	programShare = 48 << 20
 	imageShare   = 3
@@ -20,9 +20,8 @@ const (
 	imageOutside   = 2
 )
 
-// boundMemory gives to states what the process may take up less its own share.
-// The collector is told to keep what it has not collected yet within that, until
-// release is called.
+// boundMemory returns how much memory is left for states. It sets the collector's
+// memory limit accordingly, until release is called.
 func boundMemory(memory uint64, img *kernelimage.Image) (states uint64, release func(), err error) {
 	share, outside := uint64(programShare), uint64(programOutside)
 	if img != nil {

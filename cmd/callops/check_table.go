@@ -10,23 +10,23 @@ import (
 	"callops/check/property"
 )
 
-// outcome is what a search found.
+// outcome is the result of a search.
 type outcome struct {
 	job
 	result *check.Result
 }
 
-// broken reports whether something is.
+// broken reports whether a property is broken.
 func (o *outcome) broken() bool { return len(o.result.Violations) > 0 }
 
-// unexpected reports whether a scenario is not as it is known. A search that did
-// not come to its end is no verdict about what it did not find.
+// unexpected reports whether a scenario differs from what is known. A bounded
+// search that found nothing is no verdict.
 func (o *outcome) unexpected() bool { return !o.result.OK() && (o.result.Complete || o.broken()) }
 
-// missed reports whether a mutation does not show, and ought to, or the other way round.
+// missed reports whether a mutation was not found although it should be, or the reverse.
 func (o *outcome) missed() bool { return o.broken() != (o.mutation.Harmless == "") }
 
-// finding reports whether what is broken is what is known of Linux.
+// finding reports whether the broken property is a known finding in Linux.
 func (o *outcome) finding() bool { return o.broken() && o.result.OK() }
 
 // verdict is the outcome in a word.
@@ -44,7 +44,7 @@ func (o *outcome) verdict() string {
 	return "holds"
 }
 
-// found is whether a mutation shows, in a word, and the claim that it breaks.
+// found returns in a word whether a mutation was found, and the claim that it breaks.
 func (o *outcome) found() (found, claim string) {
 	switch harmless := o.mutation.Harmless; {
 	case o.broken() && harmless != "":
@@ -125,7 +125,7 @@ type mutationInfo struct {
 	Violations []*check.Counterexample `json:"violations"`
 }
 
-// writeFound writes what was found as JSON.
+// writeFound writes the results as JSON.
 func writeFound(w io.Writer, found []outcome) error {
 	if found[0].mutation == nil {
 		list := []*check.Result{}
@@ -150,7 +150,7 @@ func writeFound(w io.Writer, found []outcome) error {
 	return printJSON(w, map[string]any{"mutations": list})
 }
 
-// known is all that can be named on the command line.
+// known lists everything that can be named on the command line.
 type known struct {
 	Scenarios []knownScenario `json:"scenarios"`
 	Mutations []knownMutation `json:"mutations"`

@@ -84,7 +84,7 @@ func TestJudge(t *testing.T) {
 	found.mutation, missed.mutation = &check.Mutation{Name: "found"}, &check.Mutation{Name: "missed"}
 	each, one := &checkFlags{mutation: all}, &checkFlags{mutation: "found"}
 	assert.NoError(t, each.judge([]outcome{found}))
-	assert.EqualError(t, each.judge([]outcome{found, missed}), "not as they ought to be: missed")
+	assert.EqualError(t, each.judge([]outcome{found, missed}), "unexpected result: missed")
 	assert.EqualError(t, one.judge([]outcome{found}), "broken: found")
 	assert.NoError(t, one.judge([]outcome{missed}))
 }

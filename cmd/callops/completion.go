@@ -10,13 +10,13 @@ import (
 	"callops/kernelimage"
 )
 
-// complete is what cobra asks for a word that is being typed.
+// complete is the function that cobra calls to complete a word.
 type complete = func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective)
 
-// mostCompleted bounds how many words are offered: a kernel has 42,069 functions.
+// mostCompleted bounds the number of words offered: a kernel has 42,069 functions.
 const mostCompleted = 500
 
-// functions offers the image's functions; with sites those that can be traced.
+// functions offers the image's functions; with sites, only those that can be traced.
 func (m *machineFlags) functions(sites bool) complete {
 	return func(cmd *cobra.Command, _ []string, word string) ([]string, cobra.ShellCompDirective) {
 		img, err := m.open(cmd.Context())
@@ -51,7 +51,7 @@ func firstWord(offer complete) complete {
 	}
 }
 
-// completeChoices offers the words of each flag that takes one of a few.
+// completeChoices offers the words of each choice flag.
 func completeChoices(cmd *cobra.Command) {
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		words := strings.Split(f.Value.Type(), "|")
@@ -60,7 +60,7 @@ func completeChoices(cmd *cobra.Command) {
 		}
 		_ = cmd.RegisterFlagCompletionFunc(f.Name, func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return words, cobra.ShellCompDirectiveNoFileComp
-		}) // it fails for a flag that offers words already
+		}) // it fails for a flag that has completions already
 	})
 	for _, sub := range cmd.Commands() {
 		completeChoices(sub)

@@ -23,7 +23,7 @@ func addEngineFlag(cmd *cobra.Command, f *engineFlag, both string) {
 	cmd.Flags().Lookup("engine").DefValue = ""
 }
 
-// engineNames are all that --engine can name, built in or not.
+// engineNames are all values of --engine, built in or not.
 var engineNames = []string{engines.Unicorn, engines.Interp, engines.Both}
 
 func (f *engineFlag) Set(name string) error {
@@ -40,8 +40,8 @@ func (f *engineFlag) Set(name string) error {
 	return fmt.Errorf("must be %s", oneOf(engineNames))
 }
 
-// each returns the engines to run one after the other, where "both" means
-// that, and not in lockstep.
+// each returns the engines to run one after the other; here "both" does not mean
+// lockstep.
 func (f *engineFlag) each() []engines.Engine {
 	if f.Name == engines.Both {
 		return engines.All()

@@ -13,8 +13,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// usageError is a command line that can't be carried out whatever the machine
-// and the files are like.
+// usageError is a command line that is wrong in itself, whatever the machine and
+// the files.
 type usageError struct{ error }
 
 func (e *usageError) Unwrap() error { return e.error }
@@ -23,8 +23,8 @@ func usagef(format string, args ...any) error {
 	return &usageError{fmt.Errorf(format, args...)}
 }
 
-// argCount refuses any other number of arguments. At most max, unless it is
-// negative.
+// argCount refuses fewer than min and more than max arguments; a negative max is
+// no limit.
 func argCount(min, max int, what string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) < min {
@@ -37,8 +37,8 @@ func argCount(min, max int, what string) cobra.PositionalArgs {
 	}
 }
 
-// reportError prints what went wrong, as one line, and below it what is known about
-// guest code that ended badly. It returns the exit code.
+// reportError prints an error as one line, followed by the state of guest code that
+// ended badly. It returns the exit code.
 func reportError(errw io.Writer, cmd *cobra.Command, err error) int {
 	if err == nil {
 		return exitDone
@@ -64,16 +64,16 @@ func reportError(errw io.Writer, cmd *cobra.Command, err error) int {
 	return exitFailed
 }
 
-// oneLine puts joined errors side by side. Names of files and what guests say are in
-// them: it is here that no error commands a terminal.
+// oneLine joins errors in one line. They contain names of files and text of guests:
+// this is where control characters are escaped.
 func oneLine(err error) string {
 	return text.Printable(strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; "))
 }
 
-// maxCallers is how long a call chain is shown.
+// maxCallers bounds the call chain that is printed.
 const maxCallers = 16
 
-// printStop shows where guest code stopped.
+// printStop prints where guest code stopped.
 func printStop(w io.Writer, e *kernel.RunError) {
 	if len(e.Backtrace) > 0 {
 		fmt.Fprintf(w, "  pc %#x %s\n", e.Backtrace[0], e.PC)

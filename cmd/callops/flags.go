@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// choice is a flag that takes one of a few words.
+// choice is a flag that takes one of several words.
 type choice struct {
 	value   string
 	allowed []string
@@ -32,7 +32,7 @@ func (c *choice) Set(s string) error {
 	return nil
 }
 
-// onOff is a flag that is on, off, or left to the image.
+// onOff is a flag that is on, off, or the image's default.
 type onOff struct{ choice }
 
 const (
@@ -51,8 +51,8 @@ func oneOf(words []string) string {
 	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
-// flagsFirst makes a command take what follows its first argument as arguments,
-// so that -5 can be one.
+// flagsFirst makes everything after a command's first argument an argument, so
+// that -5 can be one.
 func flagsFirst(cmd *cobra.Command) { cmd.Flags().SetInterspersed(false) }
 
 // number is a flag that takes a number, with C's prefixes.
@@ -63,7 +63,7 @@ func (n *number) Type() string   { return "N" }
 
 func (n *number) Set(s string) error {
 	if strings.HasPrefix(s, "-") { // would wrap around
-		return fmt.Errorf("%q is no number from %d to %d", s, n.min, n.max)
+		return fmt.Errorf("%q is not a number from %d to %d", s, n.min, n.max)
 	}
 	v, err := parseBetween(s, n.min, n.max)
 	if err == nil {
@@ -72,7 +72,7 @@ func (n *number) Set(s string) error {
 	return err
 }
 
-// size is a flag that takes a number of bytes, with K, M or G behind it.
+// size is a flag that takes a number of bytes, with an optional suffix K, M or G.
 type size struct{ bytes uint64 }
 
 const sizeUnits = "KMG"
@@ -96,14 +96,14 @@ func (s *size) Set(text string) error {
 	}
 	v, ok, err := parseNumber(digits)
 	if err != nil || !ok || v == 0 || v > math.MaxInt64>>shift {
-		return fmt.Errorf("%q is no size, as 500M and 4G are", text)
+		return fmt.Errorf("%q is not a size such as 500M or 4G", text)
 	}
 	s.bytes = v << shift
 	return nil
 }
 
-// fileName is a flag that takes a file's name. An empty one is a mistake, as of
-// a variable that is not set.
+// fileName is a flag that takes a file's name. An empty name is an error: usually
+// a shell variable is not set.
 type fileName string
 
 func (f *fileName) String() string { return string(*f) }
@@ -111,7 +111,7 @@ func (f *fileName) Type() string   { return "FILE" }
 
 func (f *fileName) Set(s string) error {
 	if s == "" {
-		return errors.New("a name must follow")
+		return errors.New("the name is empty")
 	}
 	*f = fileName(s)
 	return nil
@@ -121,14 +121,14 @@ func (f *fileName) Set(s string) error {
 func parseBetween(s string, min, max uint64) (uint64, error) {
 	v, ok, err := parseNumber(s)
 	if err == nil && (!ok || v < min || v > max) {
-		err = fmt.Errorf("%q is no number from %d to %d", s, min, max)
+		err = fmt.Errorf("%q is not a number from %d to %d", s, min, max)
 	}
 	return v, err
 }
 
 // numbers is a flag that takes a list of numbers.
 type numbers struct {
-	max    uint64 // what each may be
+	max    uint64 // of each
 	list   string
 	values []uint64
 }

@@ -6,11 +6,11 @@ import (
 	"io"
 )
 
-// dumpWidth is how many bytes stand on a line: a SHA-256 digest is one line.
+// dumpWidth is the number of bytes per line: a SHA-256 digest takes one line.
 const dumpWidth = 32
 
-// hexDump writes b as offset, bytes and characters. A * stands for lines that
-// are like the one above.
+// hexDump writes b as offset, bytes and characters. A * stands for lines
+// equal to the one above.
 func hexDump(w io.Writer, b []byte) {
 	var last []byte
 	starred := false
@@ -29,7 +29,7 @@ func hexDump(w io.Writer, b []byte) {
 	}
 }
 
-// printable is b with a dot for whatever is no ASCII character.
+// printable is b with a dot for each byte that is not printable ASCII.
 func printable(b []byte) []byte {
 	p := bytes.Clone(b)
 	for i, c := range p {

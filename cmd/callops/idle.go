@@ -8,7 +8,7 @@ import (
 	"callops/emu"
 )
 
-// idle is an engine for a kernel that is looked at and never runs. It is in
+// idle is an engine for a kernel that is only inspected and never runs. It is in
 // every build.
 type idle struct{}
 

@@ -30,14 +30,14 @@ func newImage() *cobra.Command {
 	format := newChoice(formatTable, formatJSON)
 	cmd := &cobra.Command{
 		Use:   "image [flags] [FILE]...",
-		Short: "Print what images hold, and what CALL_OPS costs in their text",
-		Long: `image prints what each image holds: version, layout of its call sites, symbols,
-segments, and how much of its text the call sites take up. Several images stand
-side by side. "builtin" stands for the built-in kernel, as does no FILE at all.
+		Short: "Describe images, and the size of CALL_OPS in their text",
+		Long: `image describes each image: version, layout of its call sites, symbols, segments,
+and how much of its text the call sites take. Several images are printed side by
+side. "builtin" stands for the built-in kernel, as does no FILE at all.
 
-What CALL_OPS costs in text is the literals in front of functions and the
-padding that aligns functions to 8 bytes. The slots, two words at the start of
-each function, are there without it too.`,
+CALL_OPS adds literals before functions, and padding that aligns functions to 8
+bytes. The slots, two words at the start of each function, are there without it
+too.`,
 		Example: `  callops image
   callops image --format json kernel.elf
   callops image builtin without-call-ops.elf with-call-ops.elf`,
@@ -54,11 +54,11 @@ each function, are there without it too.`,
 	}
 	m.addVariant(cmd)
 	m.addCallOps(cmd)
-	cmd.Flags().Var(&format, "format", "form of the output")
+	cmd.Flags().Var(&format, "format", "output format")
 	return cmd
 }
 
-// imageInfo is what is printed of one image. Addresses are hexadecimal strings
+// imageInfo is the description of one image. Addresses are hexadecimal strings
 // in JSON, where numbers of 64 bits are not safe.
 type imageInfo struct {
 	Name     string        `json:"name"`
@@ -74,7 +74,7 @@ type imageInfo struct {
 	Linux    *linuxInfo    `json:"linux,omitempty"`
 }
 
-// linuxInfo is what a kernel's raw Image tells beside that.
+// linuxInfo is the additional description of a kernel's raw Image.
 type linuxInfo struct {
 	Packed      []string `json:"packed,omitempty"`
 	Base        string   `json:"base"`
@@ -280,7 +280,7 @@ func printImages(w io.Writer, list []imageInfo) error {
 	return t.Flush()
 }
 
-// layout says what the compiler left at a call site.
+// layout describes the instructions that the compiler emitted at a call site.
 func (i *imageInfo) layout() string {
 	s := "nop; nop"
 	if i.BTI {

@@ -19,7 +19,7 @@ import (
 type invocation struct {
 	name   string
 	args   []argument
-	proto  *ctype.Prototype // nil where the image does not tell
+	proto  *ctype.Prototype // nil if unknown
 	result uint64           // once it has returned
 }
 
@@ -54,7 +54,7 @@ func parseInvocations(words []string, in io.Reader) (invocations, error) {
 	return all, nil
 }
 
-// refers checks that what a later call is passed is there.
+// refers checks that the results and arguments that later calls refer to exist.
 func (all invocations) refers(a argument) error {
 	switch r := a.from; {
 	case r == nil:
@@ -66,12 +66,12 @@ func (all invocations) refers(a argument) error {
 	return nil
 }
 
-// parseInvocation reads one call; left is how many bytes data may still have.
+// parseInvocation reads one call; left is the number of bytes left for data.
 func parseInvocation(words []string, in io.Reader, left *int) (*invocation, error) {
 	inv := &invocation{name: words[0]}
 	for _, word := range words[1:] {
 		if len(inv.args) == emu.MaxArgs {
-			return nil, usagef("too many arguments: %q is the %dth, and %d are passed in registers", word, emu.MaxArgs+1, emu.MaxArgs)
+			return nil, usagef("too many arguments: %q is number %d, and at most %d are passed in registers", word, emu.MaxArgs+1, emu.MaxArgs)
 		}
 		a, err := parseArg(word, in, *left)
 		if err != nil {
@@ -83,7 +83,7 @@ func parseInvocation(words []string, in io.Reader, left *int) (*invocation, erro
 	return inv, nil
 }
 
-// size is how much room the arguments need on the heap, in bytes.
+// size is the heap space that the arguments need, in bytes.
 func (all invocations) size() uint64 {
 	var n uint64
 	for _, inv := range all {
@@ -94,8 +94,8 @@ func (all invocations) size() uint64 {
 	return n
 }
 
-// check finds what all calls name, and holds them against their prototypes, before
-// any of them is made.
+// check resolves the names in all calls, and checks them against their prototypes,
+// before the first call.
 func (all invocations) check(k *kernel.Kernel) error {
 	for _, inv := range all {
 		if _, err := k.Func(inv.name); err != nil {
@@ -116,7 +116,7 @@ func (all invocations) check(k *kernel.Kernel) error {
 	return nil
 }
 
-// callResult is what a call left. Addresses and registers are hexadecimal strings in
+// callResult is the outcome of a call. Addresses and registers are hexadecimal strings in
 // JSON, where numbers of 64 bits are not safe.
 type callResult struct {
 	Task         int            `json:"task"`
@@ -135,8 +135,8 @@ type bufferResult struct {
 	Bytes    []byte `json:"bytes"` // the first ones; base64 in JSON
 }
 
-// run makes the calls in one task a CPU, and returns what they left, those of the
-// first task first; after an error, of the calls before it.
+// run makes the calls in one task per CPU, and returns their outcomes, in the order
+// of tasks; after an error, those of the calls before it.
 func (all invocations) run(ctx context.Context, m *machine.Machine, dumps dumps, opts *emu.CallOptions) ([]callResult, error) {
 	results := make([][]callResult, m.Callers())
 	var placing sync.Mutex // the heap, and files that are dumped to
@@ -170,7 +170,7 @@ func (all invocations) run(ctx context.Context, m *machine.Machine, dumps dumps,
 	return slices.Concat(results...), err
 }
 
-// clone is the calls for another task, whose data are placed anew.
+// clone copies the calls for another task, which places its own data.
 func (all invocations) clone() invocations {
 	var own invocations
 	for _, inv := range all {
@@ -222,10 +222,10 @@ func (inv *invocation) String() string {
 	return inv.name + "(" + strings.Join(texts, ", ") + ")"
 }
 
-// mostDumped is how many bytes of a buffer are shown.
+// mostDumped bounds the bytes of a buffer that are printed.
 const mostDumped = 1 << 10
 
-// left is what the call returned and left in its buffers.
+// left returns the call's result and the contents of its buffers.
 func (inv *invocation) left(k *kernel.Kernel, task int, res emu.Result) (callResult, error) {
 	r := callResult{
 		Task: task, Call: inv.String(), X0: fmt.Sprintf("%#x", res.X0), Value: inv.returned(k, res.X0), Instructions: res.Count,
@@ -243,8 +243,8 @@ func (inv *invocation) left(k *kernel.Kernel, task int, res emu.Result) (callRes
 	return r, nil
 }
 
-// printResults prints what calls returned, each with its buffers. Of several tasks
-// each result says which it is of.
+// printResults prints the results of calls, each with its buffers. With several
+// tasks, each result names its task.
 func printResults(w io.Writer, results []callResult, tasks int) {
 	for i, r := range results {
 		if i > 0 {
@@ -284,7 +284,7 @@ func (d *dumps) Set(s string) error {
 	}
 	r, err := parseRef(which)
 	if !ok || file == "" || err != nil {
-		return fmt.Errorf("%q is no [CALL.]N=FILE, as 2=out is", s)
+		return fmt.Errorf("%q is not [CALL.]N=FILE, for example 2=out", s)
 	}
 	if d.files == nil {
 		d.files = make(map[ref]string)
@@ -293,8 +293,8 @@ func (d *dumps) Set(s string) error {
 	return nil
 }
 
-// check reports a dump of what is no memory of a call, or that several tasks would
-// write.
+// check refuses a dump of an argument that has no memory, or that several tasks
+// would write.
 func (d *dumps) check(all invocations, cpus uint64) error {
 	if len(d.files) > 0 && cpus > 1 {
 		return usagef("--dump goes with one CPU")

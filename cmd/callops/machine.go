@@ -19,7 +19,7 @@ import (
 	"callops/machine"
 )
 
-// machineFlags say what to run, and on which engine.
+// machineFlags select what to run, and on which engine.
 type machineFlags struct {
 	image   string
 	profile choice
@@ -33,7 +33,7 @@ type machineFlags struct {
 	trampoline choice
 
 	opened []*kernelimage.Image
-	errw   func() io.Writer // what is said of an image goes there; nil: nothing is
+	errw   func() io.Writer // for notes about an image; nil discards them
 }
 
 func newMachine() *machineFlags {
@@ -62,14 +62,14 @@ func (m *machineFlags) addTrampoline(cmd *cobra.Command) {
 
 // addImage adds the flags that choose an image.
 func (m *machineFlags) addImage(cmd *cobra.Command) {
-	cmd.Flags().Var((*fileName)(&m.image), "image", "`FILE` to run in the place of the built-in kernel: ELF, or a kernel's Image")
-	cmd.Flags().BoolVar(&m.keepInit, "keep-init", false, "do not free the init text of a kernel's Image, as is done when it has booted")
+	cmd.Flags().Var((*fileName)(&m.image), "image", "`FILE` to run instead of the built-in kernel: ELF, or a kernel's Image")
+	cmd.Flags().BoolVar(&m.keepInit, "keep-init", false, "keep the init text of a kernel's Image, which is freed by default as after boot")
 	m.addVariant(cmd)
 }
 
-// addVariant adds the flags that choose how an image is taken.
+// addVariant adds the flags that select how an image is read.
 func (m *machineFlags) addVariant(cmd *cobra.Command) {
-	cmd.Flags().Var(&m.profile, "profile", "Linux whose ftrace the image follows; v3 is the patch of January 2023")
+	cmd.Flags().Var(&m.profile, "profile", "Linux version whose ftrace layout the image has; v3 is the January 2023 patch")
 	cmd.Flags().BoolVar(&m.bti, "bti", false, "build the built-in kernel with BTI")
 	m.errw = cmd.ErrOrStderr
 }
@@ -78,20 +78,20 @@ func (m *machineFlags) addModules(cmd *cobra.Command) { addModules(cmd, &m.modul
 
 // addModules adds the flag that loads kernel modules.
 func addModules(cmd *cobra.Command, modules *[]string) {
-	cmd.Flags().StringArrayVar(modules, "module", nil, "kernel module `FILE` to load, .ko as it is or compressed (repeatable, in this order)")
+	cmd.Flags().StringArrayVar(modules, "module", nil, "kernel module `FILE` to load, .ko or compressed (repeatable, in this order)")
 }
 
 func (m *machineFlags) addCallOps(cmd *cobra.Command) {
-	cmd.Flags().Var(&m.callOps, "call-ops", "with or without CALL_OPS (default: as the image is built)")
+	cmd.Flags().Var(&m.callOps, "call-ops", "with or without CALL_OPS (default: as the image was built)")
 }
 
 func (m *machineFlags) addEngine(cmd *cobra.Command) {
-	addEngineFlag(cmd, &m.engine, "in lockstep, to the first difference")
+	addEngineFlag(cmd, &m.engine, "in lockstep, up to the first difference")
 }
 
 // addCPUs adds the flag for several CPUs.
 func (m *machineFlags) addCPUs(cmd *cobra.Command) {
-	cmd.Flags().Var(&m.cpus, "cpus", "how many CPUs there are; FUNC runs on all of them at the same time")
+	cmd.Flags().Var(&m.cpus, "cpus", "number of CPUs; FUNC runs on all of them concurrently")
 }
 
 // open reads or assembles the image.
@@ -107,7 +107,7 @@ func (m *machineFlags) open(ctx context.Context) (*kernelimage.Image, error) {
 		return nil, usagef("--bti chooses a variant of the built-in kernel, and does not go with --image")
 	}
 	if !m.profile.given {
-		profile = "" // a kernel's raw Image says itself what it is
+		profile = "" // a kernel's raw Image has its own
 	}
 	img, err := kernelimage.Open(ctx, m.image, &kernelimage.OpenOptions{Profile: profile})
 	if err != nil {
@@ -137,8 +137,8 @@ func (m *machineFlags) close(mc *machine.Machine) error {
 	return errors.Join(errs...)
 }
 
-// config says what machine the flags ask for, with room for data on its heap.
-// After it, on an error too, comes close.
+// config returns the configuration of the machine, with room for data on its
+// heap. Call close afterwards, also after an error.
 func (m *machineFlags) config(ctx context.Context, engine emu.NewEngine, data uint64) (*machine.Config, error) {
 	img, err := m.open(ctx)
 	if err != nil {
@@ -160,10 +160,10 @@ func showLog(cfg *machine.Config, errw io.Writer) {
 	cfg.Printk = func(l services.Line) { line(l.Text) }
 }
 
-// heapSize is room for ops and hashes.
+// heapSize leaves room for ops and hashes.
 const heapSize = 64 << 20
 
-// ftrace is the options that the flags ask for. The kernel's log goes to errw;
+// ftrace returns the options that the flags select. The kernel's log goes to errw;
 // mem stands in for the kernel's memory unless it is nil.
 func (m *machineFlags) ftrace(mem ftrace.Memory, errw io.Writer) *ftrace.Options {
 	return &ftrace.Options{

@@ -28,11 +28,11 @@ const (
 	exitUsage  = 2
 )
 
-// run is the whole program but for the process.
+// run is the whole program, without the process.
 func run(args []string, in io.Reader, out, errw io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends what does not heed the first
+	context.AfterFunc(ctx, stop) // a second signal ends the process
 	results := &resultWriter{w: out}
 	root := newRoot(&interruptible{ctx, in}, results, errw)
 	root.SetArgs(args)
@@ -43,8 +43,8 @@ func run(args []string, in io.Reader, out, errw io.Writer) int {
 	return reportError(errw, cmd, err)
 }
 
-// resultWriter keeps the first error, so that a result that could not be
-// written is not taken for one that was.
+// resultWriter keeps the first error, so that a failed write of a result is
+// reported.
 type resultWriter struct {
 	w   io.Writer
 	err error
@@ -58,15 +58,15 @@ func (r *resultWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// interruptible is a reader that a terminal or pipe without input does not hold
-// up once ctx has ended. It is of no use afterwards.
+// interruptible is a reader whose Read returns when ctx ends, even on a terminal
+// or pipe without input. It can't be used afterwards.
 type interruptible struct {
 	ctx context.Context
 	r   io.Reader
 }
 
 func (i *interruptible) Read(p []byte) (int, error) {
-	// A read that is left behind keeps its buffer.
+	// An abandoned read keeps its buffer.
 	buf, n, err := make([]byte, min(len(p), 64<<10)), 0, error(nil)
 	done := make(chan struct{})
 	go func() {
@@ -81,7 +81,7 @@ func (i *interruptible) Read(p []byte) (int, error) {
 	}
 }
 
-// widthOf is how many columns a terminal has; 0 where w is none.
+// widthOf is the number of columns of a terminal; 0 if w is not one.
 func widthOf(w io.Writer) int {
 	if r, ok := w.(*resultWriter); ok {
 		w = r.w
@@ -97,7 +97,8 @@ func widthOf(w io.Writer) int {
 	return max(width, 80)
 }
 
-// open is os.Open that ends with ctx too: a FIFO waits until it is written to.
+// open is os.Open that also ends with ctx: opening a FIFO blocks until it has a
+// writer.
 func (i *interruptible) open(name string) (*os.File, error) {
 	var f *os.File
 	var err error

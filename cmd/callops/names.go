@@ -8,10 +8,10 @@ import (
 	"callops/kernel"
 )
 
-// names says what lies at the addresses of a kernel.
+// names resolves addresses of a kernel.
 type names struct{ k *kernel.Kernel }
 
-// short is symbol+offset, or nothing where there is no symbol.
+// short is symbol+offset, or empty where there is no symbol.
 func (n names) short(addr uint64) string {
 	if name, ok := n.k.Gates.Name(addr); ok {
 		return name
@@ -41,7 +41,7 @@ func (n names) function(addr uint64) string {
 	return name
 }
 
-// pointer is %pS, with the name of the object that lies on the heap there.
+// pointer is %pS, or the name of the heap object at that address.
 func (n names) pointer(addr uint64) string {
 	s := n.k.Symbols.Format(addr)
 	if o, ok := n.k.Heap.Lookup(addr); ok {
@@ -54,8 +54,8 @@ func (n names) disassemble(word uint32, pc uint64) string {
 	return asm.Disassemble(word, pc, n.short)
 }
 
-// recordFlags are the flags of a record that are shown, with Linux's names
-// less FTRACE_FL_.
+// recordFlags are the flags of a record that are printed, under Linux's names
+// without FTRACE_FL_.
 var recordFlags = []struct {
 	flag ftrace.RecFlags
 	name string

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/term"
 )
 
-// progress shows on a terminal how far a long work has come; elsewhere it shows
-// nothing. finish takes the bar away.
+// progress shows the progress of long work on a terminal; elsewhere it shows
+// nothing. finish removes the bar.
 func progress(errw io.Writer, what string) (report func(done, total int), finish func()) {
 	bar := newBar(errw, what, progressbar.OptionShowCount())
 	if bar == nil {
@@ -23,8 +23,8 @@ func progress(errw io.Writer, what string) (report func(done, total int), finish
 		}
 }
 
-// status is progress of a work whose length is not known: it shows what it is
-// told.
+// status is progress of work of unknown length: it shows the text that it is
+// given.
 func status(errw io.Writer) (report func(text string), finish func()) {
 	bar := newBar(errw, "", progressbar.OptionSetElapsedTime(false), progressbar.OptionSpinnerType(14))
 	if bar == nil {

@@ -11,7 +11,7 @@ import (
 	"callops/kernel"
 )
 
-// check holds the arguments against the function's prototype, where the kernel
+// check checks the arguments against the function's prototype, where the kernel
 // or its module has one.
 func (inv *invocation) check(k *kernel.Kernel) error {
 	p, err := k.Prototype(inv.name)
@@ -35,8 +35,8 @@ func (inv *invocation) check(k *kernel.Kernel) error {
 	return nil
 }
 
-// unfit says what is wrong with an argument for a parameter of type t; "" where
-// nothing is.
+// unfit describes why an argument does not fit a parameter of type t; "" if it
+// does.
 func (a *argument) unfit(k *kernel.Kernel, t ctype.Type) string {
 	number := a.data == nil && a.symbol == "" && a.from == nil
 	switch {
@@ -52,7 +52,7 @@ func (a *argument) unfit(k *kernel.Kernel, t ctype.Type) string {
 	return ""
 }
 
-// fits reports whether a value is one of so many bytes, signed or not.
+// fits reports whether a value fits in the given number of bytes, signed or not.
 func fits(v uint64, size int) bool {
 	if size >= 8 {
 		return true
@@ -77,8 +77,8 @@ func plural(n int, what string) string {
 // errors.
 const maxErrno = 4095
 
-// returned writes what the function returned, by its type; without one, all that
-// x0 may mean.
+// returned writes the function's result by its type; without a type, every
+// plausible reading of x0.
 func (inv *invocation) returned(k *kernel.Kernel, x0 uint64) string {
 	if inv.proto == nil {
 		if int64(x0) < 0 {
@@ -104,7 +104,7 @@ func (inv *invocation) returned(k *kernel.Kernel, x0 uint64) string {
 	return fmt.Sprintf("%d (%#x)", x0, x0)
 }
 
-// pointer says what an address points to: an argument, or a symbol.
+// pointer describes what an address points to: an argument, or a symbol.
 func (inv *invocation) pointer(k *kernel.Kernel, addr uint64) string {
 	switch {
 	case addr == 0:

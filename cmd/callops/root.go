@@ -14,9 +14,9 @@ func newRoot(in io.Reader, out, errw io.Writer) *cobra.Command {
 		Use:   "callops",
 		Short: "arm64 ftrace in user space: what a traced call costs, and how it works",
 		Long: `callops runs arm64 ftrace in user space. It executes real arm64 code, patches
-its call sites as Linux's DYNAMIC_FTRACE_WITH_CALL_OPS does, says what a traced
-call costs in instructions, shows every step, and searches all interleavings of
-patching and execution for a race.
+its call sites as Linux's DYNAMIC_FTRACE_WITH_CALL_OPS does, counts the
+instructions of a traced call, shows every step, and searches all interleavings
+of patching and execution for a race.
 
 Without --image, commands use a small kernel that is built in.`,
 		Example: `  callops bench                        what a traced call costs
@@ -48,8 +48,8 @@ Without --image, commands use a small kernel that is built in.`,
 	return root
 }
 
-// newHelp is cobra's help command, for which a name that it does not know is
-// an error like any other.
+// newHelp is cobra's help command, except that an unknown name is an error like
+// any other.
 func newHelp(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [COMMAND]",

@@ -26,20 +26,20 @@ func newSites() *cobra.Command {
 		Use:   "sites [flags] [GLOB]",
 		Short: "Print the call sites of an image, as ftrace has patched them",
 		Long: `sites starts ftrace on an image and prints its call sites, all or those of
-functions that match GLOB: address, function, instructions from the function's
-entry on, how many ops are counted and the record's flags, and what the literal
-names.
+functions that match GLOB: address, function, the instructions from the function's
+entry to the site, the record's count of ops and its flags, and the ops that the
+literal points to.
 
-Each --filter registers an ops of its own first (with trace, all are of one), so
-that enabled sites, and those that two ops share, can be seen. Its name is what
-the filter says.`,
+Each --filter first registers an ops of its own, named after the filter, to show
+enabled sites and sites that several ops share. (In trace, all filters belong to
+one ops.)`,
 		Example: `  callops sites
   callops sites --filter 'crc32*' --filter crc32_byte 'crc32*'
   callops sites --filter 'crc32*' --enabled`,
 		Args: argCount(0, 1, ""),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if enabled && format.value == formatJSON {
-				return usagef("--enabled prints what enabled_functions does, and has no JSON")
+				return usagef("--enabled prints the text of enabled_functions, and has no JSON form")
 			}
 			if enabled && len(args) > 0 {
 				return usagef("--enabled prints all enabled sites, and takes no GLOB")
@@ -76,7 +76,7 @@ the filter says.`,
 	m.addCallOps(cmd)
 	m.addTrampoline(cmd)
 	cmd.Flags().StringArrayVar(&filter, "filter", nil, "register an ops for functions that match `GLOB` (repeatable)")
-	cmd.Flags().Var(&format, "format", "form of the output")
+	cmd.Flags().Var(&format, "format", "output format")
 	cmd.Flags().BoolVar(&enabled, "enabled", false, "print enabled sites as enabled_functions does")
 	cmd.ValidArgsFunction = firstWord(m.functions(true))
 	_ = cmd.RegisterFlagCompletionFunc("filter", m.functions(true)) // the flag is there
@@ -101,7 +101,7 @@ func registerEach(cmd *cobra.Command, m *machine.Machine, patterns []string) err
 	return nil
 }
 
-// siteInfo is what is printed of one call site. Addresses are hexadecimal strings in
+// siteInfo is the description of one call site. Addresses are hexadecimal strings in
 // JSON, where numbers of 64 bits are not safe.
 type siteInfo struct {
 	IP       string   `json:"ip"`
@@ -109,7 +109,7 @@ type siteInfo struct {
 	Insns    []string `json:"instructions"` // from the function's entry to the site
 	Count    int      `json:"count"`        // of ops
 	Flags    []string `json:"flags"`
-	Literal  string   `json:"literal,omitempty"` // what it names; "" where there is none
+	Literal  string   `json:"literal,omitempty"` // the ops it points to; "" where there is none
 }
 
 func siteInfos(k *kernel.Kernel, r *ftrace.Registry, globs []string) ([]siteInfo, error) {
@@ -138,7 +138,7 @@ func newSiteInfo(n names, r *ftrace.Registry, rec ftrace.Record) (siteInfo, erro
 	}
 	site, ok := n.k.Site(rec.IP)
 	if !ok {
-		return info, fmt.Errorf("%s is no call site of the image: %w", n.pointer(rec.IP), errno.ENOENT)
+		return info, fmt.Errorf("%s is not a call site of the image: %w", n.pointer(rec.IP), errno.ENOENT)
 	}
 	for pc := site.Func(); pc <= rec.IP; pc += 4 {
 		word, err := n.k.Mem.Load32(pc)

@@ -18,7 +18,7 @@ import (
 	"callops/trace"
 )
 
-// tracing is the flags of `callops trace`, and what runs under them.
+// tracing holds the flags of `callops trace`, and what runs under them.
 type tracing struct {
 	*machineFlags
 	tracer  choice
@@ -52,18 +52,18 @@ func newTrace() *cobra.Command {
 
 The function tracer prints a line for each call of a traced function: CPU,
 instructions executed so far, function and caller. It is machine code that
-writes to a ring, so what it costs is part of the count.
+writes to a ring, so its own instructions are part of the count.
 
-The insn tracer prints a line for each instruction: CPU, number, address, where
-that is, word, text, and the registers that it changed. Each store to the
-kernel's text, when call sites are patched, is a line of its own. With --filter
-or --notrace an ops is registered, whose tracer --ops-func chooses.
+The insn tracer prints a line for each instruction: CPU, number, address,
+symbol+offset, word, text, and the registers that it changed. Each store to the
+kernel's text, when call sites are patched, has its own line. With --filter or
+--notrace an ops is registered, whose func --ops-func selects.
 
-GLOB is what set_ftrace_filter takes: a name, abc*, *abc, *abc*, a pattern with
-? and [a-z], or N for the Nth function that 'callops sites' lists; ! before it
-takes functions out again. GLOB:mod:NAME takes those of module NAME, *:mod:NAME
-all of them, *:mod:!* those of the kernel. All --filter and --notrace are of one
-ops.
+GLOB has the syntax of set_ftrace_filter: a name, abc*, *abc, *abc*, a pattern
+with ? and [a-z], or N for the Nth function that 'callops sites' lists; a !
+before it removes functions again. GLOB:mod:NAME matches functions of module NAME,
+*:mod:NAME all of them, *:mod:!* those of the kernel itself. All --filter and
+--notrace belong to one ops.
 
 ` + argsHelp,
 		Example: `  callops trace fib 4
@@ -72,7 +72,7 @@ ops.
 		Args: argCount(1, -1, "FUNC"),
 		RunE: func(cmd *cobra.Command, words []string) error {
 			if cmd.Flags().Changed("ops-func") && (t.tracer.value != tracerInsn || len(t.filter)+len(t.notrace) == 0) {
-				return usagef("--ops-func goes with --tracer insn and a --filter or --notrace, whose ops it is the tracer of")
+				return usagef("--ops-func needs --tracer insn and a --filter or --notrace: it is the func of their ops")
 			}
 			return t.run(cmd, words)
 		},
@@ -85,13 +85,13 @@ ops.
 	t.addCPUs(cmd)
 	f := cmd.Flags()
 	f.Var(&t.tracer, "tracer", "what to print")
-	f.Var(&t.opsFunc, "ops-func", "tracer of the ops that --tracer insn registers")
-	f.StringArrayVar(&t.filter, "filter", nil, "trace functions that match `GLOB` only (repeatable)")
-	f.StringArrayVar(&t.notrace, "notrace", nil, "leave out functions that match `GLOB` (repeatable)")
+	f.Var(&t.opsFunc, "ops-func", "func of the ops that --tracer insn registers")
+	f.StringArrayVar(&t.filter, "filter", nil, "trace only functions that match `GLOB` (repeatable)")
+	f.StringArrayVar(&t.notrace, "notrace", nil, "do not trace functions that match `GLOB` (repeatable)")
 	f.Var(&t.flags, "ops-flags", "flags of the ops: "+opsFlagsHelp)
 	addBudget(cmd, t.budget)
-	f.Var(&t.dump, "dump", "save what argument N (from 1) holds after the call to a file (repeatable)")
-	f.Var(&t.format, "format", "form of the output")
+	f.Var(&t.dump, "dump", "save the contents of argument N (from 1) after the call to a file (repeatable)")
+	f.Var(&t.format, "format", "output format")
 	for _, filter := range []string{"filter", "notrace"} {
 		_ = cmd.RegisterFlagCompletionFunc(filter, t.functions(true)) // the flag is there
 	}
@@ -151,8 +151,8 @@ func (t *tracing) run(cmd *cobra.Command, words []string) (err error) {
 // onStepFunc is emu.CallOptions.OnStep.
 type onStepFunc = func(cpu emu.CPU, before *emu.Regs)
 
-// sayUntraceable tells of functions without a call site: the trace does not begin
-// with them.
+// sayUntraceable names functions without a call site: they are missing from the
+// trace.
 func (all invocations) sayUntraceable(errw io.Writer, k *kernel.Kernel) {
 	if len(k.Image.Sites) == 0 {
 		fmt.Fprintf(errw, "callops: %s has no call sites: it was not built with -fpatchable-function-entry\n", k.Image.Name)
@@ -161,7 +161,7 @@ func (all invocations) sayUntraceable(errw io.Writer, k *kernel.Kernel) {
 	for _, inv := range all {
 		fn, err := k.Func(inv.name)
 		if err != nil {
-			continue // told by the call
+			continue // the call reports it
 		}
 		if _, ok := k.Site(fn); !ok {
 			fmt.Fprintf(errw, "callops: %s has no call site (notrace, or assembler), so only what it calls is traced\n", inv.name)
@@ -169,7 +169,7 @@ func (all invocations) sayUntraceable(errw io.Writer, k *kernel.Kernel) {
 	}
 }
 
-// newOps makes an ops with the filters that were asked for.
+// newOps makes an ops with the filters of the command line.
 func (t *tracing) newOps(cmd *cobra.Command, m *machine.Machine, name string, fn uint64, extra int) (*ftrace.Ops, error) {
 	o, err := m.Ftrace.NewOps(name, fn, &ftrace.OpsOptions{Flags: t.flags.value, Extra: extra})
 	if err != nil {
@@ -181,7 +181,7 @@ func (t *tracing) newOps(cmd *cobra.Command, m *machine.Machine, name string, fn
 	return o, nil
 }
 
-// setFilters gives an ops its filters, until Ctrl-C, and tells of those that wait
+// setFilters sets the filters of an ops, until Ctrl-C, and names those that wait
 // for a module.
 func setFilters(cmd *cobra.Command, m *machine.Machine, o *ftrace.Ops, filter, notrace []string) error {
 	r := m.Ftrace
@@ -205,8 +205,8 @@ func setFilters(cmd *cobra.Command, m *machine.Machine, o *ftrace.Ops, filter, n
 	return nil
 }
 
-// meant adds to the error of a pattern that is a name which functions have nearly that
-// name.
+// meant adds to the error of a pattern that is a name the functions with similar
+// names.
 func meant(k *kernel.Kernel, pat string, err error) error {
 	name := strings.TrimPrefix(pat, "!")
 	if strings.ContainsAny(name, "*?[:") {

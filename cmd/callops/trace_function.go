@@ -7,11 +7,12 @@ import (
 	"callops/trace"
 )
 
-// ringEntries is how many calls a trace holds; of more, the newest stay.
+// ringEntries is the number of calls that a trace holds; the oldest are
+// overwritten.
 const ringEntries = trace.MaxSlots
 
-// traceFunctions runs the calls and returns what the function tracer saw, of a call
-// that failed as well.
+// traceFunctions runs the calls and returns what the function tracer recorded, also
+// of a call that failed.
 func (t *tracing) traceFunctions(cmd *cobra.Command, m *machine.Machine, traced func(onStep onStepFunc) error) (*trace.Functions, error) {
 	rings, err := trace.NewRings(m.Kernel, ringEntries)
 	if err != nil {

@@ -34,7 +34,7 @@ func (t *tracing) traceInsns(cmd *cobra.Command, p *insnTracer, m *machine.Machi
 	return registered(m.Ftrace, o, step)
 }
 
-// tracerOf returns the address of a tracer and what it wants behind its ops.
+// tracerOf returns the address of a tracer and the data that it needs after its ops.
 func tracerOf(r *ftrace.Registry, name string) (fn uint64, extra int) {
 	switch name {
 	case "count":
@@ -45,14 +45,13 @@ func tracerOf(r *ftrace.Registry, name string) (fn uint64, extra int) {
 	return r.Code().OpsFuncNop, 0
 }
 
-// insnTracer tells of instructions as they are executed and of text as it is
-// patched. It is the ftrace.Memory of the kernel it looks at: its live memory, with
-// an eye on the stores.
+// insnTracer prints instructions as they are executed and text as it is patched.
+// It is the kernel's ftrace.Memory: its live memory, with stores observed.
 type insnTracer struct {
 	ftrace.Memory
 	names
 	out      trace.InsnWriter
-	literals map[uint64]string // address of a literal to its function
+	literals map[uint64]string // from the address of a literal to its function
 	started  bool
 }
 
@@ -70,7 +69,7 @@ func newInsnTracer(out trace.InsnWriter, k *kernel.Kernel) *insnTracer {
 	return p
 }
 
-// step tells of the instruction that a CPU has just executed.
+// step prints the instruction that a CPU has just executed.
 func (p *insnTracer) step(cpu emu.CPU, before *emu.Regs) {
 	e := trace.Insn{
 		CPU: cpu.ID(), Number: cpu.Count(), Addr: before.PC, Where: p.short(before.PC), Changes: changes(before, cpu.Regs()),

@@ -17,14 +17,14 @@ type traceWriter struct {
 	w      io.Writer
 	tracer string
 	json   bool
-	width  int // of the terminal; 0: it is none
+	width  int // of the terminal; 0 if there is none
 }
 
 func newTraceWriter(w io.Writer, tracer, format string, width int) *traceWriter {
 	return &traceWriter{w: w, tracer: tracer, json: format == formatJSON, width: width}
 }
 
-// begin writes what stands before the events.
+// begin writes what precedes the events.
 func (t *traceWriter) begin() {
 	if t.json {
 		fmt.Fprintf(t.w, "{\n  \"tracer\": %q,\n  \"events\": [", t.tracer)
@@ -39,7 +39,8 @@ func (t *traceWriter) begin() {
 	}
 }
 
-// end writes what the function tracer saw, nil of another tracer, and the results.
+// end writes the events of the function tracer (nil for another tracer) and the
+// results.
 func (t *traceWriter) end(f *trace.Functions, name func(addr uint64) string, results []callResult, tasks int) error {
 	if !t.json {
 		var err error

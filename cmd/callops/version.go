@@ -9,8 +9,8 @@ import (
 	"callops/emu/engines"
 )
 
-// version names what was built: the commit, where go build saw one, or else the
-// module's version; the compiler, the host and the engines.
+// version describes the build: the commit, where go build recorded one, or else
+// the module's version; the compiler, the host and the engines.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
