@@ -165,7 +165,7 @@ func defaultTracee(img *kernelimage.Image) string {
 	if img == nil {
 		return DefaultTracee
 	}
-	for _, s := range img.Symbols {
+	for _, s := range img.Symbols() {
 		if s.Name == DefaultTracee {
 			return DefaultTracee
 		}
@@ -179,7 +179,7 @@ func defaultTracee(img *kernelimage.Image) string {
 func (c *Config) check() error {
 	switch {
 	case c.Tracee == "":
-		return fmt.Errorf("%s has neither %s nor another function that does nothing: name a tracee: %w", c.Image.Name, DefaultTracee, errno.EINVAL)
+		return fmt.Errorf("%s has neither %s nor another function that does nothing: name a tracee: %w", c.Image.Name(), DefaultTracee, errno.EINVAL)
 	case len(c.Engines) == 0:
 		return fmt.Errorf("no engine to measure with: %w", errno.EINVAL)
 	case len(c.CallOps) == 0:
@@ -192,14 +192,14 @@ func (c *Config) check() error {
 	case len(c.Args) > emu.MaxArgs:
 		return fmt.Errorf("%d arguments, at most %d are passed: %w", len(c.Args), emu.MaxArgs, errno.E2BIG)
 	case slices.Contains(c.CallOps, true) && c.Image != nil && !hasCallOps(c.Image):
-		return fmt.Errorf("CALL_OPS on: %s was built without room for literals in front of its functions: %w", c.Image.Name, errno.EINVAL)
+		return fmt.Errorf("CALL_OPS on: %s was built without room for literals in front of its functions: %w", c.Image.Name(), errno.EINVAL)
 	}
 	return nil
 }
 
 // hasCallOps says whether ftrace can run with CALL_OPS on the image.
 func hasCallOps(img *kernelimage.Image) bool {
-	return img.CallOps && img.Profile != kernelimage.Profile61
+	return img.CallOps() && img.Profile() != kernelimage.Profile61
 }
 
 // opsFlagNames are the sample module's assist_recursion, assist_rcu and

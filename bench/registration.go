@@ -48,7 +48,7 @@ func (c *Config) registration(ctx context.Context, engine Engine, callOps bool) 
 		if err != nil {
 			return nil, err
 		}
-		reg.Image = c.Image.Name
+		reg.Image = c.Image.Name()
 		return reg, nil
 	}
 	img, err := syntheticImage(registrationSites, callOps)

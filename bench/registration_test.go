@@ -52,8 +52,8 @@ func TestRun_RegistrationIsOnTheImagesSites(t *testing.T) {
 	img := openImage(t, "workload-callops.elf")
 	res := measure(t, &Config{Image: img, Engines: engines[:1], Calls: 1, Relevant: []int{1}, CallOps: []bool{true}, Registration: true, Tracee: "gcd", Args: []uint64{6, 4}})
 	require.Len(t, res.Registration, 1)
-	assert.Equal(t, len(img.Sites), res.Registration[0].Sites)
-	assert.Equal(t, img.Name, res.Registration[0].Image)
+	assert.Equal(t, len(img.Sites()), res.Registration[0].Sites)
+	assert.Equal(t, img.Name(), res.Registration[0].Image)
 }
 
 // Every function of the synthetic kernel is one that ftrace can trace.
@@ -62,7 +62,7 @@ func TestSyntheticImage(t *testing.T) {
 		for _, on := range []bool{false, true} {
 			img, err := syntheticImage(100, on)
 			require.NoError(t, err)
-			assert.Len(t, img.Sites, 100)
+			assert.Len(t, img.Sites(), 100)
 			k, err := kernel.Boot(img, e.New, nil)
 			require.NoError(t, err)
 			defer k.Close()
@@ -76,7 +76,7 @@ func TestSyntheticImage(t *testing.T) {
 			require.NoError(t, filterAll(r, o))
 			require.NoError(t, r.Register(o))
 			require.NoError(t, r.Validate())
-			for _, s := range img.Symbols {
+			for _, s := range img.Symbols() {
 				_, err := k.CallName(t.Context(), 0, nil, s.Name)
 				require.NoError(t, err)
 			}

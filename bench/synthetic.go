@@ -26,9 +26,9 @@ func syntheticImage(n int, callOps bool) (*kernelimage.Image, error) {
 	if callOps {
 		words, before = []uint32{asm.NOP, asm.NOP, asm.NOP, asm.NOP, ret, asm.NOP}, 8
 	}
-	base, size := builtin.Segments[0].Addr, uint64(4*len(words))
-	img := &kernelimage.Image{
-		Name: "synthetic", Profile: builtin.Profile, Layout: builtin.Layout, CallOps: callOps,
+	base, size := builtin.Segments()[0].Addr, uint64(4*len(words))
+	p := &kernelimage.Parts{
+		Name: "synthetic", Profile: builtin.Profile(), Layout: builtin.Layout(), CallOps: callOps,
 		Text:    []kernelimage.Range{{Start: base, End: base + uint64(n)*size}},
 		Symbols: make([]kernelimage.Symbol, n),
 		Sites:   make([]kernelimage.Site, n),
@@ -41,14 +41,12 @@ func syntheticImage(n int, callOps bool) (*kernelimage.Image, error) {
 		if callOps {
 			site.Literal = entry
 		}
-		img.Sites[i] = site
-		img.Symbols[i] = kernelimage.Symbol{Name: fmt.Sprintf("fn%05d", i), Addr: fn, Size: 12, Func: true}
+		p.Sites[i] = site
+		p.Symbols[i] = kernelimage.Symbol{Name: fmt.Sprintf("fn%05d", i), Addr: fn, Size: 12, Func: true}
 		for _, w := range words {
 			code = binary.LittleEndian.AppendUint32(code, w)
 		}
 	}
-	img.Segments = []kernelimage.Segment{{
-		Name: "text", Addr: base, Data: code, MemSize: uint64(len(code)), Perm: emu.Read | emu.Exec,
-	}}
-	return img, nil
+	p.Segments = []kernelimage.Segment{kernelimage.NewSegment("text", base, code, uint64(len(code)), emu.Read|emu.Exec)}
+	return kernelimage.New(p), nil
 }

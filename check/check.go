@@ -230,7 +230,7 @@ func kernelOf(o *Options) string {
 	case o.Image == nil:
 		return ""
 	case o.ImageCode:
-		return o.Image.Name + " with its own trampolines"
+		return o.Image.Name() + " with its own trampolines"
 	}
-	return o.Image.Name + " with callops' trampolines"
+	return o.Image.Name() + " with callops' trampolines"
 }

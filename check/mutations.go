@@ -190,7 +190,7 @@ func halves(_ *model.Machine, steps []model.Step) []model.Step {
 
 // misalign moves an image's text by one word: call sites are then where a
 // compiler puts them that aligns functions to 4 bytes.
-func misalign(img *kernelimage.Image) error {
+func misalign(img *kernelimage.Parts) error {
 	const word = 4
 	text := img.Text[0]
 	for i := range img.Segments {

@@ -15,7 +15,7 @@ func TestCheck_SecondsLeaveSettingUpOut(t *testing.T) {
 	const slow = 20 * time.Millisecond
 	times := 0
 	mut := &Mutation{Name: "slow"}
-	mut.fault.Image = func(*kernelimage.Image) error {
+	mut.fault.Image = func(*kernelimage.Parts) error {
 		times++
 		time.Sleep(slow)
 		return nil

@@ -38,7 +38,7 @@ func TestWriteAvailable_IsWhatLinuxPrintsAfterBoot(t *testing.T) {
 
 			var b strings.Builder
 			require.NoError(t, r.WriteAvailable(&b, false))
-			assert.Equal(t, len(img.Sites)-img.InitSites(), strings.Count(b.String(), "\n"))
+			assert.Equal(t, len(img.Sites())-img.InitSites(), strings.Count(b.String(), "\n"))
 			assert.True(t, strings.HasPrefix(b.String(), "gic_handle_irq\ngic_handle_irq\n"), "two functions of one name, in address order")
 
 			release := strings.Fields(img.Banner())[2]

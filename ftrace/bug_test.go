@@ -96,7 +96,7 @@ func TestNew_RefusesASiteThatIsNotAsCompiled(t *testing.T) {
 	k, err := kernel.Boot(image, newIdle, nil)
 	require.NoError(t, err)
 	defer k.Close()
-	ip := image.Sites[3].IP
+	ip := image.Sites()[3].IP
 	require.NoError(t, k.Mem.Store32(ip-insnSize, 0xd65f03c0))
 	_, err = New(k, nil)
 	require.ErrorIs(t, err, errno.EINVAL)
@@ -115,14 +115,14 @@ func TestNew_RefusesATrampolineOutOfBranchRange(t *testing.T) {
 	defer k.Close()
 	code, err := trampolines.Install(k, &trampolines.Options{CallOps: true, Far: true})
 	require.NoError(t, err)
-	before, err := k.Mem.Load64(image.Sites[0].Literal)
+	before, err := k.Mem.Load64(image.Sites()[0].Literal)
 	require.NoError(t, err)
 
 	_, err = New(k, &Options{Code: code})
 	require.ErrorIs(t, err, errno.EINVAL)
 	require.ErrorIs(t, err, asm.ErrRange)
 	assert.ErrorContains(t, err, "tracee_relevant+0x4/0x18 can't call ftrace_caller")
-	after, err := k.Mem.Load64(image.Sites[0].Literal)
+	after, err := k.Mem.Load64(image.Sites()[0].Literal)
 	require.NoError(t, err)
 	assert.Equal(t, before, after, "no site has been touched")
 }
@@ -284,9 +284,9 @@ func TestNew_ASiteThatIsNotAsCompiledIsFoundBeforeAnyChanges(t *testing.T) {
 	k, err := kernel.Boot(image, newIdle, nil)
 	require.NoError(t, err)
 	defer k.Close()
-	require.NoError(t, k.Mem.Store32(image.Sites[3].IP-insnSize, 0))
+	require.NoError(t, k.Mem.Store32(image.Sites()[3].IP-insnSize, 0))
 	text := func() []uint64 {
-		first, last := image.Sites[0].Literal, image.Sites[len(image.Sites)-1].IP
+		first, last := image.Sites()[0].Literal, image.Sites()[len(image.Sites())-1].IP
 		words, err := k.Mem.ReadWords(first, int(last-first)/8)
 		require.NoError(t, err)
 		return words
@@ -295,6 +295,6 @@ func TestNew_ASiteThatIsNotAsCompiledIsFoundBeforeAnyChanges(t *testing.T) {
 	_, err = New(k, nil)
 	var bug *BugError
 	require.ErrorAs(t, err, &bug)
-	assert.Equal(t, image.Sites[3].IP, bug.IP)
+	assert.Equal(t, image.Sites()[3].IP, bug.IP)
 	assert.Equal(t, before, text())
 }

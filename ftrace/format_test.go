@@ -82,7 +82,9 @@ func TestWriteAvailable_ListsSitesInOrder(t *testing.T) {
 func TestWriteAvailable_SiteWithoutSymbolIsItsAddress(t *testing.T) {
 	image, err := kernelimage.Builtin(nil)
 	require.NoError(t, err)
-	image.Symbols = nil
+	parts := image.Parts()
+	parts.Symbols = nil
+	image = kernelimage.New(parts)
 	k, err := kernel.Boot(image, newIdle, nil)
 	require.NoError(t, err)
 	defer k.Close()
@@ -91,7 +93,7 @@ func TestWriteAvailable_SiteWithoutSymbolIsItsAddress(t *testing.T) {
 	var b strings.Builder
 	require.NoError(t, r.WriteAvailable(&b, false))
 	first, _, _ := strings.Cut(b.String(), "\n")
-	assert.Equal(t, fmt.Sprintf("%#x", image.Sites[0].IP), first)
+	assert.Equal(t, fmt.Sprintf("%#x", image.Sites()[0].IP), first)
 }
 
 type writerFunc func(p []byte) (int, error)

@@ -71,7 +71,7 @@ func TestHash_AddRemoveLookup(t *testing.T) {
 func TestHash_ImageIsWhatMachineCodeWalks(t *testing.T) {
 	img, err := kernelimage.Builtin(nil)
 	require.NoError(t, err)
-	l := img.Layout
+	l := img.Layout()
 	h := newHash(3)
 	for i := range uint64(40) {
 		h.add(entry{ip: 0xffff800080000004 + 16*i, direct: i})

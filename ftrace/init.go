@@ -6,7 +6,7 @@ import "slices"
 // be freed (ftrace_free_init_mem). Its text is left as it is, traced or not. In the
 // filters of all ops its sites' addresses become 0, as in moduleGoing.
 func (r *Registry) initFreeing() error {
-	core, init := r.groups[0], r.k.Image.Linux.InitText
+	core, init := r.groups[0], r.k.Image.Linux().InitText
 	gone := &group{}
 	for _, rec := range core.records {
 		if init.Contains(rec.IP) {

@@ -20,12 +20,13 @@ func bootWithInit(t *testing.T) *testKernel {
 	t.Helper()
 	image, err := kernelimage.Builtin(nil)
 	require.NoError(t, err)
-	start, end := image.Sites[2], image.Sites[5]
-	image.Linux = &kernelimage.Linux{InitText: kernelimage.Range{Start: start.Entry, End: end.Entry}}
+	start, end := image.Sites()[2], image.Sites()[5]
+	parts := image.Parts()
+	parts.Linux = &kernelimage.Linux{InitText: kernelimage.Range{Start: start.Entry, End: end.Entry}}
 	for i := 2; i < 5; i++ {
-		image.Sites[i].Init = true
+		parts.Sites[i].Init = true
 	}
-	k, err := kernel.Boot(image, newIdle, nil)
+	k, err := kernel.Boot(kernelimage.New(parts), newIdle, nil)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, k.Close()) })
 	r, err := New(k, nil)
@@ -71,7 +72,7 @@ func TestFreeInitMem_LeavesWhatLinuxPrintsAfterBoot(t *testing.T) {
 			defer k.Close()
 			r, err := New(k, nil)
 			require.NoError(t, err)
-			assert.Len(t, r.Records(), len(img.Sites))
+			assert.Len(t, r.Records(), len(img.Sites()))
 			o, err := r.NewOps("all", r.Code().OpsFuncNop, nil)
 			require.NoError(t, err)
 			require.NoError(t, r.Register(o))

@@ -90,14 +90,14 @@ func (r *Registry) moduleComing(m *module.Module) error {
 	switch {
 	case r.Dead():
 		return nil
-	case len(m.Image.Sites) == 0:
+	case len(m.Image.Sites()) == 0:
 		r.runWaiting(m.Name)
 		return r.done(what, nil)
 	}
 	if err := r.fillPLT(m); err != nil {
 		return r.done(what, err)
 	}
-	g := newGroup(m, m.Image.Sites)
+	g := newGroup(m, m.Image.Sites())
 	r.groups = append(r.groups, g)
 	if err := r.done(what, r.enableGroup(g)); err != nil {
 		r.dropGroup(len(r.groups) - 1)

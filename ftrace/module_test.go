@@ -88,7 +88,8 @@ func TestModule_PassesOverIPModify(t *testing.T) {
 	// Known again while the ops still names its site: as a module that is loaded
 	// where one was before.
 	k.groups = k.groups[:1]
-	require.NoError(t, k.k.Mem.Write(m.Image.Segments[0].Addr, m.Image.Segments[0].Data))
+	text := m.Image.Segments()[0]
+	require.NoError(t, text.Load(k.k.Mem))
 	require.NoError(t, k.notified(kernel.ModuleComing, m))
 	assert.Equal(t, "0 nop nop", k.site("fixture_sum"))
 	assert.Contains(t, strings.Join(log, "\n"), "changer is DIRECT or IPMODIFY, and passed over for fixture_sum+0x4")
@@ -202,7 +203,7 @@ func TestModule_OneWithABrokenSiteIsRefusedAndForgotten(t *testing.T) {
 	k.unsubscribe()
 	k.k.Subscribe(func(e kernel.Event, m *module.Module) error {
 		if e == kernel.ModuleComing {
-			return k.k.Mem.Store32(m.Image.Sites[1].IP-insnSize, 0)
+			return k.k.Mem.Store32(m.Image.Sites()[1].IP-insnSize, 0)
 		}
 		return nil
 	})

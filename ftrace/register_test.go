@@ -516,7 +516,7 @@ func BenchmarkRegister_OneOpsOnEverySite(b *testing.B) {
 		require.NoError(b, r.Register(o))
 		require.NoError(b, r.Unregister(o))
 	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*2*len(image.Sites)), "ns/site")
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*2*len(image.Sites())), "ns/site")
 }
 
 // What a Go tracer reads and changes goes the way of all else.

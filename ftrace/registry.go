@@ -119,13 +119,13 @@ func New(k *kernel.Kernel, opts *Options) (*Registry, error) {
 	if opts == nil {
 		opts = &Options{}
 	}
-	prof, ok := profiles[k.Image.Profile]
+	prof, ok := profiles[k.Image.Profile()]
 	if !ok {
-		return nil, fmt.Errorf("ftrace: profile %q is unknown: %w", k.Image.Profile, errno.EINVAL)
+		return nil, fmt.Errorf("ftrace: profile %q is unknown: %w", k.Image.Profile(), errno.EINVAL)
 	}
 	r := &Registry{
 		k: k, layout: k.Layout, prof: prof,
-		callOps:    k.Image.CallOps && prof.callOps && !opts.NoCallOps,
+		callOps:    k.Image.CallOps() && prof.callOps && !opts.NoCallOps,
 		fixCallOps: opts.FixCallOps,
 		fixRegs:    opts.FixRegs,
 		fixMod:     opts.FixMod,

@@ -82,7 +82,9 @@ type Kernel struct {
 	bugs bugs
 
 	initFreed bool
-	sites     []kernelimage.Site // the image's that are left then
+	sites     []kernelimage.Site // the image's, less those that were freed
+
+	release func() error // of the image's bytes; nil once closed
 }
 
 // CPU is an engine's CPU with the task that runs on it.
@@ -108,18 +110,22 @@ func Boot(img *kernelimage.Image, newEngine emu.NewEngine, opts *BootOptions) (*
 		o.HeapSize = defaultHeapSize
 	}
 	if o.CPUs < 0 || o.CPUs > MaxCPUs || o.HeapSize > endOfAreas-heapArea {
-		return nil, fmt.Errorf("boot %s: %d CPUs, %#x bytes of heap: %w", img.Name, o.CPUs, o.HeapSize, errno.EINVAL)
+		return nil, fmt.Errorf("boot %s: %d CPUs, %#x bytes of heap: %w", img.Name(), o.CPUs, o.HeapSize, errno.EINVAL)
 	}
-	if img.Linux != nil && img.Linux.OneCPU && o.CPUs > 1 {
+	if img.Linux() != nil && img.Linux().OneCPU && o.CPUs > 1 {
 		return nil, fmt.Errorf("boot %s: %d CPUs, and nothing tells where its per-CPU variables are, cpu_number among them: it runs on one: %w",
-			img.Name, o.CPUs, errno.EOPNOTSUPP)
+			img.Name(), o.CPUs, errno.EOPNOTSUPP)
+	}
+	release, err := img.Hold()
+	if err != nil {
+		return nil, fmt.Errorf("boot: %w", err)
 	}
 	k := &Kernel{
-		Image: img, Layout: img.Layout, Mem: emu.NewMemory(), Gates: emu.NewGates(),
-		Symbols: NewSymbols(img.Symbols...), pools: make(map[emu.Perm]*pool), warn: o.Warn,
+		Image: img, release: release, sites: img.Sites(), Layout: img.Layout(), Mem: emu.NewMemory(), Gates: emu.NewGates(),
+		Symbols: NewSymbols(img.Symbols()...), pools: make(map[emu.Perm]*pool), warn: o.Warn,
 	}
 	if err := k.boot(newEngine, &o); err != nil {
-		return nil, errors.Join(fmt.Errorf("boot %s: %w", img.Name, err), k.Close())
+		return nil, errors.Join(fmt.Errorf("boot %s: %w", img.Name(), err), k.Close())
 	}
 	return k, nil
 }
@@ -156,15 +162,15 @@ func (k *Kernel) load(writable bool) error {
 	if half := b.Start >> 48; half != 0 && half != 0xffff || (k.areas+endOfAreas-1)>>48 != half {
 		return fmt.Errorf("segments from %#x to %#x, or what is put behind them, are not at 48-bit addresses: %w", b.Start, b.End, errno.EINVAL)
 	}
-	for _, p := range pagesOf(k.Image.Segments) {
-		if writable && k.Image.Linux != nil && p.perm == emu.Read {
+	for _, p := range pagesOf(k.Image.Segments()) {
+		if writable && k.Image.Linux() != nil && p.perm == emu.Read {
 			p.perm |= emu.Write
 		}
 		if _, err := k.Mem.Map(p.name, p.Start, p.End-p.Start, p.perm); err != nil {
 			return err
 		}
 	}
-	for _, s := range k.Image.Segments {
+	for _, s := range k.Image.Segments() {
 		if err := s.Load(k.Mem); err != nil {
 			return err
 		}
@@ -248,13 +254,17 @@ func (k *Kernel) newCPU(id int) (*CPU, error) {
 // initPerCPU makes a CPU's copy of a Linux kernel's per-CPU variables, and tells
 // the kernel where it is (arch/arm64/kernel/smp.c, setup_per_cpu_areas).
 func (k *Kernel) initPerCPU(c *CPU, id int) error {
-	if k.Image.Linux == nil {
+	l := k.Image.Linux()
+	if l == nil {
 		return nil
 	}
-	r := k.Image.Linux.PerCPU
-	linked := k.Image.Tail(r.Start)
-	linked = linked[:min(uint64(len(linked)), r.End-r.Start)]
-	if err := k.Mem.Write(r.Start+c.PerCPU, linked); err != nil {
+	r := l.PerCPU
+	linked := make([]byte, r.End-r.Start)
+	n, err := k.Image.ReadAt(linked, r.Start)
+	if err != nil {
+		return err
+	}
+	if err := k.Mem.Write(r.Start+c.PerCPU, linked[:n]); err != nil {
 		return err
 	}
 	if sym, err := k.Symbols.Lookup("__per_cpu_offset"); err == nil {
@@ -262,7 +272,7 @@ func (k *Kernel) initPerCPU(c *CPU, id int) error {
 			return err
 		}
 	}
-	if n := k.Image.Linux.CPUNumber; n != 0 {
+	if n := l.CPUNumber; n != 0 {
 		return k.Mem.Store32(n+c.PerCPU, uint32(id))
 	}
 	return nil
@@ -296,5 +306,9 @@ func (k *Kernel) Close() error {
 		err = k.Engine.Close()
 		k.Engine = nil
 	}
-	return errors.Join(err, k.Mem.Close())
+	if err = errors.Join(err, k.Mem.Close()); k.release != nil {
+		err = errors.Join(err, k.release())
+		k.release = nil
+	}
+	return err
 }

@@ -62,8 +62,9 @@ func load32(t *testing.T, k *Kernel, addr uint64) uint32 {
 }
 
 func TestBoot_OneCPUWhereNothingTellsThePerCPUVariables(t *testing.T) {
-	img := builtin(t, nil)
-	img.Linux = &kernelimage.Linux{OneCPU: true}
+	parts := builtin(t, nil).Parts()
+	parts.Linux = &kernelimage.Linux{OneCPU: true}
+	img := kernelimage.New(parts)
 	_, err := Boot(img, newStill, &BootOptions{CPUs: 2})
 	require.ErrorIs(t, err, errno.EOPNOTSUPP)
 	bootStill(t, img, nil)
@@ -72,9 +73,9 @@ func TestBoot_OneCPUWhereNothingTellsThePerCPUVariables(t *testing.T) {
 // Areas are laid out in pages of the kernel's own.
 func TestBoot_AKernelsPagesMayBeLarger(t *testing.T) {
 	for _, page := range []uint64{16 << 10, 64 << 10} {
-		img := builtin(t, nil)
-		img.Linux = &kernelimage.Linux{PageSize: page}
-		k := bootStill(t, img, &BootOptions{CPUs: 3})
+		parts := builtin(t, nil).Parts()
+		parts.Linux = &kernelimage.Linux{PageSize: page}
+		k := bootStill(t, kernelimage.New(parts), &BootOptions{CPUs: 3})
 		for _, c := range k.CPUs {
 			assert.Zero(t, c.PerCPU%page, "page-aligned variables stay so in each CPU's area")
 			assert.Equal(t, max(16<<10, page), c.Stack.End-c.Stack.Start)
@@ -83,7 +84,7 @@ func TestBoot_AKernelsPagesMayBeLarger(t *testing.T) {
 		}
 		m, err := k.LoadModule(t.Context(), fixtureModule(t), "fixture.ko", nil)
 		require.NoError(t, err)
-		for _, s := range m.Image.Segments {
+		for _, s := range m.Image.Segments() {
 			assert.Zero(t, s.Addr%page, s.Name)
 		}
 	}
@@ -129,12 +130,14 @@ func TestBoot_LoadsSegmentsWithTheirPermissions(t *testing.T) {
 	for _, file := range workloadFiles(t) {
 		img := workload(t, file)
 		k := bootStill(t, img, nil)
-		for _, s := range img.Segments {
-			got := make([]byte, len(s.Data))
+		for _, s := range img.Segments() {
+			want, err := s.Bytes()
+			require.NoError(t, err)
+			got := make([]byte, len(want))
 			require.NoError(t, k.Mem.Read(s.Addr, got))
-			assert.Equal(t, s.Data, got, file)
+			assert.Equal(t, want, got, file)
 			assert.Equal(t, s.Perm, k.Mem.Region(s.Addr).Perm, "%s %s", file, s.Name)
-			if s.MemSize > uint64(len(s.Data)) {
+			if s.MemSize > s.FileSize() {
 				var last [1]byte
 				require.NoError(t, k.Mem.Read(s.End()-1, last[:]))
 				assert.Zero(t, last[0], "bss")
@@ -181,18 +184,18 @@ func TestBoot_RefusesImpossibleMachines(t *testing.T) {
 		_, err := Boot(img, newStill, opts)
 		assert.ErrorIs(t, err, errno.EINVAL, name)
 	}
-	top := &kernelimage.Image{Name: "top", Layout: img.Layout, Segments: []kernelimage.Segment{{Addr: 1<<64 - 0x2000, MemSize: 0x1000}}}
+	top := kernelimage.New(&kernelimage.Parts{Name: "top", Layout: img.Layout(), Segments: []kernelimage.Segment{{Addr: 1<<64 - 0x2000, MemSize: 0x1000}}})
 	_, err := Boot(top, newStill, nil)
 	assert.ErrorIs(t, err, errno.ENOMEM)
-	_, err = Boot(&kernelimage.Image{Name: "void", Layout: img.Layout}, newStill, nil)
+	_, err = Boot(kernelimage.New(&kernelimage.Parts{Name: "void", Layout: img.Layout()}), newStill, nil)
 	assert.ErrorIs(t, err, errno.ENOMEM)
 	for _, addr := range []uint64{1 << 48, 1<<63 - 0x1000, 1<<48 - 0x1000} {
-		odd := &kernelimage.Image{Name: "odd", Layout: img.Layout, Segments: []kernelimage.Segment{{Name: "text", Addr: addr, MemSize: 0x1000}}}
+		odd := kernelimage.New(&kernelimage.Parts{Name: "odd", Layout: img.Layout(), Segments: []kernelimage.Segment{{Name: "text", Addr: addr, MemSize: 0x1000}}})
 		_, err = Boot(odd, newStill, nil)
 		assert.ErrorIs(t, err, errno.EINVAL)
 		assert.ErrorContains(t, err, "not at 48-bit addresses")
 	}
-	gates := &kernelimage.Image{Name: "gates", Layout: img.Layout, Segments: []kernelimage.Segment{{Name: "text", Addr: emu.GateBase, MemSize: 0x1000}}}
+	gates := kernelimage.New(&kernelimage.Parts{Name: "gates", Layout: img.Layout(), Segments: []kernelimage.Segment{{Name: "text", Addr: emu.GateBase, MemSize: 0x1000}}})
 	_, err = Boot(gates, newStill, nil)
 	assert.ErrorIs(t, err, errno.EINVAL)
 	assert.ErrorContains(t, err, "boot gates: map text at 0xffffa00000000000, 0x1000 bytes: overlaps the gates")
@@ -225,14 +228,18 @@ func TestCall_OfAClosedKernelSaysSo(t *testing.T) {
 func TestBoot_ALinuxImageHasItsOwnPerCPUAreas(t *testing.T) {
 	img, _ := linux(t, kernels.Linux612)
 	k := bootStill(t, img, &BootOptions{CPUs: 2})
-	linked := k.Image.Tail(img.Linux.PerCPU.Start)[:img.Linux.PerCPU.End-img.Linux.PerCPU.Start]
+	linux := img.Linux()
+	linked := make([]byte, linux.PerCPU.End-linux.PerCPU.Start)
+	n, err := img.ReadAt(linked, linux.PerCPU.Start)
+	require.NoError(t, err)
+	require.Len(t, linked, n)
 	for id, c := range k.CPUs {
-		first := img.Linux.PerCPU.Start + c.PerCPU
+		first := linux.PerCPU.Start + c.PerCPU
 		got := make([]byte, len(linked))
 		require.NoError(t, k.Mem.Read(first, got), "a variable is at its symbol's address and tpidr_el1")
 		assert.Equal(t, c.PerCPU, c.Regs().TPIDREL1)
 		assert.EqualValues(t, rcuWatching, load32(t, k, c.PerCPU+uint64(k.Layout.PerCPU.ContextState)))
-		if n := img.Linux.CPUNumber; n != 0 {
+		if n := linux.CPUNumber; n != 0 {
 			assert.EqualValues(t, id, load32(t, k, c.PerCPU+n))
 		}
 		ring := uint64(k.Layout.PerCPU.RingBuffer) + c.PerCPU

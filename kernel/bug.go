@@ -127,7 +127,7 @@ func (k *Kernel) bugAt(pc uint64) *Bug {
 	if b := k.bugEntry(k.bugs.entries[pc], pc); b != nil {
 		return b
 	}
-	for _, s := range k.imageOf(pc).Segments {
+	for _, s := range k.imageOf(pc).Segments() {
 		for at := range k.displacements(s, pc) {
 			if b := k.bugEntry(at-uint64(k.Layout.Bug.Addr), pc); b != nil {
 				if k.bugs.entries == nil {
@@ -162,9 +162,9 @@ func (k *Kernel) imageOf(pc uint64) *kernelimage.Image {
 // modules have one each; that what points at a BRK is its entry tells as much.
 func (k *Kernel) displacements(s kernelimage.Segment, pc uint64) iter.Seq[uint64] {
 	return func(yield func(uint64) bool) {
-		chunk := make([]byte, min(uint64(len(s.Data))&^3, 64<<10))
+		chunk := make([]byte, min(s.FileSize()&^3, 64<<10))
 		first := (s.Addr + 3) &^ 3
-		for at := first; at+uint64(len(chunk)) <= s.Addr+uint64(len(s.Data)) && len(chunk) > 0; {
+		for at := first; at+uint64(len(chunk)) <= s.Addr+s.FileSize() && len(chunk) > 0; {
 			if k.Mem.Read(at, chunk) != nil {
 				return
 			}
@@ -175,7 +175,7 @@ func (k *Kernel) displacements(s kernelimage.Segment, pc uint64) iter.Seq[uint64
 				}
 			}
 			at += uint64(len(chunk))
-			chunk = chunk[:min(uint64(len(chunk)), (s.Addr+uint64(len(s.Data))-at)&^3)]
+			chunk = chunk[:min(uint64(len(chunk)), (s.Addr+s.FileSize()-at)&^3)]
 		}
 	}
 }

@@ -187,18 +187,20 @@ func TestLinux_AModuleHasATableOfItsOwn(t *testing.T) {
 func FuzzBugTable(f *testing.F) {
 	img := workload(f, "bug.elf")
 	var data kernelimage.Segment
-	for _, s := range img.Segments {
+	for _, s := range img.Segments() {
 		if s.Perm&emu.Write != 0 {
 			data = s
 		}
 	}
-	require.NotEmpty(f, data.Data)
-	f.Add(data.Data)
+	bytes, err := data.Bytes()
+	require.NoError(f, err)
+	require.NotEmpty(f, bytes)
+	f.Add(bytes)
 	k, err := Boot(img, interp.New, &BootOptions{Warn: func(b *Bug) { _ = b.String() }})
 	require.NoError(f, err)
 	f.Cleanup(func() { assert.NoError(f, k.Close()) })
 	f.Fuzz(func(t *testing.T, table []byte) {
-		require.NoError(t, k.Mem.Write(data.Addr, table[:min(len(table), len(data.Data))]))
+		require.NoError(t, k.Mem.Write(data.Addr, table[:min(len(table), len(bytes))]))
 		for _, name := range []string{"warn_on", "warn_once", "bug_on", "bug_untold"} {
 			_, err := k.CallName(t.Context(), 0, &emu.CallOptions{Budget: 100}, name, 1<<63)
 			if err != nil {

@@ -21,33 +21,30 @@ const poisonFreeInitmem = 0xcc
 //
 // Differs: Linux unmaps the memory too, and frees init data as well.
 func (k *Kernel) FreeInitMem() error {
-	if k.initFreed || k.Image.Linux == nil {
+	if k.initFreed || k.Image.Linux() == nil {
 		return nil
 	}
 	if err := k.notify(InitFreeing, nil); err != nil {
 		return err
 	}
-	text := k.Image.Linux.InitText
+	text := k.Image.Linux().InitText
 	size := text.End - text.Start
 	if err := k.Mem.Write(text.Start, bytes.Repeat([]byte{poisonFreeInitmem}, int(size))); err != nil {
 		return err
 	}
 	k.Mem.SyncText(text.Start, size)
 	k.initFreed = true
-	k.sites = slices.DeleteFunc(slices.Clone(k.Image.Sites), func(s kernelimage.Site) bool { return s.Init })
+	k.sites = slices.DeleteFunc(k.Image.Sites(), func(s kernelimage.Site) bool { return s.Init })
 	return nil
 }
 
 // Sites returns the call sites of the kernel itself, without those that were
 // freed with init text. They are not the caller's to change.
 func (k *Kernel) Sites() []kernelimage.Site {
-	if k.initFreed {
-		return k.sites
-	}
-	return k.Image.Sites
+	return k.sites
 }
 
 // inFreedInit reports whether addr is in init text that was freed.
 func (k *Kernel) inFreedInit(addr uint64) bool {
-	return k.initFreed && k.Image.Linux.InitText.Contains(addr)
+	return k.initFreed && k.Image.Linux().InitText.Contains(addr)
 }

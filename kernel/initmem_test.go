@@ -19,13 +19,15 @@ import (
 func withInit(t *testing.T, name string) *kernelimage.Image {
 	t.Helper()
 	img := builtin(t, nil)
-	i := slices.IndexFunc(img.Symbols, func(s kernelimage.Symbol) bool { return s.Name == name })
+	i := slices.IndexFunc(img.Symbols(), func(s kernelimage.Symbol) bool { return s.Name == name })
 	require.GreaterOrEqual(t, i, 0)
-	fn := img.Symbols[i]
-	img.Linux = &kernelimage.Linux{InitText: kernelimage.Range{Start: fn.Addr, End: fn.Addr + fn.Size}}
-	for i := range img.Sites {
-		img.Sites[i].Init = img.Linux.InitText.Contains(img.Sites[i].Func())
+	fn := img.Symbols()[i]
+	parts := img.Parts()
+	parts.Linux = &kernelimage.Linux{InitText: kernelimage.Range{Start: fn.Addr, End: fn.Addr + fn.Size}}
+	for i := range parts.Sites {
+		parts.Sites[i].Init = parts.Linux.InitText.Contains(parts.Sites[i].Func())
 	}
+	img = kernelimage.New(parts)
 	require.Equal(t, 1, img.InitSites())
 	return img
 }
@@ -35,7 +37,7 @@ func TestFreeInitMem_InitTextIsGone(t *testing.T) {
 	eachEngine(t, func(t *testing.T, boot bootFunc) {
 		m := boot(t, img)
 		assert.EqualValues(t, 12, m.call("gcd", 84, 36))
-		all := len(img.Sites)
+		all := len(img.Sites())
 		assert.Len(t, m.Sites(), all)
 		fn, err := m.Func("gcd")
 		require.NoError(t, err)
@@ -43,7 +45,7 @@ func TestFreeInitMem_InitTextIsGone(t *testing.T) {
 		require.NoError(t, m.FreeInitMem())
 		require.NoError(t, m.FreeInitMem(), "a second time nothing is left")
 		assert.Len(t, m.Sites(), all-1)
-		assert.Len(t, img.Sites, all, "the image stays as it is")
+		assert.Len(t, img.Sites(), all, "the image stays as it is")
 		_, err = m.Func("gcd")
 		assert.ErrorIs(t, err, errno.ENOENT)
 		assert.EqualError(t, err, "gcd was in init text, which has been freed: no such file or directory")
@@ -63,7 +65,7 @@ func TestFreeInitMem_InitTextIsGone(t *testing.T) {
 func TestFreeInitMem_AnImageWithoutInitTextHasNothingToFree(t *testing.T) {
 	k := bootStill(t, builtin(t, nil), nil)
 	require.NoError(t, k.FreeInitMem())
-	assert.Len(t, k.Sites(), len(k.Image.Sites))
+	assert.Len(t, k.Sites(), len(k.Image.Sites()))
 }
 
 func TestFreeInitMem_ARefusalKeepsInitText(t *testing.T) {

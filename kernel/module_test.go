@@ -31,7 +31,7 @@ func TestLoadModule_NearAndFarItRuns(t *testing.T) {
 				assert.Zero(t, m.call("fixture:init_module"))
 				assert.EqualValues(t, 100, m.call("fixture_calls"))
 
-				assert.Len(t, ko.Image.Sites, 4)
+				assert.Len(t, ko.Image.Sites(), 4)
 				assert.Len(t, ko.InitSites, 1)
 				assert.Zero(t, ko.Exit)
 				if far {
@@ -39,11 +39,11 @@ func TestLoadModule_NearAndFarItRuns(t *testing.T) {
 				} else {
 					assert.Zero(t, ko.PLTs)
 				}
-				site, ok := m.Site(ko.Image.Sites[0].IP)
+				site, ok := m.Site(ko.Image.Sites()[0].IP)
 				assert.True(t, ok)
 				assert.Equal(t, "fixture_sum+0x4/0x68 [fixture]", m.Symbols.Format(site.IP))
 				perms := make(map[string]emu.Perm)
-				for _, s := range ko.Image.Segments {
+				for _, s := range ko.Image.Segments() {
 					perms[s.Name] = m.Mem.Region(s.Addr).Perm
 				}
 				assert.Equal(t, map[string]emu.Perm{
@@ -75,7 +75,7 @@ func TestUnload_LeavesNothingBehind(t *testing.T) {
 		regions := len(m.Mem.Regions())
 		again, err := m.LoadModuleFile(t.Context(), fixtureKo, nil)
 		require.NoError(t, err)
-		assert.Equal(t, ko.Image.Segments[0].Addr, again.Image.Segments[0].Addr)
+		assert.Equal(t, ko.Image.Segments()[0].Addr, again.Image.Segments()[0].Addr)
 		assert.Len(t, m.Mem.Regions(), regions, "memory is taken again")
 		assert.EqualValues(t, 24, m.call("fixture_sum", 84, 36))
 	})

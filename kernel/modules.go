@@ -124,13 +124,13 @@ func (k *Kernel) commit(m *module.Module, reused int) error {
 	if reused >= 0 {
 		k.loaded.free = slices.Delete(k.loaded.free, reused, reused+1)
 	}
-	for _, s := range m.Image.Segments {
+	for _, s := range m.Image.Segments() {
 		if reused < 0 {
 			if _, err := k.Mem.Map(m.Name+" "+s.Name, s.Addr, s.MemSize, s.Perm); err != nil {
 				return err
 			}
 		}
-		if err := k.Mem.Write(s.Addr, s.Data); err != nil {
+		if err := s.Load(k.Mem); err != nil {
 			return err
 		}
 		if s.Perm&emu.Exec != 0 {
@@ -147,7 +147,7 @@ func (k *Kernel) commit(m *module.Module, reused int) error {
 		}
 		k.loaded.perCPU = m.PerCPU.End - k.perCPUModules()
 	}
-	k.Symbols.Add(m.Image.Symbols...)
+	k.Symbols.Add(m.Image.Symbols()...)
 	maps.Copy(k.loaded.exports, m.Exports)
 	return nil
 }
@@ -216,7 +216,7 @@ func (k *Kernel) remove(m *module.Module) error {
 		}
 	}
 	k.Symbols.Remove(m.Name)
-	for _, s := range m.Image.Segments {
+	for _, s := range m.Image.Segments() {
 		if err := k.Mem.Write(s.Addr, make([]byte, s.MemSize)); err != nil {
 			return err
 		}
@@ -224,7 +224,7 @@ func (k *Kernel) remove(m *module.Module) error {
 			k.Mem.SyncText(s.Addr, s.MemSize)
 		}
 	}
-	k.loaded.free = append(k.loaded.free, freed{m.Image.Segments})
+	k.loaded.free = append(k.loaded.free, freed{m.Image.Segments()})
 	return nil
 }
 

@@ -89,7 +89,7 @@ func TestModules_Tally(t *testing.T) {
 			}
 			near := 0
 			for _, m := range k.Modules() {
-				sites += len(m.Image.Sites)
+				sites += len(m.Image.Sites())
 				inits += len(m.InitSites)
 				plts += m.PLTs
 				if m.Image.Bounds().Start < img.Bounds().Start {

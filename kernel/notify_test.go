@@ -14,7 +14,7 @@ func TestSubscribe_ModulesAreAnnouncedInMemory(t *testing.T) {
 	var seen []string
 	stop := k.Subscribe(func(e Event, m *module.Module) error {
 		seen = append(seen, e.String()+": "+m.Name)
-		w, err := k.Mem.Load32(m.Image.Text[0].Start)
+		w, err := k.Mem.Load32(m.Image.Text()[0].Start)
 		assert.NoError(t, err)
 		assert.NotZero(t, w, "its text is there")
 		return nil

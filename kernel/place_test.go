@@ -64,7 +64,7 @@ func TestPlaceCode_FarIsBeyondReachBothWays(t *testing.T) {
 }
 
 func TestPlaceCode_TextLargerThanBLReachesLeavesNoRoom(t *testing.T) {
-	img := &kernelimage.Image{Name: "large", Layout: builtin(t, nil).Layout, Segments: []kernelimage.Segment{{Name: "text", Addr: kernelBase, MemSize: 130 << 20, Perm: emu.Read | emu.Exec}}}
+	img := kernelimage.New(&kernelimage.Parts{Name: "large", Layout: builtin(t, nil).Layout(), Segments: []kernelimage.Segment{{Name: "text", Addr: kernelBase, MemSize: 130 << 20, Perm: emu.Read | emu.Exec}}})
 	k := bootStill(t, img, nil)
 	_, err := k.PlaceCode("m", CodeOptions{}, nops("f", 64))
 	assert.ErrorIs(t, err, errno.ENOMEM)
@@ -80,7 +80,7 @@ func TestPlaceCode_StaysAwayFromNull(t *testing.T) {
 
 func TestPlaceCode_StaysWithinTheKernelsHalf(t *testing.T) {
 	const start = 0xffff << 48
-	img := &kernelimage.Image{Name: "lowest", Layout: builtin(t, nil).Layout, Segments: []kernelimage.Segment{{Name: "text", Addr: start, MemSize: 0x1000, Perm: emu.Read | emu.Exec}}}
+	img := kernelimage.New(&kernelimage.Parts{Name: "lowest", Layout: builtin(t, nil).Layout(), Segments: []kernelimage.Segment{{Name: "text", Addr: start, MemSize: 0x1000, Perm: emu.Read | emu.Exec}}})
 	k := bootStill(t, img, nil)
 	p, err := k.PlaceCode("m", CodeOptions{}, nops("f", 64))
 	require.NoError(t, err)

@@ -147,7 +147,7 @@ func TestLookup_AModulesNameIsNotEmpty(t *testing.T) {
 }
 
 func TestFunc_OfAnAmbiguousNameNoOtherIsProposed(t *testing.T) {
-	k := &Kernel{Image: &kernelimage.Image{}, Symbols: NewSymbols(
+	k := &Kernel{Image: kernelimage.New(&kernelimage.Parts{}), Symbols: NewSymbols(
 		kernelimage.Symbol{Name: "cleanup", Addr: 0x1000, Func: true}, kernelimage.Symbol{Name: "cleanup", Addr: 0x2000, Func: true}, kernelimage.Symbol{Name: "cleanups", Addr: 0x3000, Func: true},
 	)}
 	_, err := k.Func("cleanup")

@@ -36,11 +36,11 @@ func opened(t *testing.T, path string) *Image {
 // loaded is the image in memory.
 func loaded(img *Image) (*emu.Memory, error) {
 	mem, b := emu.NewMemory(), img.Bounds()
-	if _, err := mem.Map(img.Name, b.Start, pageUp(b.End-b.Start), emu.Read|emu.Write|emu.Exec); err != nil {
+	if _, err := mem.Map(img.name, b.Start, pageUp(b.End-b.Start), emu.Read|emu.Write|emu.Exec); err != nil {
 		return nil, err
 	}
-	for i := range img.Segments {
-		if err := img.Segments[i].Load(mem); err != nil {
+	for i := range img.segments {
+		if err := img.segments[i].Load(mem); err != nil {
 			return nil, err
 		}
 	}
@@ -64,17 +64,17 @@ func TestOpen_RawImageIsMappedAndItsFileStaysAsItIs(t *testing.T) {
 
 	copied := parsed(t, want.b)
 	assert.False(t, copied.file.Mapped())
-	for i, s := range img.Segments {
-		assert.True(t, bytes.Equal(copied.Segments[i].Data, s.Data), "%s is relocated as in one that was copied", s.Name)
+	for i, s := range img.segments {
+		assert.True(t, bytes.Equal(copied.segments[i].data, s.data), "%s is relocated as in one that was copied", s.Name)
 	}
 	for _, from := range []*Image{img, copied} {
 		mem, err := loaded(from)
 		require.NoError(t, err)
-		for _, s := range from.Segments {
+		for _, s := range from.segments {
 			got := make([]byte, s.MemSize)
 			require.NoError(t, mem.Read(s.Addr, got))
-			assert.True(t, bytes.Equal(s.Data, got[:len(s.Data)]), s.Name)
-			assert.Equal(t, make([]byte, len(got)-len(s.Data)), got[len(s.Data):], s.Name)
+			assert.True(t, bytes.Equal(s.data, got[:len(s.data)]), s.Name)
+			assert.Equal(t, make([]byte, len(got)-len(s.data)), got[len(s.data):], s.Name)
 		}
 		if os.Getpagesize() == emu.PageSize {
 			assert.Equal(t, hostmem.Mapped, mem.Region(want.base).Filed())
@@ -140,7 +140,7 @@ func TestBacking_AFileThatIsCutShortWhileItIsReadIsAnError(t *testing.T) {
 func TestImage_CloseGivesItsMemoryBackOnce(t *testing.T) {
 	img, err := Open(t.Context(), writeRaw(t, buildRaw(t, rawSpec{}).b), nil)
 	require.NoError(t, err)
-	addr := img.Sites[0].IP
+	addr := img.sites[0].IP
 	_, ok := img.Word(addr)
 	assert.True(t, ok)
 	require.NoError(t, img.Close())

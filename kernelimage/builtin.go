@@ -69,13 +69,13 @@ func (k *kernelAsm) image(profile Profile) (*Image, error) {
 		return nil, err
 	}
 	img := &Image{
-		Name: "builtin", Profile: profile, Layout: layouts[profile],
-		Segments: []Segment{segment("text", text, emu.Read|emu.Exec), segment("data", data, emu.Read|emu.Write)},
-		Text:     []Range{{text.Base, text.Base + uint64(len(text.Code))}},
+		name: "builtin", profile: profile, layout: *layouts[profile],
+		segments: []Segment{segment("text", text, emu.Read|emu.Exec), segment("data", data, emu.Read|emu.Write)},
+		text:     []Range{{text.Base, text.Base + uint64(len(text.Code))}},
 	}
 	for _, p := range []*asm.Program{text, data} {
 		for _, s := range p.Symbols {
-			img.Symbols = append(img.Symbols, Symbol{Name: s.Name, Addr: s.Addr, Size: s.Size, Func: s.Kind == asm.Func})
+			img.symbols = append(img.symbols, Symbol{Name: s.Name, Addr: s.Addr, Size: s.Size, Func: s.Kind == asm.Func})
 		}
 	}
 	entries := make([]uint64, len(k.entries))
@@ -86,7 +86,7 @@ func (k *kernelAsm) image(profile Profile) (*Image, error) {
 }
 
 func segment(name string, p *asm.Program, perm emu.Perm) Segment {
-	return Segment{Name: name, Addr: p.Base, Data: p.Code, MemSize: uint64(len(p.Code)), Perm: perm}
+	return Segment{Name: name, Addr: p.Base, data: p.Code, MemSize: uint64(len(p.Code)), Perm: perm}
 }
 
 // function assembles f the way gcc does with -fpatchable-function-entry: with

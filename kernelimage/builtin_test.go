@@ -31,8 +31,8 @@ func TestBuiltin_SitesAreAsACompilerLeavesThem(t *testing.T) {
 	for _, o := range fourLayouts {
 		t.Run(layoutName(o), func(t *testing.T) {
 			img := builtinImage(t, &o)
-			assert.Equal(t, !o.NoCallOps, img.CallOps)
-			assert.Equal(t, o.BTI, img.BTI)
+			assert.Equal(t, !o.NoCallOps, img.callOps)
+			assert.Equal(t, o.BTI, img.bti)
 
 			traced := 0
 			for _, f := range builtinFuncs {
@@ -64,7 +64,7 @@ func TestBuiltin_SitesAreAsACompilerLeavesThem(t *testing.T) {
 				assert.Equal(t, want, words, f.name)
 				assert.Equal(t, start+uint64(4*len(want)-4), site.IP)
 			}
-			assert.Len(t, img.Sites, traced)
+			assert.Len(t, img.sites, traced)
 			assert.GreaterOrEqual(t, traced, 15)
 			assert.IsIncreasing(t, ips(img))
 		})
@@ -73,7 +73,7 @@ func TestBuiltin_SitesAreAsACompilerLeavesThem(t *testing.T) {
 
 func ips(img *Image) []uint64 {
 	var ips []uint64
-	for _, s := range img.Sites {
+	for _, s := range img.sites {
 		ips = append(ips, s.IP)
 	}
 	return ips
@@ -85,8 +85,8 @@ func TestBuiltin_ProfileDecidesLayout(t *testing.T) {
 		opsSize int
 	}{"": {true, 216}, Profile612: {true, 216}, ProfileV3: {true, 184}, Profile61: {false, 184}} {
 		img := builtinImage(t, &BuiltinOptions{Profile: profile})
-		assert.Equal(t, want.callOps, img.CallOps, profile)
-		assert.Equal(t, want.opsSize, img.Layout.Ops.Size, profile)
+		assert.Equal(t, want.callOps, img.callOps, profile)
+		assert.Equal(t, want.opsSize, img.layout.Ops.Size, profile)
 	}
 	_, err := Builtin(&BuiltinOptions{Profile: "2.4"})
 	assert.ErrorIs(t, err, errno.EINVAL)

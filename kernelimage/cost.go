@@ -36,13 +36,20 @@ func percent(part int64, whole uint64) float64 {
 // symbols' sizes, so an image without sized functions is refused with ENOENT; in a
 // kernel's raw Image, which has no sizes, it is told by what stands there. Sites
 // that are freed after boot do not count.
-func (img *Image) TextCost() (Cost, error) {
+func (img *Image) TextCost() (c Cost, err error) {
+	if closed := img.reading(func() { c, err = img.textCost() }); closed != nil {
+		return Cost{}, closed
+	}
+	return c, err
+}
+
+func (img *Image) textCost() (Cost, error) {
 	var c Cost
-	for _, r := range img.Text {
+	for _, r := range img.text {
 		c.Text += r.End - r.Start
 	}
-	literals := make(map[uint64]bool, len(img.Sites)) // by function
-	for _, s := range img.Sites {
+	literals := make(map[uint64]bool, len(img.sites)) // by function
+	for _, s := range img.sites {
 		if s.Init {
 			continue
 		}
@@ -53,12 +60,12 @@ func (img *Image) TextCost() (Cost, error) {
 			literals[s.Func()] = true
 		}
 	}
-	if img.Linux != nil {
+	if img.linux != nil {
 		c.Padding = img.fillBefore(literals)
 		return c, nil
 	}
 	var end uint64 // of the functions so far
-	for _, f := range img.Symbols {
+	for _, f := range img.symbols {
 		if !f.Func || f.Size == 0 || !img.inText(f.Addr) {
 			continue
 		}
@@ -72,7 +79,7 @@ func (img *Image) TextCost() (Cost, error) {
 		end = max(end, f.Addr+f.Size)
 	}
 	if end == 0 {
-		return Cost{}, fmt.Errorf("%s: no symbol of a function tells its size: %w", img.Name, errno.ENOENT)
+		return Cost{}, fmt.Errorf("%s: no symbol of a function tells its size: %w", img.name, errno.ENOENT)
 	}
 	return c, nil
 }
@@ -81,11 +88,11 @@ func (img *Image) TextCost() (Cost, error) {
 // symbols have no sizes. A function's last instruction is no NOP, so a single
 // NOP or zero in front of an 8-aligned function is what aligned it.
 func (img *Image) fillBefore(literals map[uint64]bool) (padding uint64) {
-	if !img.CallOps {
+	if !img.callOps {
 		return 0
 	}
 	last := uint64(0)
-	for _, f := range img.Symbols {
+	for _, f := range img.symbols {
 		start := f.Addr
 		if !f.Func || start == last || start%8 != 0 || !img.inText(start) {
 			continue

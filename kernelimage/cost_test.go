@@ -17,8 +17,8 @@ func TestTextCost_CountsLiteralsAndPadding(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c, err := img.TextCost()
 			require.NoError(t, err)
-			n := uint64(len(img.Sites))
-			assert.Equal(t, len(img.Sites), c.Sites)
+			n := uint64(len(img.sites))
+			assert.Equal(t, len(img.sites), c.Sites)
 			assert.Equal(t, 8*n, c.Literals)
 			assert.Equal(t, 8*n, c.Slots)
 			assert.NotZero(t, c.Padding)
@@ -54,6 +54,6 @@ func TestTextGrowth_IsWhatTheTwoBuildsDifferBy(t *testing.T) {
 }
 
 func TestTextCost_NeedsSizedFunctions(t *testing.T) {
-	_, err := (&Image{Name: "stripped"}).TextCost()
+	_, err := (&Image{name: "stripped"}).TextCost()
 	assert.ErrorIs(t, err, errno.ENOENT)
 }

@@ -105,7 +105,7 @@ func FuzzDWARF(f *testing.F) {
 	f.Fuzz(func(t *testing.T, which uint8, abbrev, info, str []byte) {
 		file := files[int(which)%len(files)]
 		abbrev, info, str = edits.Apply(file["abbrev"], abbrev), edits.Apply(file["info"], info), edits.Apply(file["str"], str)
-		img := &Image{Name: "fuzz", debug: &debugInfo{dwarf: map[string][]byte{"abbrev": abbrev, "info": info, "str": str}}}
+		img := &Image{name: "fuzz", debug: &debugInfo{dwarf: map[string][]byte{"abbrev": abbrev, "info": info, "str": str}}}
 		if p, err := img.Prototype("apply"); err == nil {
 			require.NotEmpty(t, p.String())
 			require.Less(t, len(p.String()), mostDeclared)

@@ -41,13 +41,13 @@ func TestOpen_FindsEverySiteAndItsLayout(t *testing.T) {
 	for _, w := range workloads {
 		t.Run(w.file, func(t *testing.T) {
 			img := workload(t, w.file)
-			assert.Equal(t, w.file, img.Name)
-			assert.Equal(t, w.callOps, img.CallOps)
-			assert.Equal(t, w.bti, img.BTI)
+			assert.Equal(t, w.file, img.name)
+			assert.Equal(t, w.callOps, img.callOps)
+			assert.Equal(t, w.bti, img.bti)
 			assert.IsIncreasing(t, ips(img))
 
 			funcs, withBTI, last := 0, 0, uint64(0)
-			for _, sym := range img.Symbols {
+			for _, sym := range img.symbols {
 				// _start asks for no site; fib.localalias is fib.
 				if !sym.Func || sym.Name == "_start" || sym.Addr == last {
 					continue
@@ -62,7 +62,7 @@ func TestOpen_FindsEverySiteAndItsLayout(t *testing.T) {
 					withBTI++
 				}
 			}
-			assert.Len(t, img.Sites, funcs)
+			assert.Len(t, img.sites, funcs)
 			assert.GreaterOrEqual(t, funcs, 25)
 			if w.bti {
 				// gcc leaves it out of static functions that are called directly.
@@ -92,12 +92,12 @@ func TestOpen_LeavesAVmlinuxWhereItIsLinked(t *testing.T) {
 	assert.EqualValues(t, kernelBase, img.Bounds().Start)
 	// Its sites are between __start_mcount_loc and __stop_mcount_loc, and only
 	// relocations say where they are.
-	require.NotEmpty(t, img.Sites)
+	require.NotEmpty(t, img.sites)
 	start, ok := img.symbol("__start_mcount_loc")
 	require.True(t, ok)
 	stop, ok := img.symbol("__stop_mcount_loc")
 	require.True(t, ok)
-	assert.EqualValues(t, 8*len(img.Sites), stop.Addr-start.Addr)
+	assert.EqualValues(t, 8*len(img.sites), stop.Addr-start.Addr)
 }
 
 func TestOpen_LeavesAnExecutableWhereItIsLinked(t *testing.T) {
@@ -107,7 +107,7 @@ func TestOpen_LeavesAnExecutableWhereItIsLinked(t *testing.T) {
 
 func TestOpen_SymbolsAreWhatKallsymsWouldHave(t *testing.T) {
 	img := workload(t, "workload-callops.elf")
-	for _, s := range img.Symbols {
+	for _, s := range img.symbols {
 		assert.NotEmpty(t, s.Name)
 		assert.False(t, strings.HasPrefix(s.Name, "$"), "mapping symbol %s", s.Name)
 	}
@@ -148,7 +148,7 @@ func TestParse_ProfileIsCheckedAgainstTheImage(t *testing.T) {
 	assert.ErrorContains(t, err, "literals of CALL_OPS, which profile 6.1 does not know")
 	img, err := Parse(t.Context(), bytes.NewReader(b), int64(len(b)), "x", &OpenOptions{Profile: ProfileV3})
 	require.NoError(t, err)
-	assert.Equal(t, Absent, img.Layout.Ops.DirectCall)
+	assert.Equal(t, Absent, img.layout.Ops.DirectCall)
 }
 
 // elfBytes is a file to be damaged, with the offsets that it takes.
@@ -327,5 +327,5 @@ func TestParse_SkipsZeroEntries(t *testing.T) {
 	e.put64(e.at(f.Section(entriesSection).Addr), 0)
 	img, err := Parse(t.Context(), bytes.NewReader(b), int64(len(b)), "x", nil)
 	require.NoError(t, err)
-	assert.Len(t, img.Sites, len(workload(t, "workload-callops.elf").Sites)-1)
+	assert.Len(t, img.sites, len(workload(t, "workload-callops.elf").sites)-1)
 }

@@ -36,7 +36,7 @@ func parseELF(ctx context.Context, r io.ReaderAt, size int64, name string, profi
 	if err != nil {
 		return nil, err
 	}
-	l := &elfLoad{File: f, img: &Image{Name: name, Profile: profile, Layout: layouts[profile]}}
+	l := &elfLoad{File: f, img: &Image{name: name, profile: profile, layout: *layouts[profile]}}
 	if err := format.Steps(ctx, l.segments, l.text, l.symbols, l.relocate, l.sites, l.debugInfo); err != nil {
 		return nil, err
 	}
@@ -90,8 +90,8 @@ func (l *elfLoad) segments() error {
 			}
 		}
 		perm := permOf(elf.ProgFlag(p.Flags))
-		l.img.Segments = append(l.img.Segments, Segment{
-			Name: segmentName(perm), Addr: p.Vaddr + l.bias, Data: data, MemSize: p.Memsz, Perm: perm,
+		l.img.segments = append(l.img.segments, Segment{
+			Name: segmentName(perm), Addr: p.Vaddr + l.bias, data: data, MemSize: p.Memsz, Perm: perm,
 		})
 	}
 	return nil
@@ -129,19 +129,19 @@ func (l *elfLoad) text() error {
 		if _, ok := l.img.read(start, s.Size); !ok {
 			return l.Fail(s.Name, s.Addr, s.Size, "lies in no segment, size")
 		}
-		l.img.Text = append(l.img.Text, Range{start, start + s.Size})
+		l.img.text = append(l.img.text, Range{start, start + s.Size})
 	}
 	if len(l.Sections) == 0 {
-		for _, s := range l.img.Segments {
+		for _, s := range l.img.segments {
 			if s.Perm&emu.Exec != 0 {
-				l.img.Text = append(l.img.Text, Range{s.Addr, s.Addr + uint64(len(s.Data))})
+				l.img.text = append(l.img.text, Range{s.Addr, s.Addr + uint64(len(s.data))})
 			}
 		}
 	}
-	slices.SortFunc(l.img.Text, func(a, b Range) int { return cmp.Compare(a.Start, b.Start) })
-	for i := 1; i < len(l.img.Text); i++ {
-		if l.img.Text[i].Start < l.img.Text[i-1].End {
-			return l.Fail("sections", 0, l.img.Text[i].Start, "two sections of instructions overlap at")
+	slices.SortFunc(l.img.text, func(a, b Range) int { return cmp.Compare(a.Start, b.Start) })
+	for i := 1; i < len(l.img.text); i++ {
+		if l.img.text[i].Start < l.img.text[i-1].End {
+			return l.Fail("sections", 0, l.img.text[i].Start, "two sections of instructions overlap at")
 		}
 	}
 	return nil
@@ -182,7 +182,7 @@ func (l *elfLoad) symbols() error {
 	}
 	slices.SortStableFunc(syms, func(a, b elfSym) int { return cmp.Or(cmp.Compare(a.Addr, b.Addr), cmp.Compare(a.rank, b.rank)) })
 	for _, s := range syms {
-		l.img.Symbols = append(l.img.Symbols, s.Symbol)
+		l.img.symbols = append(l.img.symbols, s.Symbol)
 	}
 	return nil
 }
@@ -209,7 +209,7 @@ func (l *elfLoad) sites() error {
 	if err := l.img.setSites(entries); err != nil {
 		return err
 	}
-	if l.img.CallOps && l.img.Profile == Profile61 {
+	if l.img.callOps && l.img.profile == Profile61 {
 		return &FormatError{File: l.Name, Msg: "has literals of CALL_OPS, which profile 6.1 does not know", Errno: errno.EINVAL}
 	}
 	return nil

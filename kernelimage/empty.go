@@ -11,7 +11,14 @@ const (
 // the order of the symbols: what follows the site is RET, and between at most
 // what signs and checks the return address.
 func (img *Image) EmptyFuncs(n int) (empty []Symbol) {
-	for _, s := range img.Symbols {
+	if img.reading(func() { empty = img.emptyFuncs(n) }) != nil {
+		return nil
+	}
+	return empty
+}
+
+func (img *Image) emptyFuncs(n int) (empty []Symbol) {
+	for _, s := range img.symbols {
 		if len(empty) == n {
 			break
 		}
@@ -28,7 +35,7 @@ func (img *Image) isEmpty(addr uint64) bool {
 		return false
 	}
 	for at := site.IP + 4; ; at += 4 {
-		switch word, ok := img.Word(at); {
+		switch word, ok := img.word(at); {
 		case !ok:
 			return false
 		case word == wordRet:

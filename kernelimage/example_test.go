@@ -13,8 +13,8 @@ func ExampleBuiltin() {
 		fmt.Println(err)
 		return
 	}
-	site := img.Sites[0]
-	fmt.Printf("%s: %d call sites\n", img.Banner(), len(img.Sites))
+	site := img.Sites()[0]
+	fmt.Printf("%s: %d call sites\n", img.Banner(), len(img.Sites()))
 	fmt.Printf("function %#x, literal %#x, ip %#x\n", site.Func(), site.Literal, site.IP)
 	// Output:
 	// callops built-in kernel: 25 call sites

@@ -33,17 +33,17 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		data, end := 0, uint64(0)
-		for _, s := range img.Segments {
+		for _, s := range img.segments {
 			require.GreaterOrEqual(t, s.Addr, end)
-			require.LessOrEqual(t, uint64(len(s.Data)), s.MemSize)
-			data, end = data+len(s.Data), s.End()
+			require.LessOrEqual(t, uint64(len(s.data)), s.MemSize)
+			data, end = data+len(s.data), s.End()
 		}
 		require.LessOrEqual(t, data, elffile.ReadFactor*len(b))
 		last := uint64(0)
-		for _, s := range img.Sites {
+		for _, s := range img.sites {
 			require.Greater(t, s.IP, last)
 			require.True(t, img.inText(s.IP))
-			require.Equal(t, img.CallOps, s.Literal != 0)
+			require.Equal(t, img.callOps, s.Literal != 0)
 			last = s.IP
 		}
 		_, _ = img.TextCost()

@@ -14,63 +14,138 @@ import (
 
 // Image describes a kernel, or a program that stands in for one: its memory,
 // its symbols and its call sites. Nothing of it is mapped.
-// An Image and what it refers to never change.
+//
+// An Image never changes. What its methods return is the caller's own, and those
+// that return a list copy it; nothing that a caller does with that reaches the image.
 type Image struct {
-	Name    string // "builtin", or the base name of the file, escaped so that it can be printed
-	Profile Profile
-	Layout  *Layout
-	CallOps bool // each site has a literal in front of its function
-	BTI     bool // functions begin with BTI C (all that the compiler cannot prove to be called directly only)
+	name    string
+	profile Profile
+	layout  Layout
+	callOps bool
+	bti     bool
 
-	Segments []Segment // in address order, not overlapping
-	Text     []Range   // the instructions in them, in address order
-	Symbols  []Symbol  // in address order
-	Sites    []Site    // ascending IP
+	segments []Segment
+	text     []Range
+	symbols  []Symbol
+	sites    []Site
 
-	Linux *Linux // what else a kernel's raw Image tells; nil for other images
-
-	debug *debugInfo // of an ELF file; nil: it has none
-
-	file *backing.File // that Data of segments is mapped from; nil: it is on the heap
+	linux *Linux
+	debug *debugInfo    // of an ELF file; nil: it has none
+	file  *backing.File // that segments are mapped from; nil: they are on the heap
 }
 
-// Close gives back what an image that was opened from a file holds, after the
-// last use of it, of its segments' Data and of every kernel booted from it. One
-// that is not closed stays mapped until the process ends. A second Close does
-// nothing, nor does one of an image that holds nothing.
-func (img *Image) Close() error {
-	if img.file == nil {
+// Name is "builtin", or the base name of the file, escaped so that it can be
+// printed.
+func (img *Image) Name() string { return img.name }
+
+// Profile is the kernel whose ftrace the image follows.
+func (img *Image) Profile() Profile { return img.profile }
+
+// Layout holds the offsets of the structures' fields.
+func (img *Image) Layout() *Layout {
+	l := img.layout
+	return &l
+}
+
+// CallOps reports whether each site has a literal in front of its function.
+func (img *Image) CallOps() bool { return img.callOps }
+
+// BTI reports whether functions begin with BTI C: all that the compiler cannot
+// prove to be called directly only.
+func (img *Image) BTI() bool { return img.bti }
+
+// Segments are the image's memory, in address order. They do not overlap.
+func (img *Image) Segments() []Segment { return slices.Clone(img.segments) }
+
+// Text is where the instructions are in the segments, in address order.
+func (img *Image) Text() []Range { return slices.Clone(img.text) }
+
+// Symbols are in address order.
+func (img *Image) Symbols() []Symbol { return slices.Clone(img.symbols) }
+
+// Sites are the call sites, with ascending IP.
+func (img *Image) Sites() []Site { return slices.Clone(img.sites) }
+
+// Linux is what else a kernel's raw Image tells; nil for other images.
+func (img *Image) Linux() *Linux {
+	if img.linux == nil {
 		return nil
 	}
-	for i := range img.Segments {
-		img.Segments[i].Data = nil // rather than let it point to what is gone
-	}
-	return img.file.Close()
+	l := *img.linux
+	l.Packed, l.Assumed = slices.Clone(l.Packed), slices.Clone(l.Assumed)
+	return &l
 }
 
-// Segment is memory that the image fills: Data, then zeros up to MemSize.
+// Close gives back what an image that was opened from a file holds, once the last
+// kernel booted from it is closed too; until then these see no difference. What reads
+// the image's bytes afterwards fails with [os.ErrClosed], or finds none. An image
+// that is not closed stays mapped until the process ends. A second Close does
+// nothing, nor does one of an image that holds nothing.
+func (img *Image) Close() error { return img.file.Close() }
+
+// Hold keeps an image's bytes over its Close, until release is called, once.
+// [os.ErrClosed] where it is closed already.
+func (img *Image) Hold() (release func() error, err error) {
+	if img.file == nil {
+		return func() error { return nil }, nil
+	}
+	if err := img.file.Hold(); err != nil {
+		return nil, err
+	}
+	return img.file.Release, nil
+}
+
+// reading calls f, which reads the image's bytes. Where they are gone, or the
+// file was cut short, that is an error.
+func (img *Image) reading(f func()) error {
+	if img.file == nil {
+		f()
+		return nil
+	}
+	return img.file.Use(func() error { f(); return nil })
+}
+
+// Segment is memory that the image fills: with bytes of the file, then with zeros
+// up to MemSize.
 type Segment struct {
 	Name    string
 	Addr    uint64
-	Data    []byte
 	MemSize uint64
 	Perm    emu.Perm
 
-	file *backing.File // that Data is mapped from, at off; nil: it is on the heap
+	data []byte
+	file *backing.File // that data is mapped from, at off; nil: it is on the heap
 	off  uint64
+}
+
+// NewSegment makes a segment for [Parts]. data is the segment's from then on.
+func NewSegment(name string, addr uint64, data []byte, memSize uint64, perm emu.Perm) Segment {
+	return Segment{Name: name, Addr: addr, data: data, MemSize: memSize, Perm: perm}
 }
 
 // End is the first address after the segment.
 func (s *Segment) End() uint64 { return s.Addr + s.MemSize }
 
+// FileSize is how many bytes of the segment the file fills.
+func (s *Segment) FileSize() uint64 { return uint64(len(s.data)) }
+
+// Bytes copies the FileSize bytes. [os.ErrClosed] once the image is closed.
+func (s *Segment) Bytes() (b []byte, err error) {
+	if s.file == nil {
+		return bytes.Clone(s.data), nil
+	}
+	err = s.file.Use(func() error { b = bytes.Clone(s.data); return nil })
+	return b, err
+}
+
 // Load puts the segment's bytes into memory that is mapped for it: as copy-on-write pages of the file
 // that they are in, or else as a copy. ESTALE where that file has changed, and
-// os.ErrClosed once the image is closed.
+// [os.ErrClosed] once the image is closed.
 func (s *Segment) Load(mem *emu.Memory) error {
 	if s.file != nil {
-		return s.file.Fill(mem, s.Addr, s.off, uint64(len(s.Data)))
+		return s.file.Fill(mem, s.Addr, s.off, uint64(len(s.data)))
 	}
-	return mem.Write(s.Addr, s.Data)
+	return mem.Write(s.Addr, s.data)
 }
 
 // Range is the addresses from Start up to End, which is not part of it.
@@ -116,9 +191,9 @@ func (s Site) Func() uint64 {
 
 // Site returns the site whose IP is ip, or whose function is at ip.
 func (img *Image) Site(ip uint64) (Site, bool) {
-	i := sort.Search(len(img.Sites), func(i int) bool { return img.Sites[i].IP >= ip })
-	if i < len(img.Sites) && (img.Sites[i].IP == ip || img.Sites[i].Func() == ip) {
-		return img.Sites[i], true
+	i := sort.Search(len(img.sites), func(i int) bool { return img.sites[i].IP >= ip })
+	if i < len(img.sites) && (img.sites[i].IP == ip || img.sites[i].Func() == ip) {
+		return img.sites[i], true
 	}
 	return Site{}, false
 }
@@ -127,8 +202,8 @@ func (img *Image) Site(ip uint64) (Site, bool) {
 // after boot.
 func (img *Image) InitSites() int {
 	n := 0
-	for i := range img.Sites {
-		if img.Sites[i].Init {
+	for i := range img.sites {
+		if img.sites[i].Init {
 			n++
 		}
 	}
@@ -137,15 +212,22 @@ func (img *Image) InitSites() int {
 
 // Banner returns the version that the image states in linux_banner, escaped so that
 // it can be printed; "" if it does not.
-func (img *Image) Banner() string {
-	i := slices.IndexFunc(img.Symbols, func(s Symbol) bool { return s.Name == "linux_banner" })
+func (img *Image) Banner() (banner string) {
+	if img.reading(func() { banner = img.banner() }) != nil {
+		return ""
+	}
+	return banner
+}
+
+func (img *Image) banner() string {
+	i := slices.IndexFunc(img.symbols, func(s Symbol) bool { return s.Name == "linux_banner" })
 	const most = 512
 	var banner []byte
 	switch {
 	case i >= 0:
-		banner = img.Tail(img.Symbols[i].Addr)
-	case img.Linux != nil:
-		banner = img.Linux.findBanner(img)
+		banner = img.tail(img.symbols[i].Addr)
+	case img.linux != nil:
+		banner = img.linux.findBanner(img)
 	}
 	banner, _, _ = bytes.Cut(banner[:min(most, len(banner))], []byte{0})
 	return text.Printable(strings.TrimSpace(string(banner)))
@@ -153,46 +235,54 @@ func (img *Image) Banner() string {
 
 // IsLinux reports whether the image is a Linux kernel, in whatever format.
 func (img *Image) IsLinux() bool {
-	return img.Linux != nil || strings.HasPrefix(img.Banner(), "Linux version ")
+	return img.linux != nil || strings.HasPrefix(img.Banner(), "Linux version ")
 }
 
 // Bounds returns the addresses from the first segment to the end of the last.
 func (img *Image) Bounds() Range {
-	if len(img.Segments) == 0 {
+	if len(img.segments) == 0 {
 		return Range{}
 	}
-	return Range{img.Segments[0].Addr, img.Segments[len(img.Segments)-1].End()}
+	return Range{img.segments[0].Addr, img.segments[len(img.segments)-1].End()}
 }
 
 // TextBounds returns the addresses from the first instruction to the last.
 func (img *Image) TextBounds() Range {
-	if len(img.Text) == 0 {
+	if len(img.text) == 0 {
 		return img.Bounds()
 	}
-	return Range{img.Text[0].Start, img.Text[len(img.Text)-1].End}
+	return Range{img.text[0].Start, img.text[len(img.text)-1].End}
 }
 
-// read returns n bytes of the image at addr, which lie in one segment's Data.
+// ReadAt copies what the image holds from addr on to p, and returns how much: less
+// than is asked for where the bytes of the segment end. [os.ErrClosed] once the image
+// is closed.
+func (img *Image) ReadAt(p []byte, addr uint64) (n int, err error) {
+	err = img.reading(func() { n = copy(p, img.tail(addr)) })
+	return n, err
+}
+
+// read returns n bytes of the image at addr, which lie in one segment's data.
 func (img *Image) read(addr, n uint64) ([]byte, bool) {
-	b := img.Tail(addr)
+	b := img.tail(addr)
 	if b == nil || n > uint64(len(b)) {
 		return nil, false
 	}
 	return b[:n:n], true
 }
 
-// Tail returns the Data of the segment that holds addr, from there on; nil
+// tail returns the data of the segment that holds addr, from there on; nil
 // when none does.
-func (img *Image) Tail(addr uint64) []byte {
-	i := sort.Search(len(img.Segments), func(i int) bool { return img.Segments[i].End() > addr })
-	if i == len(img.Segments) {
+func (img *Image) tail(addr uint64) []byte {
+	i := sort.Search(len(img.segments), func(i int) bool { return img.segments[i].End() > addr })
+	if i == len(img.segments) {
 		return nil
 	}
-	s := &img.Segments[i]
-	if addr < s.Addr || addr-s.Addr > uint64(len(s.Data)) {
+	s := &img.segments[i]
+	if addr < s.Addr || addr-s.Addr > uint64(len(s.data)) {
 		return nil
 	}
-	return s.Data[addr-s.Addr:]
+	return s.data[addr-s.Addr:]
 }
 
 // symbolize names addr as symbol+0xoff; "" outside the image.
@@ -200,12 +290,12 @@ func (img *Image) symbolize(addr uint64) string {
 	if !img.Bounds().Contains(addr) {
 		return ""
 	}
-	i := sort.Search(len(img.Symbols), func(i int) bool { return img.Symbols[i].Addr > addr }) - 1
+	i := sort.Search(len(img.symbols), func(i int) bool { return img.symbols[i].Addr > addr }) - 1
 	if i < 0 {
 		return ""
 	}
-	i = sort.Search(i, func(k int) bool { return img.Symbols[k].Addr >= img.Symbols[i].Addr })
-	return fmt.Sprintf("%s+%#x", img.Symbols[i].Name, addr-img.Symbols[i].Addr)
+	i = sort.Search(i, func(k int) bool { return img.symbols[k].Addr >= img.symbols[i].Addr })
+	return fmt.Sprintf("%s+%#x", img.symbols[i].Name, addr-img.symbols[i].Addr)
 }
 
 func pageUp(n uint64) uint64 { return alignUp(n, emu.PageSize) }
@@ -215,10 +305,10 @@ func alignUp(n, to uint64) uint64 { return (n + to - 1) &^ (to - 1) }
 // PageSize is the kernel's PAGE_SIZE in bytes: 4, 16 or 64 KiB. The emulator's own
 // pages are of 4 KiB whatever it is.
 func (img *Image) PageSize() uint64 {
-	if img.Linux == nil || img.Linux.PageSize == 0 {
+	if img.linux == nil || img.linux.PageSize == 0 {
 		return emu.PageSize
 	}
-	return img.Linux.PageSize
+	return img.linux.PageSize
 }
 
 // ThreadSize is the size of a task's stack in bytes: 16 KiB, or a page where that

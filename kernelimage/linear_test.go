@@ -51,7 +51,7 @@ func TestReaders_TakeTimeAsTheirInputIsLong(t *testing.T) {
 			return func() { ikconfig.Find(t.Context(), b) }
 		},
 		"banner": func(n int) func() {
-			img := &Image{Linux: &Linux{}, Segments: []Segment{{Data: bytes.Repeat([]byte("Linux version x"), n)}}}
+			img := &Image{linux: &Linux{}, segments: []Segment{{data: bytes.Repeat([]byte("Linux version x"), n)}}}
 			return func() { img.Banner() }
 		},
 	} {

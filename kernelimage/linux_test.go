@@ -29,34 +29,34 @@ func linux(tb testing.TB, series string) (img *Image, path string) {
 
 func TestLinux_7HasWhatItIsKnownToHave(t *testing.T) {
 	img, _ := linux(t, kernels.Linux7)
-	assert.True(t, img.CallOps)
-	assert.Equal(t, Profile612, img.Profile)
+	assert.True(t, img.callOps)
+	assert.Equal(t, Profile612, img.profile)
 	assert.Contains(t, img.Banner(), "Linux version "+kernels.Version(t, kernels.Linux7))
-	assert.Equal(t, uint64(0xffff800080000000), img.Linux.Base)
-	assert.Equal(t, "place-relative, seqs_of_names, addresses last", img.Linux.Kallsyms)
-	assert.Empty(t, img.Linux.Assumed)
-	assert.Greater(t, len(img.Sites), 45_000)
+	assert.Equal(t, uint64(0xffff800080000000), img.linux.Base)
+	assert.Equal(t, "place-relative, seqs_of_names, addresses last", img.linux.Kallsyms)
+	assert.Empty(t, img.linux.Assumed)
+	assert.Greater(t, len(img.sites), 45_000)
 	assert.Greater(t, img.InitSites(), 2_000)
-	assert.Greater(t, len(img.Symbols), 150_000)
-	assert.Equal(t, layout612.Hash, img.Layout.Hash)
-	assert.Equal(t, layout612.Entry, img.Layout.Entry)
-	assert.Equal(t, layout612.Regs, img.Layout.Regs)
+	assert.Greater(t, len(img.symbols), 150_000)
+	assert.Equal(t, layout612.Hash, img.layout.Hash)
+	assert.Equal(t, layout612.Entry, img.layout.Entry)
+	assert.Equal(t, layout612.Regs, img.layout.Regs)
 }
 
 func TestLinux_612HasWhatItIsKnownToHave(t *testing.T) {
 	img, path := linux(t, kernels.Linux612)
-	assert.True(t, img.CallOps)
-	assert.Equal(t, Profile612, img.Profile)
+	assert.True(t, img.callOps)
+	assert.Equal(t, Profile612, img.profile)
 	assert.Contains(t, img.Banner(), "Linux version "+strings.TrimPrefix(filepath.Base(path), "vmlinuz-"))
-	assert.Equal(t, uint64(0xffff800080000000), img.Linux.Base)
-	assert.Equal(t, "base-relative, seqs_of_names, addresses last", img.Linux.Kallsyms)
-	assert.Empty(t, img.Linux.Assumed)
-	assert.Greater(t, len(img.Sites), 40_000)
+	assert.Equal(t, uint64(0xffff800080000000), img.linux.Base)
+	assert.Equal(t, "base-relative, seqs_of_names, addresses last", img.linux.Kallsyms)
+	assert.Empty(t, img.linux.Assumed)
+	assert.Greater(t, len(img.sites), 40_000)
 	assert.Greater(t, img.InitSites(), 1_000)
-	assert.Greater(t, len(img.Symbols), 100_000)
+	assert.Greater(t, len(img.symbols), 100_000)
 
 	// The built-in kernel's layout was read from such a kernel's BTF.
-	l := *img.Layout
+	l := img.layout
 	assert.Equal(t, layout612.Ops, l.Ops)
 	assert.Equal(t, layout612.OpsHash, l.OpsHash)
 	assert.Equal(t, layout612.Hash, l.Hash)
@@ -68,13 +68,13 @@ func TestLinux_612HasWhatItIsKnownToHave(t *testing.T) {
 
 func TestLinux_61HasWhatItIsKnownToHave(t *testing.T) {
 	img, path := linux(t, kernels.Linux61)
-	assert.False(t, img.CallOps)
-	assert.Equal(t, Profile61, img.Profile)
+	assert.False(t, img.callOps)
+	assert.Equal(t, Profile61, img.profile)
 	assert.Contains(t, img.Banner(), "Linux version "+strings.TrimPrefix(filepath.Base(path), "vmlinuz-"))
-	assert.Equal(t, uint64(0xffff800008000000), img.Linux.Base)
-	assert.Equal(t, []string{"struct ftrace_regs"}, img.Linux.Assumed)
-	assert.Greater(t, len(img.Sites), 35_000)
-	assert.Greater(t, len(img.Symbols), 40_000, "functions only")
+	assert.Equal(t, uint64(0xffff800008000000), img.linux.Base)
+	assert.Equal(t, []string{"struct ftrace_regs"}, img.linux.Assumed)
+	assert.Greater(t, len(img.sites), 35_000)
+	assert.Greater(t, len(img.symbols), 40_000, "functions only")
 }
 
 // What is found by shape, for kernels whose symbols do not name it, is what
@@ -86,7 +86,7 @@ func TestLinux_ShapesTellWhatSymbolsDo(t *testing.T) {
 			b, err := os.ReadFile(path)
 			require.NoError(t, err)
 			info := &Linux{}
-			l := &rawLoad{name: "Image", b: b, info: info, img: &Image{Name: "Image", Linux: info}}
+			l := &rawLoad{name: "Image", b: b, info: info, img: &Image{name: "Image", linux: info}}
 			for _, step := range []func() error{l.header, func() error { return l.kallsyms(t.Context()) }, l.relocate, l.symbols, l.segments} {
 				require.NoError(t, step())
 			}

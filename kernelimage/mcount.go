@@ -43,17 +43,17 @@ func (l *rawLoad) sites() error {
 	if err := l.img.setSites(entries); err != nil {
 		return err
 	}
-	for i := range l.img.Sites {
-		s := &l.img.Sites[i]
+	for i := range l.img.sites {
+		s := &l.img.sites[i]
 		s.Init = l.initText.Contains(s.IP)
 	}
 	switch {
-	case l.direct || l.assumed && l.img.CallOps:
-		l.img.Profile = Profile612
-	case l.img.CallOps:
-		l.img.Profile = ProfileV3
+	case l.direct || l.assumed && l.img.callOps:
+		l.img.profile = Profile612
+	case l.img.callOps:
+		l.img.profile = ProfileV3
 	default:
-		l.img.Profile = Profile61
+		l.img.profile = Profile61
 	}
 	return nil
 }

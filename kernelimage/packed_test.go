@@ -28,15 +28,15 @@ func TestParse_CompressedKernels(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			img := parsed(t, append(b, "\xd0\x0d\xfe\xed, a device tree"...))
 			checkRaw(t, want, img, rawSpec{callOps: true})
-			assert.Equal(t, []string{name}, img.Linux.Packed)
+			assert.Equal(t, []string{name}, img.linux.Packed)
 			img = parsed(t, zboot(b))
 			checkRaw(t, want, img, rawSpec{callOps: true})
-			assert.Equal(t, []string{"EFI zboot", name}, img.Linux.Packed)
+			assert.Equal(t, []string{"EFI zboot", name}, img.linux.Packed)
 		})
 	}
 	img := parsed(t, zboot(want.b))
-	assert.Equal(t, []string{"EFI zboot"}, img.Linux.Packed)
-	assert.Nil(t, workload(t, "workload-callops.elf").Linux)
+	assert.Equal(t, []string{"EFI zboot"}, img.linux.Packed)
+	assert.Nil(t, workload(t, "workload-callops.elf").linux)
 }
 
 func TestParse_RefusesWhatIsPackedTooOften(t *testing.T) {

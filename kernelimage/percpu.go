@@ -43,7 +43,7 @@ func (l *rawLoad) findPerCPU(t *btfTypes) (Range, bool) {
 	high := l.perCPULimit()
 	low := max(l.initText.End, high-min(high-l.base, size+slack))
 	used := make(map[uint64]int)
-	for _, text := range l.img.Text {
+	for _, text := range l.img.text {
 		percpu.Addresses(l.b[text.Start-l.base:text.End-l.base], text.Start, low, high, used)
 	}
 	start, ok := percpu.Find(percpu.Section{Vars: vars, Size: size}, low, high, l.info.PageSize, used)

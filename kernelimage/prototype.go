@@ -1,6 +1,7 @@
 package kernelimage
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -23,10 +24,17 @@ func (img *Image) Prototype(name string) (*ctype.Prototype, error) {
 
 // PrototypeOver is Prototype for the image of a module, whose BTF builds on that of
 // kernel where it does not keep what it needs of that itself (.BTF.base).
-func (img *Image) PrototypeOver(kernel *Image, name string) (*ctype.Prototype, error) {
-	p, err := img.prototype(kernel, name)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", img.Name, err)
+func (img *Image) PrototypeOver(kernel *Image, name string) (p *ctype.Prototype, err error) {
+	read := func() { p, err = img.prototype(kernel, name) }
+	closed := img.reading(func() {
+		if kernel == nil {
+			read()
+		} else if closed := kernel.reading(read); closed != nil {
+			err = closed
+		}
+	})
+	if err = cmp.Or(closed, err); err != nil {
+		return nil, fmt.Errorf("%s: %w", img.name, err)
 	}
 	return p, nil
 }
@@ -81,8 +89,8 @@ func (img *Image) types(kernel *Image) (base *btfTypes, err error) {
 
 // compiled reports whether the function has a call site: no assembler code has one.
 func (img *Image) compiled(name string) bool {
-	for i := range img.Symbols {
-		if s := &img.Symbols[i]; s.Name == name && s.Func {
+	for i := range img.symbols {
+		if s := &img.symbols[i]; s.Name == name && s.Func {
 			if site, ok := img.Site(s.Addr); ok && site.Func() == s.Addr {
 				return true
 			}
@@ -96,12 +104,12 @@ func (img *Image) btfSection() []byte {
 	if img.debug != nil {
 		return img.debug.btf
 	}
-	if img.Linux == nil {
+	if img.linux == nil {
 		return nil
 	}
-	for i := range img.Segments {
-		s := &img.Segments[i]
-		if section, _ := btfsection.Find(s.Data); len(section) == img.Linux.BTF {
+	for i := range img.segments {
+		s := &img.segments[i]
+		if section, _ := btfsection.Find(s.data); len(section) == img.linux.BTF {
 			return section
 		}
 	}

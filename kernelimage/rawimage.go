@@ -38,7 +38,7 @@ type Linux struct {
 	// feature; none is applied. 0 where no symbol names their list.
 	Alternatives int
 
-	Config []byte // .config, of a kernel that has it in it
+	Config string // .config, of a kernel that has it in it
 
 	CPUNumber uint64 // the per-CPU variable of that name; 0: there is none
 	OneCPU    bool   // nothing tells where the per-CPU variables are, cpu_number among them: it runs on CPU 0 alone
@@ -74,15 +74,15 @@ type rawLoad struct {
 // parseRaw makes an Image of a file, which it closes when it fails.
 func parseRaw(ctx context.Context, file *backing.File, name string, profile Profile, inside []string) (*Image, error) {
 	info := &Linux{Packed: inside}
-	l := &rawLoad{name: name, b: file.Bytes, file: file, info: info, img: &Image{Name: name, Linux: info, file: file}}
+	l := &rawLoad{name: name, b: file.Bytes, file: file, info: info, img: &Image{name: name, linux: info, file: file}}
 	err := file.Guard(func() error {
 		if err := format.Steps(ctx, l.header, func() error { return l.kallsyms(ctx) }, l.relocate, l.symbols, l.segments, l.alternatives, l.structures, l.sites); err != nil {
 			return err
 		}
-		info.Config = ikconfig.Find(ctx, l.b)
-		if profile != "" && profile != l.img.Profile {
+		info.Config = string(ikconfig.Find(ctx, l.b))
+		if profile != "" && profile != l.img.profile {
 			return &FormatError{
-				File: name, Msg: fmt.Sprintf("its ftrace is that of profile %s, not of %s", l.img.Profile, profile), Errno: errno.EINVAL,
+				File: name, Msg: fmt.Sprintf("its ftrace is that of profile %s, not of %s", l.img.profile, profile), Errno: errno.EINVAL,
 			}
 		}
 		return file.Seal()
@@ -139,7 +139,7 @@ func (l *rawLoad) symbols() error {
 	if byAddr := func(a, b Symbol) int { return cmp.Compare(a.Addr, b.Addr) }; !slices.IsSortedFunc(syms, byAddr) {
 		slices.SortStableFunc(syms, byAddr)
 	}
-	l.img.Symbols = syms
+	l.img.symbols = syms
 	return nil
 }
 
@@ -215,16 +215,16 @@ func (l *rawLoad) segments() error {
 		{"data", end, rw},
 	} {
 		start := l.base
-		if n := len(l.img.Segments); n > 0 {
-			start = l.img.Segments[n-1].End()
+		if n := len(l.img.segments); n > 0 {
+			start = l.img.segments[n-1].End()
 		}
 		from, to := min(start-l.base, uint64(len(l.b))), min(s.until-l.base, uint64(len(l.b)))
 		if s.until%l.info.PageSize != 0 && s.name != "data" {
 			return l.fail("kallsyms", s.until, nil, "%s does not end at a page", s.name)
 		}
 		if s.until > start {
-			l.img.Segments = append(l.img.Segments, Segment{
-				Name: s.name, Addr: start, Data: l.b[from:to:to], MemSize: s.until - start, Perm: s.perm, file: l.file, off: from,
+			l.img.segments = append(l.img.segments, Segment{
+				Name: s.name, Addr: start, data: l.b[from:to:to], MemSize: s.until - start, Perm: s.perm, file: l.file, off: from,
 			})
 		}
 	}
@@ -233,7 +233,7 @@ func (l *rawLoad) segments() error {
 			return l.fail("kallsyms", r.End, nil, "the text reaches past the file")
 		}
 		if r.End > r.Start {
-			l.img.Text = append(l.img.Text, r)
+			l.img.text = append(l.img.text, r)
 		}
 	}
 	return nil
@@ -258,8 +258,8 @@ func (l *rawLoad) bytesAt(start, end string) ([]byte, error) {
 func (*Linux) findBanner(img *Image) []byte {
 	const start = "Linux version "
 	var found []byte
-	for i := range img.Segments {
-		for b := img.Segments[i].Data; ; b = b[1:] {
+	for i := range img.segments {
+		for b := img.segments[i].data; ; b = b[1:] {
 			at := bytes.Index(b, []byte(start))
 			if at < 0 {
 				break

@@ -38,20 +38,20 @@ func parsed(t *testing.T, b []byte) *Image {
 // checkRaw compares an image with the fixture that it was read from.
 func checkRaw(t *testing.T, want rawImage, img *Image, spec rawSpec) {
 	t.Helper()
-	assert.Equal(t, want.base, img.Linux.Base)
-	assert.Equal(t, spec.callOps, img.CallOps)
-	assert.Equal(t, Profile612, img.Profile)
-	assert.Len(t, img.Sites, want.funcs+want.inits)
+	assert.Equal(t, want.base, img.linux.Base)
+	assert.Equal(t, spec.callOps, img.callOps)
+	assert.Equal(t, Profile612, img.profile)
+	assert.Len(t, img.sites, want.funcs+want.inits)
 	assert.Equal(t, want.inits, img.InitSites())
-	assert.Equal(t, want.perCPU, img.Linux.PerCPU)
+	assert.Equal(t, want.perCPU, img.linux.PerCPU)
 	assert.Equal(t, "Linux version 6.99 (fixture)", img.Banner())
-	require.Len(t, img.Symbols, len(want.symbols))
+	require.Len(t, img.symbols, len(want.symbols))
 	for i, s := range want.symbols {
-		got := img.Symbols[i]
+		got := img.symbols[i]
 		assert.Equal(t, fmt.Sprintf("%c %s %#x", s.Type, s.Name, want.base+s.Off), fmt.Sprintf("%c %s %#x", got.Type, got.Name, got.Addr))
 	}
-	assert.Equal(t, "function_7+0x4", img.symbolize(img.Sites[7].IP))
-	assert.Equal(t, int(want.perCPU.Start)+stateOff, img.Layout.PerCPU.ContextState)
+	assert.Equal(t, "function_7+0x4", img.symbolize(img.sites[7].IP))
+	assert.Equal(t, int(want.perCPU.Start)+stateOff, img.layout.PerCPU.ContextState)
 }
 
 var (
@@ -89,9 +89,9 @@ func TestParse_RawImageInEachLayoutOfItsSymbols(t *testing.T) {
 			want := buildRaw(t, spec)
 			img := parsed(t, want.b)
 			checkRaw(t, want, img, spec)
-			assert.Equal(t, spec.zeroEntries, img.Linux.Dropped)
-			assert.Equal(t, spec.applied, img.Linux.Applied)
-			assert.Equal(t, []string{"struct ftrace_regs"}, img.Linux.Assumed)
+			assert.Equal(t, spec.zeroEntries, img.linux.Dropped)
+			assert.Equal(t, spec.applied, img.linux.Applied)
+			assert.Equal(t, []string{"struct ftrace_regs"}, img.linux.Assumed)
 		})
 	}
 }
@@ -100,9 +100,9 @@ func TestParse_RawImageHasItsSegmentsPermissions(t *testing.T) {
 	want := buildRaw(t, rawSpec{callOps: true})
 	img := parsed(t, want.b)
 	perm := func(off uint64) emu.Perm {
-		i := slices.IndexFunc(img.Segments, func(s Segment) bool { return s.End() > want.base+off })
+		i := slices.IndexFunc(img.segments, func(s Segment) bool { return s.End() > want.base+off })
 		require.GreaterOrEqual(t, i, 0)
-		return img.Segments[i].Perm
+		return img.segments[i].Perm
 	}
 	assert.Equal(t, emu.Read|emu.Exec, perm(fixtureText))
 	assert.Equal(t, emu.Read, perm(fixtureRodata))
@@ -123,12 +123,12 @@ func TestParse_RawImageWithPagesOfEachSize(t *testing.T) {
 		checkRaw(t, raw, img, spec)
 		assert.Equal(t, want.page, img.PageSize())
 		assert.Equal(t, want.thread, img.ThreadSize())
-		for _, s := range img.Segments[:3] {
+		for _, s := range img.segments[:3] {
 			assert.Zero(t, s.End()%want.page, "%s ends at a page", s.Name)
 		}
 		// Without symbols for it, the per-CPU section is looked for at pages.
 		spec.funcsOnly = true
-		assert.Equal(t, raw.perCPU.Start, parsed(t, buildRaw(t, spec).b).Linux.PerCPU.Start)
+		assert.Equal(t, raw.perCPU.Start, parsed(t, buildRaw(t, spec).b).linux.PerCPU.Start)
 	}
 }
 
@@ -137,10 +137,10 @@ func TestParse_RawImageWithPagesOfEachSize(t *testing.T) {
 func TestParse_RawImageOf515(t *testing.T) {
 	raw := buildRaw(t, rawSpec{before516: true, symbols: kallsymstest.Spec{Order: kallsymstest.From50}})
 	img := parsed(t, raw.b)
-	assert.Equal(t, 16, img.Layout.Task.CPU)
-	assert.Equal(t, 8, img.Layout.Task.PreemptCount)
-	assert.Contains(t, img.Linux.Assumed, "context_tracking.state")
-	assert.GreaterOrEqual(t, img.Layout.PerCPU.ContextState, int(raw.perCPU.End), "one of callops'")
+	assert.Equal(t, 16, img.layout.Task.CPU)
+	assert.Equal(t, 8, img.layout.Task.PreemptCount)
+	assert.Contains(t, img.linux.Assumed, "context_tracking.state")
+	assert.GreaterOrEqual(t, img.layout.PerCPU.ContextState, int(raw.perCPU.End), "one of callops'")
 }
 
 // Then arm64's known structures stand for its own, and its own ftrace does not
@@ -152,15 +152,15 @@ func TestParse_RawImageWithoutBTF(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			raw := buildRaw(t, spec)
 			img := parsed(t, raw.b)
-			assert.Zero(t, img.Linux.BTF)
-			assert.False(t, img.Linux.KnowsOps())
-			assert.Contains(t, img.Linux.Assumed, "struct task_struct")
-			assert.Len(t, img.Sites, raw.funcs+raw.inits)
-			assert.Equal(t, map[bool]Profile{true: Profile612, false: Profile61}[spec.callOps], img.Profile)
-			assert.Equal(t, layout612.Ops, img.Layout.Ops)
-			assert.Equal(t, spec.funcsOnly, img.Linux.OneCPU)
+			assert.Zero(t, img.linux.BTF)
+			assert.False(t, img.linux.KnowsOps())
+			assert.Contains(t, img.linux.Assumed, "struct task_struct")
+			assert.Len(t, img.sites, raw.funcs+raw.inits)
+			assert.Equal(t, map[bool]Profile{true: Profile612, false: Profile61}[spec.callOps], img.profile)
+			assert.Equal(t, layout612.Ops, img.layout.Ops)
+			assert.Equal(t, spec.funcsOnly, img.linux.OneCPU)
 			if !spec.funcsOnly {
-				assert.Equal(t, raw.perCPU, img.Linux.PerCPU)
+				assert.Equal(t, raw.perCPU, img.linux.PerCPU)
 			}
 			_, err := img.Prototype("function_1")
 			assert.ErrorIs(t, err, errno.ENOENT)
@@ -178,18 +178,18 @@ func TestParse_WhereNothingTellsThePerCPUSectionInitDataStandsForIt(t *testing.T
 		}
 	}})
 	img := parsed(t, raw.b)
-	assert.True(t, img.Linux.OneCPU)
-	assert.True(t, img.Linux.KnowsOps())
-	assert.Contains(t, img.Linux.Assumed, "the per-CPU variables: all data of init stands for them")
-	assert.LessOrEqual(t, img.Linux.PerCPU.Start, raw.perCPU.Start)
-	assert.GreaterOrEqual(t, img.Linux.PerCPU.End, raw.perCPU.End)
+	assert.True(t, img.linux.OneCPU)
+	assert.True(t, img.linux.KnowsOps())
+	assert.Contains(t, img.linux.Assumed, "the per-CPU variables: all data of init stands for them")
+	assert.LessOrEqual(t, img.linux.PerCPU.Start, raw.perCPU.Start)
+	assert.GreaterOrEqual(t, img.linux.PerCPU.End, raw.perCPU.End)
 }
 
 func TestParse_RawImageWithItsConfiguration(t *testing.T) {
 	want := []byte("CONFIG_FTRACE=y\n")
 	b := bytes.Join([][]byte{[]byte("IKCFG_ST"), packtest.All(t, want)["gzip"], []byte("IKCFG_ED")}, nil)
 	img := parsed(t, buildRaw(t, rawSpec{edit: func(image []byte) { copy(image[fixtureSize-len(b):], b) }}).b)
-	assert.Equal(t, want, img.Linux.Config)
+	assert.Equal(t, string(want), img.linux.Config)
 }
 
 func TestTextCost_OfARawImageTellsPaddingByWhatStandsThere(t *testing.T) {

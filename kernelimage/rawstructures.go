@@ -76,7 +76,7 @@ func (l *rawLoad) perCPU(layout *Layout, t *btfTypes) (err error) {
 		l.info.Assumed = append(l.info.Assumed, "context_tracking.state")
 	}
 	l.info.CPUNumber = l.perCPUVar(t, "cpu_number")
-	l.img.Layout = layout
+	l.img.layout = *layout
 	return nil
 }
 

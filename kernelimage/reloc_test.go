@@ -49,7 +49,7 @@ func TestRelocate_AWeakSymbolThatNobodyDefinesIsZero(t *testing.T) {
 	}
 	img, err := Parse(t.Context(), bytes.NewReader(b), int64(len(b)), "x", nil)
 	require.NoError(t, err)
-	assert.Len(t, img.Sites, 1)
+	assert.Len(t, img.sites, 1)
 }
 
 func TestRelocateRelr_AddsTheBiasToPackedAddresses(t *testing.T) {
@@ -67,7 +67,7 @@ func TestRelocateRelr_AddsTheBiasToPackedAddresses(t *testing.T) {
 	}
 	l := &elfLoad{
 		File: elffile.Headless(bytes.NewReader(file), int64(len(file)), "x"),
-		img:  &Image{Segments: []Segment{{Addr: 0x1000 + bias, Data: data, MemSize: 0x1000}}},
+		img:  &Image{segments: []Segment{{Addr: 0x1000 + bias, data: data, MemSize: 0x1000}}},
 		bias: bias,
 	}
 	s := &elffile.Section{Section64: elf.Section64{Size: uint64(len(file)), Entsize: 8}, Name: ".relr.dyn"}

@@ -56,11 +56,11 @@ func (l *elfLoad) entriesIn(section string, addr, size uint64) ([]uint64, error)
 
 // symbol returns the first symbol called name.
 func (img *Image) symbol(name string) (Symbol, bool) {
-	i := slices.IndexFunc(img.Symbols, func(s Symbol) bool { return s.Name == name })
+	i := slices.IndexFunc(img.symbols, func(s Symbol) bool { return s.Name == name })
 	if i < 0 {
 		return Symbol{}, false
 	}
-	return img.Symbols[i], true
+	return img.symbols[i], true
 }
 
 // setSites makes sites of the addresses that the compiler listed, as
@@ -68,18 +68,18 @@ func (img *Image) symbol(name string) (Symbol, bool) {
 func (img *Image) setSites(entries []uint64) error {
 	slices.Sort(entries)
 	funcs := img.functions()
-	img.Sites = make([]Site, 0, len(entries))
-	img.CallOps = img.hasLiterals(entries, funcs)
+	img.sites = make([]Site, 0, len(entries))
+	img.callOps = img.hasLiterals(entries, funcs)
 	for i, entry := range entries {
 		site, err := img.site(entry, funcs)
 		if err != nil {
 			return err
 		}
-		if i > 0 && entry < img.Sites[i-1].IP+4 {
+		if i > 0 && entry < img.sites[i-1].IP+4 {
 			return img.badSite(entry, fmt.Sprintf("overlaps the one at %#x", entries[i-1]))
 		}
-		img.Sites = append(img.Sites, site)
-		img.BTI = img.BTI || site.BTI
+		img.sites = append(img.sites, site)
+		img.bti = img.bti || site.BTI
 	}
 	return nil
 }
@@ -88,8 +88,8 @@ func (img *Image) setSites(entries []uint64) error {
 type funcAddrs []uint64
 
 func (img *Image) functions() funcAddrs {
-	funcs := make(funcAddrs, 0, len(img.Symbols)/2)
-	for _, s := range img.Symbols {
+	funcs := make(funcAddrs, 0, len(img.symbols)/2)
+	for _, s := range img.symbols {
 		if s.Func {
 			funcs = append(funcs, s.Addr)
 		}
@@ -126,7 +126,7 @@ func (img *Image) site(entry uint64, funcs funcAddrs) (Site, error) {
 	if entry%4 != 0 {
 		return Site{}, img.badSite(entry, "is not aligned to 4 bytes")
 	}
-	if !img.CallOps {
+	if !img.callOps {
 		before, ok := img.words(entry-4, 1)
 		site := Site{Entry: entry, IP: entry + 4, BTI: ok && asm.IsBTI(before[0]) && !funcs.has(entry)}
 		return site, img.expectNops(entry, entry, entry+4)
@@ -160,7 +160,7 @@ func (img *Image) expectNops(entry uint64, addrs ...uint64) error {
 }
 
 func (img *Image) inText(addr uint64) bool {
-	_, ok := slices.BinarySearchFunc(img.Text, addr, func(r Range, addr uint64) int {
+	_, ok := slices.BinarySearchFunc(img.text, addr, func(r Range, addr uint64) int {
 		switch {
 		case r.Contains(addr):
 			return 0
@@ -177,7 +177,14 @@ func describe(word uint32, pc uint64) string {
 }
 
 // Word returns the instruction at addr, as the file has it.
-func (img *Image) Word(addr uint64) (uint32, bool) {
+func (img *Image) Word(addr uint64) (word uint32, ok bool) {
+	if img.reading(func() { word, ok = img.word(addr) }) != nil {
+		return 0, false
+	}
+	return word, ok
+}
+
+func (img *Image) word(addr uint64) (uint32, bool) {
 	w, ok := img.words(addr, 1)
 	if !ok {
 		return 0, false
@@ -202,8 +209,8 @@ func (img *Image) badSite(entry uint64, msg string) error {
 	// The function is not at the entry with a literal, so its name is not the
 	// entry's but that of the words behind it.
 	symbol := img.symbolize(entry)
-	if img.CallOps {
+	if img.callOps {
 		symbol = img.symbolize(entry + 8)
 	}
-	return &FormatError{File: img.Name, Section: "call site", Offset: entry, Symbol: symbol, Msg: msg, Errno: errno.EINVAL}
+	return &FormatError{File: img.name, Section: "call site", Offset: entry, Symbol: symbol, Msg: msg, Errno: errno.EINVAL}
 }

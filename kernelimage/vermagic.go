@@ -8,15 +8,22 @@ import (
 // Vermagic is the kernel's VERMAGIC_STRING (include/linux/vermagic.h); only its
 // release where the image has no such string, and "" where it does not say even
 // that. It searches the image.
-func (img *Image) Vermagic() string {
+func (img *Image) Vermagic() (magic string) {
+	if img.reading(func() { magic = img.vermagic() }) != nil {
+		return ""
+	}
+	return magic
+}
+
+func (img *Image) vermagic() string {
 	const banner, arch, most = "Linux version ", " aarch64", 256
-	rest, ok := strings.CutPrefix(img.Banner(), banner)
+	rest, ok := strings.CutPrefix(img.banner(), banner)
 	release, _, _ := strings.Cut(rest, " ")
 	if !ok || release == "" {
 		return ""
 	}
-	for i := range img.Segments {
-		for b := img.Segments[i].Data; ; b = b[1:] {
+	for i := range img.segments {
+		for b := img.segments[i].data; ; b = b[1:] {
 			at := bytes.Index(b, []byte(release+" "))
 			if at < 0 {
 				break

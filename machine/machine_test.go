@@ -82,7 +82,7 @@ func TestNew_InitTextIsFreedUnlessItIsKept(t *testing.T) {
 			kept := newMachine(t, &machine.Config{Image: img, KeepInit: true})
 			_, err = kept.Kernel.Func("start_kernel")
 			assert.NoError(t, err)
-			for _, s := range img.Segments {
+			for _, s := range img.Segments() {
 				if s.Name == "rodata" {
 					_, err := kept.Kernel.CallName(t.Context(), 0, nil, "memset", s.Addr, 0, 8)
 					assert.NoError(t, err, "__ro_after_init data can be written")

@@ -256,11 +256,9 @@ func TestNewRing_NoPlaceForIt(t *testing.T) {
 	forEngines(t, func(t *testing.T, newEngine emu.NewEngine) {
 		img, err := kernelimage.Builtin(nil)
 		require.NoError(t, err)
-		layout := *img.Layout
-		layout.PerCPU.RingBuffer = kernelimage.Absent
-		without := *img
-		without.Layout = &layout
-		m := bootImage(t, newEngine, &without, 1)
+		without := img.Parts()
+		without.Layout.PerCPU.RingBuffer = kernelimage.Absent
+		m := bootImage(t, newEngine, kernelimage.New(without), 1)
 		assert.Zero(t, m.c.FunctionTracer)
 		_, err = NewRing(m.k, 0, 16)
 		assert.ErrorIs(t, err, errno.EOPNOTSUPP)

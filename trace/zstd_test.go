@@ -112,8 +112,8 @@ func TestLinux_ATraceOfZstdNamesEveryCall(t *testing.T) {
 			in = in[:256<<10]
 
 			sites := make(map[uint64]bool)
-			names := kernel.NewSymbols(img.Symbols...)
-			for _, s := range img.Sites {
+			names := kernel.NewSymbols(img.Symbols()...)
+			for _, s := range img.Sites() {
 				if name, _, ok := names.FormatName(s.IP); ok && strings.HasPrefix(name, "ZSTD_") {
 					sites[s.IP] = true
 				}

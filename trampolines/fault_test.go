@@ -82,7 +82,7 @@ func TestFault_LiteralChangesBetweenItsLoads(t *testing.T) {
 					}
 					got = append(got, pair)
 				}
-				assert.Equal(t, want[m.k.Image.Profile], got)
+				assert.Equal(t, want[m.k.Image.Profile()], got)
 				m.requireUntouched(m.mustCall("dump"))
 			})
 		})

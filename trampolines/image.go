@@ -37,11 +37,11 @@ func FromImage(k *kernel.Kernel, opts *Options) (*Code, error) {
 	if k == nil || opts.Fault != NoFault {
 		return nil, fmt.Errorf("trampolines of the image: kernel %v, fault %s: %w", k != nil, opts.Fault, errno.EINVAL)
 	}
-	if l := k.Image.Linux; l != nil && !l.KnowsOps() {
-		return nil, fmt.Errorf("trampolines of the image: %s has no BTF, and nothing else tells how its ftrace_ops are laid out: %w", k.Image.Name, errno.EOPNOTSUPP)
+	if l := k.Image.Linux(); l != nil && !l.KnowsOps() {
+		return nil, fmt.Errorf("trampolines of the image: %s has no BTF, and nothing else tells how its ftrace_ops are laid out: %w", k.Image.Name(), errno.EOPNOTSUPP)
 	}
 	if isBefore516(k) {
-		return nil, fmt.Errorf("trampolines of the image: the ftrace of %s is older than 5.16's, the first that can be run: %w", k.Image.Name, errno.EOPNOTSUPP)
+		return nil, fmt.Errorf("trampolines of the image: the ftrace of %s is older than 5.16's, the first that can be run: %w", k.Image.Name(), errno.EOPNOTSUPP)
 	}
 	own, err := findOwn(k, opts.CallOps)
 	if err != nil {
@@ -67,7 +67,7 @@ func isBefore516(k *kernel.Kernel) bool {
 		_, err := k.Symbols.Lookup(name)
 		return err == nil
 	}
-	return k.Image.Linux != nil && has("ftrace_ops_list_func") && !has("arch_ftrace_ops_list_func")
+	return k.Image.Linux() != nil && has("ftrace_ops_list_func") && !has("arch_ftrace_ops_list_func")
 }
 
 // owned reports whether the piece is the image's.
@@ -93,7 +93,7 @@ func findOwn(k *kernel.Kernel, callOps bool) (*Code, error) {
 		*p.addr(own) = s.Addr
 	}
 	slices.Sort(missing)
-	lacks := &MissingError{Image: k.Image.Name, Names: missing}
+	lacks := &MissingError{Image: k.Image.Name(), Names: missing}
 	switch {
 	case len(missing) == 0:
 	case !found || callOps:
@@ -115,7 +115,7 @@ func firstSymbols(img *kernelimage.Image) map[string]kernelimage.Symbol {
 		wanted[p.name] = true
 	}
 	found := make(map[string]kernelimage.Symbol)
-	for _, s := range img.Symbols {
+	for _, s := range img.Symbols() {
 		if _, again := found[s.Name]; wanted[s.Name] && !again {
 			found[s.Name] = s
 		}
@@ -130,7 +130,7 @@ var callerLabels = []string{"ftrace_call", "ftrace_common", "ftrace_graph_call"}
 // callerEnd is where the next function begins, of which there may be none.
 func callerEnd(img *kernelimage.Image, caller kernelimage.Symbol) uint64 {
 	end := uint64(0)
-	for _, s := range img.Symbols {
+	for _, s := range img.Symbols() {
 		label := slices.ContainsFunc(callerLabels, func(l string) bool { return strings.HasPrefix(s.Name, l) })
 		if s.Addr > caller.Addr && !label && (end == 0 || s.Addr < end) {
 			end = s.Addr

@@ -21,7 +21,9 @@ func bootWith(t *testing.T, newEngine emu.NewEngine, callOps bool, symbols ...ke
 	t.Helper()
 	img, err := kernelimage.Builtin(&kernelimage.BuiltinOptions{NoCallOps: !callOps})
 	require.NoError(t, err)
-	img.Symbols = append(img.Symbols, symbols...)
+	parts := img.Parts()
+	parts.Symbols = append(parts.Symbols, symbols...)
+	img = kernelimage.New(parts)
 	k, err := kernel.Boot(img, newEngine, nil)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, k.Close()) })
@@ -42,7 +44,7 @@ func TestFromImage_NamesAllThatIsMissing(t *testing.T) {
 			k := bootWith(t, newEngine, v.opts != nil, kernelimage.Symbol{Name: "ftrace_caller", Addr: 0xffff800080000000, Func: true})
 			regions := len(k.Mem.Regions())
 			_, err := FromImage(k, v.opts)
-			assert.EqualError(t, err, "trampolines of the image: "+k.Image.Name+" has no symbol "+v.want)
+			assert.EqualError(t, err, "trampolines of the image: "+k.Image.Name()+" has no symbol "+v.want)
 			assert.ErrorIs(t, err, errno.ENOENT)
 			assert.Len(t, k.Mem.Regions(), regions, "something was installed all the same")
 		}
@@ -60,7 +62,9 @@ func TestFromImage_OfKernelsItCannotRun(t *testing.T) {
 	} {
 		img, err := kernelimage.Builtin(nil)
 		require.NoError(t, err)
-		img.Linux, img.Symbols = &v.linux, append(img.Symbols, v.symbols...)
+		parts := img.Parts()
+		parts.Linux, parts.Symbols = &v.linux, append(parts.Symbols, v.symbols...)
+		img = kernelimage.New(parts)
 		k, err := kernel.Boot(img, newEngine, nil)
 		require.NoError(t, err)
 		_, err = FromImage(k, nil)
@@ -135,7 +139,7 @@ func TestDocs_ListTheImagesPieces(t *testing.T) {
 	img, err := kernelimage.Builtin(nil)
 	require.NoError(t, err)
 	for _, p := range pieces {
-		asked := p.own != nil && p.own(img.Layout, true)
+		asked := p.own != nil && p.own(img.Layout(), true)
 		assert.Equal(t, asked, listed[p.name], p.name)
 		delete(listed, p.name)
 	}

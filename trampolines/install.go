@@ -130,7 +130,7 @@ func install(k *kernel.Kernel, opts *Options) (*Code, error) {
 		func(base uint64) (*asm.Program, error) {
 			src = &code{
 				Builder: asm.NewBuilder(), l: k.Layout, data: c, warn: warn,
-				callOps: opts.CallOps, bti: k.Image.BTI, fault: opts.Fault,
+				callOps: opts.CallOps, bti: k.Image.BTI(), fault: opts.Fault,
 			}
 			src.emit()
 			return src.Assemble(base)

@@ -92,7 +92,7 @@ func TestInstall_Distance(t *testing.T) {
 	forEngines(t, func(t *testing.T, newEngine emu.NewEngine) {
 		for _, far := range []bool{false, true} {
 			m := boot(t, newEngine, bootOptions{Options: Options{CallOps: true, Far: far}})
-			for _, text := range m.k.Image.Text {
+			for _, text := range m.k.Image.Text() {
 				_, first := asm.EncodeBL(text.Start, m.c.Caller)
 				_, last := asm.EncodeBL(text.End-4, m.c.CallerEnd-4)
 				assert.Equal(t, far, first != nil)

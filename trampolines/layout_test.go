@@ -82,28 +82,28 @@ func TestLayout612_MatchesTwins(t *testing.T) {
 		Trampoline: d(unsafe.Offsetof(o.trampoline)), TrampolineSize: d(unsafe.Offsetof(o.trampolineSize)),
 		List: d(unsafe.Offsetof(o.list)), SubopList: d(unsafe.Offsetof(o.subopList)),
 		OpsFunc: d(unsafe.Offsetof(o.opsFunc)), DirectCall: d(unsafe.Offsetof(o.directCall)),
-	}, img.Layout.Ops)
+	}, img.Layout().Ops)
 	assert.Equal(t, kernelimage.OpsHashLayout{
 		Notrace: d(unsafe.Offsetof(o.localHash.notrace)), Filter: d(unsafe.Offsetof(o.localHash.filter)),
-	}, img.Layout.OpsHash)
+	}, img.Layout().OpsHash)
 	assert.Equal(t, kernelimage.HashLayout{
 		Size: d(unsafe.Sizeof(h)), SizeBits: d(unsafe.Offsetof(h.sizeBits)), Buckets: d(unsafe.Offsetof(h.buckets)),
 		Count: d(unsafe.Offsetof(h.count)), Flags: d(unsafe.Offsetof(h.flags)),
-	}, img.Layout.Hash)
+	}, img.Layout().Hash)
 	assert.Equal(t, kernelimage.EntryLayout{
 		Size: d(unsafe.Sizeof(e)), Next: d(unsafe.Offsetof(e.next)), Pprev: d(unsafe.Offsetof(e.pprev)),
 		IP: d(unsafe.Offsetof(e.ip)), Direct: d(unsafe.Offsetof(e.direct)),
-	}, img.Layout.Entry)
+	}, img.Layout().Entry)
 	assert.Equal(t, kernelimage.RegsLayout{
 		Size: d(unsafe.Sizeof(r)), X0: d(unsafe.Offsetof(r.Regs)), DirectTramp: d(unsafe.Offsetof(r.DirectTramp)),
 		FP: d(unsafe.Offsetof(r.FP)), LR: d(unsafe.Offsetof(r.LR)), SP: d(unsafe.Offsetof(r.SP)), PC: d(unsafe.Offsetof(r.PC)),
-	}, img.Layout.Regs)
+	}, img.Layout().Regs)
 }
 
 func TestCheckLayout_RefusesWhatInstructionsCannotPair(t *testing.T) {
 	img, err := kernelimage.Builtin(nil)
 	require.NoError(t, err)
-	require.NoError(t, checkLayout(img.Layout))
+	require.NoError(t, checkLayout(img.Layout()))
 	for name, change := range map[string]func(l *kernelimage.Layout){
 		"direct_tramp":    func(l *kernelimage.Layout) { l.Regs.DirectTramp += 8 },
 		"lr":              func(l *kernelimage.Layout) { l.Regs.LR = 104 },
@@ -117,7 +117,7 @@ func TestCheckLayout_RefusesWhatInstructionsCannotPair(t *testing.T) {
 		"no rcu watching": func(l *kernelimage.Layout) { l.PerCPU.ContextState = kernelimage.Absent },
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := *img.Layout
+			l := *img.Layout()
 			change(&l)
 			assert.True(t, errors.Is(checkLayout(&l), errors.ErrUnsupported))
 		})

@@ -276,10 +276,9 @@ func TestList_OtherPerCPULayout(t *testing.T) {
 	forEngines(t, func(t *testing.T, newEngine emu.NewEngine) {
 		builtin, err := kernelimage.Builtin(nil)
 		require.NoError(t, err)
-		img, l := *builtin, *builtin.Layout
-		l.PerCPU = kernelimage.PerCPULayout{Size: 0x8000, ContextState: 0x6004, RingBuffer: kernelimage.Absent}
-		img.Layout = &l
-		m := bootImage(t, newEngine, &img, bootOptions{Options: Options{CallOps: true}})
+		img := builtin.Parts()
+		img.Layout.PerCPU = kernelimage.PerCPULayout{Size: 0x8000, ContextState: 0x6004, RingBuffer: kernelimage.Absent}
+		m := bootImage(t, newEngine, kernelimage.New(img), bootOptions{Options: Options{CallOps: true}})
 		r := m.recorder()
 		m.register(m.newOps(opsSpec{fn: r.fn, flags: rcu}))
 		m.callList(1)

@@ -22,7 +22,7 @@ func assemble(t *testing.T, profile kernelimage.Profile, callOps, bti bool) *asm
 	require.NoError(t, err)
 	const data = 0xffff_8000_c000_0000
 	c := &code{
-		Builder: asm.NewBuilder(), l: img.Layout, callOps: callOps, bti: bti,
+		Builder: asm.NewBuilder(), l: img.Layout(), callOps: callOps, bti: bti,
 		data: &Code{
 			ListEnd: data, OpsList: data + 0x200, FunctionTraceOp: data + 0x240,
 			PreemptSchedule: 0xffff_a000_0000_0010,

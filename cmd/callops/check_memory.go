@@ -25,7 +25,7 @@ const (
 func boundMemory(memory uint64, img *kernelimage.Image) (states uint64, release func(), err error) {
 	share, outside := uint64(programShare), uint64(programOutside)
 	if img != nil {
-		for _, s := range img.Segments {
+		for _, s := range img.Segments() {
 			share += imageShare * s.MemSize
 			outside += imageOutside * s.MemSize
 		}

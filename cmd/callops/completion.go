@@ -30,7 +30,7 @@ func (m *machineFlags) functions(sites bool) complete {
 				words = append(words, s.Name)
 			}
 		}
-		for _, s := range img.Symbols {
+		for _, s := range img.Symbols() {
 			if _, ok := img.Site(s.Addr); ok || !sites {
 				add(s)
 			}

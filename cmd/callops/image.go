@@ -139,14 +139,14 @@ func newImageInfo(img *kernelimage.Image) (imageInfo, error) {
 		return imageInfo{}, err
 	}
 	info := imageInfo{
-		Name: img.Name, Profile: string(img.Profile), Banner: img.Banner(),
-		CallOps: img.CallOps, BTI: img.BTI, Sites: cost.Sites, Symbols: len(img.Symbols),
+		Name: img.Name(), Profile: string(img.Profile()), Banner: img.Banner(),
+		CallOps: img.CallOps(), BTI: img.BTI(), Sites: cost.Sites, Symbols: len(img.Symbols()),
 		Text: textInfo{Size: cost.Text, Slots: cost.Slots, Literals: cost.Literals, Padding: cost.Padding},
 	}
-	if img.CallOps {
+	if img.CallOps() {
 		info.Text.Percent = cost.Percent()
 	}
-	if l := img.Linux; l != nil {
+	if l := img.Linux(); l != nil {
 		info.Linux = &linuxInfo{
 			Packed: l.Packed, Base: fmt.Sprintf("%#x", l.Base), PageSize: l.PageSize, Relocations: l.Relocations, Applied: l.Applied, Kallsyms: l.Kallsyms,
 			BTF: l.BTF, Assumed: l.Assumed, InitSites: img.InitSites(), Dropped: l.Dropped,
@@ -154,12 +154,12 @@ func newImageInfo(img *kernelimage.Image) (imageInfo, error) {
 			Config: len(l.Config), Alternative: l.Alternatives,
 		}
 	}
-	for _, s := range img.Symbols {
+	for _, s := range img.Symbols() {
 		if s.Func {
 			info.Funcs++
 		}
 	}
-	for _, s := range img.Segments {
+	for _, s := range img.Segments() {
 		info.Segments = append(info.Segments, segmentInfo{
 			Name: s.Name, Start: fmt.Sprintf("%#x", s.Addr), End: fmt.Sprintf("%#x", s.End()), Perm: s.Perm.String(),
 		})

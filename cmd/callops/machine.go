@@ -114,11 +114,11 @@ func (m *machineFlags) open(ctx context.Context) (*kernelimage.Image, error) {
 		return nil, err
 	}
 	m.opened = append(m.opened, img)
-	if l := img.Linux; l != nil && l.BTF == 0 && m.errw != nil {
-		fmt.Fprintf(m.errw(), "callops: %s has no BTF (CONFIG_DEBUG_INFO_BTF): arguments and results have no types, and its own ftrace can't be run (--trampoline image)\n", img.Name)
+	if l := img.Linux(); l != nil && l.BTF == 0 && m.errw != nil {
+		fmt.Fprintf(m.errw(), "callops: %s has no BTF (CONFIG_DEBUG_INFO_BTF): arguments and results have no types, and its own ftrace can't be run (--trampoline image)\n", img.Name())
 	}
-	if m.callOps.value == on && !img.CallOps {
-		err = fmt.Errorf("%s: --call-ops on: its call sites have no literals: %w", img.Name, errno.EINVAL)
+	if m.callOps.value == on && !img.CallOps() {
+		err = fmt.Errorf("%s: --call-ops on: its call sites have no literals: %w", img.Name(), errno.EINVAL)
 	}
 	return img, err
 }

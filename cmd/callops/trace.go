@@ -154,8 +154,8 @@ type onStepFunc = func(cpu emu.CPU, before *emu.Regs)
 // sayUntraceable names functions without a call site: they are missing from the
 // trace.
 func (all invocations) sayUntraceable(errw io.Writer, k *kernel.Kernel) {
-	if len(k.Image.Sites) == 0 {
-		fmt.Fprintf(errw, "callops: %s has no call sites: it was not built with -fpatchable-function-entry\n", k.Image.Name)
+	if len(k.Image.Sites()) == 0 {
+		fmt.Fprintf(errw, "callops: %s has no call sites: it was not built with -fpatchable-function-entry\n", k.Image.Name())
 		return
 	}
 	for _, inv := range all {

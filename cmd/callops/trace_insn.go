@@ -59,7 +59,7 @@ func newInsnTracer(out trace.InsnWriter, k *kernel.Kernel) *insnTracer {
 	p := &insnTracer{Memory: ftrace.LiveMemory(k), names: names{k}, out: out, literals: make(map[uint64]string)}
 	sites := slices.Clone(k.Sites())
 	for _, m := range k.Modules() {
-		sites = append(sites, m.Image.Sites...)
+		sites = append(sites, m.Image.Sites()...)
 	}
 	for _, s := range sites {
 		if s.Literal != 0 {

@@ -70,7 +70,7 @@ func testNoneForgotten(m *machine) {
 	for _, r := range m.Replaced() {
 		replaced = append(replaced, r.Name)
 	}
-	for _, sym := range m.Image.Symbols {
+	for _, sym := range m.Image.Symbols() {
 		if sym.Func && allocates.MatchString(sym.Name) && !slices.Contains(wrappers, sym.Name) {
 			assert.True(m.t, slices.Contains(replaced, sym.Name), sym.Name)
 		}

@@ -102,10 +102,10 @@ func (s *Services) isText(r Replaced) bool {
 	if in, _, ok := s.k.Symbols.At(r.Branch); !ok || in.Addr != r.Addr {
 		return false
 	}
-	if l := s.k.Image.Linux; l != nil && l.InitText.Contains(r.Addr) {
+	if l := s.k.Image.Linux(); l != nil && l.InitText.Contains(r.Addr) {
 		return false
 	}
-	return slices.ContainsFunc(s.k.Image.Text, func(t kernelimage.Range) bool { return t.Contains(r.Branch) }) &&
+	return slices.ContainsFunc(s.k.Image.Text(), func(t kernelimage.Range) bool { return t.Contains(r.Branch) }) &&
 		!slices.ContainsFunc(s.replaced, func(other Replaced) bool { return other.Branch == r.Branch })
 }
 

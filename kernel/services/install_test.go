@@ -18,15 +18,15 @@ const base = 0xffff_8000_8000_0000
 
 // synthetic is an image that says that it is Linux, and its functions.
 type synthetic struct {
-	b   *asm.Builder
-	img *kernelimage.Image
+	b     *asm.Builder
+	parts *kernelimage.Parts
 }
 
 func newSynthetic(t *testing.T) *synthetic {
 	t.Helper()
 	builtin, err := kernelimage.Builtin(nil)
 	require.NoError(t, err)
-	return &synthetic{asm.NewBuilder(), &kernelimage.Image{Name: "synthetic", Profile: builtin.Profile, Layout: builtin.Layout}}
+	return &synthetic{asm.NewBuilder(), &kernelimage.Parts{Name: "synthetic", Profile: builtin.Profile(), Layout: builtin.Layout()}}
 }
 
 // fn adds a function that returns result. With a site it has a literal, and begins
@@ -48,26 +48,26 @@ func (s *synthetic) fn(name string, site, bti bool, result uint64) {
 	s.b.EndFunc()
 }
 
-func (s *synthetic) image(t *testing.T, banner string) *kernelimage.Image {
+func (s *synthetic) image(t *testing.T, banner string) *kernelimage.Parts {
 	t.Helper()
 	s.b.Object("linux_banner")
 	s.b.Bytes(append([]byte(banner), 0))
 	p, err := s.b.Assemble(base)
 	require.NoError(t, err)
-	img := s.img
-	img.Segments = []kernelimage.Segment{{Name: "text", Addr: base, Data: p.Code, MemSize: uint64(len(p.Code)), Perm: emu.Read | emu.Exec}}
-	img.Text = []kernelimage.Range{{Start: base, End: base + uint64(len(p.Code))}}
+	parts := s.parts
+	parts.Segments = []kernelimage.Segment{kernelimage.NewSegment("text", base, p.Code, uint64(len(p.Code)), emu.Read|emu.Exec)}
+	parts.Text = []kernelimage.Range{{Start: base, End: base + uint64(len(p.Code))}}
 	for _, sym := range p.Symbols {
 		name, _, _ := strings.Cut(sym.Name, "/") // which of those with a name
-		img.Symbols = append(img.Symbols, kernelimage.Symbol{Name: name, Addr: sym.Addr, Size: sym.Size, Func: sym.Kind == asm.Func})
+		parts.Symbols = append(parts.Symbols, kernelimage.Symbol{Name: name, Addr: sym.Addr, Size: sym.Size, Func: sym.Kind == asm.Func})
 	}
-	return img
+	return parts
 }
 
 const linuxBanner = "Linux version 6.12.1 (by hand)"
 
 // standard is an image with an allocator of each form that an entry can have.
-func standard(t *testing.T, banner string) *kernelimage.Image {
+func standard(t *testing.T, banner string) *kernelimage.Parts {
 	s := newSynthetic(t)
 	s.fn("__kmalloc", true, false, 1)
 	s.fn("kmalloc_trace", true, true, 2)
@@ -77,21 +77,21 @@ func standard(t *testing.T, banner string) *kernelimage.Image {
 	s.fn("kmem_cache_alloc", true, false, 6) // two static functions
 	s.fn("kmem_cache_alloc/2", true, false, 7)
 	s.fn("kfree_link", true, false, 8)
-	img := s.image(t, banner)
-	for _, sym := range img.Symbols {
+	parts := s.image(t, banner)
+	for _, sym := range parts.Symbols {
 		at, bti := sym.Addr, sym.Name == "kmalloc_trace"
 		if bti {
 			at += insnSize
 		}
 		if sym.Func && sym.Name != "vmalloc" && sym.Name != "vzalloc" {
-			img.Sites = append(img.Sites, kernelimage.Site{Entry: sym.Addr - 8, Literal: sym.Addr - 8, IP: at + insnSize, BTI: bti})
+			parts.Sites = append(parts.Sites, kernelimage.Site{Entry: sym.Addr - 8, Literal: sym.Addr - 8, IP: at + insnSize, BTI: bti})
 		}
 	}
-	return img
+	return parts
 }
 
 func TestInstall_OnlyTheFunctionItselfAndAfterItsSite(t *testing.T) {
-	eachEngine(t, standard(t, linuxBanner), func(m *machine) {
+	eachEngine(t, kernelimage.New(standard(t, linuxBanner)), func(m *machine) {
 		type place struct {
 			name string
 			off  uint64
@@ -114,7 +114,7 @@ func TestInstall_OnlyTheFunctionItselfAndAfterItsSite(t *testing.T) {
 				assert.Contains(m.t, []uint64{6, 7}, res.X0)
 			}
 		}
-		for _, site := range m.Image.Sites {
+		for _, site := range m.Image.Sites() {
 			w, err := m.Mem.Load32(site.IP)
 			require.NoError(m.t, err)
 			assert.True(m.t, asm.IsNop(w), "the site is ftrace's")
@@ -124,8 +124,8 @@ func TestInstall_OnlyTheFunctionItselfAndAfterItsSite(t *testing.T) {
 
 // A CPU that has executed a function executes what replaces it from then on.
 func TestInstall_CPUsAreToldOfTheChange(t *testing.T) {
-	img := standard(t, linuxBanner)
-	eachEngine(t, standard(t, "none"), func(m *machine) {
+	img := kernelimage.New(standard(t, linuxBanner))
+	eachEngine(t, kernelimage.New(standard(t, "none")), func(m *machine) {
 		assert.EqualValues(m.t, 3, m.call("vmalloc"))
 		m.Kernel.Image = img
 		_, err := Install(m.Kernel, nil)
@@ -136,7 +136,7 @@ func TestInstall_CPUsAreToldOfTheChange(t *testing.T) {
 }
 
 func TestInstall_OtherImagesKeepTheirFunctions(t *testing.T) {
-	eachEngine(t, standard(t, "not Linux version 6"), func(m *machine) {
+	eachEngine(t, kernelimage.New(standard(t, "not Linux version 6")), func(m *machine) {
 		assert.Empty(m.t, m.Replaced())
 		assert.EqualValues(m.t, 1, m.call("__kmalloc"))
 	})
@@ -147,22 +147,22 @@ func TestInstall_OtherImagesKeepTheirFunctions(t *testing.T) {
 
 // A file may call anything an allocator.
 func TestInstall_WhatIsNoFunctionOfTheTextIsLeft(t *testing.T) {
-	for name, spoil := range map[string]func(img *kernelimage.Image, sym *kernelimage.Symbol){
-		"an object":  func(_ *kernelimage.Image, sym *kernelimage.Symbol) { sym.Func = false },
-		"misaligned": func(_ *kernelimage.Image, sym *kernelimage.Symbol) { sym.Addr += 2 },
-		"not mapped": func(_ *kernelimage.Image, sym *kernelimage.Symbol) { sym.Addr = 0x1000 },
-		"not text":   func(img *kernelimage.Image, _ *kernelimage.Symbol) { img.Text = nil },
-		"too short for its branch": func(img *kernelimage.Image, sym *kernelimage.Symbol) {
-			img.Symbols = append(img.Symbols, kernelimage.Symbol{Name: "next", Addr: sym.Addr + 8, Func: true})
+	for name, spoil := range map[string]func(parts *kernelimage.Parts, sym *kernelimage.Symbol){
+		"an object":  func(_ *kernelimage.Parts, sym *kernelimage.Symbol) { sym.Func = false },
+		"misaligned": func(_ *kernelimage.Parts, sym *kernelimage.Symbol) { sym.Addr += 2 },
+		"not mapped": func(_ *kernelimage.Parts, sym *kernelimage.Symbol) { sym.Addr = 0x1000 },
+		"not text":   func(parts *kernelimage.Parts, _ *kernelimage.Symbol) { parts.Text = nil },
+		"too short for its branch": func(parts *kernelimage.Parts, sym *kernelimage.Symbol) {
+			parts.Symbols = append(parts.Symbols, kernelimage.Symbol{Name: "next", Addr: sym.Addr + 8, Func: true})
 		},
-		"gone after boot": func(img *kernelimage.Image, sym *kernelimage.Symbol) {
-			img.Linux = &kernelimage.Linux{InitText: kernelimage.Range{Start: sym.Addr, End: sym.Addr + insnSize}}
+		"gone after boot": func(parts *kernelimage.Parts, sym *kernelimage.Symbol) {
+			parts.Linux = &kernelimage.Linux{InitText: kernelimage.Range{Start: sym.Addr, End: sym.Addr + insnSize}}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			img := standard(t, linuxBanner)
-			spoil(img, &img.Symbols[0])
-			for _, r := range boot(t, img, interp.New, nil).Replaced() {
+			parts := standard(t, linuxBanner)
+			spoil(parts, &parts.Symbols[0])
+			for _, r := range boot(t, kernelimage.New(parts), interp.New, nil).Replaced() {
 				assert.NotEqual(t, "__kmalloc", r.Name)
 			}
 		})
@@ -170,11 +170,11 @@ func TestInstall_WhatIsNoFunctionOfTheTextIsLeft(t *testing.T) {
 }
 
 func TestInstall_AnAliasIsReplacedOnce(t *testing.T) {
-	img := standard(t, linuxBanner)
-	alias := img.Symbols[0]
+	parts := standard(t, linuxBanner)
+	alias := parts.Symbols[0]
 	alias.Name = "__kmalloc_noprof"
-	img.Symbols = append([]kernelimage.Symbol{alias}, img.Symbols...)
-	m := boot(t, img, interp.New, nil)
+	parts.Symbols = append([]kernelimage.Symbol{alias}, parts.Symbols...)
+	m := boot(t, kernelimage.New(parts), interp.New, nil)
 	assert.Equal(t, "__kmalloc", m.Replaced()[0].Name)
 	assert.Equal(t, "kmalloc_trace", m.Replaced()[1].Name)
 }

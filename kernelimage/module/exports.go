@@ -32,15 +32,15 @@ func (e Export) ownerName() string {
 // lists anew for each call.
 func Exports(img *kernelimage.Image, vermagic string) map[string]Export {
 	exports := make(map[string]Export)
-	m := memory{img}
+	m, symbols := memoryOf(img), img.Symbols()
 	list := m.findKsymtab()
 	b := m.Tail(list.Start)
 	n := int(list.End-list.Start) / ksymtab.Size
 	var crcs []byte
 	if slices.Contains(strings.Fields(vermagic), "modversions") {
 		at := list.End
-		if i := slices.IndexFunc(img.Symbols, func(s kernelimage.Symbol) bool { return s.Name == "__start___kcrctab" }); i >= 0 {
-			at = img.Symbols[i].Addr
+		if i := slices.IndexFunc(symbols, func(s kernelimage.Symbol) bool { return s.Name == "__start___kcrctab" }); i >= 0 {
+			at = symbols[i].Addr
 		}
 		if crcs = m.Tail(at); len(crcs) < n*ksymtab.CRCSize {
 			crcs = nil
@@ -60,7 +60,7 @@ func Exports(img *kernelimage.Image, vermagic string) map[string]Export {
 		return exports
 	}
 	twice := make(map[string]bool)
-	for _, s := range img.Symbols {
+	for _, s := range symbols {
 		if e, ok := exports[s.Name]; ok && e.Addr != s.Addr {
 			twice[s.Name] = true
 		}
@@ -72,24 +72,53 @@ func Exports(img *kernelimage.Image, vermagic string) map[string]Export {
 	return exports
 }
 
-// memory is the memory of an image.
-type memory struct{ *kernelimage.Image }
+// memory is the read-only data of a kernel, which the lists and all that they name are
+// in.
+type memory struct {
+	bounds   kernelimage.Range // of the kernel
+	segments []readOnly
+}
 
-// Contains reports whether an address is the image's.
-func (m memory) Contains(addr uint64) bool { return m.Bounds().Contains(addr) }
+type readOnly struct {
+	kernelimage.Range
+	data []byte
+}
 
-// findKsymtab finds the lists, of which the second follows the first, in a kernel's
-// read-only data.
-func (m memory) findKsymtab() (list kernelimage.Range) {
-	if m.Linux == nil {
-		return list
+// memoryOf copies the data; of an image that is none of a kernel, or closed, nothing.
+func memoryOf(img *kernelimage.Image) memory {
+	m := memory{bounds: img.Bounds()}
+	if img.Linux() == nil {
+		return m
 	}
-	for i := range m.Segments {
-		s := &m.Segments[i]
+	for _, s := range img.Segments() {
 		if s.Perm != emu.Read {
 			continue
 		}
-		if start, end := ksymtab.Find(m, s.Data, s.Addr); end-start > list.End-list.Start {
+		if b, err := s.Bytes(); err == nil {
+			m.segments = append(m.segments, readOnly{kernelimage.Range{Start: s.Addr, End: s.Addr + uint64(len(b))}, b})
+		}
+	}
+	return m
+}
+
+// Contains reports whether an address is the kernel's.
+func (m memory) Contains(addr uint64) bool { return m.bounds.Contains(addr) }
+
+// Tail returns what is in memory from addr on.
+func (m memory) Tail(addr uint64) []byte {
+	for i := range m.segments {
+		if s := &m.segments[i]; s.Contains(addr) {
+			return s.data[addr-s.Start:]
+		}
+	}
+	return nil
+}
+
+// findKsymtab finds the lists, of which the second follows the first.
+func (m memory) findKsymtab() (list kernelimage.Range) {
+	for i := range m.segments {
+		s := &m.segments[i]
+		if start, end := ksymtab.Find(m, s.data, s.Start); end-start > list.End-list.Start {
 			list = kernelimage.Range{Start: start, End: end}
 		}
 	}

@@ -45,7 +45,7 @@ func ksymImage(magic string, namespaces map[int]string, edit func(rodata []byte)
 	b = edit(b)
 	return kernelimage.New(&kernelimage.Parts{
 		Name: "kernel", Linux: &kernelimage.Linux{}, Symbols: []kernelimage.Symbol{{Name: "linux_banner", Addr: ksymBase + 8}},
-		Segments: []kernelimage.Segment{{Name: "rodata", Addr: ksymBase, Data: b, MemSize: uint64(len(b)), Perm: emu.Read}},
+		Segments: []kernelimage.Segment{kernelimage.NewSegment("rodata", ksymBase, b, uint64(len(b)), emu.Read)},
 	})
 }
 
@@ -64,12 +64,12 @@ func TestKernelExports_HaveNamespacesAndVersions(t *testing.T) {
 }
 
 func TestFindKsymtab_AShortRunIsNone(t *testing.T) {
-	list := memory{ksymImage(ksymMagic, nil, asItIs)}.findKsymtab()
+	list := memoryOf(ksymImage(ksymMagic, nil, asItIs)).findKsymtab()
 	assert.EqualValues(t, ksymEntries*ksymtab.Size, list.End-list.Start)
-	list = memory{ksymImage(ksymMagic, nil, func(b []byte) []byte {
+	list = memoryOf(ksymImage(ksymMagic, nil, func(b []byte) []byte {
 		clear(b[0x2000+30*ksymtab.Size:][:ksymtab.Size])
 		return b
-	})}.findKsymtab()
+	})).findKsymtab()
 	assert.Zero(t, list)
 }
 
@@ -79,11 +79,11 @@ func TestLinux_ItsExportsAreThoseItsSymbolsName(t *testing.T) {
 		t.Run(series, func(t *testing.T) {
 			img := linux(t, series)
 			mark := func(name string) uint64 {
-				i := slices.IndexFunc(img.Symbols, func(s kernelimage.Symbol) bool { return s.Name == name })
+				i := slices.IndexFunc(img.Symbols(), func(s kernelimage.Symbol) bool { return s.Name == name })
 				require.GreaterOrEqual(t, i, 0, name)
-				return img.Symbols[i].Addr
+				return img.Symbols()[i].Addr
 			}
-			list := memory{img}.findKsymtab()
+			list := memoryOf(img).findKsymtab()
 			end := "__stop___ksymtab_gpl"
 			if series == kernels.Linux7 { // one list, and one of flags
 				end = "__stop___ksymtab"

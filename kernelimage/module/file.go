@@ -73,9 +73,16 @@ type loading struct {
 	info     moduleInfo
 	value    []uint64 // address of each symbol
 	sections []koSection
-	memory   [koParts]*kernelimage.Segment
+	memory   [koParts]*koMemory
 	plts     [koParts]koPLT // of text and init text
 	base     uint64
+}
+
+// koMemory is a part's memory. Its data is in the module's image too, which is made when
+// nothing changes it any more.
+type koMemory struct {
+	kernelimage.Range
+	data []byte
 }
 
 // koSection is where a section goes; addr is an offset in its part until the

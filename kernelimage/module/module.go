@@ -90,7 +90,7 @@ func Parse(ctx context.Context, file []byte, name string) (*File, error) {
 func (f *File) Link(ctx context.Context, host *Host) (*Module, error) {
 	l := f.load
 	l.host = host
-	l.parts.Profile, l.parts.Layout = host.Image.Profile, host.Image.Layout
+	l.parts.Profile, l.parts.Layout = host.Image.Profile(), host.Image.Layout()
 	if err := format.Steps(ctx, l.admit, l.place, l.resolve, l.relocate, l.symbols, l.exports, l.sites, l.types); err != nil {
 		return nil, err
 	}

@@ -77,11 +77,11 @@ func (l *loading) place() error {
 	}
 	for _, part := range []koPart{koText, koInitText} {
 		if s := l.memory[part]; s != nil {
-			l.plts[part].addr += s.Addr
+			l.plts[part].addr += s.Start
 		}
 	}
 	if l.has(koSites) {
-		l.m.FtracePLT = l.memory[koText].Addr + ftracePLT
+		l.m.FtracePLT = l.memory[koText].Start + ftracePLT
 	}
 	if err := l.fill(); err != nil {
 		return err
@@ -118,17 +118,16 @@ func (l *loading) findRoom(sizes [koParts]uint64) error {
 		return fmt.Errorf("module %s: %w", l.m.Name, err)
 	}
 	l.base = base
-	for i := range segments {
-		segments[i].Addr += base
-		segments[i].Data = make([]byte, segments[i].MemSize)
-	}
-	l.parts.Segments = segments
 	next := 0
 	for part, size := range sizes {
-		if size > 0 {
-			l.memory[part] = &segments[next]
-			next++
+		if size == 0 {
+			continue
 		}
+		s := &segments[next]
+		m := &koMemory{kernelimage.Range{Start: base + s.Addr, End: base + s.End()}, make([]byte, s.MemSize)}
+		l.memory[part] = m
+		l.parts.Segments = append(l.parts.Segments, kernelimage.NewSegment(s.Name, m.Start, m.data, s.MemSize, s.Perm))
+		next++
 	}
 	return nil
 }
@@ -153,8 +152,8 @@ func (l *loading) fill() error {
 			s.addr = l.base
 			continue
 		}
-		s.addr += part.Addr
-		s.data = part.Data[off : off+header.Size : off+header.Size]
+		s.addr += part.Start
+		s.data = part.data[off : off+header.Size : off+header.Size]
 		if elf.SectionType(header.Type) == elf.SHT_NOBITS {
 			continue
 		}

@@ -386,7 +386,7 @@ func (l *loading) plt(part koPart, target uint64) (uint64, error) {
 		return 0, &kernelimage.FormatError{File: l.File.Name, Section: ".plt", Msg: err.Error(), Errno: errno.ENOEXEC}
 	}
 	seg := l.memory[part]
-	copy(seg.Data[at-seg.Addr:], words)
+	copy(seg.data[at-seg.Start:], words)
 	p.entries[target] = at
 	l.m.PLTs++
 	return at, nil

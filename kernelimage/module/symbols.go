@@ -92,8 +92,8 @@ func (l *loading) exports() error {
 // tail returns the module's memory from addr on, up to the end of its part.
 func (l *loading) tail(addr uint64) []byte {
 	for _, m := range l.memory {
-		if m != nil && addr >= m.Addr && addr < m.End() {
-			return m.Data[addr-m.Addr:]
+		if m != nil && m.Contains(addr) {
+			return m.data[addr-m.Start:]
 		}
 	}
 	return nil
@@ -150,16 +150,16 @@ func (l *loading) sites() error {
 	if err := p.FindSites(entries); err != nil {
 		return err
 	}
-	if len(entries) > 0 && p.CallOps != l.host.Image.CallOps {
+	if len(entries) > 0 && p.CallOps != l.host.Image.CallOps() {
 		return &kernelimage.FormatError{
 			File: l.File.Name, Section: koSites, Errno: errno.ENOEXEC,
-			Msg: fmt.Sprintf("call sites with literals: %v, in the kernel: %v", p.CallOps, l.host.Image.CallOps),
+			Msg: fmt.Sprintf("call sites with literals: %v, in the kernel: %v", p.CallOps, l.host.Image.CallOps()),
 		}
 	}
 	all := p.Sites
 	p.Sites = nil
 	for _, s := range all {
-		if init := l.memory[koInitText]; init != nil && s.IP >= init.Addr && s.IP < init.End() {
+		if init := l.memory[koInitText]; init != nil && init.Contains(s.IP) {
 			l.m.InitSites = append(l.m.InitSites, s)
 		} else {
 			p.Sites = append(p.Sites, s)

@@ -11,7 +11,7 @@ import (
 type Fault struct {
 	Trampoline trampolines.Fault
 	Core       ftrace.Fault
-	Image      func(*kernelimage.Image) error
+	Image      func(*kernelimage.Parts) error
 	Preempts   bool // it shows only where tasks can be preempted
 	LiveInit   bool // call sites are prepared while CPUs run
 

@@ -33,16 +33,16 @@ func (b *Base) fits(sc *Scenario, fault *Fault) error {
 		return fmt.Errorf("the built-in kernel has no trampolines of its own: %w", ErrUnfit)
 	case b.Image == nil:
 		return nil
-	case !sc.NoCallOps && !b.Image.CallOps:
-		return fmt.Errorf("%s has no room for literals: %w", b.Image.Name, ErrUnfit)
-	case sc.NoCallOps && b.Image.CallOps && b.Own:
-		return fmt.Errorf("%s has an ftrace_caller for CALL_OPS: %w", b.Image.Name, ErrUnfit)
-	case sc.BTI && !b.Image.BTI:
-		return fmt.Errorf("%s is built without BTI: %w", b.Image.Name, ErrUnfit)
+	case !sc.NoCallOps && !b.Image.CallOps():
+		return fmt.Errorf("%s has no room for literals: %w", b.Image.Name(), ErrUnfit)
+	case sc.NoCallOps && b.Image.CallOps() && b.Own:
+		return fmt.Errorf("%s has an ftrace_caller for CALL_OPS: %w", b.Image.Name(), ErrUnfit)
+	case sc.BTI && !b.Image.BTI():
+		return fmt.Errorf("%s is built without BTI: %w", b.Image.Name(), ErrUnfit)
 	case fault.LiveInit:
 		return fmt.Errorf("the fault is for a kernel with few call sites: %w", ErrUnfit)
 	case fault.Preempts && !preemptible(b.Image):
-		return fmt.Errorf("the fault shows where tasks can be preempted, and %s is built without CONFIG_PREEMPTION: %w", b.Image.Name, ErrUnfit)
+		return fmt.Errorf("the fault shows where tasks can be preempted, and %s is built without CONFIG_PREEMPTION: %w", b.Image.Name(), ErrUnfit)
 	case fault.Image != nil, fault.Trampoline != trampolines.NoFault && b.Own:
 		return fmt.Errorf("the fault is built into callops' own code: %w", ErrUnfit)
 	}
@@ -126,14 +126,16 @@ func (m *Machine) image(b *Base) (*kernelimage.Image, error) {
 	if b.Image != nil {
 		empty := b.Image.EmptyFuncs(2)
 		if len(empty) < 2 {
-			return nil, fmt.Errorf("%s has no two functions that do nothing: %w", b.Image.Name, ErrUnfit)
+			return nil, fmt.Errorf("%s has no two functions that do nothing: %w", b.Image.Name(), ErrUnfit)
 		}
 		m.names = map[string]string{Relevant: empty[0].Name, Irrelevant: empty[1].Name}
 		return b.Image, nil
 	}
 	img, err := kernelimage.Builtin(&kernelimage.BuiltinOptions{NoCallOps: m.sc.NoCallOps, BTI: m.sc.BTI})
 	if err == nil && m.fault.Image != nil {
-		err = m.fault.Image(img)
+		parts := img.Parts()
+		err = m.fault.Image(parts)
+		img = kernelimage.New(parts)
 	}
 	return img, err
 }
@@ -143,7 +145,7 @@ func (m *Machine) image(b *Base) (*kernelimage.Image, error) {
 // their own will, and synchronize_rcu_tasks is synchronize_rcu, which such a
 // task holds up until it does.
 func preemptible(img *kernelimage.Image) bool {
-	return img.Linux == nil || slices.ContainsFunc(img.Symbols, func(s kernelimage.Symbol) bool { return s.Name == "preempt_schedule" })
+	return img.Linux() == nil || slices.ContainsFunc(img.Symbols(), func(s kernelimage.Symbol) bool { return s.Name == "preempt_schedule" })
 }
 
 // setFilter replaces or extends the filter of ops number i.
@@ -172,7 +174,7 @@ func (m *Machine) isLiteral(addr uint64) bool {
 	if m.sc.NoCallOps {
 		return false
 	}
-	sites := m.k.Image.Sites
+	sites := m.k.Sites()
 	i := sort.Search(len(sites), func(i int) bool { return sites[i].IP-12+8 > addr })
 	return i < len(sites) && addr+4 > (sites[i].IP-12)&^7
 }

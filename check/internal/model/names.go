@@ -18,7 +18,7 @@ func (s *Subject) Symbol(addr uint64) string {
 
 // Place names what lies at an address: a literal, a field of an ops, an object.
 func (s *Subject) Place(addr uint64) string {
-	for _, site := range s.m.k.Image.Sites {
+	for _, site := range s.m.k.Sites() {
 		if lit := site.IP - 12; s.m.r.CallOps() && addr >= lit&^7 && addr < lit+8 {
 			name := "literal of " + s.m.name(site.Func())
 			if off := addr - lit&^7; off != 0 {

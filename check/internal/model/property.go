@@ -32,7 +32,7 @@ func (m *Machine) watches() map[uint64]func(*guest.Visit) *property.Broken {
 		return m.calledWith(v, "ftrace_ops_list_func", code.ListOps)
 	}
 	w[code.NopFunc] = func(v *guest.Visit) *property.Broken { return m.calledWith(v, "ftrace_ops_nop_func", code.NopOps) }
-	for _, s := range m.k.Image.Sites {
+	for _, s := range m.k.Sites() {
 		w[s.IP+4] = m.entered
 	}
 	return w

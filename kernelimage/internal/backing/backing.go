@@ -27,7 +27,7 @@ import (
 // mapping is private to callops: what it changes, relocations, does not reach
 // the file that was opened. A host that maps no files has only the bytes.
 type File struct {
-	Bytes []byte // nil once the file is closed
+	Bytes []byte // until Release gives them back: see Use
 
 	f    *os.File // nil: Bytes are on the heap
 	name string
@@ -37,6 +37,7 @@ type File struct {
 	modTime time.Time
 	changed []bool // pages of Bytes that differ from f's
 	closed  atomic.Bool
+	users   atomic.Int64 // who opened it, until Close, and those who hold it; 0: all is given back
 }
 
 // New maps size bytes of a file. It keeps a descriptor of its own.
@@ -46,6 +47,7 @@ func New(f *os.File, size int64, name string, own bool) (*File, error) {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	m := &File{f: d, name: name, own: own}
+	m.users.Store(1)
 	if err := m.mapAll(size); err != nil {
 		return nil, errors.Join(err, m.f.Close())
 	}
@@ -153,6 +155,7 @@ func (s source) Read(p []byte) (int, error) {
 // onHeap reads size bytes of r, for hosts that map no files.
 func onHeap(ctx context.Context, r io.ReaderAt, size int64, name string) (*File, error) {
 	m := &File{name: name, own: true, Bytes: make([]byte, size)}
+	m.users.Store(1)
 	switch n, err := io.ReadFull(source{ctx, io.NewSectionReader(r, 0, size)}, m.Bytes); {
 	case err == io.EOF || err == io.ErrUnexpectedEOF:
 		return nil, cutShort(name, int64(n), size)
@@ -180,12 +183,45 @@ func (m *File) Guard(parse func() error) (err error) {
 	return parse()
 }
 
+// Use calls f, which reads Bytes. [os.ErrClosed] where they are given back already, and
+// an error where the file was cut short since.
+func (m *File) Use(f func() error) error {
+	if !m.hold() {
+		return m.errClosed()
+	}
+	return errors.Join(m.Guard(f), m.Release())
+}
+
+// Hold keeps Bytes over Close, until Release. [os.ErrClosed] where the file is closed
+// already.
+func (m *File) Hold() error {
+	if m.closed.Load() || !m.hold() {
+		return m.errClosed()
+	}
+	return nil
+}
+
+func (m *File) errClosed() error { return fmt.Errorf("%s: %w", m.name, os.ErrClosed) }
+
+func (m *File) hold() bool {
+	for {
+		n := m.users.Load()
+		if n == 0 {
+			return false
+		}
+		if m.users.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
 // Fill fills guest memory at addr with n bytes from off on: with pages of the
 // file, and then with those that differ.
 func (m *File) Fill(mem *emu.Memory, addr, off, n uint64) error {
-	if m.closed.Load() {
-		return fmt.Errorf("%s: %w", m.name, os.ErrClosed)
-	}
+	return m.Use(func() error { return m.fill(mem, addr, off, n) })
+}
+
+func (m *File) fill(mem *emu.Memory, addr, off, n uint64) error {
 	if m.f == nil {
 		return mem.Write(addr, m.Bytes[off:off+n])
 	}
@@ -219,15 +255,19 @@ func (m *File) check() error {
 	return nil
 }
 
-// Close gives everything back; a second Close, or one of nil, does nothing.
+// Close gives everything back, once no one holds it; a second Close, or one of nil,
+// does nothing.
 func (m *File) Close() error {
 	if m == nil || m.closed.Swap(true) {
 		return nil
 	}
-	b := m.Bytes
-	m.Bytes = nil
-	if m.f == nil {
+	return m.Release()
+}
+
+// Release ends a Hold.
+func (m *File) Release() error {
+	if m.users.Add(-1) > 0 || m.f == nil {
 		return nil
 	}
-	return errors.Join(hostmem.Free(b), m.f.Close())
+	return errors.Join(hostmem.Free(m.Bytes), m.f.Close())
 }
