@@ -45,7 +45,6 @@ test: unicorn ## everything that has to pass
 	@.ci/kernels || { [ "$$CI" != true ] && echo "tests that run real kernels are skipped" >&2; }
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not formatted:" $$unformatted >&2; exit 1; fi
 	go vet ./...
-	go tool staticcheck ./...
 	cd $(BINDING) && go vet ./... && go test ./...
 	CGO_ENABLED=0 go build -buildvcs=false ./...
 	CGO_ENABLED=0 go vet ./...
@@ -53,6 +52,9 @@ test: unicorn ## everything that has to pass
 	$(HAVE_KERNELS) CGO_ENABLED=0 go test $(LIMIT) $$(go list ./... | grep -v /check) # which uses the interpreter alone, either way
 	go test $(LIMIT) -tags nommap ./internal/hostmem ./emu ./kernelimage
 	$(HAVE_KERNELS) go test $(LIMIT) -race -short $(RACE) # what is heavy was run above
+
+lint: ## golangci-lint, which is built for it
+	go tool -modfile=.ci/lint.mod golangci-lint run ./...
 
 ports: ## vet for the hosts that it has to build for
 	@for port in $(PORTS); do echo "vet $$port"; CGO_ENABLED=0 GOOS=$${port%/*} GOARCH=$${port#*/} go vet ./...; done
@@ -86,4 +88,4 @@ unicorn:
 cross:
 	@.ci/need 'command -v aarch64-linux-gnu-gcc && command -v aarch64-linux-gnu-as' gcc-aarch64-linux-gnu binutils-aarch64-linux-gnu
 
-.PHONY: help bench build kernels test ports move soak check workload clean unicorn cross
+.PHONY: help bench build kernels test lint ports move soak check workload clean unicorn cross

@@ -41,8 +41,7 @@ func TestCallStack_ShareOfTheBudget(t *testing.T) {
 
 func TestCallStack_RefusesACallWithoutAContext(t *testing.T) {
 	var s emu.CallStack
-	//lint:ignore SA1012 that is the point
-	_, err := s.Enter(nil, 0x4000, 0)
+	_, err := s.Enter(nil, 0x4000, 0) //nolint:staticcheck // that is the point
 	require.ErrorIs(t, err, errno.EINVAL)
 	assert.Equal(t, emu.CallStack{}, s)
 }

@@ -164,7 +164,7 @@ func (s *soak) work(t *sched.Task) error {
 	l := &s.k.Layout.Task
 	for _, off := range []int{l.TraceRecursion, l.PreemptCount} {
 		if v, err := s.k.Mem.Load32(t.Addr() + uint64(off)); err != nil || v != 0 {
-			return fmt.Errorf("word %d of the task is %#x at the end, error %v", off, v, err)
+			return fmt.Errorf("word %d of the task is %#x at the end, error %w", off, v, err)
 		}
 	}
 	return nil

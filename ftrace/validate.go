@@ -78,7 +78,7 @@ func (r *Registry) validateRecord(rec *Record) error {
 	if r.callOps {
 		errs = append(errs, r.expect("literal of "+r.sym(rec.IP), r.literalOf(rec.IP), r.wantLiteral(rec)))
 	}
-	word := uint32(asm.NOP)
+	word := asm.NOP
 	if rec.is(RecEnabled) {
 		addr, ok := r.calledAddr(rec)
 		if !ok {

@@ -64,10 +64,11 @@ func (e *FPError) Unwrap() error { return e.Err }
 // explain returns the error that ended a call on the given stack, as what it
 // means where that can be told.
 func (k *Kernel) explain(stack kernelimage.Range, call *emu.CallError) error {
-	if u, ok := call.Err.(*emu.UnsupportedError); ok && isa.IsFP(u.Word) {
+	// Not errors.As: an error of another call, which a gate made, is not this one's.
+	if u, ok := call.Err.(*emu.UnsupportedError); ok && isa.IsFP(u.Word) { //nolint:errorlint // see above
 		return &FPError{Func: k.function(u.PC), Linux: k.Image.IsLinux(), Err: u}
 	}
-	fault, ok := call.Err.(*emu.Fault) // not that of another call, which a gate made
+	fault, ok := call.Err.(*emu.Fault) //nolint:errorlint // see above
 	switch {
 	case !ok:
 	case fault.Access == emu.Fetch:

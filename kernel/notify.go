@@ -1,9 +1,10 @@
 package kernel
 
 import (
-	"callops/kernelimage/module"
 	"errors"
 	"slices"
+
+	"callops/kernelimage/module"
 )
 
 // Event is what happens to the text of a running kernel.

@@ -1,9 +1,10 @@
 package kernel
 
 import (
-	"callops/kernelimage/module"
 	"errors"
 	"testing"
+
+	"callops/kernelimage/module"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"

@@ -50,7 +50,6 @@ const (
 	rawAlign   = imageheader.Align
 )
 
-func u32At(b []byte, off int) uint32 { return binary.LittleEndian.Uint32(b[off:]) }
 func u64At(b []byte, off int) uint64 { return binary.LittleEndian.Uint64(b[off:]) }
 
 // rawLoad is a raw Image being made an Image of.

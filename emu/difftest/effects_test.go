@@ -502,7 +502,7 @@ func (t *trial) faulted(f *emu.Fault) error {
 	last := t.addr + max(size, size*uint64(t.o.Count)) - 1
 	inside := f.Addr == t.addr || last/emu.PageSize != t.addr/emu.PageSize && f.Addr-t.addr <= last-t.addr
 	if !inside || f.Size != size || f.Access != access {
-		return fmt.Errorf("%v, %d bytes; want %v at %#x, %d bytes", f, f.Size, access, t.addr, size)
+		return fmt.Errorf("%w, %d bytes; want %v at %#x, %d bytes", f, f.Size, access, t.addr, size)
 	}
 	return nil
 }

@@ -94,5 +94,5 @@ var systemCases = []testCase{
 	}},
 }
 
-//lint:ignore SA4016 op0, op1, CRn, CRm and op2, whatever they are
-const spsel asm.SysReg = 3<<14 | 0<<11 | 4<<7 | 2<<3 | 0
+// spsel is SPSel: op0 3, op1 0, CRn 4, CRm 2, op2 0.
+const spsel asm.SysReg = 3<<14 | 4<<7 | 2<<3

@@ -142,7 +142,7 @@ func TestDifference_IsTheInstruction(t *testing.T) {
 				var d *lockstep.DifferenceError
 				require.ErrorAs(t, err, &d)
 				assert.Equal(t, m.addr(c.at), d.PC, "%v", d)
-				assert.Equal(t, uint64(rounds-c.round), d.Before.X[2])
+				assert.Equal(t, rounds-c.round, d.Before.X[2])
 				assert.Equal(t, c.round*perRound+(d.PC-textBase)/4, d.Count)
 				var regs []string
 				for _, r := range d.Regs() {
@@ -181,7 +181,7 @@ func TestDifference_AtTheNthInstruction(t *testing.T) {
 		require.ErrorAs(t, err, &d)
 		assert.Equal(t, c.unreproduced, d.Unreproduced)
 		if c.unreproduced {
-			assert.Equal(t, uint64(nth/c.every*c.every), d.Count)
+			assert.Equal(t, nth/c.every*c.every, d.Count)
 			assert.Contains(t, d.Error(), "somewhere after")
 		} else {
 			assert.Equal(t, uint64(nth), d.Count)

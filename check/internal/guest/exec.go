@@ -19,7 +19,7 @@ func (m *Machine) host(addr, size uint64) []byte {
 }
 
 // load puts a state into the CPU and its memory. Below sp the stack holds zeros.
-func (m *Machine) load(t *task, s *state) error {
+func (m *Machine) load(t *task, s *state) {
 	r := t.cpu.Regs()
 	r.X, r.SP, r.PC, r.NZCV = s.x, s.sp, s.pc, s.flags
 	r.SPEL0, r.TPIDREL1 = t.cpu.Task, t.cpu.PerCPU
@@ -41,7 +41,6 @@ func (m *Machine) load(t *task, s *state) error {
 		}
 		binary.LittleEndian.PutUint64(m.host(w.addr, 8), v)
 	}
-	return nil
 }
 
 // exec executes the instruction that n is about, whose state s is loaded.
@@ -268,16 +267,16 @@ func (m *Machine) stored(t *task, s *state, o *effects.Operands, addr uint64) {
 }
 
 // preemptible reads the loaded state's preempt_count.
-func (m *Machine) preemptible(t *task, s *state) (bool, error) {
+func (m *Machine) preemptible(t *task, s *state) bool {
 	addr := t.cpu.Task + uint64(m.preem)
 	for _, w := range s.own {
 		if w.addr == addr {
-			return w.value&math.MaxUint32 == 0, nil
+			return w.value&math.MaxUint32 == 0
 		}
 	}
 	v, ok := m.firstValue(t, addr)
 	if !ok {
 		v = binary.LittleEndian.Uint64(m.host(addr, 8))
 	}
-	return v&math.MaxUint32 == 0, nil
+	return v&math.MaxUint32 == 0
 }

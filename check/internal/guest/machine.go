@@ -94,10 +94,7 @@ func New(cfg Config) (*Machine, error) {
 		t.fp = c.StackTop - 16
 		t.base, t.low = t.fp, t.fp
 		m.tasks = append(m.tasks, t)
-		pre, err := m.preemptible(t, &state{})
-		if err != nil {
-			return nil, err
-		}
+		pre := m.preemptible(t, &state{})
 		for call := range len(calls) + 1 {
 			n := &Node{Kind: Between, Fetch: -1, Call: call, Preemptible: pre}
 			if call == len(calls) {
@@ -202,9 +199,7 @@ func (m *Machine) follow(t *task, n *Node, in Input) (*Node, error) {
 		if m.executed != nil {
 			m.executed(s.pc)
 		}
-		if err := m.load(t, s); err != nil {
-			return nil, err
-		}
+		m.load(t, s)
 		if broken, err := m.exec(t, s, n, in); broken != nil || err != nil {
 			return m.bad(t, s, broken), err
 		}

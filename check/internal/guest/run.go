@@ -14,22 +14,17 @@ const maxPrivate = 10_000
 
 // run goes on from a state, which from has led to, up to the next visible step.
 func (m *Machine) run(t *task, s *state, from *Node) (*Node, error) {
-	if err := m.load(t, s); err != nil {
-		return nil, err
-	}
+	m.load(t, s)
 	resting := from.Preemptible
 	// A task that could be preempted at from, and has seen and done nothing
 	// that matters since, need not be preempted later.
 	idled := from.Kind == Run && from.Preemptible && !from.visible()
 	for range maxPrivate {
-		n, err := m.look(t, s)
-		if err != nil || n.Kind == Bad {
-			return n, err
+		n := m.look(t, s)
+		if n.Kind == Bad {
+			return n, nil
 		}
-		pre, err := m.preemptible(t, s)
-		if err != nil {
-			return nil, err
-		}
+		pre := m.preemptible(t, s)
 		n.Preemptible = pre
 		// Where preemption becomes possible, grace periods may end.
 		woke := pre && !resting
@@ -43,10 +38,7 @@ func (m *Machine) run(t *task, s *state, from *Node) (*Node, error) {
 		} else if broken != nil {
 			return m.bad(t, s, broken), nil
 		}
-		next, err := m.preemptible(t, ahead)
-		if err != nil {
-			return nil, err
-		}
+		next := m.preemptible(t, ahead)
 		switch {
 		case len(n.Uses) > 0 && !m.same(n.Uses, ahead.pc):
 			// Of several instructions that need the same code to be still there, the
@@ -86,46 +78,46 @@ func (m *Machine) same(objects []int, pc uint64) bool {
 }
 
 // look finds out what the state is about to do.
-func (m *Machine) look(t *task, s *state) (*Node, error) {
+func (m *Machine) look(t *task, s *state) *Node {
 	n := &Node{Kind: Run, PC: s.pc, Fetch: -1}
 	if s.pc == emu.ReturnGate {
 		if broken := m.ended(t, s); broken != nil {
-			return m.bad(t, s, broken), nil
+			return m.bad(t, s, broken)
 		}
 		n.Kind = End
-		return n, nil
+		return n
 	}
 	if f := m.cfg.Arrive[s.pc]; f != nil {
 		if broken := f(&Visit{m: m, t: t, s: s}); broken != nil {
-			return m.bad(t, s, broken), nil
+			return m.bad(t, s, broken)
 		}
 	}
 	if emu.InGates(s.pc) {
 		n.Kind, n.Gate = Gate, s.pc
-		return n, nil
+		return n
 	}
 	n.Uses = m.objects(nil, s.pc, 4)
 	if loc, ok := m.cfg.History.At(s.pc); ok {
 		if !m.cfg.History.Location(loc).Text {
-			return m.bad(t, s, &property.Broken{Property: property.ExecutesCode, Detail: "data was stored there"}), nil
+			return m.bad(t, s, &property.Broken{Property: property.ExecutesCode, Detail: "data was stored there"})
 		}
 		n.Fetch = loc
-		return n, nil
+		return n
 	}
 	o, err := m.fixed(s.pc)
 	if err != nil {
-		return m.bad(t, s, &property.Broken{Property: property.CodeMapped, Detail: err.Error()}), nil
+		return m.bad(t, s, &property.Broken{Property: property.CodeMapped, Detail: err.Error()})
 	}
 	if o.Access == effects.NoAccess {
 		n.fetched = len(n.Uses) > 0
-		return n, nil
+		return n
 	}
 	text := len(n.Uses)
 	if broken := m.access(t, s, o, n); broken != nil {
-		return m.bad(t, s, broken), nil
+		return m.bad(t, s, broken)
 	}
 	n.fetched = text > 0 && len(n.Uses) == text
-	return n, nil
+	return n
 }
 
 // access notes which locations and objects an instruction touches.
@@ -135,7 +127,7 @@ func (m *Machine) access(t *task, s *state, o *effects.Operands, n *Node) *prope
 		return property.Break(property.StackAboveSP, "%d bytes at sp-%#x", size, s.sp-addr)
 	}
 	if o.Access != effects.Loads {
-		if !m.owns(t, s, addr, size) {
+		if !m.owns(t, addr, size) {
 			return property.Break(property.WritesItsOwn, "%d bytes at %s", size, m.cfg.Kernel.Symbols.Format(addr))
 		}
 		return nil
@@ -171,7 +163,7 @@ func (m *Machine) dependsOn(s *state, regs effects.RegSet) weak.Time {
 
 // owns reports whether a range is the task's: its stack, its task_struct, its CPU's
 // area.
-func (m *Machine) owns(t *task, s *state, addr, size uint64) bool {
+func (m *Machine) owns(t *task, addr, size uint64) bool {
 	if addr >= t.cpu.Stack.Start && addr+size <= t.cpu.Stack.End {
 		return true
 	}

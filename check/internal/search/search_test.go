@@ -175,7 +175,7 @@ func (c counter) Expand(s []byte, out *search.Successors) error {
 func TestExplore_TellsStatesApartThatDifferInOneByte(t *testing.T) {
 	for _, size := range []int{5, 7, 8, 9, 15, 16, 17} {
 		c := counter{make([]byte, size)}
-		want, moves := 1, 0
+		want := 1
 		for i := range c.bases {
 			c.bases[i] = 1
 		}
@@ -185,7 +185,7 @@ func TestExplore_TellsStatesApartThatDifferInOneByte(t *testing.T) {
 		for range 5 {
 			want *= 7
 		}
-		moves = 5 * want / 7 * 6
+		moves := 5 * want / 7 * 6
 		r, err := search.Explore(t.Context(), c, nil)
 		require.NoError(t, err)
 		assert.Equal(t, [3]int{want, moves, 30}, [3]int{r.States, r.Transitions, r.Depth}, "%d bytes", size)
