@@ -44,8 +44,6 @@ func (p koPart) String() string {
 	return [...]string{"text", "rodata", "data", "init text", "init rodata", "init data"}[p]
 }
 
-func (p koPart) init() bool { return p >= koInitText }
-
 func (p koPart) perm() emu.Perm {
 	switch p {
 	case koText, koInitText:
