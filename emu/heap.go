@@ -50,23 +50,34 @@ func NewHeap(mem *Memory, r *Region) *Heap {
 // Alloc returns the address of size zeroed bytes, 16-byte aligned; ENOMEM when
 // there is no room.
 func (h *Heap) Alloc(name string, size uint64) (uint64, error) {
+	return h.AllocAligned(name, size, heapAlign)
+}
+
+// AllocAligned is Alloc at a multiple of align, a power of two; another one is
+// EINVAL.
+func (h *Heap) AllocAligned(name string, size, align uint64) (uint64, error) {
+	if align == 0 || align&(align-1) != 0 {
+		return 0, fmt.Errorf("heap: %s, aligned to %#x bytes: %w", name, align, errno.EINVAL)
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	end := h.base + h.size
+	pad := -h.next & (align - 1)
 	room := (max(size, 1) + heapAlign - 1) &^ (heapAlign - 1)
-	if size > h.size || room > h.base+h.size-h.next {
-		return h.reuse(name, size)
+	if size > h.size || pad > end-h.next || room > end-h.next-pad {
+		return h.reuse(name, size, align)
 	}
-	addr := h.next
-	h.next += room
+	addr := h.next + pad
+	h.next = addr + room
 	h.objects = append(h.objects, Object{Name: name, Addr: addr, Size: size})
 	return addr, nil
 }
 
 // reuse takes the oldest freed object that is large enough.
-func (h *Heap) reuse(name string, size uint64) (uint64, error) {
+func (h *Heap) reuse(name string, size, align uint64) (uint64, error) {
 	for i, n := range h.freed {
 		o := &h.objects[n]
-		if o.room(h) < size {
+		if o.Addr&(align-1) != 0 || o.room(h) < size {
 			continue
 		}
 		h.freed = append(h.freed[:i], h.freed[i+1:]...)

@@ -113,3 +113,32 @@ func TestLookup_BetweenObjects(t *testing.T) {
 	require.True(t, ok)
 	assert.Equal(t, "a", o.Name)
 }
+
+func TestAllocAligned_FreshAndReused(t *testing.T) {
+	_, h := newHeap(t)
+	alloc(t, h, "first", 1)
+	aligned, err := h.AllocAligned("aligned", 100, 512)
+	require.NoError(t, err)
+	assert.Equal(t, uint64(base+512), aligned)
+	_, err = h.AllocAligned("next", 1, 2048)
+	require.NoError(t, err)
+	_, err = h.AllocAligned("none", 1, 4096)
+	require.ErrorIs(t, err, errno.ENOMEM, "the heap ends before the next one")
+	for _, align := range []uint64{0, 3, 48} {
+		_, err = h.AllocAligned("odd", 1, align)
+		assert.ErrorIs(t, err, errno.EINVAL)
+	}
+	_, err = h.AllocAligned("huge", 1, 1<<63)
+	assert.ErrorIs(t, err, errno.ENOMEM)
+
+	alloc(t, h, "rest", emu.PageSize-2048-16)
+	other := uint64(base)
+	require.NoError(t, h.Free(other))
+	require.NoError(t, h.Free(aligned))
+	again, err := h.AllocAligned("again", 8, 512)
+	require.NoError(t, err)
+	assert.Equal(t, other, again, "the oldest is aligned as well")
+	again, err = h.AllocAligned("again", 8, 512)
+	require.NoError(t, err)
+	assert.Equal(t, aligned, again)
+}

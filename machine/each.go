@@ -57,8 +57,9 @@ func (m *Machine) run(ctx context.Context, callers int, body func(c *Caller) err
 		}
 		tasks = append(tasks, t)
 	}
+	var waited []error // a task that still runs writes to errs
 	for _, t := range tasks {
-		errs = append(errs, t.Wait())
+		waited = append(waited, t.Wait())
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, waited...)...)
 }

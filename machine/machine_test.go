@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -200,20 +201,61 @@ func TestNew_WhatServicesReplaceIsTracedAsBefore(t *testing.T) {
 					assert.Regexp(t, `^on \d$`, l.Text)
 					assert.Equal(t, 3, l.Level)
 				}
+				replaced := m.Services.Replaced()
+				vmalloc := replaced[slices.IndexFunc(replaced, func(r services.Replaced) bool { return r.What == "vmalloc" })]
 				err = m.Each(t.Context(), func(c *machine.Caller) error {
-					kstrdup, err := m.Kernel.Func("kstrdup")
-					require.NoError(t, err)
-					_, err = c.Call(nil, kstrdup, text, 0xcc0)
+					_, err := c.Call(nil, vmalloc.Addr, 100)
 					return err
 				})
 				assert.ErrorIs(t, err, errno.ENOSYS)
 				var none *services.NoAllocatorError
 				require.ErrorAs(t, err, &none)
-				assert.Contains(t, none.Caller, "kstrdup+0x")
+				assert.Equal(t, vmalloc.Name, none.Func)
 				assert.EqualValues(t, 2*cpus, traced.Load(), "the allocator, by each")
 				require.NoError(t, m.Ftrace.Unregister(o))
 				require.NoError(t, m.Ftrace.Validate())
 			})
 		}
 	}
+}
+
+// Tasks that allocate and free at the same time get objects of their own.
+func TestEach_TasksShareTheAllocator(t *testing.T) {
+	img, err := kernelimage.Open(t.Context(), kernels.Path(t, kernels.Linux612), nil)
+	require.NoError(t, err)
+	defer img.Close()
+	m := newMachine(t, &machine.Config{Image: img, CPUs: 3})
+	text, err := m.Kernel.Heap.Alloc("text", 16)
+	require.NoError(t, err)
+	require.NoError(t, m.Kernel.Mem.Write(text, []byte("hello")))
+	kstrdup, err := m.Kernel.Func("kstrdup")
+	require.NoError(t, err)
+	kfree, err := m.Kernel.Func("kfree")
+	require.NoError(t, err)
+	var mu sync.Mutex
+	live := make(map[uint64]bool)
+	require.NoError(t, m.Each(t.Context(), func(c *machine.Caller) error {
+		for range 100 {
+			res, err := c.Call(nil, kstrdup, text, 0xcc0)
+			if err != nil {
+				return err
+			}
+			mu.Lock()
+			assert.False(t, live[res.X0])
+			live[res.X0] = true
+			mu.Unlock()
+			s, err := m.Kernel.Mem.ReadString(res.X0, 16)
+			assert.Equal(t, "hello", s)
+			if err != nil {
+				return err
+			}
+			mu.Lock()
+			delete(live, res.X0)
+			mu.Unlock()
+			if _, err := c.Call(nil, kfree, res.X0); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
 }

@@ -135,10 +135,15 @@ func TestLinux_WhatIsLoggedIsShownAndMemoryIsReported(t *testing.T) {
 			assert.Contains(t, out, ": vprintk_emit <-")
 			assert.Contains(t, errs, "------------[ cut here ]------------\nstuck\n")
 
-			code, out, errs = runIn(nil, "call", "--image", image, "kstrdup", "hello", "0xcc0")
+			code, out, errs = runIn(nil, "call", "--image", image, "kstrdup", "hello", "0xcc0", "--", "strlen", "result:1", "--", "kfree", "result:1", "--", "kfree", "result:1")
+			assert.Equal(t, exitFailed, code)
+			assert.Contains(t, out, "strlen(result:1) = 0x5 (5)\n")
+			assert.Regexp(t, `^callops: kfree\+0x0/0x[0-9a-f]+: stopped in kfree\+0x[0-9a-f/x]+: slab allocator: double free: kfree of 0x[0-9a-f]+, what kstrdup\+0x`, errs)
+
+			code, out, errs = runIn(nil, "call", "--image", image, "radix_tree_insert", "buf:16", "7", "buf:8")
 			assert.Equal(t, exitFailed, code)
 			assert.Empty(t, out)
-			assert.Regexp(t, `^callops: kstrdup\+0x0/0x[0-9a-f]+: stopped in __kmalloc\w*\+0x[0-9a-f/x]+: slab allocator: __kmalloc\w* was called by kstrdup\+0x`, errs)
+			assert.Regexp(t, `: stopped in kmem_cache_alloc\w*\+0x[0-9a-f/x]+: slab caches: kmem_cache_alloc\w* was called by radix_tree_node_alloc`, errs)
 		})
 	}
 }

@@ -11,9 +11,13 @@
 // branch leads to a veneer, as in a module's PLT, and the veneer to a gate; both
 // are text of the kernel itself. They execute at most six instructions.
 //
+// kmalloc and what goes with it are on the kernel's heap, which poisons freed
+// objects; printk's lines go to a handler. The other allocators end the call with a
+// [NoAllocatorError].
+//
 // It follows mm/ and kernel/printk/printk.c of Linux 6.1 to 7.x. Left out on
-// purpose: memory (an allocator ends the call with a [NoAllocatorError]), locks,
-// RCU and clocks; docs/services.md says what that means for a caller.
+// purpose: pages, caches of objects, locks, RCU and clocks; docs/services.md says what
+// that means for a caller.
 //
 // [Install] is where to begin. It belongs to the goroutine that sets the kernel
 // up; what it installs runs on the goroutine of each CPU.

@@ -21,6 +21,7 @@ type Options struct {
 type Services struct {
 	k        *kernel.Kernel
 	replaced []Replaced
+	objects  objects
 	log      log
 }
 

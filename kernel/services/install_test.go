@@ -69,17 +69,17 @@ const linuxBanner = "Linux version 6.12.1 (by hand)"
 // standard is an image with an allocator of each form that an entry can have.
 func standard(t *testing.T, banner string) *kernelimage.Parts {
 	s := newSynthetic(t)
-	s.fn("__kmalloc", true, false, 1)
-	s.fn("kmalloc_trace", true, true, 2)
+	s.fn("alloc_pages", true, false, 1)
+	s.fn("__get_free_pages", true, true, 2)
 	s.fn("vmalloc", false, false, 3)
 	s.fn("vzalloc", false, true, 4)
-	s.fn("__kmalloc_node.constprop.0", true, false, 5)
+	s.fn("vmalloc_node.constprop.0", true, false, 5)
 	s.fn("kmem_cache_alloc", true, false, 6) // two static functions
 	s.fn("kmem_cache_alloc/2", true, false, 7)
 	s.fn("kfree_link", true, false, 8)
 	parts := s.image(t, banner)
 	for _, sym := range parts.Symbols {
-		at, bti := sym.Addr, sym.Name == "kmalloc_trace"
+		at, bti := sym.Addr, sym.Name == "__get_free_pages"
 		if bti {
 			at += insnSize
 		}
@@ -100,12 +100,12 @@ func TestInstall_OnlyTheFunctionItselfAndAfterItsSite(t *testing.T) {
 		for _, r := range m.Replaced() {
 			got = append(got, place{r.Name, r.Branch - r.Addr})
 		}
-		assert.Equal(m.t, []place{{"__kmalloc", 8}, {"kmalloc_trace", 12}, {"vmalloc", 0}, {"vzalloc", 4}}, got)
+		assert.Equal(m.t, []place{{"alloc_pages", 8}, {"__get_free_pages", 12}, {"vmalloc", 0}, {"vzalloc", 4}}, got)
 		for _, r := range m.Replaced() {
 			_, err := m.try(r.Name)
 			assert.ErrorIs(m.t, err, errno.ENOSYS, r.Name)
 		}
-		assert.EqualValues(m.t, 5, m.call("__kmalloc_node.constprop.0"), "its arguments are others")
+		assert.EqualValues(m.t, 5, m.call("vmalloc_node.constprop.0"), "its arguments are others")
 		assert.EqualValues(m.t, 8, m.call("kfree_link"))
 		for _, sym := range m.Symbols.All() {
 			if sym.Name == "kmem_cache_alloc" {
@@ -138,7 +138,7 @@ func TestInstall_CPUsAreToldOfTheChange(t *testing.T) {
 func TestInstall_OtherImagesKeepTheirFunctions(t *testing.T) {
 	eachEngine(t, kernelimage.New(standard(t, "not Linux version 6")), func(m *machine) {
 		assert.Empty(m.t, m.Replaced())
-		assert.EqualValues(m.t, 1, m.call("__kmalloc"))
+		assert.EqualValues(m.t, 1, m.call("alloc_pages"))
 	})
 	builtin, err := kernelimage.Builtin(nil)
 	require.NoError(t, err)
@@ -163,7 +163,7 @@ func TestInstall_WhatIsNoFunctionOfTheTextIsLeft(t *testing.T) {
 			parts := standard(t, linuxBanner)
 			spoil(parts, &parts.Symbols[0])
 			for _, r := range boot(t, kernelimage.New(parts), interp.New, nil).Replaced() {
-				assert.NotEqual(t, "__kmalloc", r.Name)
+				assert.NotEqual(t, "alloc_pages", r.Name)
 			}
 		})
 	}
@@ -172,11 +172,11 @@ func TestInstall_WhatIsNoFunctionOfTheTextIsLeft(t *testing.T) {
 func TestInstall_AnAliasIsReplacedOnce(t *testing.T) {
 	parts := standard(t, linuxBanner)
 	alias := parts.Symbols[0]
-	alias.Name = "__kmalloc_noprof"
+	alias.Name = "alloc_pages_noprof"
 	parts.Symbols = append([]kernelimage.Symbol{alias}, parts.Symbols...)
 	m := boot(t, kernelimage.New(parts), interp.New, nil)
-	assert.Equal(t, "__kmalloc", m.Replaced()[0].Name)
-	assert.Equal(t, "kmalloc_trace", m.Replaced()[1].Name)
+	assert.Equal(t, "alloc_pages", m.Replaced()[0].Name)
+	assert.Equal(t, "__get_free_pages", m.Replaced()[1].Name)
 }
 
 func testReplaced(m *machine) {

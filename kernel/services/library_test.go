@@ -85,7 +85,7 @@ func (g *guest) equal(want, got any, msg ...any) {
 // failure is a function that does not run here.
 type failure struct {
 	fn   string
-	args func(*machine) []uint64
+	args []uint64
 	stop string // the function that it stops in
 	why  string
 }
@@ -121,7 +121,7 @@ func TestLibrary(t *testing.T) {
 		}
 		for _, f := range failures {
 			t.Run(f.fn, func(t *testing.T) {
-				_, err := m.CallName(context.Background(), 0, &emu.CallOptions{Budget: 200_000_000}, f.fn, f.args(m)...)
+				_, err := m.CallName(context.Background(), 0, &emu.CallOptions{Budget: 200_000_000}, f.fn, f.args...)
 				var run *kernel.RunError
 				require.ErrorAs(t, err, &run)
 				assert.Equal(t, f.stop, strings.SplitN(run.PC, "+", 2)[0], "%v", err)

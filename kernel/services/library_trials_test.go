@@ -46,29 +46,21 @@ var library = []struct {
 	{"Strings and memory", stringFuncs},
 	{"Text to numbers, and back", texts},
 	{"Numbers", numberFuncs},
+	{"Memory of kmalloc", allocating},
 }
 
 // failures is what was tried and does not run: what it needs is made at boot.
 var failures = []failure{
-	{"kstrdup", aString, "__kmalloc_node_track_caller_noprof", "there is no slab allocator"},
-	{"kasprintf", formatted, "__kmalloc_node_track_caller_noprof", "there is no slab allocator"},
-	{"__kmalloc_noprof", args(100, gfpKernel), "__kmalloc_noprof", "there is no slab allocator"},
-	{"kmem_cache_alloc_noprof", args(0, gfpKernel), "kmem_cache_alloc_noprof", "there is no slab allocator"},
-	{"get_free_pages_noprof", args(gfpKernel, 0), "get_free_pages_noprof", "there is no page allocator"},
-	{"vmalloc_noprof", args(100), "vmalloc_noprof", "there is no vmalloc area"},
-	{"pcpu_alloc_noprof", args(8, 8, 0, gfpKernel), "pcpu_alloc_noprof", "there is no per-CPU allocator"},
-	{"ktime_get", args(), "ktime_get", "there is no clock source"},
-	{"schedule", args(), "__schedule", "the run queue has no task"},
-	{"msleep", args(1), "__schedule", "the run queue has no task"},
-	{"find_vma", args(0, 0), "find_vma", "there is no `mm_struct`"},
-	{"vfs_read", args(0, 0, 0, 0), "vfs_read", "there is no file"},
+	{"kmem_cache_alloc_noprof", []uint64{0, gfpKernel}, "kmem_cache_alloc_noprof", "there are no slab caches"},
+	{"get_free_pages_noprof", []uint64{gfpKernel, 0}, "get_free_pages_noprof", "there is no page allocator"},
+	{"vmalloc_noprof", []uint64{100}, "vmalloc_noprof", "there is no vmalloc area"},
+	{"pcpu_alloc_noprof", []uint64{8, 8, 0, gfpKernel}, "pcpu_alloc_noprof", "there is no per-CPU allocator"},
+	{"ktime_get", nil, "ktime_get", "there is no clock source"},
+	{"schedule", nil, "__schedule", "the run queue has no task"},
+	{"msleep", []uint64{1}, "__schedule", "the run queue has no task"},
+	{"find_vma", []uint64{0, 0}, "find_vma", "there is no `mm_struct`"},
+	{"vfs_read", []uint64{0, 0, 0, 0}, "vfs_read", "there is no file"},
 }
-
-// args are arguments.
-func args(w ...uint64) func(*machine) []uint64 { return func(*machine) []uint64 { return w } }
-
-func aString(m *machine) []uint64   { return []uint64{m.string("text"), gfpKernel} }
-func formatted(m *machine) []uint64 { return []uint64{gfpKernel, m.string("%d"), 1} }
 
 // gfpKernel is GFP_KERNEL (include/linux/gfp_types.h).
 const gfpKernel = 0xcc0

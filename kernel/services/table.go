@@ -10,25 +10,35 @@ type row struct {
 	serve func(s *Services, r Replaced) emu.GateFunc
 }
 
-// table is what is replaced. Functions that allocate are named from the outermost
+// table is what is replaced. Functions that only report are named from the outermost
 // down, so that the error tells of the one that the caller called, and so that
 // nothing before the lowest one runs into what is not booted. Names change: until
 // 6.9 without _noprof, __kmalloc_cache was kmalloc_trace until 6.10.
 var table = []row{
-	{"slab allocator", []string{
+	{"slab allocator", []string{ // of x0 bytes
 		"__kmalloc", "__kmalloc_noprof",
 		"__kmalloc_node", "__kmalloc_node_noprof",
 		"__kmalloc_node_track_caller", "__kmalloc_node_track_caller_noprof",
 		"__kmalloc_track_caller", "__kmalloc_track_caller_noprof",
 		"__kmalloc_flags_noprof", "_kmalloc_nolock_noprof", "kmalloc_nolock_noprof", "__kmalloc_nolock_noprof",
-		"kmalloc_trace", "kmalloc_trace_noprof", "__kmalloc_cache_noprof",
-		"kmalloc_node_trace", "kmalloc_node_trace_noprof", "__kmalloc_cache_node_noprof",
 		"kmalloc_order", "kmalloc_order_trace",
 		"kmalloc_large", "kmalloc_large_noprof", "__kmalloc_large_noprof",
 		"kmalloc_large_node", "kmalloc_large_node_noprof", "__kmalloc_large_node_noprof",
-		"krealloc", "krealloc_noprof", "krealloc_node_align_noprof",
-		"kvmalloc_node", "kvmalloc_node_noprof", "__kvmalloc_node_noprof",
-		"kvrealloc", "kvrealloc_noprof", "kvrealloc_node_align_noprof",
+	}, kmalloc(0)},
+	{"slab allocator", []string{ // of x2, from a cache that the compiler chose
+		"kmalloc_trace", "kmalloc_trace_noprof", "__kmalloc_cache_noprof",
+	}, kmalloc(2)},
+	{"slab allocator", []string{"kmalloc_node_trace", "kmalloc_node_trace_noprof", "__kmalloc_cache_node_noprof"}, kmalloc(3)},
+	{"slab allocator", []string{"kvmalloc_node", "kvmalloc_node_noprof", "__kvmalloc_node_noprof"}, onHeap(kvmalloc)},
+	{"slab allocator", []string{"krealloc", "krealloc_noprof"}, onHeap(krealloc)},
+	{"slab allocator", []string{"krealloc_node_align_noprof"}, onHeap(kreallocAlign)},
+	{"slab allocator", []string{"kvrealloc_node_align_noprof"}, onHeap(kvreallocAlign)},
+	{"slab allocator", []string{"kfree", "kfree_sensitive", "kfree_nolock", "kvfree", "kvfree_sensitive", "kvfree_atomic"}, onHeap(kfree)},
+	{"slab allocator", []string{"kmem_cache_free_bulk"}, onHeap(freeBulk)},
+	{"slab allocator", []string{"ksize", "__ksize"}, onHeap(ksize)},
+	{"slab allocator", []string{"kmalloc_size_roundup"}, onHeap(sizeRoundup)},
+	{"slab caches", []string{
+		"kvrealloc", "kvrealloc_noprof", // whose arguments changed under the same name
 		"kmem_cache_alloc", "kmem_cache_alloc_noprof",
 		"kmem_cache_alloc_lru", "kmem_cache_alloc_lru_noprof",
 		"kmem_cache_alloc_node", "kmem_cache_alloc_node_noprof", "__kmem_cache_alloc_node",
