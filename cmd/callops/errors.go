@@ -49,7 +49,7 @@ func reportError(errw io.Writer, cmd *cobra.Command, err error) int {
 	case cancelled && stopped:
 		fmt.Fprintln(errw, "callops: interrupted in "+run.PC)
 	case cancelled:
-		fmt.Fprintln(errw, "callops: interrupted")
+		fmt.Fprintln(errw, "callops: interrupted"+interruptedAt(err))
 	default:
 		fmt.Fprintln(errw, "callops: "+oneLine(err))
 	}
@@ -62,6 +62,15 @@ func reportError(errw io.Writer, cmd *cobra.Command, err error) int {
 		return exitUsage
 	}
 	return exitFailed
+}
+
+// interruptedAt is what the error tells of the work that was going on.
+func interruptedAt(err error) string {
+	at := strings.TrimSuffix(oneLine(err), context.Canceled.Error())
+	if at = strings.TrimSuffix(at, ": "); at == "" {
+		return ""
+	}
+	return ": " + at
 }
 
 // oneLine joins errors in one line. They contain names of files and text of guests:

@@ -3,15 +3,22 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"callops/emu/interp"
+	"callops/ftrace"
+	"callops/kernel"
+	"callops/kernelimage"
 )
 
 func TestReadData_DoesNotWaitForAFIFO(t *testing.T) {
@@ -29,4 +36,37 @@ func TestReadData_DoesNotWaitForAFIFO(t *testing.T) {
 	defer time.AfterFunc(20*time.Millisecond, cancel).Stop()
 	_, err = readData(path, &interruptible{ctx: ctx}, maxData)
 	assert.ErrorIs(t, err, context.Canceled, "nobody writes to it")
+}
+
+func TestCall_DumpDoesNotWaitForAFIFO(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "fifo")
+	require.NoError(t, syscall.Mkfifo(path, 0o600))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer time.AfterFunc(20*time.Millisecond, cancel).Stop()
+	var out, errs bytes.Buffer
+	root := newRoot(strings.NewReader(""), &out, &errs)
+	root.SetArgs([]string{"call", "--dump", "1=" + path, "memset", "buf:16", "65", "8"})
+	cmd, err := root.ExecuteContextC(ctx)
+	require.ErrorIs(t, err, context.Canceled, "nobody reads it")
+	assert.Equal(t, exitFailed, reportError(&errs, cmd, err))
+	assert.Contains(t, errs.String(), "callops: interrupted: --dump "+path)
+	assert.Contains(t, out.String(), "memset(buf:16, 65, 8) = ", "what was done is shown")
+}
+
+func TestSites_EndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	img, err := kernelimage.Builtin(nil)
+	require.NoError(t, err)
+	k, err := kernel.Boot(img, interp.New, nil)
+	require.NoError(t, err)
+	defer k.Close()
+	r, err := ftrace.New(k, nil)
+	require.NoError(t, err)
+	list, err := siteInfos(ctx, k, r, nil)
+	require.NoError(t, err)
+	require.NotEmpty(t, list)
+	cancel()
+	_, err = siteInfos(ctx, k, r, nil)
+	assert.ErrorIs(t, err, context.Canceled)
+	assert.ErrorContains(t, err, list[0].Function)
 }

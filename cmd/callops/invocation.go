@@ -158,7 +158,7 @@ func (all invocations) run(ctx context.Context, m *machine.Machine, dumps dumps,
 			r, err := inv.left(m.Kernel, c.ID, res)
 			if err == nil {
 				results[c.ID] = append(results[c.ID], r)
-				err = dumps.save(m.Kernel, inv, i+1)
+				err = dumps.save(ctx, m.Kernel, inv, i+1)
 			}
 			placing.Unlock()
 			if err != nil {
@@ -307,8 +307,9 @@ func (d *dumps) check(all invocations, cpus uint64) error {
 	return nil
 }
 
-// save writes what call number n left in its arguments.
-func (d *dumps) save(k *kernel.Kernel, inv *invocation, n int) error {
+// save writes what call number n left in its arguments. A FIFO without a reader
+// holds it up until ctx ends.
+func (d *dumps) save(ctx context.Context, k *kernel.Kernel, inv *invocation, n int) error {
 	for i, a := range inv.args {
 		file, ok := d.files[ref{n, i + 1}]
 		if !ok {
@@ -318,8 +319,9 @@ func (d *dumps) save(k *kernel.Kernel, inv *invocation, n int) error {
 		if err := k.Mem.Read(a.value, b); err != nil {
 			return err
 		}
-		if err := os.WriteFile(file, b, 0o666); err != nil {
-			return err
+		_, err := await(ctx, func() (struct{}, error) { return struct{}{}, os.WriteFile(file, b, 0o666) })
+		if err != nil {
+			return fmt.Errorf("--dump %s: %w", file, err)
 		}
 	}
 	return nil

@@ -66,18 +66,40 @@ type interruptible struct {
 }
 
 func (i *interruptible) Read(p []byte) (int, error) {
-	// An abandoned read keeps its buffer.
-	buf, n, err := make([]byte, min(len(p), 64<<10)), 0, error(nil)
-	done := make(chan struct{})
+	buf := make([]byte, min(len(p), 64<<10)) // an abandoned read keeps it
+	n, err := await(i.ctx, func() (int, error) { return i.r.Read(buf) })
+	return copy(p, buf[:n]), err
+}
+
+// open is os.Open that also ends with ctx: opening a FIFO blocks until it has a
+// writer.
+func (i *interruptible) open(name string) (*os.File, error) {
+	f, err := await(i.ctx, func() (*os.File, error) { return os.Open(name) })
+	if i.ctx.Err() != nil && f == nil {
+		err = fmt.Errorf("%s: %w", name, err)
+	}
+	return f, err
+}
+
+// await returns what f does, or ctx's error when that ends earlier: f may wait in
+// a system call for another process. An abandoned f goes on, so it must use nothing
+// that others write to.
+func await[T any](ctx context.Context, f func() (T, error)) (T, error) {
+	type result struct {
+		v   T
+		err error
+	}
+	done := make(chan result, 1)
 	go func() {
-		defer close(done)
-		n, err = i.r.Read(buf)
+		v, err := f()
+		done <- result{v, err}
 	}()
 	select {
-	case <-i.ctx.Done():
-		return 0, i.ctx.Err()
-	case <-done:
-		return copy(p, buf[:n]), err
+	case <-ctx.Done():
+		var none T
+		return none, ctx.Err()
+	case r := <-done:
+		return r.v, r.err
 	}
 }
 
@@ -95,22 +117,4 @@ func widthOf(w io.Writer) int {
 		return 0
 	}
 	return max(width, 80)
-}
-
-// open is os.Open that also ends with ctx: opening a FIFO blocks until it has a
-// writer.
-func (i *interruptible) open(name string) (*os.File, error) {
-	var f *os.File
-	var err error
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		f, err = os.Open(name)
-	}()
-	select {
-	case <-i.ctx.Done():
-		return nil, fmt.Errorf("%s: %w", name, i.ctx.Err())
-	case <-done:
-		return f, err
-	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -61,7 +62,7 @@ one ops.)`,
 			if enabled {
 				return r.WriteEnabled(cmd.OutOrStdout())
 			}
-			list, err := siteInfos(k, r, args)
+			list, err := siteInfos(cmd.Context(), k, r, args)
 			if err != nil {
 				return err
 			}
@@ -112,7 +113,7 @@ type siteInfo struct {
 	Literal  string   `json:"literal,omitempty"` // the ops it points to; "" where there is none
 }
 
-func siteInfos(k *kernel.Kernel, r *ftrace.Registry, globs []string) ([]siteInfo, error) {
+func siteInfos(ctx context.Context, k *kernel.Kernel, r *ftrace.Registry, globs []string) ([]siteInfo, error) {
 	records := r.Records()
 	for _, glob := range globs {
 		var err error
@@ -122,6 +123,9 @@ func siteInfos(k *kernel.Kernel, r *ftrace.Registry, globs []string) ([]siteInfo
 	}
 	list := make([]siteInfo, 0, len(records))
 	for _, rec := range records {
+		if err := ctx.Err(); err != nil {
+			return nil, fmt.Errorf("%s: %w", names{k}.pointer(rec.IP), err)
+		}
 		info, err := newSiteInfo(names{k}, r, rec)
 		if err != nil {
 			return nil, err
