@@ -181,7 +181,7 @@ func (c *CPU) runTo(ctx context.Context, budget uint64) (emu.Exit, error) {
 		if pc%4 != 0 {
 			return fetchFault(pc, emu.Misaligned), nil
 		}
-		if err := c.sync(); err != nil {
+		if err := c.sync(ctx); err != nil {
 			return emu.Exit{PC: pc}, fmt.Errorf("unicorn: cpu %d: %w", c.id, err)
 		}
 		if c.state.text.refuses(pc) {
@@ -308,13 +308,17 @@ func (c *CPU) exit(stop C.enum_vcpu_stop, limit uint64) (emu.Exit, bool, error) 
 	return exit, true, err
 }
 
-// sync brings the library up to date with mapped regions and changed text.
-func (c *CPU) sync() error {
+// sync brings the library up to date with mapped regions and changed text. It ends
+// with ctx, for the library takes the longer for a region the more it has.
+func (c *CPU) sync(ctx context.Context) error {
 	regions := c.engine.mem.Regions()
 	if len(regions) != len(c.seen) || len(regions) > 0 && &regions[0] != &c.seen[0] {
 		for _, r := range regions {
 			if c.mapped[r] {
 				continue
+			}
+			if err := ctx.Err(); err != nil {
+				return err
 			}
 			if err := c.mapRegion(r); err != nil {
 				return err

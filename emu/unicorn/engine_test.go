@@ -84,3 +84,41 @@ func dropped(t *testing.T, c *changes, regions []*emu.Region) (spans []span) {
 	}))
 	return spans
 }
+
+// ending is a context that ends once it has been asked a number of times.
+type ending struct {
+	context.Context
+	asked int
+}
+
+func (c *ending) Err() error {
+	if c.asked--; c.asked < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+func TestRun_MappingRegionsEndsWithTheContext(t *testing.T) {
+	mem := emu.NewMemory()
+	defer mem.Close()
+	for i := range uint64(20) {
+		_, err := mem.Map("page", 0x10000+i<<16, emu.PageSize, emu.Read|emu.Exec)
+		require.NoError(t, err)
+	}
+	require.NoError(t, mem.Store32(0x10000, 0xd503201f)) // NOP
+	e, err := New(mem)
+	require.NoError(t, err)
+	defer e.Close()
+	cpu, err := e.NewCPU(0)
+	require.NoError(t, err)
+	cpu.Regs().PC = 0x10000
+	_, err = cpu.Run(&ending{t.Context(), 5}, 1)
+	require.ErrorIs(t, err, context.Canceled)
+	assert.Len(t, cpu.(*CPU).mapped, 4)
+	assert.EqualValues(t, 0x10000, cpu.Regs().PC)
+
+	_, err = cpu.Run(t.Context(), 1)
+	require.NoError(t, err)
+	assert.Len(t, cpu.(*CPU).mapped, 20, "the next run maps the others")
+	assert.EqualValues(t, 0x10004, cpu.Regs().PC)
+}
