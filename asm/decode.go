@@ -1,6 +1,6 @@
 package asm
 
-// The decoders of single fields: for those who read code of an image, and for
+// The decoders of single fields: for readers of an image's code, and for
 // the disassembler. What an instruction does as a whole is package effects'.
 
 // offset19 is the field of b.cond, cbz, cbnz and ldr of a literal, in bytes.

@@ -31,7 +31,7 @@ type Engine struct {
 	New  emu.NewEngine
 }
 
-// Config says what to measure; only Engines has to be set.
+// Config describes what to measure; only Engines has to be set.
 type Config struct {
 	Image   *kernelimage.Image // nil: the built-in kernel, made anew for each mode
 	Engines []Engine
@@ -76,7 +76,7 @@ type Config struct {
 	// Registration adds what it costs to register one ops over many sites.
 	Registration bool
 
-	// Progress is told how many of the rows are done, by one goroutine at a
+	// Progress is called with the number of rows done, by one goroutine at a
 	// time.
 	Progress func(done, total int)
 }
@@ -197,7 +197,7 @@ func (c *Config) check() error {
 	return nil
 }
 
-// hasCallOps says whether ftrace can run with CALL_OPS on the image.
+// hasCallOps reports whether ftrace can run with CALL_OPS on the image.
 func hasCallOps(img *kernelimage.Image) bool {
 	return img.CallOps() && img.Profile() != kernelimage.Profile61
 }

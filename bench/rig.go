@@ -16,7 +16,7 @@ import (
 	"callops/machine"
 )
 
-// counterSize is the sample tracer's counter, which lies behind its ops.
+// counterSize is the sample tracer's counter, which follows its ops.
 const counterSize = 4
 
 // rig is a kernel with ftrace and the call loop, for one engine and mode.
@@ -154,7 +154,7 @@ func (r *rig) run(ctx context.Context, ops []*ftrace.Ops) (m measured, err error
 	return m, err
 }
 
-// call has the loop call the tracee n times on one CPU, each within the default budget.
+// call makes the loop call the tracee n times on one CPU, each within the default budget.
 func (r *rig) call(ctx context.Context, opts *emu.CallOptions, n int) (emu.Result, error) {
 	if opts == nil {
 		opts = budgetOf(n)

@@ -12,7 +12,7 @@ type Counterexample struct {
 	Kernel   string            `json:"kernel,omitempty"` // the image, where it is not the built-in kernel
 	CPUs     int               `json:"cpus"`
 	Property property.Property `json:"property"`
-	Claim    string            `json:"claim"`  // what ought to hold: the property as a sentence
+	Claim    string            `json:"claim"`  // the property as a sentence
 	Detail   string            `json:"detail"` // what was found instead
 	Steps    []Step            `json:"steps"`
 	Token    string            `json:"token"` // for Replay

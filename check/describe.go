@@ -20,8 +20,8 @@ var says = map[event.Kind]string{
 	event.AllAnswered:  "every CPU has answered",
 	event.CallReturns:  "returns",
 	event.GateReturns:  "goes on",
-	event.Schedule:     "leaves its CPU of its own will, and comes back",
-	event.Preempted:    "is preempted, and comes back",
+	event.Schedule:     "leaves its CPU voluntarily, and resumes",
+	event.Preempted:    "is preempted, and resumes",
 	event.Interrupted:  "answers the interrupt",
 }
 

@@ -16,7 +16,7 @@ const (
 	ProtectionLost       Finding = 1 // the last ops of a site loses its RCU or recursion protection
 	CallsMissed          Finding = 3 // a registered ops may miss calls that begin after register has returned
 	ListEndAsOps         Finding = 4 // without CALL_OPS, a func can be called with ftrace_list_end as its ops
-	HashFreedUnderReader Finding = 5 // a replaced filter hash can be freed under a reader that RCU does not watch
+	HashFreedUnderReader Finding = 5 // a replaced filter hash can be freed under a reader that RCU is not watching
 )
 
 // Breaks returns the property that does not hold because of the finding.

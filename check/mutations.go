@@ -55,7 +55,7 @@ var mutations = []Mutation{
 	},
 	{
 		Name:     "literal-misaligned",
-		About:    "the literal lies at an address that is no multiple of 8",
+		About:    "the literal is at an address that is not a multiple of 8",
 		Scenario: "enable",
 		fault: model.Fault{
 			Trampoline: trampolines.UnalignedLiteral,

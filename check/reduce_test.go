@@ -12,7 +12,7 @@ import (
 )
 
 // Liveness, symmetry, what was left out because something else stands for it,
-// merged steps: on scenarios that nobody thought of, none of it changes whether
+// merged steps: on scenarios that no author thought of, none of it changes whether
 // a property is broken.
 func TestReduction_ChangesNoVerdictOfRandomScenarios(t *testing.T) {
 	const (

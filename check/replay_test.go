@@ -57,7 +57,7 @@ func TestReplay_RefusesWhatIsNoToken(t *testing.T) {
 	}
 }
 
-// FuzzReplay goes ways that nobody searched for: they break something, or are
+// FuzzReplay replays paths that no search found: they break something, or are
 // refused as no tokens. A token is its text up to the choices, and these.
 func FuzzReplay(f *testing.F) {
 	add := func(scenario, mutation string) {

@@ -175,7 +175,7 @@ var scenarios = []Scenario{
 	},
 	{
 		Name:  "two-sites",
-		About: "an ops with two sites comes, goes and is freed",
+		About: "an ops with two sites is registered, unregistered and freed",
 		set: model.Scenario{
 			Ops:     []model.Ops{on("A", relevant, irrelevant)},
 			Threads: does(model.Register("A"), model.Unregister("A"), model.Free("A")),
@@ -192,7 +192,7 @@ var scenarios = []Scenario{
 	},
 	{
 		Name:    "filter-idle",
-		About:   "filter-list, with one CPU where RCU does not watch",
+		About:   "filter-list, with one CPU that RCU is not watching",
 		Finding: HashFreedUnderReader,
 		set: model.Scenario{
 			Ops:     []model.Ops{live("A", relevant), live("B", relevant)},
@@ -239,7 +239,7 @@ var scenarios = []Scenario{
 	},
 	{
 		Name:  "rcu-idle",
-		About: "an ops with the RCU flag, and a CPU that RCU does not watch",
+		About: "an ops with the RCU flag, and a CPU that RCU is not watching",
 		set: model.Scenario{
 			Ops:     []model.Ops{flagged(on("A", relevant), ftrace.OpsRCU)},
 			Threads: does(model.Register("A"), model.Unregister("A"), model.Free("A")),
@@ -258,7 +258,7 @@ var scenarios = []Scenario{
 	},
 	{
 		Name:  "protection-fixed",
-		About: "protection, with the survivor's flags asked",
+		About: "protection, with the flags of the remaining ops tested",
 		set: model.Scenario{
 			FixCallOps: true,
 			Ops:        []model.Ops{live("A", relevant), flagged(live("B", relevant), ftrace.OpsRecursion)},
@@ -268,7 +268,7 @@ var scenarios = []Scenario{
 	},
 	{
 		Name:  "global-dynamic",
-		About: "without CALL_OPS: an ops comes, a second one, and both go",
+		About: "without CALL_OPS: an ops joins, then a second one, and both leave",
 		set: model.Scenario{
 			NoCallOps: true,
 			Ops:       []model.Ops{on("A", relevant), on("B", relevant)},
@@ -278,7 +278,7 @@ var scenarios = []Scenario{
 	},
 	{
 		Name:    "global-static",
-		About:   "without CALL_OPS: an ops that is called without the list function between",
+		About:   "without CALL_OPS: an ops that is called directly, without the list function",
 		Finding: ListEndAsOps,
 		set: model.Scenario{
 			NoCallOps: true,
@@ -289,7 +289,7 @@ var scenarios = []Scenario{
 	},
 	{
 		Name:  "global-static-fixed",
-		About: "global-static, with both waits of unregistering in the place of the interrupt",
+		About: "global-static, with both waits of unregistering instead of the interrupt",
 		set: model.Scenario{
 			NoCallOps: true,
 			Ops:       []model.Ops{static(on("A", relevant))},

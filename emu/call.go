@@ -23,7 +23,7 @@ const recentOnError = 8
 // and gates.
 var ErrBudget = errors.New("instruction budget used up")
 
-// CallOptions say how a guest function is called; the zero value will do.
+// CallOptions control how a guest function is called; the zero value is usable.
 type CallOptions struct {
 	// Budget bounds the call: each instruction executed takes one of it, and so
 	// does each gate served, calls by gates included. 0 means DefaultBudget. A
@@ -133,7 +133,7 @@ func (c *Caller) run(ctx context.Context, cpu CPU, opts *CallOptions) (Exit, err
 		if err != nil {
 			return exit, err
 		}
-		// A step that led to a gate does not say so.
+		// The result of a step does not show that it led to a gate.
 		if exit.Reason == ExitBudget && calls.Left() == 0 && !InGates(exit.PC) {
 			return exit, OutOfBudget(exit.PC)
 		}

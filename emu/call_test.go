@@ -122,7 +122,7 @@ func TestCall_ErrorsSayWhatAndWhere(t *testing.T) {
 				var ee *emu.ExitError
 				assert.ErrorAs(t, err, &ee)
 			}
-			assert.Zero(t, cpu.regs, "the registers are given back all the same")
+			assert.Zero(t, cpu.regs, "the registers are restored all the same")
 		})
 	}
 }

@@ -70,7 +70,7 @@ type CPU interface {
 	Recent(n int) []uint64
 }
 
-// ExitReason says why a CPU stopped.
+// ExitReason is the reason why a CPU stopped.
 type ExitReason uint8
 
 const (
@@ -78,7 +78,7 @@ const (
 	ExitBudget ExitReason = iota
 	// ExitGate: PC stands on a gate, which has not been served yet.
 	ExitGate
-	// ExitFault: an access that memory refuses; Exit.Fault says which. PC
+	// ExitFault: an access that memory refuses; Exit.Fault describes it. PC
 	// stands on the instruction that made it (for a fetch: on the address
 	// that could not be fetched).
 	ExitFault

@@ -7,7 +7,7 @@
 // engine; emu/unicorn and emu/interp do, and nothing above them tells the two
 // apart.
 //
-// Who may call what: a [Memory] may be used from any goroutine; its atomic
+// Concurrency: a [Memory] may be used from any goroutine; its atomic
 // accesses are single-copy atomic with respect to guest code. A [CPU] belongs
 // to one goroutine at a time. Regions are mapped before the CPUs that use
 // them run.

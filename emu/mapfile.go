@@ -17,8 +17,8 @@ import (
 // It comes before an engine is opened over the memory; f may be closed after it.
 // A file that does not have the bytes is refused with io.ErrUnexpectedEOF and an
 // unmapped address with a [*Fault], before anything is filled. One that is cut
-// short later takes its pages from under the guest: who touches them gets a
-// SIGBUS, which nobody handles.
+// short later takes its pages from under the guest: access to them raises
+// SIGBUS, which has no handler.
 func (m *Memory) MapFile(addr uint64, f *os.File, off int64, n uint64) error {
 	info, err := f.Stat()
 	if err != nil {

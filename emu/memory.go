@@ -50,11 +50,11 @@ type Region struct {
 	filed atomic.Bool // some of host is a file's pages
 }
 
-// Filed reports whether pages of the region come from a file: what nobody has
+// Filed reports whether pages of the region come from a file: what nothing has
 // touched of another one is zero.
 func (r *Region) Filed() bool { return r.filed.Load() }
 
-// Host returns the host memory behind the region. Where there is an engine in C
+// Host returns the host memory that backs the region. Where there is an engine in C
 // it is mapped, not Go heap, so that the engine may keep its address until the
 // Memory is closed.
 func (r *Region) Host() []byte { return r.host }
@@ -62,7 +62,7 @@ func (r *Region) Host() []byte { return r.host }
 // End is the first address after the region.
 func (r *Region) End() uint64 { return r.Base + r.Size }
 
-// TextObserver is told of changed instructions. Every CPU of an engine that
+// TextObserver is notified of changed instructions. Every CPU of an engine that
 // keeps decoded or translated code is one.
 type TextObserver interface {
 	// TextChanged says that the words in [addr, addr+size) may have changed:

@@ -38,8 +38,8 @@ func (e *BugError) Error() string { return "ftrace bug: " + e.Err.Error() }
 
 func (e *BugError) Unwrap() error { return e.Err }
 
-// reportBug is ftrace_bug: it reports the site and ends ftrace. arm64 does not
-// say what it expected (ftrace_expected), so no line does.
+// reportBug is ftrace_bug: it reports the site and kills ftrace. arm64 does not
+// set ftrace_expected, so there is no line for it.
 func (r *Registry) reportBug(typ bugType, err error, rec *Record) {
 	var b strings.Builder
 	b.WriteString("------------[ ftrace bug ]------------\n")
@@ -77,8 +77,8 @@ func (r *Registry) bytesAt(ip uint64) string {
 	return fmt.Sprintf("%02x:%02x:%02x:%02x", byte(w), byte(w>>8), byte(w>>16), byte(w>>24))
 }
 
-// kill is ftrace_kill: it ends ftrace, as an anomaly does. No site changes any
-// more but for an operation that is under way; those that call go on calling.
+// kill is ftrace_kill: it disables ftrace for good, after an anomaly. Only an
+// operation that is under way still changes sites; enabled sites stay enabled.
 func (r *Registry) kill() { r.disabled.Store(true) }
 
 // Dead reports whether ftrace has been killed (ftrace_is_dead).

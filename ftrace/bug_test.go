@@ -21,7 +21,7 @@ func TestBug_ForeignWordAtASiteEndsFtrace(t *testing.T) {
 	k := bootIdle(t, nil, &Options{Printk: func(s string) { log = append(log, s) }})
 	o := k.ops("o", k.code.OpsFuncNop, OpsSaveRegsIfSupported, "tracee_relevant")
 	ip := k.Location(k.fn("tracee_relevant"))
-	require.NoError(t, k.k.Mem.Store32(ip, 0xd4210000)) // somebody's BRK
+	require.NoError(t, k.k.Mem.Store32(ip, 0xd4210000)) // a foreign BRK
 
 	err := k.Register(o)
 	require.ErrorIs(t, err, errno.ENODEV)

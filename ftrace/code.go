@@ -1,11 +1,11 @@
 package ftrace
 
-// command says what to change: FTRACE_UPDATE_CALLS and its kin in
+// command selects what to change: FTRACE_UPDATE_CALLS and the like in
 // include/linux/ftrace.h.
 type command uint8
 
 const (
-	updateCalls     command = 1 << iota // patch every record that differs from what it ought to be
+	updateCalls     command = 1 << iota // patch every record whose state differs from its flags
 	disableCalls                        // make every enabled record a NOP
 	updateTraceFunc                     // change what the shared trampoline calls
 )
@@ -47,7 +47,7 @@ func (r *Registry) switchFunc(fn uint64) bool {
 }
 
 // replaceCode is ftrace_replace_code. The walk ends at the first record that
-// can't be patched, which is the end of ftrace.
+// can't be patched, which kills ftrace.
 func (r *Registry) replaceCode(enable bool) {
 	if r.Dead() {
 		return
@@ -83,7 +83,7 @@ func (r *Registry) replaceRecord(rec *Record, enable bool) (bugType, error) {
 	}
 }
 
-// newAddr is ftrace_get_addr_new: what the site's wishes ask it to call.
+// newAddr is ftrace_get_addr_new: what the site has to call by its flags.
 func (r *Registry) newAddr(rec *Record) uint64 {
 	if rec.is(RecDirect) && r.prof.count(rec.Flags) == 1 {
 		if addr := r.directOf(rec.IP); addr != 0 {
@@ -118,7 +118,7 @@ func (r *Registry) currentAddr(rec *Record) uint64 {
 }
 
 // calledAddr is currentAddr without its warnings; ok is false where the site
-// has a trampoline that no ops owns up to.
+// has a trampoline that belongs to no ops.
 func (r *Registry) calledAddr(rec *Record) (addr uint64, ok bool) {
 	if rec.is(RecDirectEn) {
 		if addr := r.directOf(rec.IP); addr != 0 {
@@ -141,8 +141,8 @@ func (r *Registry) directOf(ip uint64) uint64 {
 	return 0
 }
 
-// selectFunc is update_ftrace_function: what the shared trampoline ought to
-// call, and with which ops. It is worked out with CALL_OPS too, as in Linux.
+// selectFunc is update_ftrace_function: what the shared trampoline should
+// call, and with which ops. It is computed with CALL_OPS too, as in Linux.
 func (r *Registry) selectFunc() {
 	var fn uint64
 	switch len(r.list) {

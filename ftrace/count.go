@@ -3,7 +3,7 @@ package ftrace
 import "fmt"
 
 // count is __ftrace_hash_rec_update: it adds the ops to the records it
-// matches, or takes it away, and reports whether any of them needs patching.
+// matches, or removes it from them, and reports whether any of them needs patching.
 // An ops that is not ENABLED counts nowhere.
 func (r *Registry) count(o *Ops, inc bool) (update bool) {
 	if !o.is(OpsEnabled) {
@@ -38,9 +38,9 @@ func (r *Registry) count(o *Ops, inc bool) (update bool) {
 	return update
 }
 
-// callable reports whether the one ops counted at a site may be called by it, with
-// nothing in between. Linux asks the ops that comes or goes, which is the wrong
-// one when it goes; FixCallOps asks the one that stays.
+// callable reports whether a site may call its one ops directly. Linux tests the
+// ops that joins or leaves, which is the wrong one when it leaves; FixCallOps tests
+// the one that remains.
 func (r *Registry) callable(rec *Record, o *Ops, inc bool) bool {
 	if !inc && r.fixCallOps {
 		o = r.uniqueOps(rec.IP, o)
@@ -48,8 +48,8 @@ func (r *Registry) callable(rec *Record, o *Ops, inc bool) bool {
 	return o != nil && r.opsFunc(o) == o.Func()
 }
 
-// opsFunc is ftrace_ops_get_func: what calls the ops' func with the protection
-// it asks for.
+// opsFunc is ftrace_ops_get_func: the function that calls the ops' func with the
+// protection that it asks for.
 func (r *Registry) opsFunc(o *Ops) uint64 {
 	if o.is(OpsRecursion | OpsRCU) {
 		return r.code.AssistFunc
@@ -100,7 +100,7 @@ func (r *Record) set(f RecFlags, on bool) {
 }
 
 // wantsRegs is test_rec_ops_needs_regs. The ops that leaves is still listed, with
-// its old hash, where its filter changes: Linux then asks it too.
+// its old hash, where its filter changes: Linux then counts it too.
 func (r *Registry) wantsRegs(ip uint64, leaving *Ops) bool {
 	for _, o := range r.list {
 		if r.fixRegs && o == leaving {
@@ -161,7 +161,7 @@ func (r *Registry) currentTrampolineOps(ip uint64) *Ops {
 	return nil
 }
 
-// warn is FTRACE_WARN_ON with a broken invariant: the end of ftrace. It needs no
+// warn is FTRACE_WARN_ON with a broken invariant: it kills ftrace. It needs no
 // lock.
 func (r *Registry) warn(format string, args ...any) {
 	r.printk("WARNING: " + fmt.Sprintf(format, args...))

@@ -8,7 +8,7 @@ import (
 	"callops/kernelimage"
 )
 
-// Direct calls: code of a caller's own in the place of the tracer. A site alone
+// Direct calls: a caller's own code instead of a tracer. A site alone
 // with such an ops calls the code by its BL where that reaches, and through
 // ftrace_caller, which finds the address in the ops, where it does not.
 
@@ -90,7 +90,7 @@ func (r *Registry) resetDirect(o *Ops, addr uint64) {
 }
 
 // UnregisterDirect is unregister_ftrace_direct. A wrong addr leaves the sites'
-// entries in place, which are then busy for ever, as in Linux.
+// entries in place, which then remain busy, as in Linux.
 func (r *Registry) UnregisterDirect(o *Ops, addr uint64) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -6,27 +6,27 @@
 // It follows kernel/trace/ftrace.c, include/linux/ftrace.h and
 // arch/arm64/kernel/ftrace.c of Linux 6.12, and through [kernelimage.Profile]
 // the patch that brought CALL_OPS as it was posted, and Linux 6.1 before it.
-// Where Linux has a defect, so has this package; [Options.FixCallOps],
-// [Options.FixRegs] and [Options.FixMod] mend three; [Options.Fault] seeds others.
+// Where Linux has a defect, this package has it too; [Options.FixCallOps],
+// [Options.FixRegs] and [Options.FixMod] fix three; [Options.Fault] seeds others.
 // Left out: subops (the function graph managers), trace arrays and pid filters,
 // and trampolines that an architecture allocates.
 //
 // ops, hashes and the ops list exist in emulated memory, for the list function
 // that walks them is machine code. The [Registry] keeps its own copy of what it
 // wrote there, decides from that, and writes through; [Registry.Validate]
-// compares the two. Memory is touched through [Memory] only, grace periods
-// through [GracePeriods] only, so the same core runs live, under test and under a
+// compares the two. Memory is accessed only through [Memory], and grace periods
+// are waited for only through [GracePeriods], so the same core runs live, under test and under a
 // model checker.
 //
 // A Registry may be used from any goroutine; one lock (ftrace_lock) serialises
 // its operations. A tracer written in Go runs on the CPU's goroutine and may
-// use the Registry too. What a CPU runs into can be the end of ftrace with no
-// lock, also while an operation waits for that CPU.
+// use the Registry too. An anomaly on a CPU can kill ftrace without the lock, even
+// while an operation waits for that CPU.
 //
-// A site that can't be patched is the end of ftrace. The operation that met it
-// reports it, with ENODEV and the [*BugError], and so does every later one. In
-// Linux, of the operations that patch, only those that register an ops do; the
-// others return 0, and their callers learn from the next.
+// A site that can't be patched kills ftrace. The operation that met it
+// returns ENODEV with the [*BugError], and so does every later one. In Linux, of
+// the operations that patch, only those that register an ops return it; the
+// others return 0, and only a later operation fails.
 //
 // Kernel modules' sites join and leave with their modules, and those in init text
 // leave with it: [New] subscribes to the kernel's events. Start at [New],

@@ -55,7 +55,7 @@ func Example() {
 }
 
 // The plain ops leaves the function, the one that asked to be called only while
-// RCU watches stays. RCU does not watch, as in the idle loop. Linux calls it all
+// RCU is watching stays. RCU is not watching, as in the idle loop. Linux calls it all
 // the same.
 func Example_protectionLost() {
 	for _, fix := range []bool{false, true} {

@@ -15,7 +15,7 @@ const (
 	NoFault Fault = iota
 
 	// KeepUnique misses the update of a site when a second ops joins: the
-	// record's CALL_OPS stays, and the literal goes on naming the first.
+	// record's CALL_OPS stays, and the literal still points to the first.
 	KeepUnique
 
 	// UnalignedLiteral has the literal at ip-12, not rounded down to 8. It goes

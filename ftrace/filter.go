@@ -23,7 +23,7 @@ func (k filterKind) String() string {
 	return "filter"
 }
 
-// FilterOptions say how a filter is edited; nil adds to what is there.
+// FilterOptions control how a filter is edited; nil adds to the current one.
 type FilterOptions struct {
 	Reset  bool // empty it first
 	Remove bool // take the functions out, as "!" before a pattern does

@@ -15,7 +15,7 @@ const (
 	OpsStub                OpsFlag = 1 << 5  // the list function skips it
 	OpsIPModify            OpsFlag = 1 << 12 // changes fregs.pc; one such ops a site
 	OpsPID                 OpsFlag = 1 << 13
-	OpsRCU                 OpsFlag = 1 << 14 // only to be called while RCU watches: never called directly
+	OpsRCU                 OpsFlag = 1 << 14 // only to be called while RCU is watching: never called directly
 	OpsTraceArray          OpsFlag = 1 << 15
 	OpsPermanent           OpsFlag = 1 << 16 // forbids switching ftrace off
 
@@ -38,7 +38,7 @@ const (
 type RecFlags uint32
 
 // Flags of a record, FTRACE_FL_* in include/linux/ftrace.h. The wishes
-// (Regs, Tramp, Direct, CallOps) come from counting; the _EN states say what
+// (Regs, Tramp, Direct, CallOps) come from counting; the _EN states are what
 // the site has been patched to.
 const (
 	RecEnabled   RecFlags = 1 << 31

@@ -139,7 +139,7 @@ func FuzzGlob(f *testing.F) {
 		if re, ok := globOracle(plain); ok && re.MatchString(s) != got {
 			t.Errorf("%q on %q: got %v", pat, s, got)
 		}
-		// Every kind of pattern says what the glob of the same text says.
+		// Every kind of pattern matches what the glob of the same text matches.
 		if globMatch(plain, s) != got || compileGlob(plain).match(s) != got {
 			t.Errorf("%q on %q: kind %d reports %v, the glob differs", pat, s, p.kind, got)
 		}

@@ -16,7 +16,7 @@ type GracePeriods interface {
 	SynchronizeRCUTasksRude() error
 
 	// SynchronizeRCUTasks returns after every task that was running or
-	// preempted has left its CPU of its own will once.
+	// preempted has left its CPU voluntarily once.
 	SynchronizeRCUTasks() error
 
 	// CallRCU and CallRCUTasks call free after such a grace period, during an

@@ -28,8 +28,8 @@ func (r *Registry) Match(pat string) ([]Record, error) {
 	return found, nil
 }
 
-// Matches is hash_contains_ip for a registered ops: whether it is to be called
-// for the call site at ip. It is not for an ops that is nil, freed or another
+// Matches is hash_contains_ip for a registered ops: it reports whether the ops is
+// to be called for the call site at ip. The result is false for an ops that is nil, freed or another
 // Registry's.
 func (r *Registry) Matches(o *Ops, ip uint64) bool {
 	r.mu.Lock()

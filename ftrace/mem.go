@@ -6,9 +6,8 @@ import (
 )
 
 // Memory is the one way in which the core and its Go tracers touch emulated
-// memory: accesses, barriers and the heap. A model checker puts its own in the
-// place of the live one; each method is then a step that other CPUs may come
-// between.
+// memory: accesses, barriers and the heap. A model checker substitutes its own; each
+// method is then a step, and other CPUs may run between two.
 type Memory interface {
 	Load32(addr uint64) (uint32, error)
 	Load64(addr uint64) (uint64, error)
@@ -39,8 +38,8 @@ type Memory interface {
 	// where there is no room. The name is for reports.
 	Alloc(name string, size uint64) (uint64, error)
 
-	// Free takes an object of Alloc back (kfree); EINVAL for any other address.
-	// It does not ask whether a CPU still uses it.
+	// Free frees an object of Alloc (kfree); EINVAL for any other address.
+	// It does not check whether a CPU still uses it.
 	Free(addr uint64) error
 }
 

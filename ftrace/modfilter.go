@@ -106,8 +106,8 @@ func (r *Registry) Waiting(o *Ops, notrace bool) []string {
 }
 
 // runWaiting is process_cached_mods: filters that wait for modules get what they
-// wait for of this one. Like Linux it goes on where a filter can't be changed, and
-// what waited for the module waits no longer.
+// wait for of this one. Like Linux it continues after a filter that can't be changed, and
+// drops the entries of this module.
 func (r *Registry) runWaiting(module string) {
 	var ops []*Ops
 	r.all.Range(func(_, o any) bool {

@@ -77,13 +77,13 @@ func (r *Registry) notified(e kernel.Event, m *module.Module) error {
 	return nil
 }
 
-// moduleComing makes the call sites of a module known, and has those call that
-// registered ops want (ftrace_module_init, ftrace_module_enable): by way of
+// moduleComing makes the call sites of a module known, and enables those that
+// registered ops match (ftrace_module_init, ftrace_module_enable): by way of
 // ftrace_list_ops, also where there is one ops only, and also while ftrace is
-// switched off. DIRECT and IPMODIFY ops are passed over. A dead ftrace takes no
-// module's sites, and does not mind the module.
+// switched off. DIRECT and IPMODIFY ops are skipped. A dead ftrace ignores
+// the module's sites, and lets the module load.
 //
-// Differs: a site that can't be made ready is the end of ftrace in Linux too, but
+// Differs: a site that can't be made ready kills ftrace in Linux too, but there
 // the module stays.
 func (r *Registry) moduleComing(m *module.Module) error {
 	what := "sites of module " + m.Name
@@ -212,7 +212,7 @@ func (g *group) has(ip uint64) bool {
 }
 
 // checkReach refuses trampolines that some site's BL can't reach: patching that
-// site would be the end of ftrace. Sites ascend, so the outermost speak for all.
+// site would kill ftrace. Sites ascend, so checking the outermost is enough.
 func (r *Registry) checkReach(g *group) error {
 	if len(g.records) == 0 {
 		return nil

@@ -199,7 +199,7 @@ func TestModule_ADeadFtraceTakesNoSitesAndMindsNoModule(t *testing.T) {
 func TestModule_OneWithABrokenSiteIsRefusedAndForgotten(t *testing.T) {
 	k := bootIdle(t, nil, nil)
 	sites := k.Records()
-	// Whoever hears of it first spoils one of its sites.
+	// The first subscriber spoils one of its sites.
 	k.unsubscribe()
 	k.k.Subscribe(func(e kernel.Event, m *module.Module) error {
 		if e == kernel.ModuleComing {

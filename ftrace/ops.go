@@ -17,7 +17,7 @@ func (h *hashes) match(ip uint64) bool {
 	return (h.filter.empty() || h.filter.has(ip)) && !h.notrace.has(ip)
 }
 
-// ShareCommand is what ops_func is asked when an IPMODIFY ops and a DIRECT ops
+// ShareCommand is the argument of ops_func when an IPMODIFY ops and a DIRECT ops
 // meet at a site (enum ftrace_ops_cmd).
 type ShareCommand uint8
 
@@ -28,12 +28,12 @@ const (
 	DisableSharePeer                     // and leaves it
 )
 
-// Ops is struct ftrace_ops: a tracer and the sites it wants. It lies in
-// emulated memory; what stands here is what was written there.
+// Ops is struct ftrace_ops: a tracer and the sites it wants. It exists in
+// emulated memory; the fields here mirror what was written there.
 type Ops struct {
 	Name string
 
-	// Share answers whether a DIRECT ops can share its sites with an IPMODIFY
+	// Share decides whether a DIRECT ops can share its sites with an IPMODIFY
 	// ops (ops_func). nil refuses. It must not use the Registry, which is locked.
 	Share func(op *Ops, cmd ShareCommand) error
 
@@ -50,25 +50,25 @@ type Ops struct {
 	freed      bool
 }
 
-// Addr is where the struct lies.
+// Addr is the address of the struct.
 func (o *Ops) Addr() uint64 { return o.addr }
 
 // Func is the tracer's address.
 func (o *Ops) Func() uint64 { return o.fn.Load() }
 
-// Flags are the ops' flags as they stand.
+// Flags are the ops' current flags.
 func (o *Ops) Flags() OpsFlag { return OpsFlag(o.flags.Load()) }
 
 func (o *Ops) String() string { return o.Name }
 
-// OpsOptions say what kind of ops NewOps makes; nil is one without flags.
+// OpsOptions select the kind of ops that NewOps makes; nil is one without flags.
 type OpsOptions struct {
 	Flags OpsFlag // those of the caller's group
 	Extra int     // bytes after the struct, zeroed, for the tracer's own use
 
-	// Static has the ops lie in the kernel's own data, as global_ops does: it
-	// never becomes DYNAMIC and can't be freed. Unregister therefore waits for
-	// nobody: when it returns, a CPU may still be about to call the ops' func,
+	// Static places the ops in the kernel's own data, like global_ops: it
+	// never becomes DYNAMIC and can't be freed. Unregister therefore does not
+	// wait: when it returns, a CPU may still be about to call the ops' func,
 	// or be in it.
 	Static bool
 }
@@ -112,8 +112,8 @@ func (r *Registry) newOps(name string, fn uint64, opts *OpsOptions) (*Ops, error
 	return o, nil
 }
 
-// FreeOps gives the ops' memory back (kfree). Like kfree it does not ask
-// whether it is still in use: what uses it afterwards faults on poison. Freeing
+// FreeOps frees the ops' memory (kfree). Like kfree it does not check
+// whether it is still in use: any use afterwards faults on poison. Freeing
 // twice is EINVAL.
 func (r *Registry) FreeOps(o *Ops) error {
 	r.mu.Lock()

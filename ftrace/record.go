@@ -60,7 +60,7 @@ var wishes = []struct {
 	{RecCallOps, RecCallOpsEn, true},
 }
 
-// mismatch returns the wishes whose state differs from what it ought to be.
+// mismatch returns the wishes whose state differs.
 func (p profile) mismatch(f RecFlags) RecFlags {
 	var m RecFlags
 	for _, w := range wishes {

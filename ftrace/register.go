@@ -34,7 +34,7 @@ func (r *Registry) registerLocked(o *Ops) error {
 }
 
 // Unregister is unregister_ftrace_function: after its return the ops is on no
-// site, and a DYNAMIC one is used by nobody any more. EBUSY when it is not
+// site, and a DYNAMIC one is no longer in use. EBUSY when it is not
 // registered, ENODEV once ftrace is dead (it stays listed then), EDEADLK when
 // a grace period can't end, after which the ops must not be freed.
 func (r *Registry) Unregister(o *Ops) error {
@@ -135,7 +135,7 @@ func (r *Registry) shutdown(o *Ops) error {
 		return nil
 	}
 	// A CPU may be anywhere between loading the ops from the literal and the
-	// return of its func: where RCU does not watch (the rude wait ends that),
+	// return of its func: where RCU is not watching (the rude wait ends that),
 	// or in a task that was preempted there (the tasks wait does).
 	if err := r.grace.SynchronizeRCUTasksRude(); err != nil {
 		return err

@@ -375,7 +375,7 @@ func TestUnregister_GracePeriodsComeLastAndInOrder(t *testing.T) {
 	assert.Equal(t, []string{"rude", "tasks"}, log.only(insn, "rude", "tasks"), "waits even when nothing was patched")
 }
 
-// An ops in the kernel's own data is nobody's to free, so nobody is waited for.
+// An ops in the kernel's own data is never freed, so there is no wait.
 func TestStaticOps_UnregisterWaitsForNobody(t *testing.T) {
 	k, log := withRecorder(t, nil)
 	o, err := k.NewOps("global_ops", k.code.OpsFuncNop, &OpsOptions{Static: true, Flags: OpsRecursion})

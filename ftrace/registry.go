@@ -14,7 +14,7 @@ import (
 	"callops/trampolines"
 )
 
-// Options say how ftrace is built; the zero value is Linux as it is, with
+// Options configure ftrace; the zero value is Linux as it is, with
 // CALL_OPS where the image's sites have literals.
 type Options struct {
 	// NoCallOps leaves CALL_OPS out (CONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS=n).
@@ -99,7 +99,7 @@ type Registry struct {
 	startUp int       // ftrace_start_up
 	bug     *BugError // what killed it
 
-	traceFunc  uint64 // ftrace_trace_function: what the shared trampoline ought to call; see wantedFunc
+	traceFunc  uint64 // ftrace_trace_function: what the shared trampoline should call; see wantedFunc
 	setTraceOp uint64 // set_function_trace_op: and with which ops
 	savedFunc  uint64 // saved_ftrace_func: the selection last acted upon
 	calledFunc uint64 // what the trampoline calls
@@ -260,7 +260,7 @@ func (r *Registry) opsAt(addr uint64) *Ops {
 	return o.(*Ops)
 }
 
-// Close unregisters every ops, and hears of no module any more. The kernel stays
+// Close unregisters every ops, and unsubscribes from module events. The kernel stays
 // with the trampolines in it.
 func (r *Registry) Close() error {
 	var errs []error

@@ -161,7 +161,7 @@ func TestGoTracer_SeesAndChangesTheCall(t *testing.T) {
 }
 
 // A tracer that takes its own ops away and frees it before its readers are
-// done: the list function comes back to freed memory, and says whose it was.
+// done: the list function comes back to freed memory, and reports its owner.
 func TestRun_UseAfterFreeNamesTheOps(t *testing.T) {
 	eachEngine(t, func(t *testing.T, boot bootFunc) {
 		for _, flags := range []OpsFlag{0, OpsRCU} {

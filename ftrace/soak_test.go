@@ -217,7 +217,7 @@ func (s *soak) run(d time.Duration) {
 }
 
 // unregister takes an ops away. Some are freed at once, so that whoever still
-// uses one faults; some are kept for a while, to see that nobody calls them.
+// uses one faults; some are kept for a while, to see that nothing calls them.
 func (s *soak) unregister(o *ftrace.Ops) {
 	require.NoError(s.t, s.Unregister(o))
 	s.pairs++
@@ -233,7 +233,7 @@ func (s *soak) unregister(o *ftrace.Ops) {
 	}
 }
 
-// bury frees an ops that nobody may have called since it was unregistered.
+// bury frees an ops that nothing may have called since it was unregistered.
 func (s *soak) bury(o counted) {
 	require.Equal(s.t, o.calls, s.calls(o.Ops), "%s was called after it had been unregistered", o)
 	require.NoError(s.t, s.FreeFilter(o.Ops))

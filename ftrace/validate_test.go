@@ -12,7 +12,7 @@ func TestValidate_ReportsAndChangesNothing(t *testing.T) {
 		harm func(k *testKernel)
 		want string
 	}{
-		"a trampoline that is nobody's": {
+		"a trampoline that belongs to no ops": {
 			func(k *testKernel) { k.groups[0].records[0].Flags |= RecEnabled | RecTrampEn },
 			"its trampoline is no ops'",
 		},

@@ -18,7 +18,7 @@ const (
 	MaxCPUs         = 64
 )
 
-// The areas behind an image, from the next multiple of areaAlign after it on.
+// The areas after an image, from the next multiple of areaAlign on.
 // All of them stay within the 4 GiB that ADRP reaches.
 const (
 	areaAlign  = 256 << 20
@@ -36,7 +36,7 @@ const (
 	// count of 0 in the low half, and in the upper half a 1 that means that no
 	// rescheduling is needed.
 	preemptEnabled = 1 << 32
-	// rcuWatching is CT_RCU_WATCHING: one such increment says that RCU watches
+	// rcuWatching is CT_RCU_WATCHING: one such increment means that RCU is watching
 	// the CPU (include/linux/context_tracking_state.h).
 	rcuWatching = 4
 	// firstPid is the first CPU's task's. 0 would be the idle task.
@@ -55,7 +55,7 @@ type BootOptions struct {
 	// mark_rodata_ro, so that its init code can run.
 	WritableRodata bool
 
-	// Warn is told of each WARN() that a CPU comes to, by the goroutine that
+	// Warn is called for each WARN() that a CPU reaches, by the goroutine that
 	// drives the CPU, and the kernel goes on. nil: a WARN() ends the call, as a
 	// BUG() does.
 	Warn func(*Bug)
@@ -72,7 +72,7 @@ type Kernel struct {
 	Engine  emu.Engine
 	CPUs    []*CPU
 
-	areas uint64 // where the areas behind the image begin
+	areas uint64 // where the areas after the image begin
 	pools map[emu.Perm]*pool
 	tasks tasks
 
@@ -157,11 +157,11 @@ func (k *Kernel) boot(newEngine emu.NewEngine, opts *BootOptions) error {
 func (k *Kernel) load(writable bool) error {
 	b := k.Image.Bounds()
 	if b.End <= b.Start || b.End > math.MaxUint64-(endOfAreas+2*areaAlign) {
-		return fmt.Errorf("segments from %#x to %#x leave no room behind them: %w", b.Start, b.End, errno.ENOMEM)
+		return fmt.Errorf("segments from %#x to %#x leave no room after them: %w", b.Start, b.End, errno.ENOMEM)
 	}
 	k.areas = (b.End + areaAlign - 1) &^ (areaAlign - 1)
 	if half := b.Start >> 48; half != 0 && half != 0xffff || (k.areas+endOfAreas-1)>>48 != half {
-		return fmt.Errorf("segments from %#x to %#x, or what is put behind them, are not at 48-bit addresses: %w", b.Start, b.End, errno.EINVAL)
+		return fmt.Errorf("segments from %#x to %#x, or what is placed after them, are not at 48-bit addresses: %w", b.Start, b.End, errno.EINVAL)
 	}
 	for _, p := range pagesOf(k.Image.Segments()) {
 		if writable && k.Image.Linux() != nil && p.perm == emu.Read {

@@ -107,7 +107,7 @@ func TestBoot_EachCPUHasATaskAStackAndAPerCPUArea(t *testing.T) {
 		comm, err := k.Mem.ReadString(c.Task+uint64(l.Comm), 16)
 		require.NoError(t, err)
 		assert.Equal(t, []string{"callops/0", "callops/1", "callops/2"}[id], comm)
-		assert.NotZero(t, load32(t, k, c.PerCPU+uint64(k.Layout.PerCPU.ContextState))&^3, "RCU watches")
+		assert.NotZero(t, load32(t, k, c.PerCPU+uint64(k.Layout.PerCPU.ContextState))&^3, "RCU is watching")
 	}
 	assert.Len(t, map[uint64]bool{k.CPUs[0].Task: true, k.CPUs[1].Task: true, k.CPUs[2].Task: true}, 3)
 }

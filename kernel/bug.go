@@ -57,7 +57,7 @@ func (b *Bug) String() string {
 	return fmt.Sprintf("Kernel BUG at %s [verbose debug info unavailable]", b.Where)
 }
 
-// BugError is a call that came to a BUG(), or to a WARN() that nothing is told of. It
+// BugError is a call that reached a BUG(), or a WARN() without a handler. It
 // unwraps to the *emu.ExitError.
 type BugError struct {
 	Bug

@@ -6,7 +6,7 @@
 // [Kernel.PlaceCode], and kernel modules are loaded with [Kernel.LoadModule] and
 // taken away with [Kernel.Unload], as kernel/module/main.c does.
 // [Kernel.FreeInitMem] is the last step of booting. What happens to text
-// meanwhile is an [Event], which others hear of through [Kernel.Subscribe].
+// meanwhile is an [Event], which others subscribe to through [Kernel.Subscribe].
 //
 // It follows Linux 6.12: the first words of a task as in
 // arch/arm64/include/asm/thread_info.h, per-CPU areas as in mm/percpu.c, names of

@@ -12,9 +12,9 @@ import (
 const poisonFreeInitmem = 0xcc
 
 // FreeInitMem is free_initmem, the last step of booting: init text is gone. What
-// is called there ends with an undefined instruction and a report that says so,
+// is called there ends with an undefined instruction and a report of that,
 // Func does not find its functions any more, and Sites leaves out its sites.
-// As in Linux, kallsyms keeps its symbols. Those who subscribed hear of
+// As in Linux, kallsyms keeps its symbols. Subscribers are notified of
 // [InitFreeing] first, and an error of theirs keeps init text. An image without
 // init text has nothing to free, and a second time nothing is left. No CPU may run
 // meanwhile.

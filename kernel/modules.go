@@ -17,7 +17,7 @@ import (
 	"callops/kernelimage/module"
 )
 
-// ModuleOptions say where a kernel module goes; nil is where the kernel puts it:
+// ModuleOptions select where a kernel module is placed; nil is the kernel's own choice:
 // where its calls reach the kernel, or else far away.
 type ModuleOptions struct {
 	Far bool // far away in any case: BL reaches neither the kernel nor its ftrace_caller
@@ -63,7 +63,7 @@ func (k *Kernel) LoadModuleFile(ctx context.Context, path string, opts *ModuleOp
 
 // LoadModule loads a kernel module, see [module.Parse] and
 // [module.File.Link], whose errors it returns; name is the file's, for
-// messages. Also ENOMEM where it has no room. Those who subscribed hear of
+// messages. Also ENOMEM where it has no room. Subscribers are notified of
 // [ModuleComing], and any of their errors takes the module away again. Its init
 // function is not run. No CPU may run meanwhile.
 func (k *Kernel) LoadModule(ctx context.Context, file []byte, name string, opts *ModuleOptions) (*module.Module, error) {
@@ -187,7 +187,7 @@ func (k *Kernel) Prototype(name string) (*ctype.Prototype, error) {
 }
 
 // Unload takes a module away: EBUSY while another one uses it, ENOENT where it
-// is not loaded. Those who subscribed hear of [ModuleGoing] first. Its exit
+// is not loaded. Subscribers are notified of [ModuleGoing] first. Its exit
 // function is not run. What called it faults from then on with an undefined
 // instruction. No CPU may run meanwhile.
 func (k *Kernel) Unload(m *module.Module) error {

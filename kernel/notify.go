@@ -22,13 +22,13 @@ func (e Event) String() string {
 	return [...]string{"module coming", "module going", "freeing init text"}[e]
 }
 
-// Notifier is told of an event, with the module that it is about; nil for the
+// Notifier is called for an event, with the module that it concerns; nil for the
 // kernel itself. It may refuse ModuleComing and InitFreeing with an error; an
 // error of ModuleGoing is passed on, and the module goes.
 type Notifier func(e Event, m *module.Module) error
 
 // Subscribe has n told of every event from now on, on the goroutine that causes
-// it, after those who subscribed before. The function that it returns ends that.
+// it, after earlier subscribers. The function that it returns unsubscribes.
 func (k *Kernel) Subscribe(n Notifier) (unsubscribe func()) {
 	s := &n
 	k.notifiers = append(k.notifiers, s)
@@ -37,8 +37,8 @@ func (k *Kernel) Subscribe(n Notifier) (unsubscribe func()) {
 	}
 }
 
-// notify tells all of an event. Where one refuses a module that comes, those who
-// have taken it are told that it goes.
+// notify calls all subscribers. If one refuses a module that comes, those before
+// it are notified that it goes.
 func (k *Kernel) notify(e Event, m *module.Module) error {
 	var errs []error
 	told := k.notifiers

@@ -13,7 +13,7 @@ import (
 // pc+blReach.
 const blReach = 128 << 20
 
-// CodeOptions say where hand-assembled code goes.
+// CodeOptions select where hand-assembled code is placed.
 type CodeOptions struct {
 	// Core makes the code part of the kernel: its symbols name no module.
 	Core bool

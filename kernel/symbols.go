@@ -113,7 +113,7 @@ func dropRepeated(syms []kernelimage.Symbol) []kernelimage.Symbol {
 	return kept
 }
 
-// after returns the index of the first symbol behind addr.
+// after returns the index of the first symbol above addr.
 func (s *Symbols) after(addr uint64) int {
 	return sort.Search(len(s.syms), func(i int) bool { return s.syms[i].Addr > addr })
 }

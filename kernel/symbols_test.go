@@ -50,7 +50,7 @@ func TestSymbols_SizeWithoutRangeIsTheSymbolsOwn(t *testing.T) {
 	assert.Equal(t, "a+0x7/0x8", s.Format(0x107))
 	assert.Equal(t, "0x108", s.Format(0x108))
 	assert.Equal(t, "b+0x10/0x100", s.Format(0x210))
-	assert.Equal(t, "0x300", s.Format(0x300), "nothing says where c ends")
+	assert.Equal(t, "0x300", s.Format(0x300), "c has no known end")
 }
 
 func TestSymbols_FormatNameLeavesTheOffsetOut(t *testing.T) {

@@ -242,8 +242,8 @@ func (t *btfTypes) layout() (l *Layout, err error) {
 	return l, nil
 }
 
-// contextState is the offset of what says that RCU watches a CPU. Before 6.0 the
-// field of that name is an enum, and says whether the CPU is in user mode.
+// contextState is the offset of what says that RCU is watching a CPU. Before 6.0 the
+// field of that name is an enum, and reports whether the CPU is in user mode.
 func (t *btfTypes) contextState(ct *btf.Struct) int {
 	for _, m := range ct.Members {
 		if _, isEnum := btf.UnderlyingType(m.Type).(*btf.Enum); m.Name == "state" && isEnum {

@@ -21,7 +21,7 @@ func TestBTF_OffsetsAreReadThroughAnonymousMembers(t *testing.T) {
 	l, err := types.layout()
 	require.NoError(t, err)
 	assert.Equal(t, 8, l.Task.PreemptCount, "in an anonymous structure of thread_info")
-	assert.Equal(t, 80, l.Ops.Trampoline, "behind two structures")
+	assert.Equal(t, 80, l.Ops.Trampoline, "after two structures")
 	assert.Equal(t, Absent, l.Ops.List)
 	assert.Equal(t, HashLayout{Size: 32, SizeBits: 0, Buckets: 8, Count: 16, Flags: 24}, l.Hash)
 	assert.Equal(t, EntryLayout{Size: 32, Next: 0, Pprev: 8, IP: 16, Direct: 24}, l.Entry)

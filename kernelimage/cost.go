@@ -133,7 +133,7 @@ type Growth struct {
 	Percent       float64
 }
 
-// TextGrowth says how much larger the text of with is than that of without.
+// TextGrowth returns how much larger the text of with is than that of without.
 func TextGrowth(with, without *Image) (Growth, error) {
 	a, err := with.TextCost()
 	if err != nil {

@@ -37,7 +37,7 @@ var dwarfSections = map[string]bool{
 }
 
 // debugInfo keeps the debug information. The image is good without it, so what is
-// wrong with it is told to those who ask for a prototype.
+// wrong with it is returned by look-ups of prototypes.
 func (l *elfLoad) debugInfo() error {
 	d := &debugInfo{dwarf: make(map[string][]byte)}
 	left := uint64(maxDebug)

@@ -2,7 +2,7 @@
 // call sites and symbols are, and its structures' layout.
 //
 // An [Image] never changes: [Builtin] assembles one, [Open] and [Parse] read one
-// from an ELF file, or from a kernel's raw Image as it lies in /boot, packed or
+// from an ELF file, or from a kernel's raw Image as installed in /boot, compressed or
 // not, finding out by its words which of arm64's call-site layouts it was built
 // with. [New] makes one of parts that no file holds. Package module, below this one's
 // directory, reads and links the files of kernel modules, and package kernel puts

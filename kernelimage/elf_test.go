@@ -91,7 +91,7 @@ func TestOpen_LeavesAVmlinuxWhereItIsLinked(t *testing.T) {
 	img := workload(t, "workload-vmlinux.elf")
 	assert.EqualValues(t, kernelBase, img.Bounds().Start)
 	// Its sites are between __start_mcount_loc and __stop_mcount_loc, and only
-	// relocations say where they are.
+	// relocations give their places.
 	require.NotEmpty(t, img.sites)
 	start, ok := img.symbol("__start_mcount_loc")
 	require.True(t, ok)

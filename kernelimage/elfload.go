@@ -83,7 +83,7 @@ func (l *elfLoad) segments() error {
 		}
 		end = p.Vaddr + p.Memsz
 		var data []byte
-		if p.Filesz > 0 { // else ld leaves any offset, one behind the file's end too
+		if p.Filesz > 0 { // else ld leaves any offset, even one past the end of the file
 			var err error
 			if data, err = l.Read("segment", p.Off, p.Filesz); err != nil {
 				return err

@@ -76,7 +76,7 @@ func (img *Image) Linux() *Linux {
 	return &l
 }
 
-// Close gives back what an image that was opened from a file holds, once the last
+// Close releases the mapping of an image that was opened from a file, once the last
 // kernel booted from it is closed too; until then these see no difference. What reads
 // the image's bytes afterwards fails with [os.ErrClosed], or finds none. An image
 // that is not closed stays mapped until the process ends. A second Close does

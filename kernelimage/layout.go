@@ -54,7 +54,7 @@ type PerCPULayout struct {
 	// tpidr_el1 is a CPU's area less Start.
 	Start        uint64
 	Size         int
-	ContextState int // context_tracking.state, or one of callops: RCU watches while its bits from 2 up are not 0
+	ContextState int // context_tracking.state, or one of callops: RCU is watching while its bits from 2 up are not 0
 	RingBuffer   int // callops' own function tracer: address of this CPU's ring (built-in kernel)
 }
 

@@ -18,7 +18,7 @@ import (
 	"callops/kernelimage/internal/packing"
 )
 
-// OpenOptions say what a file does not; the zero value will do.
+// OpenOptions supply what a file does not contain; the zero value is usable.
 type OpenOptions struct {
 	// Profile is the kernel whose ftrace the image follows; "" means 6.12, and
 	// for a kernel's raw Image what its structures and call sites say. An image
@@ -29,7 +29,7 @@ type OpenOptions struct {
 // Open reads an image from a file. See [Parse]. A kernel's raw Image stays mapped
 // until [Image.Close]: to replace it, rename another over it.
 func Open(ctx context.Context, path string, opts *OpenOptions) (*Image, error) {
-	// Not to wait at a FIFO for somebody who writes to it.
+	// Do not block on a FIFO until it has a writer.
 	f, err := os.OpenFile(path, os.O_RDONLY|hostmem.OpenNoWait, 0)
 	if err != nil {
 		return nil, err

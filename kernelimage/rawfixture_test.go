@@ -15,7 +15,7 @@ import (
 	"callops/kernelimage/internal/kallsyms/kallsymstest"
 )
 
-// rawSpec says what a small raw Image is made like. The zero value has what a
+// rawSpec describes a small raw Image. The zero value has what a
 // 6.12 kernel has, without CALL_OPS.
 type rawSpec struct {
 	callOps     bool
@@ -44,7 +44,7 @@ type rawImage struct {
 const (
 	fixtureFuncs = 600 // more than two markers' worth of names
 	fixtureInits = 3
-	stateOff     = 0x48 // of struct context_tracking in the per-CPU section, behind another variable
+	stateOff     = 0x48 // of struct context_tracking in the per-CPU section, after another variable
 )
 
 type rawBuilder struct {

@@ -196,7 +196,7 @@ func TestTextCost_OfARawImageTellsPaddingByWhatStandsThere(t *testing.T) {
 	c, err := parsed(t, buildRaw(t, rawSpec{callOps: true}).b).TextCost()
 	require.NoError(t, err)
 	assert.EqualValues(t, 8*fixtureFuncs, c.Literals)
-	// 28 bytes a function, so all but the first are behind 4 of padding.
+	// 28 bytes a function, so all but the first follow 4 bytes of padding.
 	assert.EqualValues(t, 4*(fixtureFuncs-1), c.Padding)
 }
 

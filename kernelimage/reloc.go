@@ -170,7 +170,7 @@ func (l *elfLoad) relocateRela(s *elffile.Section) (missing []string, err error)
 	return missing, nil
 }
 
-// resolve returns a symbol's address; a weak one that nobody defines is at 0.
+// resolve returns a symbol's address; an undefined weak one is at 0.
 func (l *elfLoad) resolve(s elf.Sym64) (uint64, bool) {
 	switch i := elf.SectionIndex(s.Shndx); {
 	case i == elf.SHN_UNDEF:

@@ -207,7 +207,7 @@ func (img *Image) words(addr uint64, n int) ([]uint32, bool) {
 
 func (img *Image) badSite(entry uint64, msg string) error {
 	// The function is not at the entry with a literal, so its name is not the
-	// entry's but that of the words behind it.
+	// entry's but that of the words after it.
 	symbol := img.symbolize(entry)
 	if img.callOps {
 		symbol = img.symbolize(entry + 8)

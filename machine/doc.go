@@ -1,4 +1,4 @@
-// Package machine sets a kernel up for those who run it: an image on an engine,
+// Package machine sets up a kernel to run: an image on an engine,
 // its init text freed, its modules loaded, ftrace on it, and a scheduler where it
 // has several CPUs. The command line, bench, check and tests begin here, so that
 // each of them has the same machine, set up in the same order.

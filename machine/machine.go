@@ -13,7 +13,7 @@ import (
 	"callops/sched"
 )
 
-// Config says what to set up; the zero value is the built-in kernel on the
+// Config describes what to set up; the zero value is the built-in kernel on the
 // interpreter, with one CPU and without ftrace.
 type Config struct {
 	Image *kernelimage.Image // nil: the built-in kernel
@@ -28,10 +28,10 @@ type Config struct {
 	// Modules are files of kernel modules to load, in this order.
 	Modules []string
 
-	// Warn is told of each WARN(), see [kernel.BootOptions].
+	// Warn is called for each WARN(), see [kernel.BootOptions].
 	Warn func(*kernel.Bug)
 
-	// Printk is told of what a Linux kernel logs, see [services.Options].
+	// Printk is called for each line that a Linux kernel logs, see [services.Options].
 	Printk func(services.Line)
 
 	// Ftrace returns the options of ftrace on the kernel that is set up, see

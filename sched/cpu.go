@@ -24,7 +24,7 @@ type cpu struct {
 	s      *Scheduler
 	id     int
 	rnd    *rand.Rand
-	before emu.Regs // what to give back
+	before emu.Regs // restored at the end
 	idle   *Task    // it has the task that Boot made
 	last   *Task    // whose exclusive monitor this is
 	left   uint64   // of the slice

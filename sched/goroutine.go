@@ -7,7 +7,7 @@ import (
 )
 
 // goroutine returns the calling goroutine's number. Go tells it in stack traces
-// only; there is no other way to see that who waits for a task is that task.
+// only; there is no other way to detect that a task waits for itself.
 func goroutine() uint64 {
 	var b [64]byte
 	fields := bytes.Fields(b[:runtime.Stack(b[:], false)])

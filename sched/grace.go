@@ -25,7 +25,7 @@ type callback struct {
 func (s *Scheduler) SynchronizeRCUTasksRude() error { return s.synchronize(Rude) }
 
 // SynchronizeRCUTasks is synchronize_rcu_tasks: it waits until every task that
-// was in the kernel, running or preempted, has left of its own will once.
+// was in the kernel, running or preempted, has left voluntarily once.
 func (s *Scheduler) SynchronizeRCUTasks() error { return s.synchronize(Tasks) }
 
 // SynchronizeRCU is synchronize_rcu: it waits until what ran with preemption

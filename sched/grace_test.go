@@ -125,7 +125,7 @@ func TestStall_NamesTheReaders(t *testing.T) {
 	require.Contains(t, names, "spin_forever")
 	assert.Contains(t, names["spin_forever"].Where, "spin_forever+")
 	assert.Contains(t, err.Error(), "synchronize_rcu_tasks has not ended after 50ms: spin_forever")
-	assert.Empty(t, m.periods, "a stall leaves nothing behind")
+	assert.Empty(t, m.periods, "a stall leaves no grace period")
 }
 
 func TestStall_WaitOfATaskForItselfIsRefusedAtOnce(t *testing.T) {

@@ -7,7 +7,7 @@ type Kind uint8
 const (
 	RCU   Kind = iota // synchronize_rcu, call_rcu: stretches with preemption disabled
 	Rude              // synchronize_rcu_tasks_rude: whatever each CPU runs until it has been through its scheduler
-	Tasks             // synchronize_rcu_tasks, call_rcu_tasks: each task until it leaves its CPU of its own will
+	Tasks             // synchronize_rcu_tasks, call_rcu_tasks: each task until it leaves its CPU voluntarily
 )
 
 var kindNames = [...]string{RCU: "synchronize_rcu", Rude: "synchronize_rcu_tasks_rude", Tasks: "synchronize_rcu_tasks"}
@@ -23,7 +23,7 @@ func (k Kind) String() string {
 // Reader is what the rules ask about one task and the CPU it is on.
 type Reader struct {
 	Running     bool // it has a CPU; a preempted task has not
-	Kernel      bool // it is in the kernel: false in user mode, or once it has left of its own will (sleeps), or is gone
+	Kernel      bool // it is in the kernel: false in user mode, or once it has left voluntarily (sleeps), or is gone
 	Idle        bool // it is the idle task of its CPU
 	Preemptible bool // its preempt_count is 0
 }
@@ -34,7 +34,7 @@ func (k Kind) Holds(r Reader) bool {
 	switch k {
 	case RCU:
 		// A stretch with preemption disabled can't be off its CPU. The idle loop
-		// has it disabled all the time, but RCU does not watch it
+		// has it disabled all the time, but RCU is not watching it
 		// (ct_idle_enter, kernel/context_tracking.c).
 		return r.Running && r.Kernel && !r.Idle && !r.Preemptible
 	case Rude:
@@ -53,8 +53,8 @@ type Event uint8
 
 // What ends waits.
 const (
-	Preempted   Event = iota // its CPU was given to another, against its will
-	Switched                 // it left its CPU of its own will (schedule)
+	Preempted   Event = iota // its CPU was given to another task, involuntarily
+	Switched                 // it left its CPU voluntarily (schedule)
 	UserMode                 // it went to user mode, or ended
 	Preemptible              // its preempt_count became 0
 )
@@ -65,13 +65,13 @@ const (
 func (k Kind) Ends(e Event, _ Reader) bool {
 	switch k {
 	case RCU:
-		// Nobody leaves a CPU with preemption disabled.
+		// No task leaves a CPU with preemption disabled.
 		return true
 	case Rude:
 		// Preemptible again, the CPU may still run what it ran.
 		return e != Preemptible
 	case Tasks:
-		// rcu_tasks_qs is told whether a switch was a preemption, and does
+		// rcu_tasks_qs has an argument for a preemption, and does
 		// nothing where it was.
 		return e == Switched || e == UserMode
 	}

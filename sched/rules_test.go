@@ -26,8 +26,8 @@ func TestHolds(t *testing.T) {
 		{RCU, atomic, true, "preemption disabled is RCU's reader"},
 		{RCU, preempted, false, "what could be preempted was in no reader"},
 		{RCU, user, false, "user mode is no reader"},
-		{RCU, asleep, false, "nobody sleeps in a reader"},
-		{RCU, idle, false, "RCU does not watch the idle loop"},
+		{RCU, asleep, false, "no task sleeps in a reader"},
+		{RCU, idle, false, "RCU is not watching the idle loop"},
 
 		{Rude, running, true, "its CPU has not been through its scheduler"},
 		{Rude, atomic, true, "that is what rude is for"},
@@ -41,7 +41,7 @@ func TestHolds(t *testing.T) {
 		{Tasks, atomic, true, "likewise"},
 		{Tasks, preempted, true, "it may have been preempted in a trampoline"},
 		{Tasks, user, false, "no trampoline goes on into user mode"},
-		{Tasks, asleep, false, "no trampoline sleeps of its own will"},
+		{Tasks, asleep, false, "no trampoline sleeps voluntarily"},
 		{Tasks, idle, false, "idle tasks are quiescent by decree: rude waits for them"},
 		{Tasks, idleOff, false, "likewise"},
 	} {
@@ -57,7 +57,7 @@ func TestEnds(t *testing.T) {
 		why   string
 	}{
 		{RCU, Preempted, true, "it could be preempted, so it had left the reader"},
-		{RCU, Switched, true, "nobody sleeps in a reader"},
+		{RCU, Switched, true, "no task sleeps in a reader"},
 		{RCU, UserMode, true, "nor goes to user mode in one"},
 		{RCU, Preemptible, true, "the reader's end"},
 

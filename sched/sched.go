@@ -25,7 +25,7 @@ const (
 // atomic").
 var ErrAtomic = errors.New("scheduling while atomic")
 
-// Options say how tasks are preempted; the zero value will do.
+// Options control preemption; the zero value is usable.
 type Options struct {
 	// Slice is how many instructions at most a task executes between two
 	// points where it may be preempted; each time it is a random number from 1
@@ -120,8 +120,8 @@ func (s *Scheduler) Wait() error {
 
 // Close ends the calls of all tasks, waits until the tasks have ended, stops the
 // CPUs and gives them back as they were. What callbacks are still pending run.
-// The errors are those of tasks that failed otherwise than by Close. Who closes
-// a Scheduler again waits as well, and is told none.
+// The errors are those of tasks that failed otherwise than by Close. A second Close
+// also waits, and returns none of them.
 func (s *Scheduler) Close() (err error) {
 	s.closing.Do(func() { err = s.close() })
 	return err
@@ -147,7 +147,7 @@ func (s *Scheduler) close() error {
 	return errors.Join(errs...)
 }
 
-// closedError is what is asked of a scheduler that is closed.
+// closedError is the error of an operation on a closed scheduler.
 func closedError(what string) error { return fmt.Errorf("%s: the scheduler: %w", what, os.ErrClosed) }
 
 // enqueue makes a task runnable; s.mu is held.

@@ -328,7 +328,7 @@ func TestTask_ErrorsSayWhereAndLeaveTheTaskUsable(t *testing.T) {
 	require.NoError(t, m.Wait())
 }
 
-// A gate is told its CPU, so the task stays there while the gate calls on.
+// A gate is passed its CPU, so the task stays there while the gate makes calls.
 func TestGate_CallsOnTheSameCPU(t *testing.T) {
 	m := boot(t, 2, &Options{Slice: 5})
 	var outer *Task
@@ -554,7 +554,7 @@ func TestGracePeriods_EndWithTheirReaders(t *testing.T) {
 					assert.ErrorIs(t, err, errGoexit)
 					closed.Add(1)
 				}
-				assert.Zero(t, m.cpus[0].Task-m.cpus[0].idle.Addr(), "given back")
+				assert.Zero(t, m.cpus[0].Task-m.cpus[0].idle.Addr(), "restored")
 			})
 		}
 		wg.Wait()

@@ -13,7 +13,7 @@ import (
 // to be freed after it must not be.
 type StallError struct {
 	Kind    Kind
-	Readers []Stalled // whom it waits for, by name
+	Readers []Stalled // the tasks that it waits for, by name
 
 	why string
 }

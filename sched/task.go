@@ -20,7 +20,7 @@ var errGoexit = errors.New("the task's body ended its goroutine")
 type state uint8
 
 const (
-	asleep    state = iota // runnable after it left of its own will; an idle task without its CPU
+	asleep    state = iota // runnable after it left voluntarily; an idle task without its CPU
 	running                // on its CPU
 	preempted              // runnable, and somewhere in the kernel
 	user
@@ -45,7 +45,7 @@ type leaving struct {
 }
 
 // Task is a task with a body in Go, which is kernel code that calls guest
-// functions. The methods that say so are for the body alone.
+// functions. The methods marked as such are for the body alone.
 type Task struct {
 	Name string
 
@@ -212,7 +212,7 @@ func (t *Task) run(ctx context.Context, onStep func(emu.CPU, *emu.Regs)) (emu.Ex
 		if exit.Reason == emu.ExitGate {
 			c.left -= min(c.left, 1)
 		}
-		// A step that led to a gate does not say so.
+		// The result of a step does not show that it led to a gate.
 		if exit.Reason == emu.ExitBudget && c.Calls().Left() == 0 && !emu.InGates(exit.PC) {
 			return exit, emu.OutOfBudget(exit.PC)
 		}
@@ -271,7 +271,7 @@ func (t *Task) serve(c *cpu, exit emu.Exit) (returned bool, err error) {
 		regs.X[0], regs.PC = 0, regs.X[30]
 		return false, t.Schedule()
 	}
-	// What the gate is told about its CPU has to stay true.
+	// The CPU that the gate was passed has to stay the task's.
 	if t.inGate++; t.inGate == 1 {
 		t.pin(c)
 	}
@@ -289,7 +289,7 @@ func (t *Task) pin(c *cpu) {
 	t.s.mu.Unlock()
 }
 
-// Schedule is for the body: the task leaves its CPU of its own will and waits
+// Schedule is for the body: the task leaves its CPU voluntarily and waits
 // for its turn. ErrAtomic where it can't; the context's error once that has ended.
 func (t *Task) Schedule() error { return t.leaveFor(leaving{to: asleep}) }
 

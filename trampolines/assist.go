@@ -4,7 +4,7 @@ import . "callops/asm"
 
 // assistFunc is ftrace_ops_assist_func (kernel/trace/ftrace.c, Linux 6.12): it
 // stands between a site and the one ops that asked for protection from
-// recursion, or to be called only while RCU watches. It tests no hash, no STUB
+// recursion, or to be called only while RCU is watching. It tests no hash, no STUB
 // and, like Linux, not whether there is a func.
 //
 //	entry sp ->  +-----------------+

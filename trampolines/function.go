@@ -12,7 +12,7 @@ import . "callops/asm"
 //	        sp ->+-----------------+
 //
 // Differs: a ring of fixed entries in place of trace_function and the ring
-// buffer; whether to record is told by whether there is a ring, not by
+// buffer; the presence of a ring determines whether to record, not
 // trace_array.function_enabled and trace_array_cpu.disabled.
 func (c *code) functionTracer() {
 	const (

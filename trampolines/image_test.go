@@ -128,7 +128,7 @@ func TestPieces_FillCode(t *testing.T) {
 	assert.Empty(t, names)
 }
 
-// docs/own-trampoline.md lists what is asked for.
+// docs/own-trampoline.md lists the required symbols.
 func TestDocs_ListTheImagesPieces(t *testing.T) {
 	page, err := os.ReadFile("../docs/own-trampoline.md")
 	require.NoError(t, err)

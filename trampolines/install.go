@@ -11,7 +11,7 @@ import (
 	"callops/kernelimage"
 )
 
-// Options say how ftrace's code is built; the zero value is the scheme before
+// Options configure ftrace's code; the zero value is the scheme before
 // CALL_OPS, within branch range.
 type Options struct {
 	// CallOps makes ftrace_caller take the ops from each site's literal.
@@ -21,7 +21,7 @@ type Options struct {
 	// Far places the code where no BL of the image's text reaches it.
 	Far bool
 
-	// Warn is told of an ops on the list that has no func (FTRACE_WARN_ON),
+	// Warn is called for an ops on the list that has no func (FTRACE_WARN_ON),
 	// after which the list function stops its walk. nil makes the traced call
 	// fail with [ErrNoFunc].
 	Warn func(op uint64)

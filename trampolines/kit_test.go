@@ -61,7 +61,7 @@ func bootImage(t testing.TB, newEngine emu.NewEngine, img *kernelimage.Image, op
 		return tracees().Assemble(base)
 	})
 	require.NoError(t, err)
-	// Callee-saved registers, and x8, hold what nobody would put there.
+	// Callee-saved registers, and x8, hold improbable values.
 	for _, cpu := range k.CPUs {
 		regs := cpu.Regs()
 		for i := 8; i < 30; i++ {

@@ -262,10 +262,10 @@ func TestAssist_TestsNeitherHashesNorStub(t *testing.T) {
 		state := m.k.CPUs[0].PerCPU + uint64(m.l.PerCPU.ContextState)
 		m.put64(op+uint64(m.l.Ops.Flags), rcu)
 		call()
-		assert.Equal(t, []uint64{op}, r.take(), "RCU watches")
+		assert.Equal(t, []uint64{op}, r.take(), "RCU is watching")
 		m.put32(state, 0)
 		call()
-		assert.Empty(t, r.take(), "RCU does not watch")
+		assert.Empty(t, r.take(), "RCU is not watching")
 		m.requireIdle()
 	})
 }

@@ -126,11 +126,11 @@ func (c *code) leave(mask Reg) (rare func()) {
 }
 
 // rcuWatchingBit is CT_RCU_WATCHING's bit in context_tracking.state: the
-// counter above the two state bits is odd while RCU watches the CPU
+// counter above the two state bits is odd while RCU is watching the CPU
 // (include/linux/context_tracking.h, rcu_is_watching_curr_cpu).
 const rcuWatchingBit = 2
 
-// ifRCUIdle emits a branch to idle for when RCU does not watch this CPU.
+// ifRCUIdle emits a branch to idle for when RCU is not watching this CPU.
 // Preemption is disabled. x9 changes.
 func (c *code) ifRCUIdle(idle Label) {
 	c.loadPerCPU(W9, c.l.PerCPU.ContextState)

@@ -14,7 +14,7 @@ package trampolines
 //
 // A reader loads head with acquire and copies entries below it; then it loads
 // reserve. What it copied of entry n is good if reserve-n is at most the number
-// of slots: nobody had claimed the slot anew. Otherwise the copy may be torn.
+// of slots: no writer had claimed the slot anew. Otherwise the copy may be torn.
 // No step waits for the other side, and none depends on CPUs taking turns.
 const (
 	RingReserve = 0  // u64: entries claimed

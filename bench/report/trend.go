@@ -10,7 +10,7 @@ import (
 	"callops/bench"
 )
 
-// trend says how the overhead grows with the number of ops of one kind while
+// trend describes how the overhead grows with the number of ops of one kind while
 // the other kind's stays the same, from the rows that were measured.
 type trend struct {
 	kind  string // "relevant", "irrelevant"

@@ -24,7 +24,7 @@ const (
 	GraceBegins           // a grace period is waited for
 	GraceEnds             // and has ended
 	CallRCU               // a callback is handed over, to run after a grace period
-	Free                  // memory is given back
+	Free                  // memory is freed
 
 	CallbackRuns // of one that was handed over
 
@@ -33,8 +33,8 @@ const (
 	CallBegins  // a function is called
 	CallReturns // and has returned
 	GateReturns // the operation that a tracer started has returned
-	Schedule    // the task leaves its CPU of its own will, and comes back
-	Preempted   // it is taken off its CPU, and comes back
+	Schedule    // the task leaves its CPU voluntarily, and resumes
+	Preempted   // it is taken off its CPU, and resumes
 	Interrupted // the CPU answers an interrupt
 
 	count

@@ -27,7 +27,7 @@ func TestReadData_DoesNotWaitForAFIFO(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer time.AfterFunc(20*time.Millisecond, cancel).Stop()
 	_, err := readData(path, &interruptible{ctx: ctx}, maxData)
-	require.ErrorIs(t, err, context.Canceled, "nobody opens it")
+	require.ErrorIs(t, err, context.Canceled, "it has no writer")
 
 	ctx, cancel = context.WithCancel(t.Context())
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
@@ -35,7 +35,7 @@ func TestReadData_DoesNotWaitForAFIFO(t *testing.T) {
 	defer f.Close()
 	defer time.AfterFunc(20*time.Millisecond, cancel).Stop()
 	_, err = readData(path, &interruptible{ctx: ctx}, maxData)
-	assert.ErrorIs(t, err, context.Canceled, "nobody writes to it")
+	assert.ErrorIs(t, err, context.Canceled, "nothing writes to it")
 }
 
 func TestCall_DumpDoesNotWaitForAFIFO(t *testing.T) {

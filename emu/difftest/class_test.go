@@ -22,7 +22,7 @@ type class struct {
 	kind kind
 }
 
-// kind says what a class needs of the generator.
+// kind is what a class needs from the generator.
 type kind uint8
 
 const (

@@ -18,7 +18,7 @@ import (
 )
 
 // found is a case that once told two engines apart, with what the manual says
-// of it. testdata/found.txt says how it is written.
+// of it. testdata/found.txt describes its format.
 type found struct {
 	name     string
 	words    []uint32

@@ -322,7 +322,7 @@ func (r *operandRig) run(t *trial, f *registerFile) (result, error) {
 	return r.step(wordAt, f)
 }
 
-// restore makes memory what it was, and says whether it had changed.
+// restore restores memory, and reports whether it had changed.
 func (r *operandRig) restore() (changed bool) {
 	for i, w := range r.writable {
 		if !bytes.Equal(w, r.before[i]) {
@@ -386,7 +386,7 @@ func (r *operandRig) place(w uint32, o *effects.Operands) {
 }
 
 // check executes a word once, and once more with all registers changed that it
-// does not read. ran says whether it is one that the interpreter executes.
+// does not read. ran reports whether it is one that the interpreter executes.
 func (r *operandRig) check(w uint32) (ran bool, err error) {
 	o, ok := effects.Decode(w)
 	r.place(w, &o)
@@ -455,7 +455,7 @@ func (t *trial) written(res *result) error {
 	return nil
 }
 
-// reaches says whether a register of Addr, or the zero register, holds pc.
+// reaches reports whether a register of Addr, or the zero register, holds pc.
 func (t *trial) reaches(pc uint64) bool {
 	for n := range 31 {
 		if t.o.Addr.Has(setOfSlot(n)) {

@@ -9,7 +9,7 @@ import (
 // classes are all of them, in the order in which they are reported.
 var classes = concat(dataClasses, memoryClasses, controlClasses, anyClasses)
 
-// testCase is a few words that lie one behind the other, and the registers
+// testCase is a few consecutive words, and the registers
 // with which the first is entered.
 type testCase struct {
 	words   []uint32

@@ -14,7 +14,7 @@ var known = []struct {
 	{"ldsmax, ldsmin, ldumax, ldumin of less than 64 bits: the reference compares more bits than the access has", narrowMinMax},
 }
 
-// reason says why a difference is tolerated; "" when it is not.
+// reason returns why a difference is tolerated; "" when it is not.
 func reason(c *testCase, r *rig, o *outcome) string {
 	for _, k := range known {
 		if k.match(c, r, o) {

@@ -3,7 +3,7 @@ package difftest
 import "callops/emu"
 
 // Where the regions lie. Two writable pages meet, then comes one that is
-// read-only; the others have nothing behind them. Text is just in reach of the
+// read-only; the others are followed by nothing. Text is just in reach of the
 // gates.
 const (
 	textBase = emu.GateBase - 0x10_0000

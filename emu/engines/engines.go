@@ -1,4 +1,4 @@
-// Package engines lists the engines of this build, for those who let a user
+// Package engines lists the engines of this build, for packages that let a user
 // choose one, and for tests that hold on each.
 package engines
 

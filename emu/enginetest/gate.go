@@ -95,7 +95,7 @@ var gateCases = []testCase{
 		require.ErrorIs(m, err, boom)
 		assert.ErrorContains(m, err, "explode")
 	}},
-	{"a gate nobody added is a fault", func(m *machine) {
+	{"a gate that was not added is a fault", func(m *machine) {
 		f := m.callThrough()
 		for _, addr := range []uint64{emu.GateBase + 0x800, emu.GateBase + 4} {
 			_, err := m.guestCall(nil, f, addr)
@@ -123,7 +123,7 @@ var gateCases = []testCase{
 		_, err = m.guestCall(&emu.CallOptions{Budget: 7}, f, g)
 		require.ErrorIs(m, err, emu.ErrBudget)
 	}},
-	{"a fault ends the call and says where", func(m *machine) {
+	{"a fault ends the call and reports where", func(m *machine) {
 		f := m.code(asm.Nop(), asm.Ldr(asm.X0, asm.Base(asm.X0)))
 		_, err := m.guestCall(nil, f, 0, unmapped)
 		require.ErrorIs(m, err, errno.EFAULT)

@@ -35,7 +35,7 @@ type workload struct {
 
 // tracedCalls is a loop that calls a function whose site calls ftrace_caller with
 // one ops, laid out as the sample module's: the loop and the tracee on one
-// page, the tracer behind them, the trampoline far away.
+// page, the tracer after them, the trampoline far away.
 const tracedCalls = 10000
 
 func setUpTracedCalls(tb testing.TB, m *emu.Memory) (uint64, func(int) []uint64) {

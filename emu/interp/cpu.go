@@ -149,13 +149,13 @@ type stop uint8
 const (
 	stopNone        stop = iota
 	stopBranch           // not an end: pc has been set
-	stopFault            // fault says which
+	stopFault            // described by fault
 	stopUndefined        // unallocated
 	stopException        // SVC and the like
 	stopUnsupported      // allocated, but not executed here
 )
 
-// exit says what a stop means. The instruction at pc has not been executed.
+// exit translates a stop. The instruction at pc has not been executed.
 func (c *CPU) exit(s stop) (emu.Exit, error) {
 	exit := emu.Exit{PC: c.pc, Word: c.word}
 	switch s {

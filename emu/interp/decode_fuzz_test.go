@@ -12,7 +12,7 @@ import (
 	"callops/emu"
 )
 
-// known says whether x/arch knows the word. Its tables are not proof against
+// known reports whether x/arch knows the word. Its tables are not proof against
 // every word, so a panic is a no.
 func known(w uint32) (text string, ok bool) {
 	defer func() {

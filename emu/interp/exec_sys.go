@@ -4,7 +4,7 @@ import "callops/emu/isa"
 
 // Hints, barriers, PSTATE and cache maintenance.
 
-// execHint does nothing: there is nobody to yield to or wait for, and pointer
+// execHint does nothing: there is nothing to yield to or wait for, and pointer
 // authentication and branch targets are not checked.
 func execHint(*CPU, uint32) stop { return stopNone }
 

@@ -976,7 +976,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = jump(in, in.imm)
 
-		// Comparisons with the branch behind them.
+		// Comparisons with the branch after them.
 		case opSubsImmEq64:
 			a, b := c.x[in.rn], in.imm>>32
 			c.flags = flags{a, b, flagsSub}

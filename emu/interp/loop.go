@@ -68,7 +68,7 @@ func (c *CPU) loop(p *page, limit uint64) stop {
 	}
 }
 
-// took enters the run at in by a branch, and says whether that has to halt.
+// took enters the run at in by a branch, and reports whether that has to halt.
 func (c *CPU) took(in *inst, count *uint64, limit uint64) bool {
 	c.ring[c.head%ringSize] = ringEntry{uintptr(unsafe.Pointer(in)), *count}
 	c.head++

@@ -42,7 +42,7 @@ func (t *tlb) at(addr, last uint64) (unsafe.Pointer, bool) {
 	return unsafe.Add(e.host, addr%emu.PageSize), e.page == (addr+last)/emu.PageSize
 }
 
-// permits says whether guest code may access memory so. As with stage 1
+// permits reports whether guest code may access memory so. As with stage 1
 // descriptors at EL1, whatever is mapped with any permission can be read.
 func permits(r *emu.Region, access emu.Access) bool {
 	if access == emu.Store {

@@ -162,7 +162,7 @@ const (
 	opBr
 	opBlr
 
-	// A comparison and the branch behind it: the low half of I is the distance
+	// A comparison and the branch after it: the low half of I is the distance
 	// from the comparison, the high half the constant, ra the condition.
 	opSubsImmEq64
 	opSubsImmNe64

@@ -134,7 +134,7 @@ func TestTextChanged_AcrossPages(t *testing.T) {
 	assert.EqualValues(t, 0x20003, run())
 }
 
-// Guest code rewrites the instruction behind the store, which is on the same
+// Guest code rewrites the instruction after the store, which is on the same
 // page and of the same run.
 func TestStore_ToTheRunBeingExecuted(t *testing.T) {
 	mem := emu.NewMemory()

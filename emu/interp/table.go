@@ -5,7 +5,7 @@ type row struct {
 	mask, value uint32
 	name        string
 	exec        func(c *CPU, w uint32) stop
-	ends        bool // it ends a straight run: what it names may not go on behind it
+	ends        bool // it ends a straight run: execution may not continue after it
 
 	// fast, if not nil, knows forms for the loop; see translate.
 	fast func(w uint32, pc uint64) inst

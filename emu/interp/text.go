@@ -134,7 +134,7 @@ func (c *CPU) decode(p *page, in *inst) {
 			break
 		}
 	}
-	// What follows is a run of its own behind the end of this one; otherwise
+	// What follows is a separate run after the end of this one; otherwise
 	// this one goes on in it.
 	left := uint16(0)
 	if i < pageWords && !p.ops[i-1].op.endsRun() {

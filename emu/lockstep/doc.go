@@ -17,10 +17,10 @@
 // began. What the host or another CPU stores meanwhile is seen in the next one,
 // CPUs take turns, chunk by chunk, and what a chunk stored is seen by others
 // after it, all of it, but not in the order of the program. That is the price of an exact answer:
-// two executions can be compared only if nobody else changes what they read.
+// two executions can be compared only if nothing else changes what they read.
 //
 // Memory and registers are compared between chunks only, so a difference that
-// the rest of its chunk covers up, such as a flag that nobody reads, is not
+// the rest of its chunk covers up, such as a flag that nothing reads, is not
 // seen; with Every at 1 all are.
 //
 // A [CPU] belongs to one goroutine at a time. Start at [Of].

@@ -12,7 +12,7 @@ import (
 // enough that narrowing takes a second.
 const defaultEvery = 1 << 20
 
-// Options say how two engines are run; the zero value will do.
+// Options control how two engines are run; the zero value is usable.
 type Options struct {
 	// Every is after how many instructions, at the latest, the engines are
 	// compared; 0 means about a million. Exits are always compared.

@@ -13,7 +13,7 @@ import (
 	"callops/emu/lockstep"
 )
 
-// Pages of a file are seen by both engines though nobody has touched them. The
+// Pages of a file are seen by both engines though nothing has touched them. The
 // region is so large that untouched pages of others are passed over.
 func TestEngine_RunsWhatIsMappedFromAFile(t *testing.T) {
 	const size, at = 1 << 20, 0x81000

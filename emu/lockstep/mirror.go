@@ -48,7 +48,7 @@ func (m *mirror) sync() error {
 		c := m.copies[r]
 		base := c.base.Host()
 		var present pageSet
-		if !r.Filed() { // in a file's pages there is something without anybody's touch
+		if !r.Filed() { // a file's pages have content before anything touches them
 			present = touched(r.Host())
 		}
 		for off := range differing(r.Host(), base, present) {

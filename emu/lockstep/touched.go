@@ -9,8 +9,8 @@ import (
 	"callops/emu"
 )
 
-// A heap of 64 MiB of which 1 MiB is used is mostly pages that nobody ever
-// wrote. Linux says which: /proc/self/pagemap has a word for each page, with
+// A heap of 64 MiB of which 1 MiB is used is mostly pages that were never
+// written. Linux reports which: /proc/self/pagemap has a word for each page, with
 // bits for "present" and "swapped".
 const (
 	pagemapEntry   = 8
@@ -22,7 +22,7 @@ const (
 )
 
 // pageSet says for each stride of a region whether a page of it has been
-// touched. The nil set says so of all.
+// touched. In the nil set all pages are touched.
 type pageSet []bool
 
 func (s pageSet) any(from, _ int) bool { return s == nil || s[from/stride] }

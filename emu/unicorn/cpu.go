@@ -278,7 +278,7 @@ func (s *state) prepare() error {
 	return nil
 }
 
-// exit says what a stop means. When nothing ends the Run, the caller goes on.
+// exit translates a stop. When nothing ends the Run, the caller goes on.
 func (c *CPU) exit(stop C.enum_vcpu_stop, limit uint64) (emu.Exit, bool, error) {
 	pc := c.regs.PC
 	switch stop {

@@ -22,7 +22,7 @@ type Engine struct {
 }
 
 // New opens the engine. Every CPU that it makes drops translated code when mem
-// is told that text changed.
+// is notified that text changed.
 func New(mem *emu.Memory) (emu.Engine, error) {
 	return &Engine{mem: mem}, nil
 }

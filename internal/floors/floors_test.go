@@ -92,7 +92,7 @@ func place(name string) (owner string, floor int, ok bool) {
 	return owner, floor, ok
 }
 
-// allowed says whether a package may import another.
+// allowed reports whether a package may import another.
 func allowed(from, to string) bool {
 	if isInternal(to) {
 		return true

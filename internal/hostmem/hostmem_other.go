@@ -15,7 +15,7 @@ import (
 // Mapped reports whether files are mapped; where not, they are read.
 const Mapped = false
 
-// maxSize bounds what is asked of the heap, which panics where a mapping fails.
+// maxSize bounds allocations from the heap, which panics where a mapping would fail.
 const maxSize = min(1<<36, 1<<(unsafe.Sizeof(uintptr(0))*8-2))
 
 // Alloc returns size zeroed bytes of the Go heap. More than 64 GiB (on a 64-bit

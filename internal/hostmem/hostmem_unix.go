@@ -20,7 +20,7 @@ func Alloc(size int) ([]byte, error) {
 	return unix.Mmap(-1, 0, size, readWrite, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
 }
 
-// Free gives back what [Alloc] or [Map] returned, all of it.
+// Free releases what [Alloc] or [Map] returned, as a whole.
 func Free(b []byte) error { return unix.Munmap(b) }
 
 // Overlay puts pages of f, from off on, in the place of b, which is part of what

@@ -1,4 +1,4 @@
-// Package near finds the names that somebody may have meant who wrote another.
+// Package near finds known names similar to a misspelt one.
 package near
 
 import (

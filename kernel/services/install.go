@@ -10,7 +10,7 @@ import (
 	"callops/kernelimage"
 )
 
-// Options say where what the services find goes.
+// Options select where the services report to.
 type Options struct {
 	// Printk is given each line of the kernel's log, one at a time, on the
 	// goroutine of the CPU that wrote it; nil drops them.

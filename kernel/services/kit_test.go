@@ -56,7 +56,7 @@ func TestLinux(t *testing.T) {
 		{"kfree of no object", testFreeErrors},
 		{"kernel code with kmalloc", testKmallocUsers},
 		{"a full heap", testFullHeap},
-		{"printk is told", testPrintk},
+		{"printk is called", testPrintk},
 		{"printk returns as its own", testPrintkResult},
 		{"printk of what is not there", testPrintkFault},
 	}

@@ -125,7 +125,7 @@ func TestLibrary(t *testing.T) {
 				var run *kernel.RunError
 				require.ErrorAs(t, err, &run)
 				assert.Equal(t, f.stop, strings.SplitN(run.PC, "+", 2)[0], "%v", err)
-				assert.True(t, len(run.Callers) > 0 || f.fn == f.stop, "called by nobody")
+				assert.True(t, len(run.Callers) > 0 || f.fn == f.stop, "without a caller")
 			})
 		}
 	}

@@ -455,7 +455,7 @@ func blake2sSum(g *guest) {
 	for i, v := range iv {
 		binary.LittleEndian.PutUint32(state[4*i:], v)
 	}
-	binary.LittleEndian.PutUint32(state[116:], 32) // outlen, behind h, t, f, buf and buflen
+	binary.LittleEndian.PutUint32(state[116:], 32) // outlen, after h, t, f, buf and buflen
 	at, out := g.bytes(state), g.buf(32)
 	g.of("blake2s_update", at, g.input, uint64(len(g.data)))
 	g.of("blake2s_final", at, out)

@@ -45,7 +45,7 @@ type Host struct {
 
 	// Loaded reports whether a module of that name is there.
 	Loaded func(name string) bool
-	// Room finds a place for segments, which lie behind one another from 0 on.
+	// Room finds a place for segments, which follow one another from 0 on.
 	Room func(segments []kernelimage.Segment) (base uint64, err error)
 }
 

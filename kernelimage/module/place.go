@@ -12,7 +12,7 @@ import (
 	"callops/kernelimage/internal/elffile"
 )
 
-// partOf says where a section goes (layout_sections).
+// partOf returns the part that a section goes to (layout_sections).
 func partOf(s *elffile.Section) koPart {
 	flags := elf.SectionFlag(s.Flags)
 	if flags&elf.SHF_ALLOC == 0 || s.Name == koModinfo || s.Name == koVersions || s.Name == koPerCPU || slices.Contains(koRooms, s.Name) {

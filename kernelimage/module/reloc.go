@@ -294,7 +294,7 @@ const mostProblems = 16
 
 const notExported = "neither the kernel nor a module loaded exports"
 
-// problem says why a module may not use a symbol; "" where it may
+// problem is the reason why a module may not use a symbol; "" where it may
 // (resolve_symbol).
 func (l *loading) problem(name string, e Export, exported bool) string {
 	if !exported {

@@ -109,7 +109,7 @@ func sameMagic(module, kernel string, versions bool) bool {
 	return haveFlags == wantFlags && (versions || have == want)
 }
 
-// disagrees says what is wrong with the module's version of a symbol; "" where
+// disagrees describes what is wrong with the module's version of a symbol; "" where
 // it agrees, or there is nothing to compare (check_version).
 func (info *moduleInfo) disagrees(name string, e Export) string {
 	if !e.Versioned || info.versions == nil {

@@ -230,7 +230,7 @@ func (m *Machine) moveStack(t *task, s *state, sp uint64) *property.Broken {
 		s.stack = append(room, s.stack...)
 		t.low = min(t.low, sp)
 	} else {
-		clear(m.host(s.sp, sp-s.sp)) // what is there is nobody's
+		clear(m.host(s.sp, sp-s.sp)) // the content is dead
 		s.stack = s.stack[(sp-s.sp)/8:]
 	}
 	s.sp = sp

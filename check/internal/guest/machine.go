@@ -15,7 +15,7 @@ import (
 	"callops/kernelimage"
 )
 
-// Config says what runs, and on what.
+// Config describes the code and the machine.
 type Config struct {
 	// Kernel is as it is before anything happens. Its CPUs' stacks, registers
 	// and tasks are scratch from now on, and so is what History stores to.
@@ -24,7 +24,7 @@ type Config struct {
 
 	// Tasks are the functions that each kind of task calls, one after another.
 	// The kinds run on CPUs 0, 1, ... of Kernel, for all CPUs that run such a
-	// task: what is a task's own is seen by nobody else, so it may as well be
+	// task: what is a task's own is invisible to others, so it may as well be
 	// at the same place.
 	Tasks [][]uint64
 
@@ -51,7 +51,7 @@ type Machine struct {
 
 	news atomic.Int64
 
-	executed func(pc uint64) // nil: nobody wants to know
+	executed func(pc uint64) // may be nil
 
 	mu sync.Mutex // guards everything but what nodes guard themselves
 }

@@ -179,7 +179,7 @@ func (m *product) results(now weak.Time, ran uint16, kind int, id uint32) (list 
 }
 
 // patches calls f with each step that a patcher may make next. It reports
-// whether something is left to do that nobody but a patcher can do.
+// whether something is left to do that only a patcher can do.
 func (m *product) patches(s []byte, now weak.Time, f func(t weak.Time)) (waits bool) {
 	for _, t := range m.p.kids[now] {
 		st := &m.p.steps[t]
@@ -219,7 +219,7 @@ func (m *product) waitedFor(s []byte, bit int) bool {
 	return false
 }
 
-// advance makes one step of the program, and those that nobody notices.
+// advance makes one step of the program, and the invisible ones after it.
 func (m *product) advance(s []byte, t weak.Time, patched func(kind int, id uint32) uint32) {
 	putTime(s, atTime, m.settled[t])
 	if st := &m.p.steps[t]; st.Kind == event.CallRCU {

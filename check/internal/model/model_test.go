@@ -66,7 +66,7 @@ func TestPrepare_AnOperationOnAnOpsThatIsNotThere(t *testing.T) {
 	assert.EqualError(t, err, "register B: the scenario has no ops B")
 }
 
-// A CPU that has done all there was to do waits for nobody.
+// A CPU that has finished its program waits for nothing.
 func TestPlay_TheEndIsNoDeadlock(t *testing.T) {
 	s, err := Prepare(t.Context(), &Scenario{
 		Ops:     []Ops{{Name: "A", Filter: []string{Relevant}}},

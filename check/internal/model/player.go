@@ -20,7 +20,7 @@ func (s *Subject) Play(w Way, tell func(*Report) error) (*property.Broken, error
 		first := true
 		broke, err := p.step(c, func(state []byte, mv *move) error {
 			if !first {
-				return nil // what nobody notices
+				return nil // invisible to CPUs
 			}
 			first = false
 			r, err := s.report(getTime(state, atTime), mv)

@@ -20,7 +20,7 @@ type product struct {
 	kinds   []int // by CPU: the kind of its task, ascending
 	reduced bool
 
-	settled []weak.Time // by time: how far the patcher goes on without anybody noticing
+	settled []weak.Time // by time: how far the patcher goes on without a visible step
 	reads   []int       // data locations that CPUs read
 	words   []int       // instructions that change and that CPUs fetch
 	slot    []int       // by location: its place among reads, or -1
@@ -111,7 +111,7 @@ func (m *product) miss(loc int) {
 	m.lost.Store(true)
 }
 
-// move is what somebody does in a state.
+// move is a step of a patcher, a callback or a CPU in a state.
 type move struct {
 	cpu   int       // -1: the patcher's, or a callback
 	time  weak.Time // the patcher's Step

@@ -15,7 +15,7 @@ import (
 type need uint8
 
 const (
-	needNever  need = iota // not registered, and nobody may still be about to call it
+	needNever  need = iota // not registered, and no CPU may still be about to call it
 	needAbsent             // is not to be called, once the CPU has synchronised
 	needOnce               // registered, and wants the function
 	needEither             // an operation that changes it is under way

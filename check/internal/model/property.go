@@ -87,7 +87,7 @@ func (m *Machine) protected(v *guest.Visit, o *ftrace.Ops, i int) *property.Brok
 		return property.Break(property.Protected, "%s was called outside ftrace_test_recursion_trylock", o.Name)
 	}
 	if flags&ftrace.OpsRCU != 0 && m.sc.Tasks[v.Kind()].NotWatching {
-		return property.Break(property.Protected, "%s was called where RCU does not watch", o.Name)
+		return property.Break(property.Protected, "%s was called where RCU is not watching", o.Name)
 	}
 	return nil
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // recorder stands between the core and the machine: all that the core does
-// goes through, and is noted. The core waits for nobody here, since it decides
+// goes through, and is noted. The core does not wait here, since it decides
 // nothing by what other CPUs do; that they make it wait is the search's to see.
 // It implements ftrace.Memory and ftrace.GracePeriods.
 type recorder struct {
@@ -68,7 +68,7 @@ func (r *recorder) Free(addr uint64) error {
 	return nil
 }
 
-// free notes that memory is given back. What it holds then is not looked at:
+// free records that memory is freed. Its content from then on does not matter:
 // whoever touches it has done wrong.
 func (r *recorder) free(name string, at kernelimage.Range) {
 	gone := Object{name, at}
@@ -113,7 +113,7 @@ func (r *recorder) store64(addr, v uint64, release bool) error {
 	return r.mem.Write(addr, b[:])
 }
 
-// Write notes what fills memory that nobody can reach yet as what it is: stores
+// Write records what fills memory that no CPU can reach yet: stores
 // that order nothing.
 func (r *recorder) Write(addr uint64, p []byte) error {
 	if len(p)%4 != 0 {

@@ -52,7 +52,7 @@ type Ops struct {
 type Task struct {
 	Calls       []string // functions
 	Idle        bool     // it is the idle task: never preempted, and no task to RCU-tasks
-	NotWatching bool     // RCU does not watch the CPU
+	NotWatching bool     // RCU is not watching the CPU
 }
 
 // Operation is something done to ftrace.
@@ -84,7 +84,7 @@ func Unregister(ops string) Operation {
 	return onOps("unregister "+ops, ops, (*Machine).unregister)
 }
 
-// Free gives back the ops, its hashes and its tracer's code.
+// Free frees the ops, its hashes and its tracer's code.
 func Free(ops string) Operation {
 	return onOps("free "+ops, ops, func(m *Machine, i int) error {
 		if err := m.r.FreeFilter(m.ops[i]); err != nil {

@@ -73,7 +73,7 @@ func Prepare(ctx context.Context, sc *Scenario, opts *Options) (s *Subject, err 
 	return s, nil
 }
 
-// Close gives back the machine.
+// Close releases the machine.
 func (s *Subject) Close() error { return s.m.close() }
 
 // CPUs is how many there are.

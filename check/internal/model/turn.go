@@ -265,7 +265,7 @@ func (t *turn) synchronise(next []byte) {
 // does nothing, and when it comes back the CPU synchronises again, as it does
 // by another such move.
 //
-// A switch that nobody waits for, and that teaches the CPU nothing of what is
+// A switch that nothing waits for, and that tells the CPU nothing of what is
 // owed, only takes away from what it may see: all that may happen after it may
 // happen without it.
 func (t *turn) switchTo(ev sched.Event, what event.Kind) {

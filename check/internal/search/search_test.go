@@ -222,7 +222,7 @@ func TestExplore_Deadlock(t *testing.T) {
 	assert.False(t, r.Broken)
 	assert.True(t, r.Complete)
 
-	g.next[3] = []int{3} // what goes round for ever is no deadlock
+	g.next[3] = []int{3} // a cycle is no deadlock
 	r, err = search.Explore(t.Context(), g, nil)
 	require.NoError(t, err)
 	assert.False(t, r.Broken)

@@ -93,7 +93,7 @@ func (r *reader) do(i int, now weak.Time, v view) {
 	}
 	loc, ok := r.h.At(o.addr)
 	if !ok {
-		panic("nobody stores there")
+		panic("nothing stores there")
 	}
 	l := r.h.Location(loc)
 	base := weak.Time(0)

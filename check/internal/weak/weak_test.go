@@ -98,7 +98,7 @@ func TestHistory_SplitsWhatIsStoredInParts(t *testing.T) {
 	}
 	assert.Equal(t, []loc{{x, 4, 0x3333_4444}, {x + 4, 4, 0x1111_2222}, {y + 4, 4, 0xbbbb_bbbb}, {z, 4, 0xaaaa_aaaa}}, got)
 	_, ok := h.At(y)
-	assert.False(t, ok, "nobody stores there")
+	assert.False(t, ok, "nothing stores there")
 	_, ok = h.At(z + 4)
 	assert.False(t, ok)
 }

@@ -1,4 +1,4 @@
-// Package btfsection finds BTF in a file that does not say where it is, and
+// Package btfsection finds BTF in a file without a section table or symbols for it, and
 // counts its types before they are read (include/uapi/linux/btf.h).
 package btfsection
 

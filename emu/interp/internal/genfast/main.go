@@ -1,4 +1,4 @@
-// Command genfast makes the interpreter's fast.go of fast.tmpl, which says what
+// Command genfast generates the interpreter's fast.go from fast.tmpl, which says what
 // its notation means. Both are in the directory that it is run in: go generate
 // runs it in emu/interp.
 package main

@@ -1,4 +1,4 @@
-// Package elftest makes ELF files for the tests of those who read them.
+// Package elftest makes ELF files for the tests of their readers.
 package elftest
 
 import (
@@ -12,7 +12,7 @@ import (
 	"callops/kernelimage/internal/elffile"
 )
 
-// Grown returns an ELF file, of which it is told the kind, in which a section is n pieces long, each made
+// Grown returns an ELF file of the given kind in which a section is n pieces long, each made
 // by entry.
 func Grown(tb testing.TB, path string, kind elffile.Kind, section string, n int, entry func(i int) []byte) []byte {
 	tb.Helper()
