@@ -53,7 +53,7 @@ func benchmarkCall(b *testing.B, e Engine, callOps bool, s scenario) {
 }
 
 // BenchmarkRegister registers one ops whose filter names every site, and
-// unregisters it again: two patches a site.
+// unregisters it again: two patches per site.
 func BenchmarkRegister(b *testing.B) {
 	for _, e := range engines {
 		for _, on := range []bool{false, true} {

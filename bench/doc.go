@@ -5,16 +5,16 @@
 // It follows samples/ftrace/ftrace-ops.c of Linux 6.12: a loop calls one
 // function, the tracee, while "relevant" ops are registered on it and
 // "irrelevant" ones on another function that the loop never reaches. The loop
-// and the tracers are machine code, so all that a call costs is executed and
-// counted by the engine. Nothing is estimated, and no constant is taken off:
-// what the loop's own set-up executes is measured by calling the loop for 0
-// calls, and the rest is its iterations.
+// and the tracers are machine code, so the engine executes and counts
+// everything that a call costs. Nothing is estimated, and no constant is
+// subtracted: the loop's own set-up is measured by a run of the loop with 0
+// calls, and the rest are its iterations.
 //
-// Left out on purpose: what hardware makes of the instructions. ns_per_call is
-// the wall clock of an emulator and the only figure that differs between runs.
+// Left out on purpose: the timing of hardware. ns_per_call is
+// the wall-clock time of an emulator and the only figure that differs between runs.
 // Of the sample's parameters there is no persist.
 //
-// [Run] measures the rows of a [Config] and gives a [Result], which package
+// [Run] measures the rows of a [Config] and returns a [Result], which package
 // bench/report renders as a table, JSON, CSV or SVG. Each Run makes kernels of its own;
 // several may run at once.
 package bench

@@ -11,7 +11,7 @@ const Linux612 = "Linux 6.12.107, Debian's arm64 cloud kernel, samples/ftrace/ft
 // only the overhead is known.
 type Reference struct{ PerCall, Overhead float64 }
 
-// referenceCallOps has CALL_OPS. Its ftrace_caller is 39 instructions a call.
+// referenceCallOps has CALL_OPS. Its ftrace_caller executes 39 instructions per call.
 var referenceCallOps = map[scenario]Reference{
 	{0, 0}:   {8, 0},
 	{0, 100}: {8, 0},

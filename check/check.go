@@ -33,7 +33,7 @@ type Options struct {
 
 	// Image is the kernel to set scenarios up on, the built-in one when nil. Two
 	// of its functions that do nothing are traced. With ImageCode its own
-	// ftrace_caller and list function are checked in the place of callops'.
+	// ftrace_caller and list function are checked instead of callops'.
 	// Scenarios that are for another kind of kernel are ErrUnfit.
 	Image     *kernelimage.Image
 	ImageCode bool

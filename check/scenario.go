@@ -19,7 +19,7 @@ type Scenario struct {
 	set model.Scenario
 }
 
-// MinCPUs is how few CPUs the scenario can be searched on: one a task.
+// MinCPUs is the least number of CPUs for the scenario: one per task.
 func (s *Scenario) MinCPUs() int { return len(s.set.Tasks) }
 
 // Scenarios returns all scenarios.

@@ -25,7 +25,7 @@ func (e *DepthError) Is(target error) bool { return target == errno.ELOOP }
 
 // CallStack is the calls in progress on one CPU, and what the innermost has
 // left of the budget that it shares with those around it. Every [CPU] has one;
-// the zero value has no calls. Whoever moves a task from CPU to CPU moves it
+// the zero value has no calls. Code that moves a task from CPU to CPU moves it
 // with the registers.
 type CallStack struct {
 	depth int

@@ -62,7 +62,7 @@ func (r *Region) mapFile(at uint64, f *os.File, off int64, n uint64) error {
 	if err := readFull(f, host[before+whole:], off+int64(before+whole)); err != nil {
 		return err
 	}
-	// In the place of pages of r.host, with which they are unmapped.
+	// Replaces pages of r.host, and is unmapped with them.
 	err := hostmem.Overlay(host[before:before+whole], f, off+int64(before))
 	if err == nil && hostmem.Mapped {
 		r.filed.Store(true)

@@ -11,12 +11,12 @@
 // Left out: subops (the function graph managers), trace arrays and pid filters,
 // and trampolines that an architecture allocates.
 //
-// ops, hashes and the ops list exist in emulated memory, for the list function
+// ops, hashes and the ops list exist in emulated memory, because the list function
 // that walks them is machine code. The [Registry] keeps its own copy of what it
 // wrote there, decides from that, and writes through; [Registry.Validate]
 // compares the two. Memory is accessed only through [Memory], and grace periods
-// are waited for only through [GracePeriods], so the same core runs live, under test and under a
-// model checker.
+// are waited for only through [GracePeriods], so the same core runs live, under test and
+// under a model checker.
 //
 // A Registry may be used from any goroutine; one lock (ftrace_lock) serialises
 // its operations. A tracer written in Go runs on the CPU's goroutine and may

@@ -13,7 +13,7 @@ const (
 	OpsSaveRegsIfSupported OpsFlag = 1 << 3  // adds SaveRegs on arm64, though there are no regs
 	OpsRecursion           OpsFlag = 1 << 4  // asks for recursion protection: never called directly
 	OpsStub                OpsFlag = 1 << 5  // the list function skips it
-	OpsIPModify            OpsFlag = 1 << 12 // changes fregs.pc; one such ops a site
+	OpsIPModify            OpsFlag = 1 << 12 // changes fregs.pc; one such ops per site
 	OpsPID                 OpsFlag = 1 << 13
 	OpsRCU                 OpsFlag = 1 << 14 // only to be called while RCU is watching: never called directly
 	OpsTraceArray          OpsFlag = 1 << 15

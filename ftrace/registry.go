@@ -36,10 +36,10 @@ type Options struct {
 	FixMod bool
 
 	// ImageCode uses the trampolines, list function and ops that the image has
-	// itself, in the place of callops' own.
+	// itself, instead of callops' own.
 	ImageCode bool
 
-	// Code is what to use in the place of callops' own trampolines; it must be
+	// Code replaces callops' own trampolines; it must be
 	// for CALL_OPS exactly where the sites are.
 	Code *trampolines.Code
 

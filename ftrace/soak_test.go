@@ -216,7 +216,7 @@ func (s *soak) run(d time.Duration) {
 	s.t.Logf("%d traced calls and %d pairs of register and unregister in %v", traced, s.pairs, took.Round(time.Millisecond))
 }
 
-// unregister takes an ops away. Some are freed at once, so that whoever still
+// unregister takes an ops away. Some are freed at once, so that a CPU that still
 // uses one faults; some are kept for a while, to see that nothing calls them.
 func (s *soak) unregister(o *ftrace.Ops) {
 	require.NoError(s.t, s.Unregister(o))

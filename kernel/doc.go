@@ -4,9 +4,9 @@
 // [Boot] makes one of a [kernelimage.Image] on an engine. Its functions are called
 // with [Kernel.Call], code that was assembled by hand is placed with
 // [Kernel.PlaceCode], and kernel modules are loaded with [Kernel.LoadModule] and
-// taken away with [Kernel.Unload], as kernel/module/main.c does.
-// [Kernel.FreeInitMem] is the last step of booting. What happens to text
-// meanwhile is an [Event], which others subscribe to through [Kernel.Subscribe].
+// unloaded with [Kernel.Unload], as kernel/module/main.c does.
+// [Kernel.FreeInitMem] is the last step of booting. A module's load or unload,
+// and freed init text, is an [Event], which others subscribe to through [Kernel.Subscribe].
 //
 // It follows Linux 6.12: the first words of a task as in
 // arch/arm64/include/asm/thread_info.h, per-CPU areas as in mm/percpu.c, names of
@@ -14,8 +14,7 @@
 // Layout.
 //
 // Left out on purpose: page tables (addresses are used as they are), and the
-// kernel's own start-up: nothing of it has run. What is patched at a call site is
-// package ftrace's business.
+// kernel's own start-up: none of it has run. Package ftrace patches call sites.
 //
 // [Symbols] is safe for concurrent use. A [Kernel] is set up by one goroutine;
 // then each of its CPUs belongs to one goroutine at a time.

@@ -3,9 +3,8 @@
 //
 // An [Image] never changes: [Builtin] assembles one, [Open] and [Parse] read one
 // from an ELF file, or from a kernel's raw Image as installed in /boot, compressed or
-// not, finding out by its words which of arm64's call-site layouts it was built
-// with. [New] makes one of parts that no file holds. Package module, below this one's
-// directory, reads and links the files of kernel modules, and package kernel puts
+// not, recognising by the words at the sites which of arm64's call-site layouts it was
+// built with. [New] makes one from parts that are in no file. Package kernelimage/module reads and links the files of kernel modules, and package kernel puts
 // both into memory.
 //
 // It follows Linux 6.12: the compiler's side of call sites as in
@@ -14,7 +13,7 @@
 // [Layout].
 //
 // Left out on purpose: everything of an ELF file that running its functions does
-// not need. What is patched at a call site is package ftrace's business; here a
+// not need. Package ftrace patches call sites; here a
 // site is as the compiler left it.
 //
 // An Image may be used from any goroutine.

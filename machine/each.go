@@ -21,7 +21,7 @@ func (c *Caller) Call(opts *emu.CallOptions, addr uint64, args ...uint64) (emu.R
 	return c.call(opts, addr, args...)
 }
 
-// Callers is how many callers [Machine.Each] has: one a CPU.
+// Callers is the number of callers of [Machine.Each]: one per CPU.
 func (m *Machine) Callers() int { return len(m.Kernel.CPUs) }
 
 // Each runs body for as many callers as there are CPUs, and returns their errors

@@ -63,7 +63,7 @@ func (c *cpu) giveBack() error {
 func (c *cpu) loop() {
 	var t *Task
 	// A body that ends its goroutine (testing.T.FailNow) ends this one: the
-	// coroutine does so to whoever resumed it. The CPU goes on in another.
+	// coroutine does so to its resumer. The CPU goes on in another.
 	defer func() {
 		if p := recover(); p != nil {
 			panic(p) // the end of the program, not of the task
@@ -159,7 +159,7 @@ func (s *Scheduler) stay(t *Task, fn func(context.Context)) {
 	fn(s.ctx)
 }
 
-// yield lets whoever waits for a grace period go on that has ended here. The
+// yield lets waiters for a grace period that has ended here go on. The
 // host has made it the next on this thread, but takes a thread away from a
 // goroutine that is busy only after 10 ms.
 func (c *cpu) yield() {

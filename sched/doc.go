@@ -4,9 +4,9 @@
 // A [Task] has a task_struct, a kernel stack and registers of its own and a body
 // in Go, which calls guest functions with [Task.Call]. [Scheduler] gives CPUs to
 // tasks in turn; one goroutine per CPU drives it, and what a task does, Go
-// or guest code, runs there. Its methods are ftrace's grace periods. Whom they
-// wait for is decided by [Kind.Holds] and [Kind.Ends] alone, which touch nothing, so
-// that a model checker can ask the same rules.
+// or guest code, runs there. Its methods are ftrace's grace periods.
+// [Kind.Holds] and [Kind.Ends] alone decide which tasks they wait for; both are pure,
+// so a model checker can use the same rules.
 //
 // It follows Linux 6.12 with CONFIG_PREEMPT: kernel/sched/core.c (a switch is a
 // preemption or voluntary; preempt_count and masked interrupts forbid the first
@@ -17,15 +17,15 @@
 //
 // Differs:
 //   - There is no need_resched. A CPU that can't be preempted at the end of a slice is
-//     asked again after a few instructions; preempt_schedule is never called,
+//     tried again after a few instructions; preempt_schedule is never called,
 //     which in a distribution's kernel would lead into its own scheduler.
-//   - A voluntary switch leaves the task runnable, as cond_resched does. What
-//     waits for something is in [Task.User].
+//   - A voluntary switch leaves the task runnable, as cond_resched does. A task
+//     that waits for something is in [Task.User].
 //   - A running task counts as an RCU reader until its own CPU has seen that it is
 //     none. A grace period may so last longer, never shorter.
 //   - User mode takes no CPU.
-//   - synchronize_rcu_tasks has no RCU grace periods before and after it: all tasks are
-//     looked at in one moment here.
+//   - synchronize_rcu_tasks has no RCU grace periods before and after it: here all tasks are
+//     checked at one moment.
 //
 // Left out: priorities, affinity, interrupts with code of their own, preemptible
 // RCU readers (rcu_read_lock of CONFIG_PREEMPT_RCU), SRCU, priorities of RCU
@@ -37,10 +37,10 @@
 // nor may modules be loaded or gates added while tasks run that could see them.
 //
 // Any goroutine may use a Scheduler, and wait for grace periods unless it is a
-// task's: a task that waits for itself is told EDEADLK at once, one that is
-// waited for by way of a lock it wants after Options.Stall. Callbacks are
-// called by whoever calls [Scheduler.CallRCU] and its kin next, so these belong to
+// task's: a task that waits for itself gets EDEADLK at once, one that is
+// waited for through a lock that it needs, after Options.Stall. Callbacks are
+// called by the next call of [Scheduler.CallRCU] and the like, so these belong to
 // one owner (an ftrace.Registry calls them under its lock).
 //
-// [New], [Scheduler.Spawn] and [Task.Call] are where to begin.
+// Start at [New], [Scheduler.Spawn] and [Task.Call].
 package sched

@@ -187,7 +187,7 @@ func (s *Scheduler) preemptCount(task uint64) (uint32, error) {
 	return s.k.Mem.Load32(task + uint64(s.k.Layout.Task.PreemptCount))
 }
 
-// setCPU tells a task where it is.
+// setCPU stores a task's CPU in its task_struct.
 func (s *Scheduler) setCPU(t *Task, id int) error {
 	off := s.k.Layout.Task.CPU
 	if off == kernelimage.Absent {

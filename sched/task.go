@@ -122,7 +122,7 @@ func (s *Scheduler) spawn(name string, bound *cpu, body func(*Task) error) (*Tas
 }
 
 // keepStack lets a panic of a task's body go on with the stack that it comes
-// from: the coroutine tells whoever resumed it no more than what it says.
+// from: the coroutine passes its resumer only the message of the panic.
 func keepStack(name string) {
 	if p := recover(); p != nil {
 		panic(fmt.Sprintf("task %s: %v\n\n%s", name, p, debug.Stack()))

@@ -40,7 +40,7 @@ const (
 // tracer that changes pc sends the call elsewhere, one that changes lr changes
 // where the traced function returns to. sp is not read back.
 //
-// Differs: 31 instructions a call where Linux executes 39. x8 is stored and
+// Differs: 31 instructions per call where Linux executes 39. x8 is stored and
 // loaded together with direct_tramp, fp with lr, sp with pc; the first store
 // makes room for the frame and the last load gives it back; record 1 is stored
 // through x10, which is left pointing at it.

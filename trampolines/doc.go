@@ -1,6 +1,6 @@
 // Package trampolines holds the machine code between a patched call site and
-// a tracer, and the data it works on: ftrace_caller, the list function and its
-// kin, the direct-call stubs, and tracers that are machine code themselves so
+// a tracer, and the data it works on: ftrace_caller, the list function and the
+// like, the direct-call stubs, and tracers that are machine code themselves so
 // that what they cost can be counted.
 //
 // It follows Linux 6.12: arch/arm64/kernel/entry-ftrace.S for ftrace_caller,
@@ -13,16 +13,14 @@
 // a comment that begins "Differs:".
 //
 // Every offset of a kernel structure comes from [kernelimage.Layout]. A layout
-// whose fields do not lie side by side where one instruction moves two of them
-// is refused.
+// in which two fields that one instruction moves are not adjacent is refused.
 //
 // Left out: FTRACE_RECORD_RECURSION and FTRACE_VALIDATE_RCU_IS_WATCHING, both
 // off in distributions' kernels; function_graph; trampolines of a single ops,
 // which arm64 does not have. [Options.Fault] builds in a defect on purpose.
 //
-// [Install] puts everything into a booted kernel and returns where it lies;
-// [FromImage] takes what the kernel has itself. They and [Code.Reach] belong to
-// the goroutine that sets the kernel up or patches it. What the function tracer
-// writes, package trace reads. A trampoline of one's own begins as a copy of
-// template/.
+// [Install] puts everything into a booted kernel and returns the addresses;
+// [FromImage] uses the kernel's own code. They and [Code.Reach] belong to
+// the goroutine that sets the kernel up or patches it. Package trace reads what the function
+// tracer writes. To write your own trampoline, start from a copy of template/.
 package trampolines

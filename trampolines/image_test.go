@@ -81,7 +81,7 @@ func TestFromImage_NoKernel(t *testing.T) {
 	assert.ErrorIs(t, err, errno.EINVAL)
 }
 
-// The image's pieces are in the place of callops', the rest is not.
+// The image's pieces replace callops', and nothing else.
 func TestFromImage_TakesThePiecesThatTheImageHas(t *testing.T) {
 	forEngines(t, func(t *testing.T, newEngine emu.NewEngine) {
 		var symbols []kernelimage.Symbol

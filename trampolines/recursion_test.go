@@ -204,7 +204,7 @@ func TestRecursion_ReschedulesOnce(t *testing.T) {
 }
 
 // An interrupt can ask for a reschedule at any instruction. While preemption is
-// disabled it cannot act on it, so whoever enables preemption has to.
+// disabled it cannot act on it, so the code that enables preemption has to.
 func TestRecursion_LosesNoReschedule(t *testing.T) {
 	forEngines(t, func(t *testing.T, newEngine emu.NewEngine) {
 		scheduled := 0

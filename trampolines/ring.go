@@ -1,6 +1,6 @@
 package trampolines
 
-// The ring that function_trace_call writes to, one a CPU: a header, then slots
+// The ring that function_trace_call writes to, one per CPU: a header, then slots
 // of one entry each, a power of two of them. It is callops' own, so its offsets
 // are here and not in the kernel's layout. Package trace makes it and reads it.
 //

@@ -1,4 +1,4 @@
-// Package effects knows what each instruction reads and writes: the registers
+// Package effects describes what each instruction reads and writes: the registers
 // and the memory through which instructions depend on one another (Arm ARM
 // B2.3, "Definition of the Arm memory model"), and what it does to the flow of
 // control. Where package asm encodes an instruction, this package decodes it.

@@ -1,4 +1,4 @@
-// Package event names what happens in package check's searches, and what does it.
+// Package event names the events in package check's searches, and the agents that cause them.
 package event
 
 import (

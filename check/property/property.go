@@ -1,4 +1,4 @@
-// Package property names what package check looks at in every state.
+// Package property names the properties that package check tests in every state.
 package property
 
 import "fmt"

@@ -3,7 +3,7 @@
 //
 // An engine calls [Run] from a test of its own. The suite reads nothing but
 // the interfaces of package emu, so what it finds equal in two engines is
-// equal for whoever is above them.
+// equal for the packages above them.
 package enginetest
 
 import (

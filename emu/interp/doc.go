@@ -1,7 +1,6 @@
 // Package interp is an engine that interprets arm64 code in Go: no JIT, no cgo.
 //
-// It models the integer side of A64 at EL1 as package emu's contract asks for
-// it: exact counts, precise faults, permissions of regions, text that changes
+// It models the integer side of A64 at EL1 as package emu's contract requires: exact counts, precise faults, permissions of regions, text that changes
 // under execution, and several CPUs at once over one memory. FP, SIMD, SVE and
 // what else the architecture defines but this engine does not execute end a
 // Run with an [emu.UnsupportedError]; a word that the architecture leaves
@@ -11,8 +10,8 @@
 // exception entry (an exception ends the Run), interrupts, timing.
 //
 // A CPU belongs to one goroutine at a time, and different CPUs of one engine
-// run in parallel. What guests see of each other's memory accesses is said in
-// docs/interpreter.md, together with how the loop works and what that gave.
+// run in parallel. docs/interpreter.md describes what guests see of each
+// other's memory accesses, how the loop works, and how much each part gains.
 //
 // [New] opens an engine.
 package interp

@@ -58,9 +58,9 @@ func (e *Engine) Close() error {
 }
 
 // textStored is called after guest code wrote to a page that is writable and
-// executable. Whoever decoded it before the store drops it.
+// executable. CPUs that decoded it before the store drop it.
 func (e *Engine) textStored(addr, size uint64) {
-	// The store comes before the look at who decoded; a decoder marks the page
+	// The store comes before the check for decoders; a decoder marks the page
 	// before it reads. One of the two sees the other.
 	fence()
 	for page := addr &^ pageMask; page <= (addr+size-1)&^pageMask; page += emu.PageSize {

@@ -9,7 +9,7 @@ import (
 )
 
 // maxSpans is how many changed ranges are dropped one by one; beyond it, all
-// executable regions are. Dropping a range costs some 200 ns and 100 ns a page;
+// executable regions are. Dropping a range costs some 200 ns and 100 ns per page;
 // flushing the translator in 2.0.1, a tenth of a second.
 const maxSpans = 64
 

@@ -1,9 +1,9 @@
 // Package edits lets fuzz targets change a good file in a few places.
 //
-// A fuzzer that is given the file itself takes minutes to make each finding of
-// thousands of bytes smaller, for it tries to leave out every part of it, and gets
-// to nothing else. What it is given here has some ten bytes, and changes deep
-// in a file that is good otherwise are found sooner as well.
+// A fuzzer that mutates the file itself spends minutes on minimising each finding of
+// thousands of bytes, because it tries to remove every part, and gets nothing else
+// done. Here its input is some ten bytes, and it also finds changes deep in an
+// otherwise good file sooner.
 package edits
 
 // An edit is a place of three bytes, little-endian, a byte that tells how many

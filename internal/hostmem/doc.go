@@ -1,10 +1,10 @@
-// Package hostmem is what callops asks of the host's virtual memory: pages that
+// Package hostmem wraps the host's virtual memory: pages that
 // are zero and not on the Go heap, pages of a file that are copied when they are
-// written to, and files that lie in memory.
+// written to, and files in memory.
 //
 // On Unix that is mmap. Elsewhere (Windows, js/wasm) memory is the Go heap's and
-// files are read; [Mapped] tells which. The build tag nommap takes the heap on
-// Unix too, so that tests reach it.
+// files are read; [Mapped] tells the two apart. The build tag nommap selects the heap on
+// Unix too, for tests.
 package hostmem
 
 import "io"

@@ -23,7 +23,7 @@ func Alloc(size int) ([]byte, error) {
 // Free releases what [Alloc] or [Map] returned, as a whole.
 func Free(b []byte) error { return unix.Munmap(b) }
 
-// Overlay puts pages of f, from off on, in the place of b, which is part of what
+// Overlay maps pages of f, from off on, over b, which is part of what
 // [Alloc] returned and starts and ends on the host's pages. They are shared with
 // the page cache until they are written to, and the file never changes.
 func Overlay(b []byte, f *os.File, off int64) error {

@@ -1,4 +1,4 @@
-// Package linear tests that work grows as its input does.
+// Package linear tests that the time of an operation grows linearly with its input.
 package linear
 
 import (

@@ -1,4 +1,4 @@
-// Package text writes what came from files and guests into messages.
+// Package text escapes what came from files and guests for use in messages.
 package text
 
 import (

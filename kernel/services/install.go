@@ -25,7 +25,7 @@ type Services struct {
 	log      log
 }
 
-// Replaced is a function of the kernel in whose place a Go function is called.
+// Replaced is a function of the kernel that a Go function replaces.
 type Replaced struct {
 	Name   string
 	Addr   uint64 // of the function

@@ -1,5 +1,5 @@
-// Package ctype holds what calling a function takes of its declaration in C: the kinds
-// and sizes of what it is passed and returns, and the declaration as text.
+// Package ctype holds what a call needs from a function's declaration in C: the kinds
+// and sizes of its parameters and result, and the declaration as text.
 //
 // Types come from BTF, in which DWARF is read too; see kernelimage's Prototype.
 package ctype

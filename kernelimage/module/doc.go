@@ -1,5 +1,5 @@
 // Package module reads the files of kernel modules (.ko) and links them for a place in
-// a kernel's memory: [Parse], then [File.Link] against a [Host], which gives a
+// a kernel's memory: [Parse], then [File.Link] against a [Host], which returns a
 // [Module]. Package kernel puts that into memory.
 //
 // It follows kernel/module/main.c, kernel/module/version.c and

@@ -6,9 +6,9 @@
 // may come, and each thing that it does to the machine becomes a [Step] (recorder.go,
 // program.go). The tasks execute the trampolines themselves, by the interpreter
 // (package guest). The product of both, with what a CPU sees of what others wrote
-// (package weak), is what is searched (package search): expand.go has
+// (package weak), is searched (package search): expand.go has
 // the states, turn.go what a CPU may do next, property.go what has to hold.
 //
-// [Subject.Explore] visits every state, [Subject.Play] goes one way again and
-// reports it as facts: addresses and values. Words for them are the caller's.
+// [Subject.Explore] visits every state, [Subject.Play] replays one path and
+// reports it as facts: addresses and values. The caller puts them into words.
 package model

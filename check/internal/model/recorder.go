@@ -69,7 +69,7 @@ func (r *recorder) Free(addr uint64) error {
 }
 
 // free records that memory is freed. Its content from then on does not matter:
-// whoever touches it has done wrong.
+// any access to it is a fault.
 func (r *recorder) free(name string, at kernelimage.Range) {
 	gone := Object{name, at}
 	if r.freed != nil {

@@ -2,7 +2,7 @@
 // the concurrency model of the Arm architecture (Arm ARM, DDI 0487 issue M.a,
 // B2.3), as far as it concerns one writer at a time and readers that only read.
 //
-// A [History] is the tree of everything that the writers do, one event a node;
+// A [History] is the tree of everything that the writers do, one event per node;
 // a [Time] is a node of it, and stands for all that happened up to it. Each
 // branch is one order in which writers that exclude one another may come.
 //

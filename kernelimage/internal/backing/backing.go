@@ -37,7 +37,7 @@ type File struct {
 	modTime time.Time
 	changed []bool // pages of Bytes that differ from f's
 	closed  atomic.Bool
-	users   atomic.Int64 // who opened it, until Close, and those who hold it; 0: all is given back
+	users   atomic.Int64 // references: the opener's, until Close, and the holders'; at 0 everything is released
 }
 
 // New maps size bytes of a file. It keeps a descriptor of its own.

@@ -1,5 +1,5 @@
-// Package dwarftype reads how functions are declared from DWARF (versions 2 to 5),
-// as types of BTF, as pahole makes them: so there is one form of C types.
+// Package dwarftype reads the declarations of functions from DWARF (versions 2 to 5)
+// as types of BTF, as pahole generates them: so there is one form of C types.
 //
 // Types are followed to a bounded depth, and of structures only name and size are
 // read: a hostile file costs no more than its length.

@@ -1,5 +1,5 @@
 // Package format holds what the readers of all file formats share: the error
-// that tells what is wrong in a file, and where.
+// that describes what is wrong in a file, and where.
 package format
 
 import (

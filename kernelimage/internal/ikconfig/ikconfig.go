@@ -1,5 +1,5 @@
-// Package ikconfig finds the configuration that a kernel which was built with
-// CONFIG_IKCONFIG has in it: a gzip stream between two marks (kernel/configs.c).
+// Package ikconfig finds the configuration that is embedded in a kernel built with
+// CONFIG_IKCONFIG: a gzip stream between two marks (kernel/configs.c).
 package ikconfig
 
 import (

@@ -1,8 +1,8 @@
-// Package kallsyms reads the symbol table that a Linux kernel holds itself, as
-// scripts/kallsyms.c writes it. Its parts have no header: they are found by
-// their shapes.
+// Package kallsyms reads the symbol table that is embedded in a Linux kernel, as
+// scripts/kallsyms.c writes it. Its parts have no header: they are recognised by
+// their structure.
 //
-//	until 6.1          6.2, 6.3           6.4 to 6.19        from 7.0 on
+//	up to 6.1          6.2, 6.3           6.4 to 6.19        from 7.0 on
 //	addresses          addresses          num_syms           num_syms
 //	num_syms           num_syms           names              names
 //	names              names              markers            markers

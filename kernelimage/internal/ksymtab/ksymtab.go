@@ -1,8 +1,9 @@
-// Package ksymtab reads a kernel's lists of what modules may use: __ksymtab, and
-// __ksymtab_gpl after it, which 7.x has not. Each entry is three 32-bit offsets from
-// their own places: of the symbol, of its name and of the name of its namespace.
+// Package ksymtab reads a kernel's lists of exported symbols: __ksymtab, and
+// __ksymtab_gpl after it, which 7.x lacks. Each entry is three 32-bit offsets, each
+// relative to its own address: of the symbol, of its name and of the name of its
+// namespace.
 // With CONFIG_MODVERSIONS the lists __kcrctab and __kcrctab_gpl follow, a word for
-// each entry (include/asm-generic/vmlinux.lds.h); a symbol may say where.
+// each entry (include/asm-generic/vmlinux.lds.h); a symbol may give its address.
 package ksymtab
 
 import (

@@ -2,11 +2,11 @@
 // xz (with the filter for arm64 code that the kernel's own build applies), zstd,
 // lz4 and its legacy format, and the EFI program that holds a kernel (zboot).
 //
-// A stream ends where its format says so. What follows it in the file, a device
+// The format determines where a stream ends. What follows it in the file, a device
 // tree, a partition's padding, the size that the kernel's build appends, is not
-// part of it, in any of the formats. What unpacks to more than the caller has room for
-// is an error before more is kept, however little is left of the input; so is
-// what asks for a larger window than MaxWindow.
+// part of it, in any of the formats. A stream that unpacks to more than the caller
+// allows is an error before more is kept, however little input is left; so is a
+// stream that needs a larger window than MaxWindow.
 package packing
 
 import (

@@ -1,5 +1,5 @@
-// Package pointers finds the link address of a kernel that nothing else tells,
-// by where its pointers point.
+// Package pointers finds the link address of a kernel from the targets of its
+// pointers, where the file does not contain it.
 package pointers
 
 import (

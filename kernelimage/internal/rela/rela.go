@@ -1,7 +1,7 @@
-// Package rela reads the relocations that a relocatable kernel has in it for
-// itself (.rela.dyn). Their table has no header: it is found by its shape.
+// Package rela reads the relocations that a relocatable kernel applies to
+// itself (.rela.dyn). Their table has no header: it is recognised by its structure.
 //
-// Those that are not R_AARCH64_RELATIVE the kernel passes over
+// The kernel skips those that are not R_AARCH64_RELATIVE
 // (arch/arm64/kernel/pi/relocate.c), and they are not counted here. A kernel with
 // RELR relocations has their values in place, for its link address: there is
 // nothing to be done for those.
