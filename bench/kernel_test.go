@@ -132,7 +132,7 @@ func BenchmarkLinux612(b *testing.B) {
 		}
 	})
 	img := openKernel(b, kernels.Linux612)
-	e := engines[len(engines)-1]
+	e := engines[0]
 	boot := func(b *testing.B) (*kernel.Kernel, *ftrace.Registry) {
 		k, err := kernel.Boot(img, e.New, nil)
 		require.NoError(b, err)

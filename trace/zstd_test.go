@@ -13,6 +13,7 @@ import (
 
 	"callops/emu"
 	"callops/emu/engines"
+	"callops/emu/interp"
 	"callops/ftrace"
 	"callops/internal/kernels"
 	"callops/kernel"
@@ -121,7 +122,7 @@ func TestLinux_ATraceOfZstdNamesEveryCall(t *testing.T) {
 			require.Greater(t, len(sites), 100)
 			var called []uint64
 			all := engines.All()
-			untraced := newZstdCall(t, img, all[len(all)-1].New, in).compress(&emu.CallOptions{OnStep: func(_ emu.CPU, before *emu.Regs) {
+			untraced := newZstdCall(t, img, interp.New, in).compress(&emu.CallOptions{OnStep: func(_ emu.CPU, before *emu.Regs) {
 				if sites[before.PC] {
 					called = append(called, before.PC)
 				}
