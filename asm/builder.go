@@ -205,7 +205,7 @@ func (b *Builder) Align(n int) { b.alignTo(caller(), n) }
 
 func (b *Builder) alignTo(pc uintptr, n int) {
 	if n <= 0 || n&(n-1) != 0 || n > 1<<20 {
-		b.fail(pc, fmt.Errorf("alignment %d is no power of two up to 1 MiB: %w", n, ErrMisaligned))
+		b.fail(pc, fmt.Errorf("alignment %d is not a power of two up to 1 MiB: %w", n, ErrMisaligned))
 		return
 	}
 	b.align = max(b.align, n)

@@ -37,7 +37,7 @@ func TestAssemble_NamesTheMistakeAndItsLine(t *testing.T) {
 		}, ErrMisaligned, "nop at offset 0x1: misaligned"},
 		{"branch to odd address", func(b *Builder) { b.Emit(B(b.Abs("odd", 0x1002))) }, ErrMisaligned, `label "odd": b from 0x1000 to 0x1002: misaligned`},
 		{"scaled offset", func(b *Builder) { b.Emit(LdrLo12(X0, X1, b.Abs("v", 0x1004))) }, ErrMisaligned, `label "v": ldr of 0x1004: offset is scaled by 8: misaligned`},
-		{"alignment", func(b *Builder) { b.Align(3) }, ErrMisaligned, "alignment 3 is no power of two up to 1 MiB: misaligned"},
+		{"alignment", func(b *Builder) { b.Align(3) }, ErrMisaligned, "alignment 3 is not a power of two up to 1 MiB: misaligned"},
 		{"base", func(b *Builder) { b.Align(8192) }, ErrMisaligned, "base 0x1000: program is aligned to 8192: misaligned"},
 		{"zeros", func(b *Builder) { b.Zero(-1) }, ErrImmediate, "-1 zero bytes: not in [0, 268435456]: immediate cannot be encoded"},
 	} {

@@ -82,7 +82,7 @@ func extended(e *encoding, rd, rn, rm Reg, ext Ext, amount int) Inst {
 	e.sf(rd, rn).sp(rn, 5).gp(rm, 16)
 	switch {
 	case ext > SXTX:
-		e.fail(ErrImmediate, "%v is no extension", ext)
+		e.fail(ErrImmediate, "%v is not an extension", ext)
 	case ext.takes64() && rd.Is64():
 		e.need(true, rm)
 	default:

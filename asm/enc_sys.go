@@ -107,7 +107,7 @@ func system(op string, word uint32, rt Reg, r SysReg) Inst {
 	e := enc(op, word).need(true, rt).gp(rt, 0).or(uint32(r) << 5)
 	if r>>14 < 2 {
 		// Below op0 2 the same bits are hints, barriers and sys.
-		e.fail(ErrImmediate, "%#x is no system register", uint16(r))
+		e.fail(ErrImmediate, "%#x is not a system register", uint16(r))
 	}
 	return e.inst()
 }

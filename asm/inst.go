@@ -164,7 +164,7 @@ func (e *encoding) within(what string, v, lo, hi int) bool {
 
 func (e *encoding) cond(c Cond, at uint) *encoding {
 	if c > NV {
-		e.fail(ErrImmediate, "%v is no condition", c)
+		e.fail(ErrImmediate, "%v is not a condition", c)
 	}
 	e.word |= uint32(c&15) << at
 	return e

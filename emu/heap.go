@@ -102,7 +102,7 @@ func (h *Heap) Free(addr uint64) error {
 	defer h.mu.Unlock()
 	i, ok := h.find(addr)
 	if !ok || h.objects[i].Addr != addr || h.objects[i].Freed {
-		return fmt.Errorf("heap: free of %#x, which is no live object: %w", addr, errno.EINVAL)
+		return fmt.Errorf("heap: free of %#x, which is not a live object: %w", addr, errno.EINVAL)
 	}
 	o := &h.objects[i]
 	o.Freed = true

@@ -107,7 +107,7 @@ func (r *Registry) directRegistered(o *Ops) error {
 		return err
 	}
 	if !o.is(OpsInitialized) || !o.is(OpsDirect) || !o.is(OpsEnabled) {
-		return fmt.Errorf("%s is no registered direct ops: %w", o.Name, errno.EINVAL)
+		return fmt.Errorf("%s is not a registered direct ops: %w", o.Name, errno.EINVAL)
 	}
 	return nil
 }

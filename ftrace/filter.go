@@ -80,7 +80,7 @@ func (r *Registry) editIP(h *hash, ip uint64, remove bool) error {
 	site := r.location(ip)
 	switch {
 	case site == 0:
-		return fmt.Errorf("%s is no call site: %w", r.sym(ip), errno.EINVAL)
+		return fmt.Errorf("%s is not a call site: %w", r.sym(ip), errno.EINVAL)
 	case remove && !h.remove(site):
 		return fmt.Errorf("%s is not in the filter: %w", r.sym(site), errno.ENOENT)
 	case !remove && !h.has(site):

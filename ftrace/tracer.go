@@ -26,7 +26,7 @@ func (r *Registry) GoTracer(name string, fn TracerFunc) (uint64, error) {
 		}
 		op := r.opsAt(args[2])
 		if op == nil {
-			return 0, fmt.Errorf("called with %s, which is no live ops: %w", r.sym(args[2]), errno.EFAULT)
+			return 0, fmt.Errorf("called with %s, which is not a live ops: %w", r.sym(args[2]), errno.EFAULT)
 		}
 		regs := &Regs{mem: r.mem.Memory, layout: &r.layout.Regs, addr: args[3]}
 		fn(args[0], args[1], op, regs)

@@ -82,7 +82,7 @@ func (r *Registry) validateRecord(rec *Record) error {
 	if rec.is(RecEnabled) {
 		addr, ok := r.calledAddr(rec)
 		if !ok {
-			errs = append(errs, fmt.Errorf("%s: its trampoline is no ops'", r.sym(rec.IP)))
+			errs = append(errs, fmt.Errorf("%s: its trampoline belongs to no ops", r.sym(rec.IP)))
 		}
 		bl, err := r.branchTo(rec.IP, addr)
 		errs = append(errs, err)

@@ -14,7 +14,7 @@ func TestValidate_ReportsAndChangesNothing(t *testing.T) {
 	}{
 		"a trampoline that belongs to no ops": {
 			func(k *testKernel) { k.groups[0].records[0].Flags |= RecEnabled | RecTrampEn },
-			"its trampoline is no ops'",
+			"its trampoline belongs to no ops",
 		},
 		"a direct call that is not known": {
 			func(k *testKernel) { k.groups[0].records[0].Flags |= RecEnabled | RecDirectEn },

@@ -108,7 +108,7 @@ func TestLoadModule_ANameBelongsToOneOnly(t *testing.T) {
 	b := bytes.ReplaceAll(fixtureModule(t), []byte("\x00name="), []byte("\x00nome="))
 	_, err := k.LoadModule(t.Context(), b, ".ko", nil)
 	require.ErrorIs(t, err, errno.ENOEXEC)
-	assert.ErrorContains(t, err, "is no name of a module")
+	assert.ErrorContains(t, err, "is not a module name")
 
 	_, err = k.AllocModuleData("callops", "table", 64, emu.Read)
 	require.NoError(t, err)

@@ -269,7 +269,7 @@ func TestParse_RefusesBadInput(t *testing.T) {
 		{"symbols_of_odd_size", callops, func(e *elfBytes) { e.put64(e.section(".symtab")+56, 7) }, "in entries of 7, expected entries of 24"},
 		{"symbol_names_nowhere", callops, func(e *elfBytes) { e.put32(e.section(".symtab")+40, 77) }, "x: names of .symtab: are in section 77 of"},
 		{"sites_outside", callops, func(e *elfBytes) { e.put64(e.section(entriesSection)+32, 8<<20) }, "x: __patchable_function_entries at 0x"},
-		{"sites_of_odd_size", callops, func(e *elfBytes) { e.put64(e.section(entriesSection)+32, 12) }, "is no list of addresses in a segment, size: 0xc"},
+		{"sites_of_odd_size", callops, func(e *elfBytes) { e.put64(e.section(entriesSection)+32, 12) }, "is not a list of addresses in a segment, size: 0xc"},
 		{"site_outside_text", callops, func(e *elfBytes) {
 			e.put64(e.at(e.f.Section(entriesSection).Addr), 0x12345678)
 		}, "x: call site at 0x12345678: 0x12345678 is not in the image's text"},

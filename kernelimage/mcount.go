@@ -19,7 +19,7 @@ func (l *rawLoad) mcountList() ([]byte, error) {
 	}
 	list, err := l.bytesAt("__start_mcount_loc", "__stop_mcount_loc")
 	if err == nil && len(list)%8 != 0 {
-		err = l.fail("__start_mcount_loc", l.marks["__start_mcount_loc"], len(list), "is no list of addresses, size")
+		err = l.fail("__start_mcount_loc", l.marks["__start_mcount_loc"], len(list), "is not a list of addresses, size")
 	}
 	return list, err
 }

@@ -42,7 +42,7 @@ func (l *elfLoad) siteEntries() ([]uint64, error) {
 func (l *elfLoad) entriesIn(section string, addr, size uint64) ([]uint64, error) {
 	b, ok := l.img.read(addr, size)
 	if !ok || size%8 != 0 {
-		return nil, l.Fail(section, addr, size, "is no list of addresses in a segment, size")
+		return nil, l.Fail(section, addr, size, "is not a list of addresses in a segment, size")
 	}
 	entries := make([]uint64, 0, size/8)
 	for ; len(b) > 0; b = b[8:] {

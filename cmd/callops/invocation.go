@@ -301,7 +301,7 @@ func (d *dumps) check(all invocations, cpus uint64) error {
 	}
 	for r := range d.files {
 		if r.call > len(all) || r.arg > len(all[r.call-1].args) || all[r.call-1].args[r.arg-1].data == nil {
-			return usagef("--dump: argument %d of call %d is no buffer, file or string", r.arg, r.call)
+			return usagef("--dump: argument %d of call %d is not a buffer, file or string", r.arg, r.call)
 		}
 	}
 	return nil

@@ -47,7 +47,7 @@ func (a *argument) unfit(k *kernel.Kernel, t ctype.Type) string {
 	case number && t.Kind == ctype.Bool && a.value > 1:
 		return "is 0 or 1, and not " + a.text
 	case t.Func && (a.data != nil || number && a.value != 0 && !executable(k, a.value)):
-		return fmt.Sprintf("points to a function, and %s is no address of one: pass &NAME", a.text)
+		return fmt.Sprintf("points to a function, and %s is not the address of one: pass &NAME", a.text)
 	}
 	return ""
 }

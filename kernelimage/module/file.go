@@ -126,14 +126,14 @@ func (l *loading) tables() error {
 // modinfo names the module.
 func (l *loading) modinfo() error {
 	if !slices.ContainsFunc(l.File.Sections, func(s elffile.Section) bool { return s.Name == koThisModule }) {
-		return l.Fail("section headers", l.Header.Shoff, nil, "no section %s: the file is no kernel module", koThisModule)
+		return l.Fail("section headers", l.Header.Shoff, nil, "no section %s: the file is not a kernel module", koThisModule)
 	}
 	name, err := l.readInfo()
 	if err != nil {
 		return err
 	}
 	if !isModuleName(name) {
-		return &kernelimage.FormatError{File: l.File.Name, Section: koModinfo, Msg: "is no name of a module", Value: fmt.Sprintf("%.*q", maxModuleName, name), Errno: errno.ENOEXEC}
+		return &kernelimage.FormatError{File: l.File.Name, Section: koModinfo, Msg: "is not a module name", Value: fmt.Sprintf("%.*q", maxModuleName, name), Errno: errno.ENOEXEC}
 	}
 	l.m.Name, l.parts.Name = name, name
 	return nil

@@ -42,7 +42,7 @@ func (l *loading) place() error {
 			}
 			align := max(s.Addralign, 1)
 			if align > l.host.Image.PageSize() || align&(align-1) != 0 {
-				return l.Fail(s.Name, s.Off, align, "is no alignment of a section")
+				return l.Fail(s.Name, s.Off, align, "is not a valid section alignment")
 			}
 			at := (sizes[part] + align - 1) &^ (align - 1)
 			if s.Size > maxModule || at > maxModule-s.Size {
@@ -180,7 +180,7 @@ func (l *loading) placePerCPU() error {
 		}
 		align := max(s.Addralign, 1)
 		if align > l.host.Image.PageSize() || align&(align-1) != 0 {
-			return l.Fail(s.Name, s.Off, align, "is no alignment of a section")
+			return l.Fail(s.Name, s.Off, align, "is not a valid section alignment")
 		}
 		room := l.host.PerCPU
 		at := (room.Start + align - 1) &^ (align - 1)

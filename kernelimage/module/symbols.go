@@ -138,7 +138,7 @@ func (l *loading) sites() error {
 			continue
 		}
 		if len(s.data)%8 != 0 {
-			return l.Fail(koSites, l.File.Sections[i].Off, len(s.data), "is no list of addresses, size")
+			return l.Fail(koSites, l.File.Sections[i].Off, len(s.data), "is not a list of addresses, size")
 		}
 		for at := 0; at < len(s.data); at += 8 {
 			if e := binary.LittleEndian.Uint64(s.data[at:]); e != 0 {

@@ -87,7 +87,7 @@ static inline u64 recursion_enter(void)
 	u64 bit = 1UL << (TRACE_LIST_START + context());
 
 	if (taken & bit) {
-		/* An interrupt may have come before preempt_count tells: one more is let in. */
+		/* An interrupt may arrive before preempt_count shows it: allow one more level. */
 		bit = 1UL << (TRACE_LIST_START + CTX_TRANSITION);
 		if (taken & bit)
 			return 0;
@@ -158,7 +158,7 @@ void arch_ftrace_ops_list_func(u64 ip, u64 parent_ip, struct ftrace_ops *op, str
 	recursion_leave(bit);
 }
 
-/* One ops that asked for protection from recursion, or for RCU. */
+/* One ops with the RECURSION or RCU flag. */
 void ftrace_ops_assist_func(u64 ip, u64 parent_ip, struct ftrace_ops *op, struct ftrace_regs *fregs)
 {
 	u64 bit = recursion_enter();

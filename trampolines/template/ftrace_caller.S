@@ -86,7 +86,7 @@ ftrace_stub:
 	ret
 	.size	ftrace_stub, . - ftrace_stub
 
-	/* A direct call that only goes on at the site. */
+	/* A direct call that only continues at the site. */
 	.global	ftrace_stub_direct_tramp
 	.type	ftrace_stub_direct_tramp, %function
 ftrace_stub_direct_tramp:

@@ -77,7 +77,7 @@ func New(cfg Config) (*Machine, error) {
 		return nil, fmt.Errorf("%d locations are stored to, at most %d can be told apart", n, MaxLocations)
 	}
 	if cfg.Kernel.Layout.Task.PreemptCount%8 != 0 {
-		return nil, fmt.Errorf("preempt_count is at %#x of a task, which is no multiple of 8", cfg.Kernel.Layout.Task.PreemptCount)
+		return nil, fmt.Errorf("preempt_count is at %#x of a task, which is not a multiple of 8", cfg.Kernel.Layout.Task.PreemptCount)
 	}
 	m := &Machine{cfg: cfg, insns: map[uint64]*effects.Operands{}, preem: cfg.Kernel.Layout.Task.PreemptCount}
 	l := cfg.Kernel.Layout
@@ -276,7 +276,7 @@ func (m *Machine) operands(pc uint64, word uint32) (*effects.Operands, error) {
 		return nil, fmt.Errorf("the operands of %s are not known", asm.Disassemble(word, pc, nil))
 	}
 	if o.Exclusive || o.Writes.Has(effects.SetSystem) {
-		return nil, fmt.Errorf("%s changes what is no part of a task's state here", asm.Disassemble(word, pc, nil))
+		return nil, fmt.Errorf("%s changes what is not part of a task's state here", asm.Disassemble(word, pc, nil))
 	}
 	return &o, nil
 }
