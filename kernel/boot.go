@@ -13,7 +13,6 @@ import (
 // What a CPU and its task get.
 const (
 	guardSize       = emu.PageSize
-	stackGuard      = 256 << 10 // unmapped below a stack; no frame is so large that it steps over it
 	defaultHeapSize = 64 << 20
 	MaxCPUs         = 64
 )

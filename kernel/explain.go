@@ -9,8 +9,8 @@ import (
 	"callops/kernelimage"
 )
 
-// StackOverflowError is an access to the unmapped range below a task's stack.
-// It unwraps to the *emu.Fault.
+// StackOverflowError is an access to the guard page below a task's stack. It
+// unwraps to the *emu.Fault.
 type StackOverflowError struct {
 	Stack kernelimage.Range
 	Err   *emu.Fault
@@ -75,7 +75,7 @@ func (k *Kernel) explain(stack kernelimage.Range, call *emu.CallError) error {
 		if e := k.badBranch(call, fault); e != nil {
 			return e
 		}
-	case stack.Start-fault.Addr <= stackGuard && fault.Addr < stack.Start:
+	case stack.Start-fault.Addr <= guardSize && fault.Addr < stack.Start:
 		return &StackOverflowError{Stack: stack, Err: fault}
 	}
 	return call.Err

@@ -11,7 +11,7 @@ import (
 )
 
 // Task is a task_struct and its kernel stack, which lies between two unmapped
-// ranges: 256 KiB below, a page above.
+// pages.
 type Task struct {
 	Addr  uint64
 	Stack kernelimage.Range
@@ -47,8 +47,8 @@ func (k *Kernel) NewTask(name string, cpu int) (*Task, error) {
 	return t, err
 }
 
-// placeTask finds zeroed memory for a task: of the task area a task, the guard
-// below the stack, the stack, a guard page; or that of a task which is gone.
+// placeTask finds zeroed memory for a task: of the task area a task, a guard
+// page, the stack, two guard pages; or that of a task which is gone.
 func (k *Kernel) placeTask() (*Task, error) {
 	size, stack := k.pages(uint64(k.Layout.Task.Size)), k.Image.ThreadSize()
 	if n := len(k.tasks.freed); n > 0 {
@@ -56,14 +56,14 @@ func (k *Kernel) placeTask() (*Task, error) {
 		k.tasks.freed = k.tasks.freed[:n-1]
 		return t, errors.Join(k.Mem.Write(t.Addr, make([]byte, size)), k.Mem.Write(t.Stack.Start, make([]byte, stack)))
 	}
-	stride := k.pages(size + stackGuard + stack + guardSize)
+	stride := k.pages(size + stack + 3*guardSize)
 	n := k.tasks.taken
 	if (n+1)*stride > heapArea-taskArea {
 		return nil, errno.ENOMEM
 	}
 	k.tasks.taken++
 	t := &Task{Addr: k.areas + taskArea + n*stride}
-	t.Stack.Start = t.Addr + size + stackGuard
+	t.Stack.Start = t.Addr + size + guardSize
 	t.Stack.End = t.Stack.Start + stack
 	if _, err := k.Mem.Map(fmt.Sprintf("task%d", n), t.Addr, size, emu.Read|emu.Write); err != nil {
 		return nil, err

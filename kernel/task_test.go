@@ -6,7 +6,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"callops/asm"
 	"callops/emu"
 	"callops/emu/interp"
 	"callops/kernelimage"
@@ -59,30 +58,6 @@ func TestNewTask_HasMemoryOfItsOwn(t *testing.T) {
 	other, err := k.NewTask("other", 0)
 	require.NoError(t, err)
 	assert.NotSame(t, a, other)
-}
-
-// The kernel's build refuses frames of more than CONFIG_FRAME_WARN (2048) bytes;
-// other code knows no such limit.
-func TestNewTask_NoFrameStepsOverTheGuardBelowItsStack(t *testing.T) {
-	img, err := kernelimage.Builtin(nil)
-	require.NoError(t, err)
-	k, err := Boot(img, interp.New, &BootOptions{CPUs: 3})
-	require.NoError(t, err)
-	defer k.Close()
-	frame, err := k.PlaceCode("frame", CodeOptions{}, func(base uint64) (*asm.Program, error) {
-		b := asm.NewBuilder()
-		b.Emit(asm.SubExt(asm.X9, asm.SP, asm.X0, asm.UXTX, 0), asm.Str(asm.XZR, asm.Base(asm.X9)), asm.Ret())
-		return b.Assemble(base)
-	})
-	require.NoError(t, err)
-	for cpu, c := range k.CPUs {
-		for size := uint64(16<<10 + 8); size < 256<<10; size += emu.PageSize {
-			_, err := k.Call(t.Context(), cpu, nil, frame.Base, size)
-			var overflow *StackOverflowError
-			require.ErrorAs(t, err, &overflow, "%d bytes", size)
-			require.Equal(t, c.Stack, overflow.Stack)
-		}
-	}
 }
 
 func TestSaveTask_RestoresWhatACallLeavesWrong(t *testing.T) {
