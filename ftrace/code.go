@@ -14,7 +14,7 @@ const (
 // sites change one by one under running CPUs.
 func (r *Registry) runUpdate(cmd command) {
 	if cmd&updateTraceFunc != 0 && !r.switchFunc(r.code.ListFunc) {
-		// The list function filters for every ops, so it is right while some
+		// The list function checks the hashes of every ops, so it is correct while some
 		// sites are old and some new.
 		return
 	}
@@ -25,7 +25,7 @@ func (r *Registry) runUpdate(cmd command) {
 		r.replaceCode(false)
 	}
 	if fn := r.wantedFunc(); cmd&updateTraceFunc != 0 && fn != r.code.ListFunc {
-		// The new ops must be seen before the function that is called with it.
+		// The new ops must be visible before the function that is called with it.
 		r.mem.set64(r.code.FunctionTraceOp, r.setTraceOp)
 		r.mem.WriteBarrier()
 		r.mem.SyncCPUs()

@@ -114,7 +114,7 @@ func (r *Registry) wantsRegs(ip uint64, leaving *Ops) bool {
 }
 
 // uniqueOps is ftrace_find_unique_ops: the one listed ops that matches ip, or
-// nil where there are none or several. except is passed over.
+// nil where there are none or several. except is skipped.
 func (r *Registry) uniqueOps(ip uint64, except *Ops) *Ops {
 	var found *Ops
 	for _, o := range r.list {
@@ -130,7 +130,7 @@ func (r *Registry) uniqueOps(ip uint64, except *Ops) *Ops {
 }
 
 // trampolineOps is ftrace_find_tramp_ops_any_other: the first listed ops that
-// matches ip and has a trampoline. except is passed over.
+// matches ip and has a trampoline. except is skipped.
 func (r *Registry) trampolineOps(ip uint64, except *Ops) *Ops {
 	for _, o := range r.list {
 		if o != except && o.trampoline != 0 && o.hash.match(ip) {

@@ -46,7 +46,7 @@ func (r *Registry) keepsUnique(rec *Record) bool {
 	return r.fault == KeepUnique && rec.is(RecCallOpsEn) && r.prof.count(rec.Flags) > 1
 }
 
-// literalOf is where a site's literal lies in this build.
+// literalOf is the address of a site's literal in this build.
 func (r *Registry) literalOf(ip uint64) uint64 {
 	if r.fault == UnalignedLiteral {
 		return ip - 12

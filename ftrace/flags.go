@@ -15,9 +15,9 @@ const (
 	OpsStub                OpsFlag = 1 << 5  // the list function skips it
 	OpsIPModify            OpsFlag = 1 << 12 // changes fregs.pc; one such ops per site
 	OpsPID                 OpsFlag = 1 << 13
-	OpsRCU                 OpsFlag = 1 << 14 // only to be called while RCU is watching: never called directly
+	OpsRCU                 OpsFlag = 1 << 14 // called only while RCU is watching: never called directly
 	OpsTraceArray          OpsFlag = 1 << 15
-	OpsPermanent           OpsFlag = 1 << 16 // forbids switching ftrace off
+	OpsPermanent           OpsFlag = 1 << 16 // ftrace can't be disabled meanwhile
 
 	OpsEnabled     OpsFlag = 1 << 0
 	OpsDynamic     OpsFlag = 1 << 1 // not in the kernel's own data: unregistering waits for grace periods

@@ -63,7 +63,7 @@ func (p *pattern) match(name string) bool {
 	return false
 }
 
-// maxPattern is how many bytes a token may have: the longest that
+// maxPattern is the maximum length of a token in bytes: the longest that
 // set_ftrace_filter takes (FTRACE_BUFF_MAX in kernel/trace/ftrace.c).
 const maxPattern = 669
 

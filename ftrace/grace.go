@@ -20,14 +20,14 @@ type GracePeriods interface {
 	SynchronizeRCUTasks() error
 
 	// CallRCU and CallRCUTasks call free after such a grace period, during an
-	// operation of the Registry or between two, never beside one.
+	// operation of the Registry or between two, never concurrently with one.
 	CallRCU(free func())
 	CallRCUTasks(free func())
 }
 
 // oneTask serves grace periods where guest code runs on the caller's own
-// goroutine: they end at once when none is running, and never while one waits
-// below us for a tracer to return.
+// goroutine: they end at once when none is running, and never while an outer
+// call waits for a tracer to return.
 type oneTask struct {
 	mu      sync.Mutex
 	readers int // Go tracers being called

@@ -10,7 +10,7 @@ import (
 const (
 	hashDefaultBits = 10                 // FTRACE_HASH_DEFAULT_BITS: working copies
 	hashMaxBits     = 12                 // FTRACE_HASH_MAX_BITS
-	bucketLoad      = 64                 // entries a bucket, on average, from which on a table grows
+	bucketLoad      = 64                 // average entries per bucket from which on a table grows
 	goldenRatio64   = 0x61C8864680B583EB // GOLDEN_RATIO_64, include/linux/hash.h
 )
 
@@ -63,7 +63,7 @@ func (h *hash) has(ip uint64) bool { return h.lookup(ip) != nil }
 // add puts ip at the head of its bucket.
 //
 // Differs: Linux's tables do not grow. Ours do with more sites than a kernel has,
-// so that what is done to all of them does not take the square of their number.
+// so that an operation on all of them stays linear in their number.
 func (h *hash) add(e entry) {
 	if h.count >= bucketLoad<<h.bits {
 		h.grow()

@@ -2,8 +2,8 @@ package ftrace
 
 import "slices"
 
-// initFreeing forgets the call sites in the kernel's init text, which is about to
-// be freed (ftrace_free_init_mem). Its text is left as it is, traced or not. In the
+// initFreeing removes the records of call sites in the kernel's init text, which is
+// about to be freed (ftrace_free_init_mem). Its text is left as it is, traced or not. In the
 // filters of all ops its sites' addresses become 0, as in moduleGoing.
 func (r *Registry) initFreeing() error {
 	core, init := r.groups[0], r.k.Image.Linux().InitText

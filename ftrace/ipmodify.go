@@ -8,7 +8,7 @@ import (
 )
 
 // Sites whose tracer changes where the function returns to (IPMODIFY) or that
-// jump to code of a caller's own (DIRECT) can't be shared at will.
+// jump to code of a caller's own (DIRECT) can be shared only within limits.
 
 // ipModifyUpdate is __ftrace_hash_update_ipmodify with its callers' rule that
 // an empty filter, which stands for every function, is refused with EINVAL.
@@ -39,7 +39,7 @@ func (r *Registry) ipModifyEnable(o *Ops) error {
 // ipModifyDisable is ftrace_hash_ipmodify_disable, which can't fail.
 func (r *Registry) ipModifyDisable(o *Ops) {
 	if o.is(OpsIPModify|OpsDirect) && !o.hash.filter.empty() {
-		// No site is new, so nothing is asked that could refuse.
+		// No site is new, so no peer is called that could refuse.
 		_ = r.markIPModify(o, o.hash.filter, nil, false)
 	}
 }
@@ -74,7 +74,7 @@ func (r *Registry) markIPModify(o *Ops, was, will *hash, retarget bool) error {
 	return nil
 }
 
-// shareSite answers for a site that an IPMODIFY ops owns already.
+// shareSite handles a site that an IPMODIFY ops already owns.
 func (r *Registry) shareSite(o *Ops, rec *Record, owner, retarget bool) error {
 	if owner {
 		return fmt.Errorf("%s has an IPMODIFY ops already: %w", r.sym(rec.IP), errno.EBUSY)
@@ -89,7 +89,7 @@ func (r *Registry) shareSite(o *Ops, rec *Record, owner, retarget bool) error {
 }
 
 // askDirectPeers is prepare_direct_functions_for_ipmodify: before an IPMODIFY
-// ops joins, the DIRECT ops at its sites are asked.
+// ops joins, the Share of each DIRECT ops at its sites is called.
 func (r *Registry) askDirectPeers(o *Ops) error {
 	if !o.is(OpsIPModify) {
 		return nil

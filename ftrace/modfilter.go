@@ -18,8 +18,8 @@ type selector struct {
 	waits modFilter // the two parts as written
 }
 
-// modFilter is struct ftrace_mod_load: what a filter is to get when a module is
-// loaded.
+// modFilter is struct ftrace_mod_load: an addition to a filter that waits for a
+// module.
 type modFilter struct{ functions, module string }
 
 func (f modFilter) String() string { return f.functions + ":mod:" + f.module }

@@ -171,7 +171,7 @@ func (r *Registry) enableRecord(rec *Record) (bugType, error) {
 	return r.replaceRecord(rec, true)
 }
 
-// moduleGoing forgets the call sites of a module that is about to be unloaded
+// moduleGoing removes the records of a module that is about to be unloaded
 // (ftrace_release_mod). Its text is left as it is. Its sites' addresses become
 // 0 in the filters of all ops, so that none of them is left with a filter that is
 // empty and stands for every function, and direct calls of its sites are forgotten.

@@ -10,11 +10,11 @@ import (
 
 // The arm64 backend, arch/arm64/kernel/ftrace.c. With CALL_OPS each operation
 // writes the literal first: a CPU that still runs the old instruction, or
-// already the new one, then finds an ops that is right for either.
+// already the new one, then finds an ops that is valid for either.
 
 const insnSize = 4 // AARCH64_INSN_SIZE, and MCOUNT_INSN_SIZE
 
-// literalOf is where a site's literal lies (ftrace_rec_set_ops): 12 bytes
+// literalOf is the address of a site's literal (ftrace_rec_set_ops): 12 bytes
 // before the BL, or 16 where a BTI stands between.
 func literalOf(ip uint64) uint64 { return (ip - 12) &^ 7 }
 
@@ -68,8 +68,8 @@ func (r *Registry) makeNop(rec *Record, addr uint64) error {
 	return r.modifyCode(rec.IP, was, asm.NOP)
 }
 
-// setOps is ftrace_rec_update_ops: the record's flags, already updated, say
-// whether its literal names its one ops or the list.
+// setOps is ftrace_rec_update_ops: the record's flags, already updated, determine
+// whether its literal points to its one ops or to ftrace_list_ops.
 func (r *Registry) setOps(rec *Record) error {
 	ops := r.code.ListOps
 	if r.prof.ifCallOps(rec.Flags)&RecCallOpsEn != 0 {
