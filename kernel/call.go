@@ -115,7 +115,7 @@ func (k *Kernel) RunError(stack kernelimage.Range, call *emu.CallError) *RunErro
 		Backtrace: k.Unwind(stack, &call.Regs), InitFreed: k.inFreedInit(call.Regs.PC), Err: call,
 	}
 	for _, pc := range call.Recent {
-		e.Recent = append(e.Recent, k.Listing(pc))
+		e.Recent = append(e.Recent, k.listing(pc))
 	}
 	for _, pc := range e.Backtrace[1:] {
 		e.Callers = append(e.Callers, k.Where(pc))
@@ -137,8 +137,8 @@ func (k *Kernel) Where(pc uint64) string {
 	return k.Symbols.Format(pc)
 }
 
-// Listing returns one line for the instruction at pc: where it is, and what.
-func (k *Kernel) Listing(pc uint64) string {
+// listing returns one line for the instruction at pc: where it is, and what.
+func (k *Kernel) listing(pc uint64) string {
 	w, err := k.Mem.Load32(pc)
 	if err != nil {
 		return k.Where(pc) + ": " + err.Error()

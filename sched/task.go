@@ -132,9 +132,6 @@ func keepStack(name string) {
 // Addr is the task_struct's address.
 func (t *Task) Addr() uint64 { return t.task.Addr }
 
-// Done is closed when the task has ended.
-func (t *Task) Done() <-chan struct{} { return t.done }
-
 // Wait returns what the body did.
 func (t *Task) Wait() error {
 	<-t.done

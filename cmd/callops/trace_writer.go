@@ -51,6 +51,9 @@ func (t *traceWriter) end(f *trace.Functions, name func(addr uint64) string, res
 		printResults(t.w, results, tasks)
 		return err
 	}
+	if j, ok := t.InsnWriter.(*trace.InsnJSON); ok && j.Err() != nil {
+		return j.Err()
+	}
 	lost := uint64(0)
 	events := []byte("\n  ")
 	if f != nil {

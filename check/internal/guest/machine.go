@@ -126,16 +126,6 @@ func (m *Machine) Node(kind int, id uint32) *Node {
 	return m.tasks[kind].nodes.blocks[id/blockNodes].Load()[id%blockNodes]
 }
 
-// Nodes returns how many nodes there are.
-func (m *Machine) Nodes() (n int) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, t := range m.tasks {
-		n += t.nodes.n
-	}
-	return n
-}
-
 func (t *task) add(n *Node) *Node {
 	tab := &t.nodes
 	n.ID = uint32(tab.n)
