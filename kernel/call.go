@@ -176,7 +176,7 @@ func (k *Kernel) Unwind(stack kernelimage.Range, regs *emu.Regs) []uint64 {
 	return trace
 }
 
-// frameless says that the function which a CPU is in has no record, so that its
+// frameless reports whether the function that a CPU is in has no record, so that its
 // caller is in x30 only: a gate, or a function that calls none or has just been
 // entered. Of one with a record x30 is what the record says, or, once another
 // has returned to it, points into the function itself.

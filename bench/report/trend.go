@@ -25,7 +25,7 @@ type step struct {
 	each     float64
 }
 
-// flat says that more ops cost nothing.
+// flat reports whether more ops cost nothing.
 func (t *trend) flat() bool { return len(t.steps) == 1 && t.steps[0].each == 0 }
 
 func (t *trend) String() string {

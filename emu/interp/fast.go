@@ -16,7 +16,7 @@ import (
 // the inst that is not executed. So neither the limit nor the count costs an
 // instruction anything, only a run.
 //
-// halted says that the run at in would go past the limit, or that text has
+// halted reports whether the run at in would go past the limit, or that text has
 // changed. Otherwise the inst is one that this can't execute.
 //
 // Nothing here calls a function, so that all that is live stays in the host's

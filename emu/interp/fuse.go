@@ -50,7 +50,7 @@ func fusePair(a, b *inst) {
 // the TLB: their first and last byte are in one page or in two side by side.
 const maxSpan = emu.PageSize / 2
 
-// follows says that b is the same operation as a, further up from the same base.
+// follows reports whether b is the same operation as a, further up from the same base.
 func follows(a, b *inst) bool {
 	return a.op == b.op && a.rn == b.rn && int64(b.imm) >= int64(a.imm) && b.imm-a.imm < maxSpan
 }

@@ -196,7 +196,7 @@ func (c *CPU) runTo(ctx context.Context, budget uint64) (emu.Exit, error) {
 	}
 }
 
-// run executes a slice of at most left instructions; done says that exit ends
+// run executes a slice of at most left instructions; done reports whether exit ends
 // the Run.
 func (c *CPU) run(left uint64) (exit emu.Exit, done bool, err error) {
 	v := c.state.v

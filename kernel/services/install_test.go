@@ -16,7 +16,7 @@ import (
 
 const base = 0xffff_8000_8000_0000
 
-// synthetic is an image that says that it is Linux, and its functions.
+// synthetic is an image that claims to be Linux, and its functions.
 type synthetic struct {
 	b     *asm.Builder
 	parts *kernelimage.Parts

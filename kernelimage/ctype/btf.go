@@ -47,7 +47,7 @@ func newPrototype(name string, proto *btf.FuncProto) *Prototype {
 	return p
 }
 
-// isVariadic says that BTF's parameter i stands for the dots.
+// isVariadic reports whether BTF's parameter i stands for the dots.
 func isVariadic(proto *btf.FuncProto, i int) bool {
 	_, void := proto.Params[i].Type.(*btf.Void)
 	return void && i == len(proto.Params)-1 && proto.Params[i].Name == ""

@@ -96,7 +96,7 @@ func (m *File) Seal() error {
 }
 
 // Of maps size bytes of r, at most most; what is no file that can be mapped is copied to
-// one first. own says that r is what Unpack returned.
+// one first. own reports whether r is what Unpack returned.
 func Of(ctx context.Context, r io.ReaderAt, size int64, name string, own bool, most int64) (*File, error) {
 	if size > most {
 		return nil, &format.Error{File: name, Msg: fmt.Sprintf("%#x bytes, at most %#x are read", size, most), Errno: errno.ENOEXEC}
