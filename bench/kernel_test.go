@@ -158,3 +158,12 @@ func BenchmarkLinux612(b *testing.B) {
 		}
 	})
 }
+
+// The sites are those of a booted kernel, whose init text has been freed.
+func TestRun_RegistrationLeavesInitTextOut(t *testing.T) {
+	img := openKernel(t, kernels.Linux612)
+	res := measure(t, &Config{Image: img, Engines: engines[:1], Calls: 1, Relevant: []int{1}, Registration: true})
+	require.NotZero(t, img.InitSites())
+	require.NotEmpty(t, res.Registration)
+	assert.Equal(t, len(img.Sites())-img.InitSites(), res.Registration[0].Sites)
+}

@@ -67,6 +67,9 @@ func register(ctx context.Context, img *kernelimage.Image, engine Engine, opts *
 	}
 	defer func() { err = errors.Join(err, k.Close()) }()
 
+	if err := k.FreeInitMem(); err != nil { // as in a booted kernel
+		return nil, err
+	}
 	hostBefore := heapInUse()
 	r, err := ftrace.New(k, opts)
 	if err != nil {
