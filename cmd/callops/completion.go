@@ -66,3 +66,12 @@ func completeChoices(cmd *cobra.Command) {
 		completeChoices(sub)
 	}
 }
+
+// unquoteUsages removes the quotes around a flag's placeholder, which help needs and
+// the shell would show.
+func unquoteUsages(cmd *cobra.Command) {
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { _, f.Usage = pflag.UnquoteUsage(f) })
+	for _, sub := range cmd.Commands() {
+		unquoteUsages(sub)
+	}
+}

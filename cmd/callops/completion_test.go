@@ -31,3 +31,14 @@ func TestCompletion(t *testing.T) {
 		})
 	}
 }
+
+// Help marks a flag's placeholder by quotes, which the shell would show.
+func TestCompletion_DescribesFlagsWithoutQuotes(t *testing.T) {
+	for _, cmd := range []string{"bench", "call", "check", "image", "sites", "trace"} {
+		code, out, _ := runIn(nil, "__complete", cmd, "--")
+		assert.Equal(t, exitDone, code)
+		assert.NotContains(t, out, "`", cmd)
+	}
+	_, out, _ := runIn(nil, "__complete", "bench", "--tracee")
+	assert.Contains(t, out, "--tracee\tFUNC to call")
+}

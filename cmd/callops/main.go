@@ -16,6 +16,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/term"
 )
 
@@ -36,6 +37,9 @@ func run(args []string, in io.Reader, out, errw io.Writer) int {
 	results := &resultWriter{w: out}
 	root := newRoot(&interruptible{ctx, in}, results, errw)
 	root.SetArgs(args)
+	if len(args) > 0 && args[0] == cobra.ShellCompRequestCmd {
+		unquoteUsages(root)
+	}
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		err = results.err
