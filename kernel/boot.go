@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync/atomic"
 
 	"callops/emu"
 	"callops/internal/errno"
@@ -84,6 +85,8 @@ type Kernel struct {
 	initFreed bool
 	sites     []kernelimage.Site // the image's, less those that were freed
 
+	claimed atomic.Bool // the CPUs belong to another than Call
+
 	release func() error // of the image's bytes; nil once closed
 }
 
@@ -99,6 +102,9 @@ type CPU struct {
 // Boot loads img into a new memory, opens an engine over it and makes the
 // CPUs, each with a task, a stack and a per-CPU area.
 func Boot(img *kernelimage.Image, newEngine emu.NewEngine, opts *BootOptions) (*Kernel, error) {
+	if img == nil || newEngine == nil {
+		return nil, fmt.Errorf("boot without an image or an engine: %w", errno.EINVAL)
+	}
 	if opts == nil {
 		opts = &BootOptions{}
 	}

@@ -251,3 +251,34 @@ func TestBoot_ALinuxImageHasItsOwnPerCPUAreas(t *testing.T) {
 	}
 	assert.NotEqual(t, k.CPUs[0].PerCPU, k.CPUs[1].PerCPU)
 }
+
+func TestKernel_RefusesNothings(t *testing.T) {
+	_, err := Boot(nil, newStill, nil)
+	assert.ErrorIs(t, err, errno.EINVAL)
+	_, err = Boot(builtin(t, nil), nil, nil)
+	assert.ErrorIs(t, err, errno.EINVAL)
+	k := bootStill(t, builtin(t, nil), nil)
+	_, err = k.PlaceCode("m", CodeOptions{}, nil)
+	assert.ErrorIs(t, err, errno.EINVAL)
+	k.Subscribe(nil)()
+	_, err = k.NewTask("t", 99)
+	assert.ErrorIs(t, err, errno.EINVAL)
+	k.FreeTask(&Task{})
+	task, err := k.NewTask("t", 0)
+	require.NoError(t, err)
+	assert.NotZero(t, task.Addr)
+}
+
+func TestClaim_CPUsBelongToOneAtATime(t *testing.T) {
+	k := bootStill(t, builtin(t, nil), nil)
+	release, err := k.Claim()
+	require.NoError(t, err)
+	_, err = k.Claim()
+	assert.ErrorIs(t, err, errno.EBUSY)
+	_, err = k.CallName(t.Context(), 0, nil, "gcd", 4, 2)
+	assert.ErrorIs(t, err, errno.EBUSY)
+	release()
+	release, err = k.Claim()
+	require.NoError(t, err)
+	release()
+}

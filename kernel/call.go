@@ -62,6 +62,9 @@ func (k *Kernel) Call(ctx context.Context, cpu int, opts *emu.CallOptions, addr 
 	if err != nil {
 		return emu.Result{}, err
 	}
+	if k.claimed.Load() {
+		return emu.Result{}, fmt.Errorf("call of %s: the CPUs belong to a scheduler: %w", k.Symbols.Format(addr), errno.EBUSY)
+	}
 	before, err := k.SaveTask(c.Task)
 	if err != nil {
 		return emu.Result{}, err
@@ -85,6 +88,15 @@ func (k *Kernel) Call(ctx context.Context, cpu int, opts *emu.CallOptions, addr 
 		err = fmt.Errorf("%s: %w", k.Symbols.Format(addr), err)
 	}
 	return res, err
+}
+
+// Claim takes the CPUs for another than [Kernel.Call], which refuses with EBUSY until
+// they are released. EBUSY where they are taken.
+func (k *Kernel) Claim() (release func(), err error) {
+	if !k.claimed.CompareAndSwap(false, true) {
+		return nil, fmt.Errorf("the kernel's CPUs are taken: %w", errno.EBUSY)
+	}
+	return func() { k.claimed.Store(false) }, nil
 }
 
 // CallName is Call by the function's name.

@@ -66,7 +66,7 @@ func (k *Kernel) LoadModuleFile(ctx context.Context, path string, opts *ModuleOp
 // messages. Also ENOMEM where it has no room. Subscribers are notified of
 // [ModuleComing], and any of their errors takes the module away again. Its init
 // function is not run. No CPU may run meanwhile.
-func (k *Kernel) LoadModule(ctx context.Context, file []byte, name string, opts *ModuleOptions) (*module.Module, error) {
+func (k *Kernel) LoadModule(ctx context.Context, file []byte, name string, opts *ModuleOptions) (_ *module.Module, err error) {
 	if opts == nil {
 		opts = &ModuleOptions{}
 	}
@@ -90,12 +90,19 @@ func (k *Kernel) LoadModule(ctx context.Context, file []byte, name string, opts 
 	if err != nil {
 		return nil, err
 	}
+	stays := false
+	defer func() { // a subscriber that panics leaves nothing half loaded either
+		if !stays {
+			err = errors.Join(err, k.remove(m))
+		}
+	}()
 	if err := k.commit(m, reused); err != nil {
-		return nil, errors.Join(err, k.remove(m))
+		return nil, err
 	}
 	if err := k.notify(ModuleComing, m); err != nil {
-		return nil, errors.Join(err, k.remove(m))
+		return nil, err
 	}
+	stays = true
 	return m, nil
 }
 

@@ -29,7 +29,11 @@ type Notifier func(e Event, m *module.Module) error
 
 // Subscribe has n told of every event from now on, on the goroutine that causes
 // it, after earlier subscribers. The function that it returns unsubscribes.
+// A nil Notifier is none.
 func (k *Kernel) Subscribe(n Notifier) (unsubscribe func()) {
+	if n == nil {
+		return func() {}
+	}
 	s := &n
 	k.notifiers = append(k.notifiers, s)
 	return func() {

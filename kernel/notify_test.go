@@ -62,3 +62,13 @@ func TestSubscribe_AModuleGoesWhateverIsSaid(t *testing.T) {
 	assert.Equal(t, 1, told)
 	assert.Empty(t, k.Modules())
 }
+
+func TestSubscribe_APanicLeavesNothingHalfLoaded(t *testing.T) {
+	k := bootStill(t, builtin(t, nil), nil)
+	stop := k.Subscribe(func(Event, *module.Module) error { panic("in a subscriber") })
+	assert.PanicsWithValue(t, "in a subscriber", func() { _, _ = k.LoadModuleFile(t.Context(), fixtureKo, nil) })
+	assert.Empty(t, k.Modules())
+	stop()
+	_, err := k.LoadModuleFile(t.Context(), fixtureKo, nil)
+	assert.NoError(t, err)
+}

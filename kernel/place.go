@@ -29,6 +29,9 @@ type CodeOptions struct {
 // assembles it for the base it is given. Its symbols are the module's. Unless
 // opts.Far, BL reaches it from everywhere in the image's text and back.
 func (k *Kernel) PlaceCode(name string, opts CodeOptions, build func(base uint64) (*asm.Program, error)) (*asm.Program, error) {
+	if build == nil {
+		return nil, fmt.Errorf("module %s: nothing to build it with: %w", name, errno.EINVAL)
+	}
 	p, err := k.place(name, opts, build)
 	if err != nil {
 		return nil, fmt.Errorf("module %s: %w", name, err)

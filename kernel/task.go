@@ -3,7 +3,6 @@ package kernel
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"callops/emu"
 	"callops/internal/errno"
@@ -21,13 +20,18 @@ type Task struct {
 type tasks struct {
 	made  uint64 // tasks, ever
 	taken uint64 // places
+	live  map[*Task]bool
 	freed []*Task
 }
 
 // NewTask makes a task with the given name (comm) that is on the given CPU:
 // preemption is enabled, no recursion bit is taken. The first task of each CPU
-// is made by Boot. ENOMEM when there is no room for one more.
+// is made by Boot. ENOMEM when there is no room for one more, EINVAL for a CPU that is
+// not there.
 func (k *Kernel) NewTask(name string, cpu int) (*Task, error) {
+	if cpu < 0 || cpu > len(k.CPUs) { // Boot makes a CPU's task before the CPU
+		return nil, fmt.Errorf("task %s on CPU %d of %d: %w", name, cpu, len(k.CPUs), errno.EINVAL)
+	}
 	t, err := k.placeTask()
 	if err != nil {
 		return nil, fmt.Errorf("task %s: %w", name, err)
@@ -44,6 +48,10 @@ func (k *Kernel) NewTask(name string, cpu int) (*Task, error) {
 		k.put64(t.Addr, l.StackCanary, canary),
 		k.put(t.Addr, l.Comm, comm),
 	)
+	if k.tasks.live == nil {
+		k.tasks.live = make(map[*Task]bool)
+	}
+	k.tasks.live[t] = true
 	return t, err
 }
 
@@ -72,9 +80,10 @@ func (k *Kernel) placeTask() (*Task, error) {
 	return t, err
 }
 
-// FreeTask gives a task's memory to the next one.
+// FreeTask gives the memory of a task that NewTask made to the next one.
 func (k *Kernel) FreeTask(t *Task) {
-	if t != nil && !slices.Contains(k.tasks.freed, t) {
+	if t != nil && k.tasks.live[t] {
+		delete(k.tasks.live, t)
 		k.tasks.freed = append(k.tasks.freed, t)
 	}
 }

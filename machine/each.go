@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"callops/emu"
+	"callops/internal/errno"
 	"callops/sched"
 )
 
@@ -22,7 +23,12 @@ func (c *Caller) Call(opts *emu.CallOptions, addr uint64, args ...uint64) (emu.R
 }
 
 // Callers is the number of callers of [Machine.Each]: one per CPU.
-func (m *Machine) Callers() int { return len(m.Kernel.CPUs) }
+func (m *Machine) Callers() int {
+	if m == nil {
+		return 0
+	}
+	return len(m.Kernel.CPUs)
+}
 
 // Each runs body for as many callers as there are CPUs, and returns their errors
 // when all have ended. With one CPU that is in its own task, on the calling
@@ -39,6 +45,9 @@ func (m *Machine) One(ctx context.Context, body func(c *Caller) error) error {
 }
 
 func (m *Machine) run(ctx context.Context, callers int, body func(c *Caller) error) error {
+	if m == nil || body == nil {
+		return fmt.Errorf("no machine, or nothing for its callers to do: %w", errno.EINVAL)
+	}
 	if m.Sched == nil {
 		return body(&Caller{call: func(opts *emu.CallOptions, addr uint64, args ...uint64) (emu.Result, error) {
 			return m.Kernel.Call(ctx, 0, opts, addr, args...)

@@ -128,20 +128,21 @@ func (m *Machine) startFtrace(cfg *Config) error {
 }
 
 // Close ends tasks, what they logged last, and closes the kernel; ops that are registered stay so.
-// The image stays open. A second Close does nothing.
+// The image stays open, and what is asked of the parts afterwards is os.ErrClosed. A
+// second Close does nothing.
 func (m *Machine) Close() error {
+	if m == nil {
+		return nil
+	}
 	var errs []error
 	if m.Sched != nil {
 		errs = append(errs, m.Sched.Close())
-		m.Sched = nil
 	}
 	if m.Services != nil {
 		m.Services.Flush()
-		m.Services = nil
 	}
 	if m.Kernel != nil {
 		errs = append(errs, m.Kernel.Close())
-		m.Kernel = nil
 	}
 	return errors.Join(errs...)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -258,4 +259,26 @@ func TestEach_TasksShareTheAllocator(t *testing.T) {
 		}
 		return nil
 	}))
+}
+
+func TestClose_WhatIsAskedAfterwardsIsAnError(t *testing.T) {
+	for _, cpus := range []int{1, 2} {
+		m, err := machine.New(t.Context(), &machine.Config{CPUs: cpus, Ftrace: withFtrace})
+		require.NoError(t, err)
+		require.NoError(t, m.Close())
+		require.NoError(t, m.Close())
+		assert.ErrorIs(t, m.Each(t.Context(), func(c *machine.Caller) error { _, err := c.Call(nil, 0); return err }), os.ErrClosed)
+		_, err = m.Kernel.CallName(t.Context(), 0, nil, "gcd", 4, 2)
+		assert.ErrorIs(t, err, os.ErrClosed)
+	}
+	var none *machine.Machine
+	assert.NoError(t, none.Close())
+	assert.ErrorIs(t, none.Each(t.Context(), nil), errno.EINVAL)
+	assert.ErrorIs(t, newMachine(t, &machine.Config{CPUs: 2}).Each(t.Context(), nil), errno.EINVAL)
+}
+
+func TestNew_ASchedulersCPUsAreNotCalledOn(t *testing.T) {
+	m := newMachine(t, &machine.Config{CPUs: 2})
+	_, err := m.Kernel.CallName(t.Context(), 0, nil, "gcd", 4, 2)
+	assert.ErrorIs(t, err, errno.EBUSY)
 }

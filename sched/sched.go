@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"callops/emu"
+	"callops/internal/errno"
 	"callops/kernel"
 	"callops/kernelimage"
 )
@@ -53,6 +54,7 @@ type Scheduler struct {
 	wg     sync.WaitGroup // the CPUs' goroutines
 
 	closing sync.Once
+	release func() // of the CPUs
 
 	awaited atomic.Int32 // len(periods)
 	queued  atomic.Int32 // len(queue)
@@ -72,6 +74,9 @@ type Scheduler struct {
 // New takes over the CPUs of k until Close, and starts them, idle. When ctx
 // ends, so does every task's next or present Call, with ctx's error.
 func New(ctx context.Context, k *kernel.Kernel, opts *Options) (*Scheduler, error) {
+	if k == nil {
+		return nil, fmt.Errorf("scheduler without a kernel: %w", errno.EINVAL)
+	}
 	s := &Scheduler{k: k, caller: k.Caller(), tasks: map[*Task]struct{}{}}
 	if opts != nil {
 		s.opts = *opts
@@ -89,11 +94,17 @@ func New(ctx context.Context, k *kernel.Kernel, opts *Options) (*Scheduler, erro
 	if err := s.code.load(k); err != nil {
 		return nil, fmt.Errorf("scheduler: %w", err)
 	}
+	release, err := k.Claim()
+	if err != nil {
+		return nil, fmt.Errorf("scheduler: %w", err)
+	}
+	s.release = release
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	for id := range k.CPUs {
 		c, err := s.newCPU(id)
 		if err != nil {
 			s.cancel()
+			release()
 			return nil, fmt.Errorf("scheduler: CPU %d: %w", id, err)
 		}
 		s.cpus = append(s.cpus, c)
@@ -139,6 +150,7 @@ func (s *Scheduler) close() error {
 	for _, c := range s.cpus {
 		errs = append(errs, c.giveBack())
 	}
+	s.release()
 	for _, err := range s.errs {
 		if !errors.Is(err, context.Canceled) {
 			errs = append(errs, err)
