@@ -50,11 +50,7 @@ type state struct {
 }
 
 func newCPU(e *Engine, id int) (*CPU, error) {
-	u, err := uc.NewUnicorn(uc.ARCH_ARM64, uc.MODE_ARM)
-	if err != nil {
-		return nil, err
-	}
-	s := &state{uc: u, v: (*C.struct_vcpu)(C.calloc(1, C.sizeof_struct_vcpu))}
+	s := &state{v: (*C.struct_vcpu)(C.calloc(1, C.sizeof_struct_vcpu))}
 	if err := s.setup(); err != nil {
 		return nil, errors.Join(err, s.free())
 	}
@@ -64,25 +60,45 @@ func newCPU(e *Engine, id int) (*CPU, error) {
 }
 
 func (s *state) setup() (err error) {
-	u, v := s.uc, s.v
+	v := s.v
 	if s.text, err = newText(); err != nil {
 		return err
 	}
-	tables := s.text.tables
-	// The default model has no LSE atomics.
-	if err := u.SetCPUModel(uc.CPU_ARM64_MAX); err != nil {
-		return err
-	}
-	if err := u.MemMapPtr(tablesAt, tablesSize, uc.PROT_ALL, unsafe.Pointer(unsafe.SliceData(tables.host))); err != nil {
-		return fmt.Errorf("page tables: %w", err)
-	}
-	v.uc = (*C.uc_engine)(unsafe.Pointer(u.Handle()))
 	v.standin = C.aligned_alloc(emu.PageSize, emu.PageSize)
 	C.memset(v.standin, 0, emu.PageSize)
 	v.spare = tablesAt + tablesSize
-	ttbr0, ttbr1 := tables.roots()
-	return asError(C.vcpu_setup(v, isa.TCR, C.uint64_t(ttbr0), C.uint64_t(ttbr1)))
+	if s.uc, err = s.open(); err != nil {
+		return err
+	}
+	v.uc = handle(s.uc)
+	return nil
 }
+
+// open makes an instance of the library that has nothing mapped but the page
+// tables.
+func (s *state) open() (opened uc.Unicorn, err error) {
+	u, err := uc.NewUnicorn(uc.ARCH_ARM64, uc.MODE_ARM)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			opened, err = nil, errors.Join(err, u.Close())
+		}
+	}()
+	// The default model has no LSE atomics.
+	if err := u.SetCPUModel(uc.CPU_ARM64_MAX); err != nil {
+		return nil, err
+	}
+	tables := s.text.tables
+	if err := u.MemMapPtr(tablesAt, tablesSize, uc.PROT_ALL, unsafe.Pointer(unsafe.SliceData(tables.host))); err != nil {
+		return nil, fmt.Errorf("page tables: %w", err)
+	}
+	ttbr0, ttbr1 := tables.roots()
+	return u, asError(C.vcpu_setup(s.v, handle(u), isa.TCR, C.uint64_t(ttbr0), C.uint64_t(ttbr1)))
+}
+
+func handle(u uc.Unicorn) *C.uc_engine { return (*C.uc_engine)(unsafe.Pointer(u.Handle())) }
 
 // free may be called again.
 func (s *state) free() error {
@@ -90,7 +106,10 @@ func (s *state) free() error {
 		return nil
 	}
 	s.cleanup.Stop()
-	err := s.uc.Close()
+	var err error
+	if s.uc != nil {
+		err = s.uc.Close()
+	}
 	if s.text != nil {
 		err = errors.Join(err, s.text.tables.close())
 	}
@@ -180,6 +199,11 @@ func (c *CPU) runTo(ctx context.Context, budget uint64) (emu.Exit, error) {
 		}
 		if pc%4 != 0 {
 			return fetchFault(pc, emu.Misaligned), nil
+		}
+		if v.translated > maxTranslated {
+			if err := c.renew(); err != nil {
+				return emu.Exit{PC: pc}, fmt.Errorf("unicorn: cpu %d: %w", c.id, err)
+			}
 		}
 		if err := c.sync(ctx); err != nil {
 			return emu.Exit{PC: pc}, fmt.Errorf("unicorn: cpu %d: %w", c.id, err)
@@ -290,6 +314,7 @@ func (c *CPU) exit(stop C.enum_vcpu_stop, limit uint64) (emu.Exit, bool, error) 
 		if uint64(c.state.v.count) == limit || emu.InGates(pc) {
 			return emu.Exit{}, false, nil
 		}
+		c.state.v.translated += 4096 // the fault may have ended a translation half done
 		if stop == C.STOP_MISALIGNED || pc%4 != 0 {
 			return fetchFault(pc, emu.Misaligned), true, nil
 		}
@@ -306,6 +331,31 @@ func (c *CPU) exit(stop C.enum_vcpu_stop, limit uint64) (emu.Exit, bool, error) 
 		exit.Reason = emu.ExitException
 	}
 	return exit, true, err
+}
+
+// maxTranslated is how many bytes of translated code the library may have when
+// a slice begins. Its buffer of 1 GiB must never be full: 2.0.1 then begins to
+// fill it anew without forgetting what it had there, and soon crashes. A slice
+// adds at most 2 KiB for each instruction.
+const maxTranslated = 256 << 20
+
+// renew has the CPU go on with another instance of the library. That is done
+// in a millisecond, whereas flushing the buffer writes to all of it. What was
+// found out about text lives in the page tables, and holds on.
+func (c *CPU) renew() error {
+	s := c.state
+	u, err := s.open()
+	if err != nil {
+		return fmt.Errorf("renew the library: %w", err)
+	}
+	if err := asError(C.vcpu_move(s.v, handle(u))); err != nil {
+		return errors.Join(fmt.Errorf("renew the library: %w", err), u.Close())
+	}
+	old := s.uc
+	s.uc = u
+	c.seen = nil
+	clear(c.mapped)
+	return old.Close()
 }
 
 // sync brings the library up to date with mapped regions and changed text. It ends

@@ -65,8 +65,8 @@
 // 32 MiB of text, and dropping it all, takes 3 to 5 ms.
 //
 // A single step, or a budget that ends inside a block, leaves 360 bytes of
-// unused translated code. They are reused when the library's buffer is full:
-// up to 1.2 GB per CPU after three million steps.
+// unused translated code. Before the library's buffer of 1 GiB can be full, the
+// CPU goes on with another instance of the library: after 130,000 steps or so.
 //
 // Unexpected behaviour:
 //   - Its instruction count (the last argument of uc_emu_start) adds a hook to
@@ -76,6 +76,8 @@
 //     the MMU on, so each region is mapped twice.
 //   - Flushing all translated code writes to the whole of that buffer: 0.1 s,
 //     and 4 s the first time. Dropping a range does not.
+//   - When its buffer is full for the first time it begins to fill it anew, and
+//     does not forget the code that was there: it crashes soon after.
 //   - It executes at addresses that are not a multiple of four.
 //   - At the end of each run it looks for code before each exit, some 0.2 µs
 //     each. So pages are closed again when there are more than 64. Kernel text

@@ -44,6 +44,7 @@ type pageTable struct {
 	host  []byte   // the same memory
 	used  int      // tables
 	frame uint64   // the next free physical address
+	at    map[*emu.Region]uint64
 }
 
 func newPageTable() (*pageTable, error) {
@@ -52,7 +53,7 @@ func newPageTable() (*pageTable, error) {
 		return nil, fmt.Errorf("page tables: %w", err)
 	}
 	words := unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(host))), len(host)/8)
-	return &pageTable{words: words, host: host, used: 2, frame: framesAt}, nil
+	return &pageTable{words: words, host: host, used: 2, frame: framesAt, at: map[*emu.Region]uint64{}}, nil
 }
 
 // roots returns the addresses of the tables for the low and the high half.
@@ -60,8 +61,11 @@ func (p *pageTable) roots() (ttbr0, ttbr1 uint64) { return tablesAt, tablesAt + 
 
 func (p *pageTable) close() error { return hostmem.Free(p.host) }
 
-// add maps a region and returns its physical address.
+// add maps a region, unless it is, and returns its physical address.
 func (p *pageTable) add(r *emu.Region) (uint64, error) {
+	if pa, ok := p.at[r]; ok {
+		return pa, nil
+	}
 	if !canonical(r.Base) || !canonical(r.End()-1) || r.Base>>63 != (r.End()-1)>>63 {
 		return 0, fmt.Errorf("region %s at %#x: not a 48-bit address: %w", r.Name, r.Base, errno.EINVAL)
 	}
@@ -73,6 +77,7 @@ func (p *pageTable) add(r *emu.Region) (uint64, error) {
 	p.frame = pa + r.Size
 	attr, ok := attributes(r.Perm)
 	if !ok {
+		p.at[r] = pa
 		return pa, nil
 	}
 	for off := uint64(0); off < r.Size; {
@@ -88,6 +93,7 @@ func (p *pageTable) add(r *emu.Region) (uint64, error) {
 		*d = (pa + off) | attr | kind
 		off += size
 	}
+	p.at[r] = pa
 	return pa, nil
 }
 

@@ -42,6 +42,10 @@ static void trim(struct vcpu *v, uint64_t pc)
 	b->words = done;
 }
 
+// More than a block and an instruction take of the library's buffer for code.
+#define BLOCK_BYTES 1024
+#define WORD_BYTES 1024
+
 // on_block runs before each block. What stops here has executed nothing of it.
 static void on_block(uc_engine *uc, uint64_t addr, uint32_t size, void *user)
 {
@@ -49,6 +53,9 @@ static void on_block(uc_engine *uc, uint64_t addr, uint32_t size, void *user)
 	uint64_t words = size / 4;
 	struct vcpu_block *b;
 
+	if (!v->told && v->first)
+		v->translated += BLOCK_BYTES + words * WORD_BYTES;
+	v->first = false;
 	if (v->stop != STOP_NONE)
 		return;
 	// The library executes at misaligned addresses what it finds there.
@@ -64,6 +71,16 @@ static void on_block(uc_engine *uc, uint64_t addr, uint32_t size, void *user)
 	b = &v->ring[v->head++ % VCPU_RING];
 	b->start = addr;
 	b->words = words;
+}
+
+// on_translated runs after each block was translated, from when a block has
+// first ended without an exception: until then each run has but one.
+static void on_translated(uc_engine *uc, uc_tb *cur, uc_tb *prev, void *user)
+{
+	struct vcpu *v = user;
+
+	v->told = true;
+	v->translated += BLOCK_BYTES + (uint64_t)cur->icount * WORD_BYTES;
 }
 
 static void on_exception(uc_engine *uc, uint32_t intno, void *user)
@@ -175,17 +192,36 @@ static uc_err enable_mmu(uc_engine *uc, uint64_t tcr, uint64_t ttbr0, uint64_t t
 	return set_sysreg(uc, 3, 0, 1, 0, 0, sctlr.val | 1);
 }
 
-uc_err vcpu_setup(struct vcpu *v, uint64_t tcr, uint64_t ttbr0, uint64_t ttbr1)
+uc_err vcpu_setup(struct vcpu *v, uc_engine *uc, uint64_t tcr, uint64_t ttbr0, uint64_t ttbr1)
 {
-	uc_engine *uc = v->uc;
 	uc_err err;
 
 	if ((err = enable_mmu(uc, tcr, ttbr0, ttbr1)) ||
 	    (err = uc_hook_add(uc, &v->hooks[0], UC_HOOK_BLOCK, (void *)on_block, v, 1, 0)) ||
 	    (err = uc_hook_add(uc, &v->hooks[1], UC_HOOK_INTR, (void *)on_exception, v, 1, 0)) ||
 	    (err = uc_hook_add(uc, &v->hooks[2], UC_HOOK_MEM_UNMAPPED, (void *)on_unmapped, v, 1, 0)) ||
-	    (err = uc_hook_add(uc, &v->hooks[3], UC_HOOK_INSN, (void *)on_mrs, v, 1, 0, UC_ARM64_INS_MRS)))
+	    (err = uc_hook_add(uc, &v->hooks[3], UC_HOOK_INSN, (void *)on_mrs, v, 1, 0, UC_ARM64_INS_MRS)) ||
+	    (err = uc_hook_add(uc, &v->hooks[4], UC_HOOK_EDGE_GENERATED, (void *)on_translated, v, 1, 0)))
 		return err;
+	return UC_ERR_OK;
+}
+
+uc_err vcpu_move(struct vcpu *v, uc_engine *uc)
+{
+	uc_context *context;
+	uc_err err;
+
+	if ((err = uc_context_alloc(v->uc, &context)))
+		return err;
+	if (!(err = uc_context_save(v->uc, context)))
+		err = uc_context_restore(uc, context);
+	uc_context_free(context);
+	if (err)
+		return err;
+	v->uc = uc;
+	v->translated = 0;
+	v->told = false;
+	v->exits_set = false;
 	return UC_ERR_OK;
 }
 
@@ -239,6 +275,7 @@ uc_err vcpu_run(struct vcpu *v, uint64_t until)
 	if ((err = uc_reg_write_batch(v->uc, ids, vals, NREGS)))
 		return err;
 	v->stop = STOP_NONE;
+	v->first = true;
 
 	// until 0 means never, except that a run cannot then begin at address 0.
 	if (until == 0 && v->pc == 0)

@@ -51,7 +51,12 @@ struct vcpu {
 	uint64_t standins[4];
 	int nstandins;
 
-	uc_hook hooks[4];
+	uc_hook hooks[5];
+
+	// At most how many bytes of code the library has made: see on_translated.
+	uint64_t translated;
+	bool told;  // on_translated has run
+	bool first; // no block was begun in this run
 
 	// Addresses of words that must not be translated. The array has room for
 	// one more.
@@ -62,8 +67,12 @@ struct vcpu {
 	uint64_t spare; // an address where nothing is ever mapped
 };
 
-// vcpu_setup turns the MMU on over the page tables and adds the hooks.
-uc_err vcpu_setup(struct vcpu *v, uint64_t tcr, uint64_t ttbr0, uint64_t ttbr1);
+// vcpu_setup turns the MMU of uc on over the page tables and adds the hooks of v.
+uc_err vcpu_setup(struct vcpu *v, uc_engine *uc, uint64_t tcr, uint64_t ttbr0, uint64_t ttbr1);
+
+// vcpu_move has uc go on where v->uc stands: with all registers, and the state
+// of the exclusive monitor. It has to be set up.
+uc_err vcpu_move(struct vcpu *v, uc_engine *uc);
 
 // vcpu_run loads the registers, executes until something ends it and stores
 // the registers, with pc and count exact. With until not 0, only the one

@@ -68,7 +68,7 @@ func newText() (*text, error) {
 	return &text{tables: tables, open: map[uint64]*emu.Region{}, exits: map[uint64][]uint64{}}, nil
 }
 
-// add maps a region, and returns its physical address.
+// add maps a region, unless it is, and returns its physical address.
 func (t *text) add(r *emu.Region) (uint64, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

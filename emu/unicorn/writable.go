@@ -4,6 +4,7 @@ package unicorn
 
 import (
 	"errors"
+	"slices"
 	"sync"
 
 	"callops/emu"
@@ -25,12 +26,15 @@ func isWritable(r *emu.Region) bool {
 	return r.Perm&(emu.Write|emu.Exec) == emu.Write|emu.Exec
 }
 
-// add tells of a CPU that has mapped the region.
+// add tells of a CPU that has mapped the region, perhaps again.
 func (w *writable) add(r *emu.Region, c *CPU) error {
 	w.running.Lock()
 	defer w.running.Unlock()
 	if w.cpus == nil {
 		w.cpus, w.exec = map[*emu.Region][]*CPU{}, map[uint64]bool{}
+	}
+	if slices.Contains(w.cpus[r], c) {
+		return nil
 	}
 	w.cpus[r] = append(w.cpus[r], c)
 	var errs []error
