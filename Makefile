@@ -11,7 +11,7 @@ BINDING := bindings/unicorn
 GOLDEN := ./asm ./trampolines ./check ./bench ./bench/report ./cmd/callops
 
 # Packages with goroutines of their own, or for use by several.
-RACE := ./emu/... ./ftrace ./kernel ./kernelimage ./machine ./sched
+RACE := ./emu ./emu/interp ./emu/lockstep ./emu/unicorn ./ftrace ./kernel ./kernelimage ./machine ./sched
 
 # Hosts that it has to build for, without Unicorn.
 PORTS := linux/arm64 darwin/arm64 windows/amd64 js/wasm
@@ -49,7 +49,7 @@ test: unicorn ## everything that has to pass
 	CGO_ENABLED=0 go build -buildvcs=false ./...
 	CGO_ENABLED=0 go vet ./...
 	$(HAVE_KERNELS) go test $(LIMIT) ./...
-	$(HAVE_KERNELS) CGO_ENABLED=0 go test $(LIMIT) $$(go list ./... | grep -v /check) # which uses the interpreter alone, either way
+	$(HAVE_KERNELS) CGO_ENABLED=0 go test $(LIMIT) -short $$(go list ./... | grep -v /check) # which uses the interpreter alone, either way
 	go test $(LIMIT) -tags nommap ./internal/hostmem ./emu ./kernelimage
 	$(HAVE_KERNELS) go test $(LIMIT) -race -short $(RACE) # what is heavy was run above
 

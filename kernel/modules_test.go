@@ -66,8 +66,8 @@ func (tree koTree) load(ctx context.Context, k *Kernel, name string, opts *Modul
 
 // TestModules_Tally loads every module of each package into one kernel.
 func TestModules_Tally(t *testing.T) {
-	if raceEnabled {
-		t.Skip("nothing in it is concurrent, and it takes minutes with the race detector")
+	if testing.Short() {
+		t.Skip("it takes a minute, and nothing in it depends on how the test was built")
 	}
 	for _, series := range kernels.All {
 		t.Run(series, func(t *testing.T) {
