@@ -62,7 +62,7 @@ func (k *Kernel) Call(ctx context.Context, cpu int, opts *emu.CallOptions, addr 
 	if err != nil {
 		return emu.Result{}, err
 	}
-	if k.claimed.Load() {
+	if k.claimed.Load() && !c.Calls().InProgress() {
 		return emu.Result{}, fmt.Errorf("call of %s: the CPUs belong to a scheduler: %w", k.Symbols.Format(addr), errno.EBUSY)
 	}
 	before, err := k.SaveTask(c.Task)
@@ -91,7 +91,7 @@ func (k *Kernel) Call(ctx context.Context, cpu int, opts *emu.CallOptions, addr 
 }
 
 // Claim takes the CPUs for another than [Kernel.Call], which refuses with EBUSY until
-// they are released. EBUSY where they are taken.
+// they are released, but for a gate that calls on the CPU which reached it. EBUSY where they are taken.
 func (k *Kernel) Claim() (release func(), err error) {
 	if !k.claimed.CompareAndSwap(false, true) {
 		return nil, fmt.Errorf("the kernel's CPUs are taken: %w", errno.EBUSY)
