@@ -23,7 +23,7 @@ const counterSize = 4
 type rig struct {
 	*machine.Machine
 	k      *kernel.Kernel
-	ftrace *ftrace.Registry
+	ftrace ftrace.Core
 	loop   *callLoop
 	tracee kernelimage.Site
 	calls  int

@@ -48,16 +48,28 @@ type Ops struct {
 	directCall uint64
 	core       bool // lies in the kernel's own data: not DYNAMIC
 	freed      bool
+
+	guest *guestOps // nil: a Registry keeps it
 }
 
 // Addr is the address of the struct.
 func (o *Ops) Addr() uint64 { return o.addr }
 
 // Func is the tracer's address.
-func (o *Ops) Func() uint64 { return o.fn.Load() }
+func (o *Ops) Func() uint64 {
+	if o.guest != nil {
+		return o.guest.load(o.addr + uint64(o.guest.layout.Func))
+	}
+	return o.fn.Load()
+}
 
 // Flags are the ops' current flags.
-func (o *Ops) Flags() OpsFlag { return OpsFlag(o.flags.Load()) }
+func (o *Ops) Flags() OpsFlag {
+	if o.guest != nil {
+		return OpsFlag(o.guest.load(o.addr + uint64(o.guest.layout.Flags)))
+	}
+	return OpsFlag(o.flags.Load())
+}
 
 func (o *Ops) String() string { return o.Name }
 
@@ -82,15 +94,23 @@ func (r *Registry) NewOps(name string, fn uint64, opts *OpsOptions) (*Ops, error
 	if opts == nil {
 		opts = &OpsOptions{}
 	}
-	switch bad := opts.Flags &^ opsCallerFlags; {
-	case fn == 0:
-		return nil, fmt.Errorf("ops %s: func is 0: %w", name, errno.EINVAL)
-	case bad != 0:
-		return nil, fmt.Errorf("ops %s: flags %#x are not the caller's to set: %w", name, uint64(bad), errno.EINVAL)
-	case opts.Extra < 0:
-		return nil, fmt.Errorf("ops %s: %d bytes after it: %w", name, opts.Extra, errno.EINVAL)
+	if err := opts.Check(name, fn); err != nil {
+		return nil, err
 	}
 	return r.newOps(name, fn, opts)
+}
+
+// Check refuses what NewOps of any core refuses: EINVAL.
+func (opts *OpsOptions) Check(name string, fn uint64) error {
+	switch bad := opts.Flags &^ opsCallerFlags; {
+	case fn == 0:
+		return fmt.Errorf("ops %s: func is 0: %w", name, errno.EINVAL)
+	case bad != 0:
+		return fmt.Errorf("ops %s: flags %#x are not the caller's to set: %w", name, uint64(bad), errno.EINVAL)
+	case opts.Extra < 0:
+		return fmt.Errorf("ops %s: %d bytes after it: %w", name, opts.Extra, errno.EINVAL)
+	}
+	return nil
 }
 
 func (r *Registry) newOps(name string, fn uint64, opts *OpsOptions) (*Ops, error) {

@@ -5,6 +5,7 @@ import (
 
 	"callops/emu"
 	"callops/internal/errno"
+	"callops/kernel"
 	"callops/kernelimage"
 )
 
@@ -16,26 +17,35 @@ type TracerFunc func(ip, parentIP uint64, op *Ops, regs *Regs)
 // GoTracer makes fn callable by the kernel and returns the address to give to
 // NewOps. No CPU may be running.
 func (r *Registry) GoTracer(name string, fn TracerFunc) (uint64, error) {
-	if fn == nil {
-		return 0, fmt.Errorf("tracer %s: no function: %w", name, errno.EINVAL)
-	}
-	addr, err := r.k.Gates.Add(name, func(_ emu.CPU, args [8]uint64) (uint64, error) {
+	return AddTracer(r.k, r.mem.Memory, name, fn, func(addr uint64, call func(*Ops) error) error {
 		if r.readers != nil {
 			r.readers.enter()
 			defer r.leaveReader()
 		}
-		op := r.opsAt(args[2])
-		if op == nil {
-			return 0, fmt.Errorf("called with %s, which is not a live ops: %w", r.sym(args[2]), errno.EFAULT)
-		}
-		regs := &Regs{mem: r.mem.Memory, layout: &r.layout.Regs, addr: args[3]}
-		fn(args[0], args[1], op, regs)
-		return 0, regs.err
+		return call(r.opsAt(addr))
+	})
+}
+
+// AddTracer is GoTracer for a [Core]: with looks up the live ops at an address, nil for
+// none, and passes it to call.
+func AddTracer(k *kernel.Kernel, mem Memory, name string, fn TracerFunc, with func(addr uint64, call func(*Ops) error) error) (uint64, error) {
+	if fn == nil {
+		return 0, fmt.Errorf("tracer %s: no function: %w", name, errno.EINVAL)
+	}
+	addr, err := k.Gates.Add(name, func(_ emu.CPU, args [8]uint64) (uint64, error) {
+		return 0, with(args[2], func(op *Ops) error {
+			if op == nil {
+				return fmt.Errorf("called with %s, which is not a live ops: %w", k.Symbols.Format(args[2]), errno.EFAULT)
+			}
+			regs := &Regs{mem: mem, layout: &k.Layout.Regs, addr: args[3]}
+			fn(args[0], args[1], op, regs)
+			return regs.err
+		})
 	})
 	if err != nil {
 		return 0, err
 	}
-	r.k.Symbols.Add(kernelimage.Symbol{Name: name, Addr: addr, Size: 1, Func: true})
+	k.Symbols.Add(kernelimage.Symbol{Name: name, Addr: addr, Size: 1, Func: true})
 	return addr, nil
 }
 

@@ -228,6 +228,7 @@ func (t *btfTypes) layout() (l *Layout, err error) {
 		Regs:   t.regs(),
 		Bug:    t.bug(),
 		PerCPU: PerCPULayout{ContextState: Absent, RingBuffer: Absent},
+		Core:   t.core(),
 	}
 	var ct *btf.Struct
 	if t.spec.TypeByName("context_tracking", &ct) == nil {
@@ -281,6 +282,46 @@ func (t *btfTypes) bug() BugLayout {
 		Line: t.find(s, "line"), Flags: t.find(s, "flags"),
 	}
 }
+
+// core is what the kernel's own ftrace core keeps; zero where a structure or a field of
+// it is not there.
+func (t *btfTypes) core() CoreLayout {
+	var l CoreLayout
+	for _, f := range []struct {
+		structure string
+		size      *int
+		fields    map[string]*int
+	}{
+		{"ftrace_page", nil, map[string]*int{"next": &l.Page.Next, "records": &l.Page.Records, "index": &l.Page.Index}},
+		{"dyn_ftrace", &l.Rec.Size, map[string]*int{"ip": &l.Rec.IP, "flags": &l.Rec.Flags}},
+		{"module", &l.Mod.Size, map[string]*int{
+			"state": &l.Mod.State, "list": &l.Mod.List, "name": &l.Mod.Name,
+			"ftrace_callsites": &l.Mod.Callsites, "num_ftrace_callsites": &l.Mod.NumCallsites,
+		}},
+		{"file", &l.File.Size, map[string]*int{"f_mode": &l.File.Mode, "private_data": &l.File.PrivateData}},
+		{"kiocb", &l.Kiocb.Size, map[string]*int{"ki_filp": &l.Kiocb.Filp, "ki_pos": &l.Kiocb.Pos}},
+		{"iov_iter", &l.IovIter, nil},
+		{"inode", &l.Inode, nil},
+		{"ctl_table", &l.Ctl.Size, map[string]*int{"data": &l.Ctl.Data, "maxlen": &l.Ctl.MaxLen, "mode": &l.Ctl.Mode}},
+	} {
+		var s *btf.Struct
+		if t.spec.TypeByName(f.structure, &s) != nil || s.Size > mostCoreStruct {
+			return CoreLayout{}
+		}
+		if f.size != nil {
+			*f.size = int(s.Size)
+		}
+		for path, off := range f.fields {
+			if *off = t.find(s, path); *off == Absent || *off < 0 || *off > int(s.Size)-4 {
+				return CoreLayout{}
+			}
+		}
+	}
+	return l
+}
+
+// mostCoreStruct bounds the structures of [CoreLayout].
+const mostCoreStruct = 1 << 16
 
 // check bounds what a damaged BTF may say: offsets lie within their
 // structures, and sizes are those of structures.

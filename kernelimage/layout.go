@@ -14,6 +14,7 @@ type Layout struct {
 	Task    TaskLayout
 	PerCPU  PerCPULayout
 	Bug     BugLayout
+	Core    CoreLayout
 }
 
 // OpsLayout is struct ftrace_ops (include/linux/ftrace.h).
@@ -62,6 +63,38 @@ type PerCPULayout struct {
 // distances from themselves, in 32 bits. File and Line are absent without
 // CONFIG_DEBUG_BUGVERBOSE.
 type BugLayout struct{ Size, Addr, File, Line, Flags int }
+
+// CoreLayout is what the kernel's own ftrace core keeps, and what its control files
+// are read through. Only BTF tells it: the zero value is one that is not known.
+type CoreLayout struct {
+	Page    PageLayout
+	Rec     RecLayout
+	Mod     ModLayout
+	File    FileLayout
+	Kiocb   KiocbLayout
+	IovIter int // size of struct iov_iter
+	Inode   int // size of struct inode
+	Ctl     CtlLayout
+}
+
+// PageLayout is struct ftrace_page (kernel/trace/ftrace.c).
+type PageLayout struct{ Next, Records, Index int }
+
+// RecLayout is struct dyn_ftrace (include/linux/ftrace.h).
+type RecLayout struct{ Size, IP, Flags int }
+
+// ModLayout is struct module (include/linux/module.h).
+type ModLayout struct{ Size, State, List, Name, Callsites, NumCallsites int }
+
+// FileLayout is struct file (include/linux/fs.h), with flags that say whether it was opened
+// for reading.
+type FileLayout struct{ Size, Mode, PrivateData int }
+
+// KiocbLayout is struct kiocb (include/linux/fs.h).
+type KiocbLayout struct{ Size, Filp, Pos int }
+
+// CtlLayout is struct ctl_table (include/linux/sysctl.h).
+type CtlLayout struct{ Size, Data, MaxLen, Mode int }
 
 // layout612 is Linux 6.12 arm64 with CALL_OPS, DIRECT_CALLS and no lock
 // debugging, as Debian's cloud flavour has it (read from its BTF).

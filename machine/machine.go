@@ -3,10 +3,13 @@ package machine
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"callops/emu"
 	"callops/emu/interp"
 	"callops/ftrace"
+	"callops/ftrace/guestcore"
+	"callops/internal/errno"
 	"callops/kernel"
 	"callops/kernel/services"
 	"callops/kernelimage"
@@ -39,6 +42,12 @@ type Config struct {
 	// periods, they are the scheduler's.
 	Ftrace func(k *kernel.Kernel) (*ftrace.Options, error)
 
+	// Guest runs the kernel's own ftrace core, in the place of the one that Ftrace
+	// describes, which is nil then. It is started before init text is freed. Unless its options
+	// have a Call, operations run on the first CPU, or in a task of their own where there is a
+	// scheduler.
+	Guest *guestcore.Options
+
 	// Sched runs tasks on the CPUs, and is started with several of them anyhow.
 	Sched *sched.Options
 
@@ -57,7 +66,7 @@ func Options(opts *ftrace.Options) func(*kernel.Kernel) (*ftrace.Options, error)
 type Machine struct {
 	Kernel   *kernel.Kernel
 	Services *services.Services
-	Ftrace   *ftrace.Registry // nil: none was asked for
+	Ftrace   ftrace.Core      // nil: none was asked for
 	Sched    *sched.Scheduler // nil: the caller drives the CPUs
 }
 
@@ -84,11 +93,16 @@ func (m *Machine) setUp(ctx context.Context, cfg *Config) (err error) {
 	if engine == nil {
 		engine = interp.New
 	}
-	m.Kernel, err = kernel.Boot(img, engine, &kernel.BootOptions{CPUs: cfg.CPUs, HeapSize: cfg.Heap, WritableRodata: cfg.KeepInit, Warn: cfg.Warn})
+	if cfg.Guest != nil && cfg.Ftrace != nil {
+		return fmt.Errorf("machine: both callops' ftrace and the kernel's own: %w", errno.EINVAL)
+	}
+	m.Kernel, err = kernel.Boot(img, engine, &kernel.BootOptions{
+		CPUs: cfg.CPUs, HeapSize: cfg.Heap, WritableRodata: cfg.KeepInit || cfg.Guest != nil, Warn: cfg.Warn,
+	})
 	if err != nil {
 		return err
 	}
-	if !cfg.KeepInit {
+	if !cfg.KeepInit && cfg.Guest == nil {
 		if err := m.Kernel.FreeInitMem(); err != nil {
 			return err
 		}
@@ -96,13 +110,18 @@ func (m *Machine) setUp(ctx context.Context, cfg *Config) (err error) {
 	if m.Services, err = services.Install(m.Kernel, &services.Options{Printk: cfg.Printk}); err != nil {
 		return err
 	}
-	for _, file := range cfg.Modules {
-		if _, err := m.Kernel.LoadModuleFile(ctx, file, nil); err != nil {
+	if !cfg.Unscheduled && (cfg.Sched != nil || len(m.Kernel.CPUs) > 1) {
+		if m.Sched, err = sched.New(ctx, m.Kernel, cfg.Sched); err != nil {
 			return err
 		}
 	}
-	if !cfg.Unscheduled && (cfg.Sched != nil || len(m.Kernel.CPUs) > 1) {
-		if m.Sched, err = sched.New(ctx, m.Kernel, cfg.Sched); err != nil {
+	if cfg.Guest != nil {
+		if err := m.startGuest(cfg); err != nil {
+			return err
+		}
+	}
+	for _, file := range cfg.Modules {
+		if _, err := m.Kernel.LoadModuleFile(ctx, file, nil); err != nil {
 			return err
 		}
 	}
@@ -123,8 +142,40 @@ func (m *Machine) startFtrace(cfg *Config) error {
 	if opts.Grace == nil && m.Sched != nil {
 		opts.Grace = m.Sched
 	}
-	m.Ftrace, err = ftrace.New(m.Kernel, opts)
+	r, err := ftrace.New(m.Kernel, opts)
+	if err == nil {
+		m.Ftrace = r
+	}
 	return err
+}
+
+// startGuest has the kernel start its ftrace, and frees init text.
+func (m *Machine) startGuest(cfg *Config) error {
+	opts := *cfg.Guest
+	if opts.Call == nil && m.Sched != nil {
+		opts.Call = m.inTask
+	}
+	c, err := guestcore.New(m.Kernel, &opts)
+	if err != nil {
+		return err
+	}
+	m.Ftrace = c
+	if cfg.KeepInit {
+		return nil
+	}
+	return m.Kernel.FreeInitMem()
+}
+
+// inTask calls a function of the kernel in a task of its own.
+func (m *Machine) inTask(_ context.Context, opts *emu.CallOptions, addr uint64, args ...uint64) (res emu.Result, err error) {
+	t, err := m.Sched.Spawn("ftrace", func(t *sched.Task) (err error) {
+		res, err = t.Call(opts, addr, args...)
+		return err
+	})
+	if err != nil {
+		return res, err
+	}
+	return res, t.Wait()
 }
 
 // Close ends tasks, what they logged last, and closes the kernel; ops that are registered stay so.

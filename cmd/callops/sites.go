@@ -113,7 +113,7 @@ type siteInfo struct {
 	Literal  string   `json:"literal,omitempty"` // the ops it points to; "" where there is none
 }
 
-func siteInfos(ctx context.Context, k *kernel.Kernel, r *ftrace.Registry, globs []string) ([]siteInfo, error) {
+func siteInfos(ctx context.Context, k *kernel.Kernel, r ftrace.Core, globs []string) ([]siteInfo, error) {
 	records := r.Records()
 	for _, glob := range globs {
 		var err error
@@ -135,7 +135,7 @@ func siteInfos(ctx context.Context, k *kernel.Kernel, r *ftrace.Registry, globs 
 	return list, nil
 }
 
-func newSiteInfo(n names, r *ftrace.Registry, rec ftrace.Record) (siteInfo, error) {
+func newSiteInfo(n names, r ftrace.Core, rec ftrace.Record) (siteInfo, error) {
 	count := r.Count(rec)
 	info := siteInfo{
 		IP: fmt.Sprintf("%#x", rec.IP), Function: n.function(rec.IP), Count: count, Flags: flagNames(rec.Flags - ftrace.RecFlags(count)),

@@ -223,7 +223,7 @@ func meant(k *kernel.Kernel, pat string, err error) error {
 }
 
 // registered runs the calls with the ops registered.
-func registered(r *ftrace.Registry, o *ftrace.Ops, run func() error) error {
+func registered(r ftrace.Core, o *ftrace.Ops, run func() error) error {
 	if err := r.Register(o); err != nil {
 		return err
 	}

@@ -35,7 +35,7 @@ func (t *tracing) traceInsns(cmd *cobra.Command, p *insnTracer, m *machine.Machi
 }
 
 // tracerOf returns the address of a tracer and the data that it needs after its ops.
-func tracerOf(r *ftrace.Registry, name string) (fn uint64, extra int) {
+func tracerOf(r ftrace.Core, name string) (fn uint64, extra int) {
 	switch name {
 	case "count":
 		return r.Code().OpsFuncCount, 8

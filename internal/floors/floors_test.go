@@ -39,6 +39,7 @@ var floors = [][]string{
 	{"kernel"},
 	{"kernel/services", "trampolines", "sched"},
 	{"ftrace"},
+	{"ftrace/guestcore"},
 	{"machine", "trace"},
 	{"bench", "check", "tracefs"},
 	{"cmd/callops"},

@@ -55,7 +55,7 @@ type Machine struct {
 	fault *Fault
 	host  *machine.Machine
 	k     *kernel.Kernel
-	r     *ftrace.Registry
+	r     ftrace.Core
 	rec   *recorder
 
 	ops    []*ftrace.Ops          // as Scenario.Ops
