@@ -27,6 +27,21 @@ const (
 	LoadsAndStores
 )
 
+// CacheOp is maintenance that changed instructions need before other CPUs fetch
+// them (Arm ARM B2.7.4.2). Of other maintenance there is none: it makes no
+// instruction visible.
+type CacheOp uint8
+
+const (
+	NoCacheOp CacheOp = iota
+	// CleanData is DC by address that cleans to the point of unification at least:
+	// CVAU, CVAC, CVAP, CVADP, CIVAC.
+	CleanData
+	// InvalidateText is IC IVAU, and InvalidateAllText IC IALLUIS.
+	InvalidateText
+	InvalidateAllText
+)
+
 // NoReg is where [Operands] has a register that the instruction does not name.
 const NoReg uint8 = 0xff
 
@@ -76,6 +91,8 @@ type Operands struct {
 	Barrier bool  // DMB, DSB
 	Domain  uint8 // of a Barrier, CRm: bits 3:2 the domain; bits 1:0 are 1 for loads, 2 for stores, 3 for both
 	Waits   bool  // DSB: also for completion
+
+	Cache CacheOp // at Address, unless it is of all
 
 	Context   bool // ISB, ERET: context synchronization event
 	Branch    bool // may change the PC other than by 4; exceptions are Exception alone

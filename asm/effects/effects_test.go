@@ -304,3 +304,22 @@ func consistent(t *testing.T, o *Operands) {
 	assert.True(t, !o.Call || o.Branch && o.Writes.Has(SetOf(30)))
 	assert.True(t, !o.Waits || o.Barrier)
 }
+
+func TestDecode_CacheMaintenance(t *testing.T) {
+	for _, c := range []struct {
+		word uint32
+		want CacheOp
+	}{
+		{0xd50b7b21, CleanData}, {0xd50b7a21, CleanData}, {0xd50b7c21, CleanData}, {0xd50b7d21, CleanData}, {0xd50b7e21, CleanData},
+		{0xd50b7521, InvalidateText}, {0xd508711f, InvalidateAllText},
+		{0xd508751f, NoCacheOp}, // IC IALLU, of its own CPU
+		{0xd5087621, NoCacheOp}, // DC IVAC, which cleans nothing
+		{0xd50b7421, NoCacheOp}, // DC ZVA
+		{0xd508871f, NoCacheOp}, // TLBI
+		{0xd503201f, NoCacheOp},
+	} {
+		o, ok := Decode(c.word)
+		require.True(t, ok)
+		assert.Equal(t, c.want, o.Cache, Disassemble(c.word, 0, nil))
+	}
+}

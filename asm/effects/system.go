@@ -54,14 +54,14 @@ func (o *Operands) msr(w insn) bool {
 	return true
 }
 
-// maintenance is what a SYS operation works on.
-type maintenance uint8
+// operand is what a SYS operation works on.
+type operand uint8
 
 const (
-	onAll      maintenance = iota + 1 // or on what the register names by other than an address
-	onAddress                         // on the address in the register
-	translates                        // the address, to PAR_EL1
-	zeroes                            // the block around the address
+	onAll      operand = iota + 1 // or on what the register names by other than an address
+	onAddress                     // on the address in the register
+	translates                    // the address, to PAR_EL1
+	zeroes                        // the block around the address
 )
 
 // sysOp is bits 18:5 of a SYS operation.
@@ -69,49 +69,53 @@ func sysOp(op1, crn, crm, op2 insn) insn { return op1<<11 | crn<<7 | crm<<3 | op
 
 // sysOps are the operations that kernels use (Arm ARM C5, "The A64 System
 // Instruction Class").
-var sysOps = map[insn]maintenance{
-	sysOp(0, 7, 1, 0):  onAll,     // IC IALLUIS
-	sysOp(0, 7, 5, 0):  onAll,     // IC IALLU
-	sysOp(3, 7, 5, 1):  onAddress, // IC IVAU
-	sysOp(0, 7, 6, 1):  onAddress, // DC IVAC
-	sysOp(0, 7, 6, 2):  onAll,     // DC ISW
-	sysOp(0, 7, 10, 2): onAll,     // DC CSW
-	sysOp(0, 7, 14, 2): onAll,     // DC CISW
-	sysOp(3, 7, 4, 1):  zeroes,    // DC ZVA
-	sysOp(3, 7, 10, 1): onAddress, // DC CVAC
-	sysOp(3, 7, 11, 1): onAddress, // DC CVAU
-	sysOp(3, 7, 12, 1): onAddress, // DC CVAP
-	sysOp(3, 7, 13, 1): onAddress, // DC CVADP
-	sysOp(3, 7, 14, 1): onAddress, // DC CIVAC
+var sysOps = map[insn]struct {
+	operand operand
+	cache   CacheOp
+}{
+	sysOp(0, 7, 1, 0):  {onAll, InvalidateAllText},  // IC IALLUIS
+	sysOp(0, 7, 5, 0):  {onAll, NoCacheOp},          // IC IALLU: of its own CPU alone
+	sysOp(3, 7, 5, 1):  {onAddress, InvalidateText}, // IC IVAU
+	sysOp(0, 7, 6, 1):  {onAddress, NoCacheOp},      // DC IVAC
+	sysOp(0, 7, 6, 2):  {onAll, NoCacheOp},          // DC ISW
+	sysOp(0, 7, 10, 2): {onAll, NoCacheOp},          // DC CSW
+	sysOp(0, 7, 14, 2): {onAll, NoCacheOp},          // DC CISW
+	sysOp(3, 7, 4, 1):  {zeroes, NoCacheOp},         // DC ZVA
+	sysOp(3, 7, 10, 1): {onAddress, CleanData},      // DC CVAC
+	sysOp(3, 7, 11, 1): {onAddress, CleanData},      // DC CVAU
+	sysOp(3, 7, 12, 1): {onAddress, CleanData},      // DC CVAP
+	sysOp(3, 7, 13, 1): {onAddress, CleanData},      // DC CVADP
+	sysOp(3, 7, 14, 1): {onAddress, CleanData},      // DC CIVAC
 
-	sysOp(0, 7, 8, 0): translates, // AT S1E1R
-	sysOp(0, 7, 8, 1): translates, // AT S1E1W
-	sysOp(0, 7, 8, 2): translates, // AT S1E0R
-	sysOp(0, 7, 8, 3): translates, // AT S1E0W
-	sysOp(0, 7, 9, 0): translates, // AT S1E1RP
-	sysOp(0, 7, 9, 1): translates, // AT S1E1WP
+	sysOp(0, 7, 8, 0): {translates, NoCacheOp}, // AT S1E1R
+	sysOp(0, 7, 8, 1): {translates, NoCacheOp}, // AT S1E1W
+	sysOp(0, 7, 8, 2): {translates, NoCacheOp}, // AT S1E0R
+	sysOp(0, 7, 8, 3): {translates, NoCacheOp}, // AT S1E0W
+	sysOp(0, 7, 9, 0): {translates, NoCacheOp}, // AT S1E1RP
+	sysOp(0, 7, 9, 1): {translates, NoCacheOp}, // AT S1E1WP
 
-	sysOp(0, 8, 3, 0): onAll, // TLBI VMALLE1IS
-	sysOp(0, 8, 3, 1): onAll, // TLBI VAE1IS
-	sysOp(0, 8, 3, 2): onAll, // TLBI ASIDE1IS
-	sysOp(0, 8, 3, 3): onAll, // TLBI VAAE1IS
-	sysOp(0, 8, 3, 5): onAll, // TLBI VALE1IS
-	sysOp(0, 8, 3, 7): onAll, // TLBI VAALE1IS
-	sysOp(0, 8, 7, 0): onAll, // TLBI VMALLE1
-	sysOp(0, 8, 7, 1): onAll, // TLBI VAE1
-	sysOp(0, 8, 7, 2): onAll, // TLBI ASIDE1
-	sysOp(0, 8, 7, 3): onAll, // TLBI VAAE1
-	sysOp(0, 8, 7, 5): onAll, // TLBI VALE1
-	sysOp(0, 8, 7, 7): onAll, // TLBI VAALE1
+	sysOp(0, 8, 3, 0): {onAll, NoCacheOp}, // TLBI VMALLE1IS
+	sysOp(0, 8, 3, 1): {onAll, NoCacheOp}, // TLBI VAE1IS
+	sysOp(0, 8, 3, 2): {onAll, NoCacheOp}, // TLBI ASIDE1IS
+	sysOp(0, 8, 3, 3): {onAll, NoCacheOp}, // TLBI VAAE1IS
+	sysOp(0, 8, 3, 5): {onAll, NoCacheOp}, // TLBI VALE1IS
+	sysOp(0, 8, 3, 7): {onAll, NoCacheOp}, // TLBI VAALE1IS
+	sysOp(0, 8, 7, 0): {onAll, NoCacheOp}, // TLBI VMALLE1
+	sysOp(0, 8, 7, 1): {onAll, NoCacheOp}, // TLBI VAE1
+	sysOp(0, 8, 7, 2): {onAll, NoCacheOp}, // TLBI ASIDE1
+	sysOp(0, 8, 7, 3): {onAll, NoCacheOp}, // TLBI VAAE1
+	sysOp(0, 8, 7, 5): {onAll, NoCacheOp}, // TLBI VALE1
+	sysOp(0, 8, 7, 7): {onAll, NoCacheOp}, // TLBI VAALE1
 }
 
 // sys is cache and TLB maintenance and address translation.
 func (o *Operands) sys(w insn) bool {
 	op := sysOps[w>>5&(1<<14-1)]
 	o.Reads = SetOf(w.rd())
-	switch op {
+	o.Cache = op.cache
+	switch op.operand {
 	case 0, onAll:
-		return op == onAll
+		return op.operand == onAll
 	case zeroes:
 		o.transfers(Stores, zeroBlock, 31)
 	case translates:

@@ -236,8 +236,10 @@ const (
 	wordAt    = textBase + textSize/2
 )
 
-func newOperandRig(seed uint64) (*operandRig, error) {
-	s, err := newSide(interp.New)
+func newOperandRig(seed uint64) (*operandRig, error) { return newOperandRigOn(interp.New, seed) }
+
+func newOperandRigOn(newEngine emu.NewEngine, seed uint64) (*operandRig, error) {
+	s, err := newSide(newEngine)
 	if err != nil {
 		return nil, err
 	}

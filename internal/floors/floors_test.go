@@ -31,6 +31,7 @@ var module = sync.OnceValue(func() string {
 var floors = [][]string{
 	{"asm", "emu", "kernelimage/ctype"},
 	{"emu/enginetest", "emu/isa"},
+	{"emu/record"},
 	{"emu/unicorn", "emu/interp"},
 	{"emu/lockstep", "emu/difftest"},
 	{"emu/engines"},
