@@ -58,7 +58,8 @@ type Machine struct {
 	r     ftrace.Core
 	rec   *recorder
 
-	ops    []*ftrace.Ops          // as Scenario.Ops
+	ops    []*ftrace.Ops // as Scenario.Ops
+	want   wanted
 	tracer [][2]kernelimage.Range // its tracer's code, or its direct calls'
 	gates  []uint64               // by operation that a tracer asks for: the gate
 	names  map[string]string      // what functions of scenarios are called here
@@ -67,6 +68,7 @@ type Machine struct {
 // setUp builds the machine. Everything has the same address each time.
 func setUp(ctx context.Context, b *Base, sc *Scenario, fault *Fault) (*Machine, error) {
 	m := &Machine{sc: sc, fault: fault, ops: make([]*ftrace.Ops, len(sc.Ops)), tracer: make([][2]kernelimage.Range, len(sc.Ops))}
+	m.want = newWanted(len(sc.Ops))
 	if err := b.fits(sc, fault); err != nil {
 		return nil, err
 	}
@@ -158,7 +160,11 @@ func (m *Machine) setFilter(i int, functions []string, reset bool) error {
 		}
 		ips = append(ips, addr)
 	}
-	return m.r.SetFilterIPs(m.ops[i], ips, &ftrace.FilterOptions{Reset: reset})
+	if err := m.r.SetFilterIPs(m.ops[i], ips, &ftrace.FilterOptions{Reset: reset}); err != nil {
+		return err
+	}
+	m.want.filter(i, ips, reset)
+	return nil
 }
 
 // isText reports whether what is stored at addr are instructions: literals lie among
@@ -212,18 +218,36 @@ func (m *Machine) addOps(i int) (err error) {
 	return nil
 }
 
-func (m *Machine) register(i int) error {
+func (m *Machine) register(i int) (err error) {
 	if m.sc.Ops[i].Direct {
-		return m.r.RegisterDirect(m.ops[i], m.tracer[i][0].Start)
+		err = m.r.RegisterDirect(m.ops[i], m.tracer[i][0].Start)
+	} else {
+		err = m.r.Register(m.ops[i])
 	}
-	return m.r.Register(m.ops[i])
+	if err == nil {
+		m.want.ops[i].registered = true
+	}
+	return err
 }
 
-func (m *Machine) unregister(i int) error {
+func (m *Machine) unregister(i int) (err error) {
 	if m.sc.Ops[i].Direct {
-		return m.r.UnregisterDirect(m.ops[i], m.tracer[i][0].Start)
+		err = m.r.UnregisterDirect(m.ops[i], m.tracer[i][0].Start)
+	} else {
+		err = m.r.Unregister(m.ops[i])
 	}
-	return m.r.Unregister(m.ops[i])
+	if err == nil {
+		m.want.ops[i].registered = false
+	}
+	return err
+}
+
+func (m *Machine) setEnabled(v int) error {
+	if err := m.r.SetEnabled(v); err != nil {
+		return err
+	}
+	m.want.off = v == 0
+	return nil
 }
 
 // initTasks makes the tasks what they are in the scenario.

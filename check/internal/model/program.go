@@ -87,7 +87,7 @@ func record(ctx context.Context, b *Base, sc *Scenario, fault *Fault) (*program,
 	if err := p.findFuncs(first); err != nil {
 		return nil, err
 	}
-	p.needs = [][]need{p.needsOf(first)}
+	p.needs = [][]need{first.want.needs(sc, p.funcs)}
 	p.done, p.gone = []uint64{0}, []uint64{0}
 	for _, order := range orders(threads) {
 		if err := p.addOrder(ctx, b, sc, fault, order); err != nil {
@@ -141,26 +141,6 @@ func (p *program) findFuncs(m *Machine) error {
 	return nil
 }
 
-// needsOf is what is owed as the machine stands.
-func (p *program) needsOf(m *Machine) []need {
-	on, err := m.r.Enabled()
-	var needs []need
-	for i, o := range m.ops {
-		for _, f := range p.funcs {
-			n := needNever
-			switch {
-			case m.sc.Ops[i].Static, slices.Contains(m.r.Registered(), o):
-				n = needAbsent
-			}
-			if err == nil && on != 0 && m.r.Matches(o, m.r.Location(f)) {
-				n = needOnce
-			}
-			needs = append(needs, n)
-		}
-	}
-	return needs
-}
-
 // addOrder runs the core once.
 func (p *program) addOrder(ctx context.Context, b *Base, sc *Scenario, fault *Fault, order []int) error {
 	m, err := setUp(ctx, b, sc, fault)
@@ -175,14 +155,14 @@ func (p *program) addOrder(ctx context.Context, b *Base, sc *Scenario, fault *Fa
 		}
 	}
 	for _, n := range order {
-		before := p.needsOf(m)
+		before := m.want.needs(sc, p.funcs)
 		m.rec.steps, m.rec.on = nil, true
 		err := p.ops[n].run(m)
 		m.rec.on = false
 		if err != nil {
 			return fmt.Errorf("%s: %w", p.ops[n].name, err)
 		}
-		after := p.needsOf(m)
+		after := m.want.needs(sc, p.funcs)
 		during := slices.Clone(before)
 		for i := range during {
 			if before[i] != after[i] {

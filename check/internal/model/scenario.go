@@ -107,7 +107,7 @@ func Filter(ops string, functions ...string) Operation {
 
 // Enable sets kernel.ftrace_enabled.
 func Enable(v int) Operation {
-	return Operation{fmt.Sprintf("ftrace_enabled := %d", v), func(m *Machine) error { return m.r.SetEnabled(v) }}
+	return Operation{fmt.Sprintf("ftrace_enabled := %d", v), func(m *Machine) error { return m.setEnabled(v) }}
 }
 
 // Modify makes the sites of an ops with a direct call call the second piece of
