@@ -54,7 +54,7 @@ func (e *FreeError) Is(target error) bool { return target == errno.EINVAL }
 // zeroed whatever the flags, as where the kernel is booted with init_on_alloc, so
 // nothing depends on where the flags are.
 func kmalloc(i int) func(*Services, Replaced) emu.GateFunc {
-	return onHeap(func(c *request) (uint64, error) { return c.alloc(c.args[i], c.naturalAlign(c.args[i])) })
+	return serving(func(c *request) (uint64, error) { return c.alloc(c.args[i], c.naturalAlign(c.args[i])) })
 }
 
 // kvmalloc makes functions that begin every object at a page: some versions pass an
@@ -102,28 +102,6 @@ func freeBulk(c *request) (uint64, error) {
 	}
 	return 0, nil
 }
-
-// request is a call of a function that onHeap made.
-type request struct {
-	s    *Services
-	r    Replaced
-	cpu  emu.CPU
-	args [8]uint64
-}
-
-func onHeap(serve func(c *request) (uint64, error)) func(*Services, Replaced) emu.GateFunc {
-	return func(s *Services, r Replaced) emu.GateFunc {
-		return func(cpu emu.CPU, args [8]uint64) (uint64, error) {
-			x0, err := serve(&request{s, r, cpu, args})
-			if err != nil {
-				return r.leave(cpu, err)
-			}
-			return x0, nil
-		}
-	}
-}
-
-func (c *request) caller() string { return c.s.caller(c.cpu) }
 
 // naturalAlign is the alignment that kmalloc promises: to the largest power of two
 // that divides the size, and to a page where it is larger than that.
