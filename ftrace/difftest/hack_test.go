@@ -10,18 +10,12 @@ import (
 func hack(k *kernel.Kernel) error {
 	var errs []error
 	do := func(name string, fn emu.GateFunc) { errs = append(errs, rep(k, name, fn)) }
-	do("__aarch64_insn_write", func(_ emu.CPU, a [8]uint64) (uint64, error) {
-		err := k.Mem.Store32(a[0], uint32(a[1]))
-		k.Mem.SyncText(a[0], 4)
-		return 0, err
-	})
-	do("aarch64_insn_write_literal_u64", func(_ emu.CPU, a [8]uint64) (uint64, error) { return 0, k.Mem.Store64(a[0], a[1]) })
 	page := func(c emu.CPU, a [8]uint64) (uint64, error) { return k.Heap.AllocAligned("pages", 4096<<a[1], 4096) }
 	ok := func(c emu.CPU, a [8]uint64) (uint64, error) { return 0, nil }
 	for _, n := range []string{"__get_free_pages", "get_free_pages_noprof"} {
 		do(n, page)
 	}
-	for _, n := range []string{"free_pages", "synchronize_rcu_tasks", "__synchronize_rcu_tasks_rude", "synchronize_rcu_tasks_rude", "synchronize_rcu", "call_rcu", "call_rcu_tasks", "smp_call_function", "kmem_cache_free"} {
+	for _, n := range []string{"free_pages", "kmem_cache_free"} {
 		do(n, ok)
 	}
 	for _, n := range []string{"kmem_cache_create", "__kmem_cache_create_args", "kmem_cache_alloc", "kmem_cache_alloc_noprof"} {
