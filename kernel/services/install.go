@@ -1,6 +1,7 @@
 package services
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -30,6 +31,13 @@ type Options struct {
 	// Printk is given each line of the kernel's log, one at a time, on the
 	// goroutine of the CPU that wrote it; nil drops them.
 	Printk func(Line)
+
+	// FailAlloc is the number of the allocation that fails, counted from 1; 0: none
+	// does. See [Services.FailAlloc].
+	FailAlloc uint64
+	// AllocFailed is given the allocation that was made to fail, on the goroutine of
+	// the CPU that asked for it.
+	AllocFailed func(FailedAlloc)
 }
 
 // Services are the Go functions in a kernel.
@@ -38,6 +46,8 @@ type Services struct {
 	opts     Options
 	replaced []Replaced
 	objects  objects
+	boot     bootCaches
+	failing  failing
 	log      log
 	graces   graces
 
@@ -62,7 +72,7 @@ func Install(k *kernel.Kernel, opts *Options) (*Services, error) {
 	if opts == nil {
 		opts = &Options{}
 	}
-	s := &Services{k: k, opts: *opts, log: log{emit: opts.Printk}}
+	s := &Services{k: k, opts: *opts, log: log{emit: opts.Printk}, failing: failing{report: opts.AllocFailed, at: opts.FailAlloc}}
 	if s.opts.Grace == nil {
 		s.opts.Grace = turns{k}
 	}
@@ -110,7 +120,7 @@ func (s *Services) install() error {
 	if err := s.placeIrqCall(); err != nil {
 		return err
 	}
-	return s.branch(gates)
+	return cmp.Or(s.branch(gates), s.staticCaches())
 }
 
 // find finds a function of the kernel that can be replaced. Where the image has none
