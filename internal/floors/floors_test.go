@@ -36,13 +36,13 @@ var floors = [][]string{
 	{"emu/lockstep", "emu/difftest"},
 	{"emu/engines"},
 	{"kernelimage"},
-	{"kernelimage/module"},
+	{"kernelimage/module", "kernelimage/textdiff"},
 	{"kernel"},
 	{"kernel/services", "trampolines", "sched"},
 	{"ftrace"},
 	{"ftrace/guestcore"},
 	{"machine", "trace"},
-	{"bench", "check", "tracefs", "ftrace/difftest"},
+	{"bench", "check", "tracefs"},
 	{"cmd/callops"},
 }
 

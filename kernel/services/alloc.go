@@ -1,12 +1,10 @@
 package services
 
 import (
-	"cmp"
 	"fmt"
 
 	"callops/emu"
 	"callops/internal/errno"
-	"callops/kernelimage"
 )
 
 // NoAllocatorError is memory that guest code asked for. It matches ENOSYS: the
@@ -15,7 +13,6 @@ import (
 type NoAllocatorError struct {
 	Func   string // the allocator's function
 	Caller string // what called it, as %pS; "" where the call itself did
-	What   string // is missing; "" for all of it
 }
 
 func (e *NoAllocatorError) Error() string {
@@ -23,7 +20,7 @@ func (e *NoAllocatorError) Error() string {
 	if e.Caller != "" {
 		by = " by " + e.Caller
 	}
-	return fmt.Sprintf("%s was called%s, and %s", e.Func, by, cmp.Or(e.What, "callops has no allocator for a kernel that is not booted"))
+	return fmt.Sprintf("%s was called%s, and callops has no allocator for a kernel that is not booted", e.Func, by)
 }
 
 // Is reports ENOSYS.
@@ -44,15 +41,4 @@ func (s *Services) caller(cpu emu.CPU) string {
 		return ""
 	}
 	return s.k.Where(lr)
-}
-
-// allocFlags are the registers of gfp_t that differ between kernels; none is known
-// where the types are not.
-func (s *Services) allocFlags() kernelimage.AllocFlags {
-	l := &s.k.Layout.Slab
-	if l.Cache.Size == 0 {
-		none := kernelimage.Absent
-		return kernelimage.AllocFlags{KmallocNode: none, KmallocNodeTrack: none, KvmallocNode: none, Kvrealloc: none}
-	}
-	return l.Flags
 }
