@@ -46,6 +46,9 @@ type Config struct {
 	// ImageTrampolines measures the image's own ftrace, not callops'.
 	ImageTrampolines bool
 
+	// ImageCore has the image's own core register ops, and not callops'.
+	ImageCore bool
+
 	// Tracee is the function called, "" for DefaultTracee where the image has
 	// it, else the first function that does nothing, as that one. Irrelevant is the
 	// one that irrelevant ops are on; "" for DefaultIrrelevant where the image

@@ -10,6 +10,7 @@ import (
 	"callops/ftrace"
 	"callops/kernel"
 	"callops/kernelimage"
+	"callops/machine"
 )
 
 const (
@@ -42,9 +43,8 @@ type Registration struct {
 // registration measures it on all sites of the configured image, or else on those
 // of a synthetic kernel.
 func (c *Config) registration(ctx context.Context, engine Engine, callOps bool) (*Registration, error) {
-	opts := &ftrace.Options{NoCallOps: !callOps, ImageCode: c.ImageTrampolines}
 	if c.Image != nil {
-		reg, err := register(ctx, c.Image, engine, opts)
+		reg, err := c.register(ctx, c.Image, engine, callOps)
 		if err != nil {
 			return nil, err
 		}
@@ -55,25 +55,31 @@ func (c *Config) registration(ctx context.Context, engine Engine, callOps bool) 
 	if err != nil {
 		return nil, err
 	}
-	return register(ctx, img, engine, opts)
+	return c.register(ctx, img, engine, callOps)
 }
 
 // register measures it on all sites of an image. Nothing else may allocate
 // meanwhile, or it is counted too.
-func register(ctx context.Context, img *kernelimage.Image, engine Engine, opts *ftrace.Options) (reg *Registration, err error) {
-	k, err := kernel.Boot(img, engine.New, nil)
+func (c *Config) register(ctx context.Context, img *kernelimage.Image, engine Engine, callOps bool) (reg *Registration, err error) {
+	mc := &machine.Config{Image: img, Engine: engine.New}
+	c.core(mc, callOps)
+	start := mc.Ftrace
+	mc.Ftrace = nil // what it takes of the host's heap is measured
+	m, err := machine.New(ctx, mc)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, k.Close()) }()
-
-	if err := k.FreeInitMem(); err != nil { // as in a booted kernel
-		return nil, err
-	}
+	defer func() { err = errors.Join(err, m.Close()) }()
+	k, r := m.Kernel, m.Ftrace
 	hostBefore := heapInUse()
-	r, err := ftrace.New(k, opts)
-	if err != nil {
-		return nil, err
+	if start != nil {
+		opts, err := start(k)
+		if err != nil {
+			return nil, err
+		}
+		if r, err = ftrace.New(k, opts); err != nil {
+			return nil, err
+		}
 	}
 	guestBefore, err := heapTop(k)
 	if err != nil {
@@ -87,7 +93,7 @@ func register(ctx context.Context, img *kernelimage.Image, engine Engine, opts *
 		return nil, err
 	}
 	n := len(r.Records())
-	reg = &Registration{Engine: engine.Name, CallOps: !opts.NoCallOps, Sites: n}
+	reg = &Registration{Engine: engine.Name, CallOps: r.CallOps(), Sites: n}
 	if err := reg.time(ctx, r, o); err != nil {
 		return nil, err
 	}
@@ -105,7 +111,7 @@ func register(ctx context.Context, img *kernelimage.Image, engine Engine, opts *
 
 // filterAll puts every site into the ops' filter: an empty filter would stand
 // for all of them too, and take no memory.
-func filterAll(r *ftrace.Registry, o *ftrace.Ops) error {
+func filterAll(r ftrace.Core, o *ftrace.Ops) error {
 	var ips []uint64
 	for _, rec := range r.Records() {
 		ips = append(ips, rec.IP)
@@ -113,7 +119,7 @@ func filterAll(r *ftrace.Registry, o *ftrace.Ops) error {
 	return r.SetFilterIPs(o, ips, nil)
 }
 
-func (reg *Registration) time(ctx context.Context, r *ftrace.Registry, o *ftrace.Ops) error {
+func (reg *Registration) time(ctx context.Context, r ftrace.Core, o *ftrace.Ops) error {
 	reg.RegisterNs, reg.UnregisterNs = math.MaxInt64, math.MaxInt64
 	for range registrationRuns {
 		if err := ctx.Err(); err != nil {

@@ -17,7 +17,7 @@ func TestRegister(t *testing.T) {
 			const sites = 3000
 			img, err := syntheticImage(sites, on)
 			require.NoError(t, err)
-			reg, err := register(t.Context(), img, e, &ftrace.Options{NoCallOps: !on})
+			reg, err := (&Config{}).register(t.Context(), img, e, on)
 			require.NoError(t, err)
 			assert.Equal(t, e.Name, reg.Engine)
 			assert.Equal(t, on, reg.CallOps)
@@ -36,7 +36,7 @@ func TestRegister_Cancelled(t *testing.T) {
 	cancel()
 	img, err := syntheticImage(10, true)
 	require.NoError(t, err)
-	_, err = register(ctx, img, engines[0], &ftrace.Options{})
+	_, err = (&Config{}).register(ctx, img, engines[0], true)
 	assert.ErrorIs(t, err, context.Canceled)
 }
 

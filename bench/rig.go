@@ -10,6 +10,7 @@ import (
 
 	"callops/emu"
 	"callops/ftrace"
+	"callops/ftrace/guestcore"
 	"callops/internal/errno"
 	"callops/kernel"
 	"callops/kernelimage"
@@ -47,12 +48,9 @@ func newRig(ctx context.Context, cfg *Config, engine Engine, callOps bool) (*rig
 	if err != nil {
 		return nil, err
 	}
-	m, err := machine.New(ctx, &machine.Config{
-		Image: img, Engine: engine.New, Modules: cfg.Modules, CPUs: cfg.CPUs,
-		Ftrace: func(*kernel.Kernel) (*ftrace.Options, error) {
-			return &ftrace.Options{NoCallOps: !callOps, ImageCode: cfg.ImageTrampolines}, nil
-		},
-	})
+	mc := &machine.Config{Image: img, Engine: engine.New, Modules: cfg.Modules, CPUs: cfg.CPUs}
+	cfg.core(mc, callOps)
+	m, err := machine.New(ctx, mc)
 	if err != nil {
 		return nil, err
 	}
@@ -61,6 +59,16 @@ func newRig(ctx context.Context, cfg *Config, engine Engine, callOps bool) (*rig
 		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
+}
+
+// core has a machine run the ftrace that is measured.
+func (c *Config) core(mc *machine.Config, callOps bool) {
+	if c.ImageCore {
+		mc.Guest = &guestcore.Options{}
+		mc.Warn = func(*kernel.Bug) {} // as callops' own, which goes on too
+		return
+	}
+	mc.Ftrace = machine.Options(&ftrace.Options{NoCallOps: !callOps, ImageCode: c.ImageTrampolines})
 }
 
 // imageFor returns the configured image, or the built-in kernel as a compiler

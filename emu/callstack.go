@@ -81,6 +81,9 @@ func (s *CallStack) Leave(f Frame) {
 // InProgress reports whether a call is: a gate that it reached may call too.
 func (s *CallStack) InProgress() bool { return s.depth > 0 }
 
+// Depth returns how many calls are in progress.
+func (s *CallStack) Depth() int { return s.depth }
+
 // Left returns what the innermost call may still spend.
 func (s *CallStack) Left() uint64 { return s.left }
 

@@ -37,14 +37,37 @@ type Heap struct {
 	base, size uint64
 
 	mu      sync.Mutex // guards what follows
-	next    uint64     // where untouched memory begins
-	objects []Object   // in address order
-	freed   []int      // indexes into objects, oldest first
+	observe func(Object)
+	next    uint64   // where untouched memory begins
+	objects []Object // in address order
+	freed   []int    // indexes into objects, oldest first
 }
 
 // NewHeap makes a heap of a region of mem.
 func NewHeap(mem *Memory, r *Region) *Heap {
 	return &Heap{mem: mem, base: r.Base, size: r.Size, next: r.Base}
+}
+
+// Observe has f called with each object once it is allocated, and again once it is
+// freed, by the goroutine that does so; nil ends it.
+func (h *Heap) Observe(f func(Object)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.observe = f
+}
+
+// tell tells the observer of the object at addr.
+func (h *Heap) tell(addr uint64) {
+	h.mu.Lock()
+	f := h.observe
+	i, ok := h.find(addr)
+	if f == nil || !ok {
+		h.mu.Unlock()
+		return
+	}
+	o := h.objects[i]
+	h.mu.Unlock()
+	f(o)
 }
 
 // Alloc returns the address of size zeroed bytes, 16-byte aligned; ENOMEM when
@@ -59,6 +82,14 @@ func (h *Heap) AllocAligned(name string, size, align uint64) (uint64, error) {
 	if align == 0 || align&(align-1) != 0 {
 		return 0, fmt.Errorf("heap: %s, aligned to %#x bytes: %w", name, align, errno.EINVAL)
 	}
+	addr, err := h.alloc(name, size, align)
+	if err == nil {
+		h.tell(addr)
+	}
+	return addr, err
+}
+
+func (h *Heap) alloc(name string, size, align uint64) (uint64, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	end := h.base + h.size
@@ -98,6 +129,14 @@ func (o *Object) room(h *Heap) uint64 {
 
 // Free poisons the object at addr; EINVAL when addr is no live object's.
 func (h *Heap) Free(addr uint64) error {
+	if err := h.free(addr); err != nil {
+		return err
+	}
+	h.tell(addr)
+	return nil
+}
+
+func (h *Heap) free(addr uint64) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	i, ok := h.find(addr)

@@ -142,3 +142,15 @@ func TestAllocAligned_FreshAndReused(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, aligned, again)
 }
+
+func TestObserve_TellsOfObjects(t *testing.T) {
+	_, h := newHeap(t)
+	var told []emu.Object
+	h.Observe(func(o emu.Object) { told = append(told, o) })
+	addr := alloc(t, h, "o", 24)
+	require.NoError(t, h.Free(addr))
+	require.Error(t, h.Free(addr))
+	h.Observe(nil)
+	alloc(t, h, "other", 8)
+	assert.Equal(t, []emu.Object{{Name: "o", Addr: addr, Size: 24}, {Name: "o", Addr: addr, Size: 24, Freed: true}}, told)
+}

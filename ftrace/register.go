@@ -247,7 +247,8 @@ func (r *Registry) Enabled() (int, error) {
 
 // SetEnabled writes sysctl kernel.ftrace_enabled: 0 makes every site a NOP and
 // leaves ops registered, anything else switches them on again. EBUSY while a
-// PERMANENT ops is registered, EINVAL for what is no C int.
+// PERMANENT ops is registered, EINVAL for what is no C int, EOPNOTSUPP for 0 with
+// [Options.StaysOn].
 func (r *Registry) SetEnabled(v int) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -269,6 +270,9 @@ func (r *Registry) SetEnabled(v int) error {
 		if r.startUp > 0 {
 			r.runUpdate(updateCalls | r.funcChanged())
 		}
+	case r.staysOn:
+		r.enabled = 1
+		return fmt.Errorf("switch ftrace off: %w", errno.EOPNOTSUPP)
 	default:
 		if i := slices.IndexFunc(r.list, func(o *Ops) bool { return o.is(OpsPermanent) }); i >= 0 {
 			r.enabled = 1

@@ -35,6 +35,9 @@ type Options struct {
 	// every function.
 	FixMod bool
 
+	// StaysOn refuses to switch ftrace off by sysctl, as Linux 7.x does: EOPNOTSUPP.
+	StaysOn bool
+
 	// ImageCode uses the trampolines, list function and ops that the image has
 	// itself, instead of callops' own.
 	ImageCode bool
@@ -42,6 +45,9 @@ type Options struct {
 	// Code replaces callops' own trampolines; it must be
 	// for CALL_OPS exactly where the sites are.
 	Code *trampolines.Code
+
+	// Sites are the call sites of the kernel that ftrace is told of, by their IP; nil: all.
+	Sites []uint64
 
 	// Memory and Grace stand in for the live machine, under a checker. Without
 	// Grace, grace periods end at once: no CPU may then run on a goroutine
@@ -69,6 +75,7 @@ type Registry struct {
 	fixCallOps bool
 	fixRegs    bool
 	fixMod     bool
+	staysOn    bool
 	grace      GracePeriods
 	readers    *oneTask // grace, where it is our own
 	emptyHash  *hash    // EMPTY_HASH
@@ -129,6 +136,7 @@ func New(k *kernel.Kernel, opts *Options) (*Registry, error) {
 		fixCallOps: opts.FixCallOps,
 		fixRegs:    opts.FixRegs,
 		fixMod:     opts.FixMod,
+		staysOn:    opts.StaysOn,
 		code:       opts.Code,
 		grace:      opts.Grace,
 		console:    opts.Printk,
@@ -146,7 +154,7 @@ func New(k *kernel.Kernel, opts *Options) (*Registry, error) {
 	if err := r.fault.check(r.callOps); err != nil {
 		return nil, fmt.Errorf("ftrace: %w", err)
 	}
-	core := newGroup(nil, k.Sites())
+	core := newGroup(nil, chosen(k.Sites(), opts.Sites))
 	if err := r.checkUnused(core); err != nil {
 		return nil, fmt.Errorf("ftrace: %w", err)
 	}
@@ -182,6 +190,18 @@ func New(k *kernel.Kernel, opts *Options) (*Registry, error) {
 	}
 	r.unsubscribe = k.Subscribe(r.notified)
 	return r, nil
+}
+
+// chosen returns the sites whose IP is among ips; all where that is nil.
+func chosen(sites []kernelimage.Site, ips []uint64) []kernelimage.Site {
+	if ips == nil {
+		return sites
+	}
+	wanted := make(map[uint64]bool, len(ips))
+	for _, ip := range ips {
+		wanted[ip] = true
+	}
+	return slices.DeleteFunc(slices.Clone(sites), func(s kernelimage.Site) bool { return !wanted[s.IP] })
 }
 
 // noFunc is what the list function finds when an ops lost its func. It takes no

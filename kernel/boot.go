@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -87,6 +88,9 @@ type Kernel struct {
 
 	claimed atomic.Bool // the CPUs belong to another than Call
 
+	onlineMask uint64 // cpu_online_mask; 0: not known
+	returned   []func(ctx context.Context, cpu *CPU) error
+
 	release func() error // of the image's bytes; nil once closed
 }
 
@@ -155,7 +159,7 @@ func (k *Kernel) boot(newEngine emu.NewEngine, opts *BootOptions) error {
 		}
 		k.CPUs = append(k.CPUs, cpu)
 	}
-	return nil
+	return k.initCPUMasks()
 }
 
 // load maps the image's segments and fills them.

@@ -86,8 +86,26 @@ func (k *Kernel) Call(ctx context.Context, cpu int, opts *emu.CallOptions, addr 
 		err = k.RunError(c.Stack, call)
 	case err != nil:
 		err = fmt.Errorf("%s: %w", k.Symbols.Format(addr), err)
+	case !c.Calls().InProgress():
+		err = k.leave(ctx, c)
 	}
 	return res, err
+}
+
+// OnReturn has fn called each time that a CPU has returned from a [Kernel.Call] and leaves the
+// kernel, on the goroutine of the call: what an interrupt would do then. Its
+// error is that of the call, whose result stays.
+func (k *Kernel) OnReturn(fn func(ctx context.Context, cpu *CPU) error) {
+	k.returned = append(k.returned, fn)
+}
+
+func (k *Kernel) leave(ctx context.Context, c *CPU) error {
+	for _, fn := range k.returned {
+		if err := fn(ctx, c); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Claim takes the CPUs for another than [Kernel.Call], which refuses with EBUSY until

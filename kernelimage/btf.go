@@ -227,6 +227,7 @@ func (t *btfTypes) layout() (l *Layout, err error) {
 		},
 		Regs:   t.regs(),
 		Bug:    t.bug(),
+		Slab:   t.slab(),
 		PerCPU: PerCPULayout{ContextState: Absent, RingBuffer: Absent},
 		Core:   t.core(),
 	}

@@ -15,6 +15,7 @@ type Layout struct {
 	PerCPU  PerCPULayout
 	Bug     BugLayout
 	Core    CoreLayout
+	Slab    SlabLayout
 }
 
 // OpsLayout is struct ftrace_ops (include/linux/ftrace.h).
@@ -95,6 +96,36 @@ type KiocbLayout struct{ Size, Filp, Pos int }
 
 // CtlLayout is struct ctl_table (include/linux/sysctl.h).
 type CtlLayout struct{ Size, Data, MaxLen, Mode int }
+
+// SlabLayout is what allocators take and keep. Nothing of it is known where
+// Cache.Size is 0: the image is no kernel's, or has no BTF.
+type SlabLayout struct {
+	Cache CacheLayout
+	Args  CacheArgsLayout
+	Flags AllocFlags
+	Sizes ObjectSizes
+
+	OldFlags bool // SLAB_* as they were before they became the bits of an enum, in 6.9
+}
+
+// CacheLayout is struct kmem_cache (mm/slab.h).
+type CacheLayout struct{ Size, Flags, ObjSize, ObjectSize, Inuse, Align, RefCount, Ctor, Name int }
+
+// CacheArgsLayout is struct kmem_cache_args (include/linux/slab.h), absent before 6.12.
+type CacheArgsLayout struct{ Align, Ctor int }
+
+// AllocFlags are the registers that hold the gfp_t of functions which take more or
+// less in front of it, by version and configuration (CONFIG_SLAB_BUCKETS); Absent
+// where the kernel has no such function.
+type AllocFlags struct{ KmallocNode, KmallocNodeTrack, KvmallocNode, Kvrealloc int }
+
+// ObjectSizes are the sizes of the structures that caches made at boot hold, in
+// bytes; 0 where the kernel does not have one.
+type ObjectSizes struct {
+	XANode, MapleNode               int
+	EventField, EventFile           int
+	Task, Files, FS, Cred, VMA, Pid int
+}
 
 // layout612 is Linux 6.12 arm64 with CALL_OPS, DIRECT_CALLS and no lock
 // debugging, as Debian's cloud flavour has it (read from its BTF).

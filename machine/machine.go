@@ -37,6 +37,10 @@ type Config struct {
 	// Printk is called for each line that a Linux kernel logs, see [services.Options].
 	Printk func(services.Line)
 
+	// Services select what surrounds the services, and where they report to; nil: as
+	// [services.Options] does. Their Printk is the one above, unless that is nil.
+	Services *services.Options
+
 	// Ftrace returns the options of ftrace on the kernel that is set up, see
 	// [Options]; nil starts none. Where there is a scheduler and the options name no grace
 	// periods, they are the scheduler's.
@@ -107,7 +111,7 @@ func (m *Machine) setUp(ctx context.Context, cfg *Config) (err error) {
 			return err
 		}
 	}
-	if m.Services, err = services.Install(m.Kernel, &services.Options{Printk: cfg.Printk}); err != nil {
+	if m.Services, err = services.Install(m.Kernel, cfg.services()); err != nil {
 		return err
 	}
 	if !cfg.Unscheduled && (cfg.Sched != nil || len(m.Kernel.CPUs) > 1) {
@@ -129,6 +133,18 @@ func (m *Machine) setUp(ctx context.Context, cfg *Config) (err error) {
 		return nil
 	}
 	return m.startFtrace(cfg)
+}
+
+// services are the options of the services.
+func (cfg *Config) services() *services.Options {
+	opts := services.Options{}
+	if cfg.Services != nil {
+		opts = *cfg.Services
+	}
+	if cfg.Printk != nil {
+		opts.Printk = cfg.Printk
+	}
+	return &opts
 }
 
 func (m *Machine) startFtrace(cfg *Config) error {

@@ -203,15 +203,15 @@ func TestNew_WhatServicesReplaceIsTracedAsBefore(t *testing.T) {
 					assert.Equal(t, 3, l.Level)
 				}
 				replaced := m.Services.Replaced()
-				vmalloc := replaced[slices.IndexFunc(replaced, func(r services.Replaced) bool { return r.What == "vmalloc" })]
+				vmap := replaced[slices.IndexFunc(replaced, func(r services.Replaced) bool { return r.Name == "vmap" })]
 				err = m.Each(t.Context(), func(c *machine.Caller) error {
-					_, err := c.Call(nil, vmalloc.Addr, 100)
+					_, err := c.Call(nil, vmap.Addr, 100)
 					return err
 				})
 				assert.ErrorIs(t, err, errno.ENOSYS)
 				var none *services.NoAllocatorError
 				require.ErrorAs(t, err, &none)
-				assert.Equal(t, vmalloc.Name, none.Func)
+				assert.Equal(t, vmap.Name, none.Func)
 				assert.EqualValues(t, 2*cpus, traced.Load(), "the allocator, by each")
 				require.NoError(t, m.Ftrace.Unregister(o))
 				require.NoError(t, m.Ftrace.Validate())

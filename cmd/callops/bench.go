@@ -23,6 +23,7 @@ type benchFlags struct {
 	modules      []string
 	tracee       string
 	trampoline   choice
+	core         choice
 	args         numbers
 	relevant     numbers
 	irrelevant   numbers
@@ -46,6 +47,7 @@ func newBench() *cobra.Command {
 		relevant:   numbers{max: math.MaxInt32},
 		irrelevant: numbers{max: math.MaxInt32},
 		trampoline: newChoice(both, trampolineOurs, trampolineImage),
+		core:       newChoice(coreOurs, coreImage),
 		tracer:     newChoice(bench.TracerNop, bench.TracerCount),
 		format:     newChoice(formatTable, formatJSON, "csv", "svg"),
 	}
@@ -74,6 +76,7 @@ are those of the emulation, not of any hardware.`,
 	addModules(cmd, &b.modules)
 	f.StringVar(&b.tracee, "tracee", "", "`FUNC` to call (default tracee_relevant, or else an empty function)")
 	f.Var(&b.trampoline, "trampoline", "whose ftrace to measure; both: each image's own, where it has one, and callops' on the first image")
+	f.Var(&b.core, "core", "whose ftrace core registers the ops, callops' or the image's own, which then is measured alone")
 	f.Var(&b.args, "args", "arguments of the tracee")
 	f.Var(&b.relevant, "relevant", "list of numbers of ops that trace the tracee")
 	f.Var(&b.irrelevant, "irrelevant", "list of numbers of ops that trace other functions (default, without either: the rows published for Linux)")
@@ -92,6 +95,9 @@ func (b *benchFlags) run(cmd *cobra.Command) error {
 	}
 	if b.format.value != formatTable && !cmd.Flags().Changed("trampoline") {
 		b.oneCode = true
+	}
+	if b.core.value == coreImage {
+		b.trampoline.value = trampolineImage
 	}
 	runs, err := b.runs(cmd.Context())
 	if err != nil {
@@ -146,6 +152,7 @@ func (b *benchFlags) config(cmd *cobra.Command, r benchRun, registration bool) (
 		Image:            r.image,
 		Modules:          b.modules,
 		ImageTrampolines: r.own,
+		ImageCore:        b.core.value == coreImage,
 	}
 	for _, e := range b.engine.each() {
 		cfg.Engines = append(cfg.Engines, bench.Engine(e))

@@ -31,7 +31,7 @@ by their types.
   callops call --dump 1=sorted sort_words inout:@words 100
   callops call memset buf:16 65 8 -- strlen arg:1.1`,
 		Args: argCount(1, -1, "FUNC"),
-		RunE: func(cmd *cobra.Command, words []string) (err error) {
+		RunE: func(cmd *cobra.Command, words []string) error {
 			calls, err := parseInvocations(words, cmd.InOrStdin())
 			if err != nil {
 				return err
@@ -39,33 +39,41 @@ by their types.
 			if err := dump.check(calls, m.cpus.value); err != nil {
 				return err
 			}
-			var mc *machine.Machine
-			defer func() { err = errors.Join(err, m.close(mc)) }()
-			cfg, err := m.config(cmd.Context(), m.engine.New, calls.size())
-			if err != nil {
-				return err
-			}
-			showLog(cfg, cmd.ErrOrStderr())
-			if mc, err = machine.New(cmd.Context(), cfg); err != nil {
-				return err
-			}
-			if err := calls.check(mc.Kernel); err != nil {
-				return err
-			}
-			results, err := calls.run(cmd.Context(), mc, dump, &emu.CallOptions{Budget: budget.value})
-			printResults(cmd.OutOrStdout(), results, mc.Callers())
-			return err
+			return m.eachCore(cmd, func() error {
+				return runCalls(cmd, m, calls, dump, budget.value)
+			})
 		},
 	}
 	cmd.Flags().Var(&dump, "dump", "save the contents of argument N (from 1) after the call to a file (repeatable)")
 	m.addImage(cmd)
 	m.addModules(cmd)
 	m.addEngine(cmd)
+	m.addCore(cmd)
 	m.addCPUs(cmd)
 	addBudget(cmd, budget)
 	cmd.ValidArgsFunction = firstWord(m.functions(false))
 	flagsFirst(cmd)
 	return cmd
+}
+
+// runCalls makes the calls on a machine of their own.
+func runCalls(cmd *cobra.Command, m *machineFlags, calls invocations, dump dumps, budget uint64) (err error) {
+	var mc *machine.Machine
+	defer func() { err = errors.Join(err, m.close(mc)) }()
+	cfg, err := m.config(cmd.Context(), m.engine.New, calls.size())
+	if err != nil {
+		return err
+	}
+	showLog(cfg, cmd.ErrOrStderr())
+	if mc, err = machine.New(cmd.Context(), cfg); err != nil {
+		return err
+	}
+	if err := calls.check(mc.Kernel); err != nil {
+		return err
+	}
+	results, err := calls.run(cmd.Context(), mc, dump, &emu.CallOptions{Budget: budget})
+	printResults(cmd.OutOrStdout(), results, mc.Callers())
+	return err
 }
 
 // newBudget is the flag --budget; 0 stands for emu.DefaultBudget.

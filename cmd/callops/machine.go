@@ -1,16 +1,19 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 
 	"github.com/spf13/cobra"
 
 	"callops/emu"
 	"callops/ftrace"
+	"callops/ftrace/guestcore"
 	"callops/internal/errno"
 	"callops/internal/text"
 	"callops/kernel"
@@ -31,6 +34,7 @@ type machineFlags struct {
 	cpus       number
 	keepInit   bool
 	trampoline choice
+	core       choice
 
 	opened []*kernelimage.Image
 	errw   func() io.Writer // for notes about an image; nil discards them
@@ -44,6 +48,7 @@ func newMachine() *machineFlags {
 		cpus:    number{value: 1, min: 1, max: kernel.MaxCPUs},
 
 		trampoline: newTrampoline(),
+		core:       newChoice(coreOurs, coreImage, both),
 	}
 }
 
@@ -58,6 +63,58 @@ func newTrampoline() choice { return newChoice(trampolineOurs, trampolineImage) 
 // addTrampoline adds the flag that chooses whose ftrace runs.
 func (m *machineFlags) addTrampoline(cmd *cobra.Command) {
 	cmd.Flags().Var(&m.trampoline, "trampoline", "whose ftrace to use, callops' or the image's")
+}
+
+// Whose ftrace core runs.
+const (
+	coreOurs  = "ours"
+	coreImage = "image"
+)
+
+// addCore adds the flag that chooses whose core registers ops and patches sites.
+func (m *machineFlags) addCore(cmd *cobra.Command) {
+	cmd.Flags().Var(&m.core, "core", "whose ftrace core runs, callops' or the image's own; both: both of them, which have to print the same")
+}
+
+// eachCore runs a command with the core that was chosen. With both it runs with
+// each, and prints what the image's own does where that is what callops' does.
+func (m *machineFlags) eachCore(cmd *cobra.Command, run func() error) error {
+	if m.core.value == coreOurs {
+		return run()
+	}
+	m.trampoline.value = trampolineImage
+	if m.core.value != both {
+		return run()
+	}
+	out := cmd.OutOrStdout()
+	defer cmd.SetOut(out)
+	var printed [2]bytes.Buffer
+	for i, core := range []string{coreOurs, coreImage} {
+		m.core.value = core
+		cmd.SetOut(&printed[i])
+		if err := run(); err != nil {
+			return fmt.Errorf("--core %s: %w", core, err)
+		}
+	}
+	if err := sameLines(printed[0].String(), printed[1].String()); err != nil {
+		return err
+	}
+	_, err := printed[1].WriteTo(out)
+	return err
+}
+
+// sameLines returns the first difference as an error.
+func sameLines(ours, image string) error {
+	a, b := strings.Split(ours, "\n"), strings.Split(image, "\n")
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] {
+			return fmt.Errorf("the cores differ in line %d:\n  ours   %s\n  image  %s", i+1, a[i], b[i])
+		}
+	}
+	if len(a) != len(b) {
+		return fmt.Errorf("the cores differ: callops' printed %d lines, the image's own %d", len(a), len(b))
+	}
+	return nil
 }
 
 // addImage adds the flags that choose an image.
@@ -144,7 +201,11 @@ func (m *machineFlags) config(ctx context.Context, engine emu.NewEngine, data ui
 	if err != nil {
 		return nil, err
 	}
-	return &machine.Config{Image: img, Engine: engine, Heap: heapSize + data, CPUs: int(m.cpus.value), KeepInit: m.keepInit, Modules: m.modules}, nil
+	cfg := &machine.Config{Image: img, Engine: engine, Heap: heapSize + data, CPUs: int(m.cpus.value), KeepInit: m.keepInit, Modules: m.modules}
+	if m.core.value == coreImage {
+		cfg.Guest = &guestcore.Options{}
+	}
+	return cfg, nil
 }
 
 // showLog has a machine print what its kernel logs, and its WARN()s, on whichever
@@ -163,13 +224,26 @@ func showLog(cfg *machine.Config, errw io.Writer) {
 // heapSize leaves room for ops and hashes.
 const heapSize = 64 << 20
 
-// ftrace returns the options that the flags select. The kernel's log goes to errw;
-// mem stands in for the kernel's memory unless it is nil.
-func (m *machineFlags) ftrace(mem ftrace.Memory, errw io.Writer) *ftrace.Options {
+// ftrace configures callops' ftrace as the flags select it, unless the image's own core runs.
+// The kernel's log goes to errw; memory, which may be nil, makes what stands in for the
+// kernel's.
+func (m *machineFlags) ftrace(cfg *machine.Config, errw io.Writer, memory func(*kernel.Kernel) ftrace.Memory) {
+	if cfg.Guest != nil {
+		return
+	}
+	cfg.Ftrace = func(k *kernel.Kernel) (*ftrace.Options, error) {
+		opts := m.ftraceOptions(errw)
+		if memory != nil {
+			opts.Memory = memory(k)
+		}
+		return opts, nil
+	}
+}
+
+func (m *machineFlags) ftraceOptions(errw io.Writer) *ftrace.Options {
 	return &ftrace.Options{
 		NoCallOps: m.callOps.value == off,
 		ImageCode: m.trampoline.value == trampolineImage,
-		Memory:    mem,
 		Printk:    func(line string) { fmt.Fprintln(errw, text.Printable(line)) },
 	}
 }

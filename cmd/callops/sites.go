@@ -11,18 +11,25 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"callops/emu/interp"
 	"callops/ftrace"
 	"callops/internal/errno"
 	"callops/kernel"
 	"callops/machine"
 )
 
+// sites are the flags of `callops sites`.
+type sites struct {
+	*machineFlags
+	filter  []string
+	enabled bool
+	format  choice
+}
+
 // newSites builds `callops sites`.
 func newSites() *cobra.Command {
-	m := newMachine()
-	var filter []string
-	var enabled bool
-	format := newChoice(formatTable, formatJSON)
+	s := &sites{machineFlags: newMachine(), format: newChoice(formatTable, formatJSON)}
+	m := s.machineFlags
 	cmd := &cobra.Command{
 		Use:   "sites [flags] [GLOB]",
 		Short: "Print the call sites of an image, as ftrace has patched them",
@@ -38,50 +45,58 @@ one ops.)`,
   callops sites --filter 'crc32*' --filter crc32_byte 'crc32*'
   callops sites --filter 'crc32*' --enabled`,
 		Args: argCount(0, 1, ""),
-		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			if enabled && format.value == formatJSON {
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if s.enabled && s.format.value == formatJSON {
 				return usagef("--enabled prints the text of enabled_functions, and has no JSON form")
 			}
-			if enabled && len(args) > 0 {
+			if s.enabled && len(args) > 0 {
 				return usagef("--enabled prints all enabled sites, and takes no GLOB")
 			}
-			var mc *machine.Machine
-			defer func() { err = errors.Join(err, m.close(mc)) }()
-			cfg, err := m.config(cmd.Context(), newIdle, 0)
-			if err != nil {
-				return err
-			}
-			cfg.Ftrace = func(*kernel.Kernel) (*ftrace.Options, error) { return m.ftrace(nil, cmd.ErrOrStderr()), nil }
-			if mc, err = machine.New(cmd.Context(), cfg); err != nil {
-				return err
-			}
-			k, r := mc.Kernel, mc.Ftrace
-			if err := registerEach(cmd, mc, filter); err != nil {
-				return err
-			}
-			if enabled {
-				return r.WriteEnabled(cmd.OutOrStdout())
-			}
-			list, err := siteInfos(cmd.Context(), k, r, args)
-			if err != nil {
-				return err
-			}
-			if format.value == formatJSON {
-				return printJSON(cmd.OutOrStdout(), map[string]any{"sites": list})
-			}
-			return printSites(cmd.OutOrStdout(), list)
+			return m.eachCore(cmd, func() error { return s.run(cmd, args) })
 		},
 	}
 	m.addImage(cmd)
 	m.addModules(cmd)
 	m.addCallOps(cmd)
 	m.addTrampoline(cmd)
-	cmd.Flags().StringArrayVar(&filter, "filter", nil, "register an ops for functions that match `GLOB` (repeatable)")
-	cmd.Flags().Var(&format, "format", "output format")
-	cmd.Flags().BoolVar(&enabled, "enabled", false, "print enabled sites as enabled_functions does")
+	m.addCore(cmd)
+	cmd.Flags().StringArrayVar(&s.filter, "filter", nil, "register an ops for functions that match `GLOB` (repeatable)")
+	cmd.Flags().Var(&s.format, "format", "output format")
+	cmd.Flags().BoolVar(&s.enabled, "enabled", false, "print enabled sites as enabled_functions does")
 	cmd.ValidArgsFunction = firstWord(m.functions(true))
 	_ = cmd.RegisterFlagCompletionFunc("filter", m.functions(true)) // the flag is there
 	return cmd
+}
+
+func (s *sites) run(cmd *cobra.Command, args []string) (err error) {
+	var m *machine.Machine
+	defer func() { err = errors.Join(err, s.close(m)) }()
+	engine := newIdle
+	if s.core.value == coreImage {
+		engine = interp.New
+	}
+	cfg, err := s.config(cmd.Context(), engine, 0)
+	if err != nil {
+		return err
+	}
+	s.ftrace(cfg, cmd.ErrOrStderr(), nil)
+	if m, err = machine.New(cmd.Context(), cfg); err != nil {
+		return err
+	}
+	if err := registerEach(cmd, m, s.filter); err != nil {
+		return err
+	}
+	if s.enabled {
+		return m.Ftrace.WriteEnabled(cmd.OutOrStdout())
+	}
+	list, err := siteInfos(cmd.Context(), m.Kernel, m.Ftrace, args)
+	if err != nil {
+		return err
+	}
+	if s.format.value == formatJSON {
+		return printJSON(cmd.OutOrStdout(), map[string]any{"sites": list})
+	}
+	return printSites(cmd.OutOrStdout(), list)
 }
 
 // registerEach registers an ops for each pattern, which is its name.

@@ -74,13 +74,14 @@ before it removes functions again. GLOB:mod:NAME matches functions of module NAM
 			if cmd.Flags().Changed("ops-func") && (t.tracer.value != tracerInsn || len(t.filter)+len(t.notrace) == 0) {
 				return usagef("--ops-func needs --tracer insn and a --filter or --notrace: it is the func of their ops")
 			}
-			return t.run(cmd, words)
+			return t.eachCore(cmd, func() error { return t.run(cmd, words) })
 		},
 	}
 	t.addImage(cmd)
 	t.addModules(cmd)
 	t.addCallOps(cmd)
 	t.addTrampoline(cmd)
+	t.addCore(cmd)
 	t.addEngine(cmd)
 	t.addCPUs(cmd)
 	f := cmd.Flags()
@@ -119,15 +120,18 @@ func (t *tracing) run(cmd *cobra.Command, words []string) (err error) {
 	defer func() { err = errors.Join(err, out.Flush()) }()
 	w := newTraceWriter(out, t.tracer.value, t.format.value, widthOf(cmd.OutOrStdout()))
 	var insns *insnTracer
-	cfg.Ftrace = func(k *kernel.Kernel) (*ftrace.Options, error) {
+	t.ftrace(cfg, cmd.ErrOrStderr(), func(k *kernel.Kernel) ftrace.Memory {
 		if t.tracer.value != tracerInsn {
-			return t.ftrace(nil, cmd.ErrOrStderr()), nil
+			return nil
 		}
 		insns = newInsnTracer(w, k)
-		return t.ftrace(insns, cmd.ErrOrStderr()), nil
-	}
+		return insns
+	})
 	if m, err = machine.New(cmd.Context(), cfg); err != nil {
 		return err
+	}
+	if cfg.Guest != nil && t.tracer.value == tracerInsn {
+		insns = newInsnTracer(w, m.Kernel)
 	}
 	if err := calls.check(m.Kernel); err != nil {
 		return err

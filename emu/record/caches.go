@@ -106,3 +106,10 @@ func (c *caches) after(at stage) stage {
 	}
 	return at
 }
+
+// forget drops the changed words of a range, and reports whether there were any.
+func (c *caches) forget(addr, size uint64) bool {
+	n := len(c.words)
+	c.words = slices.DeleteFunc(c.words, func(w changed) bool { return w.addr-addr < size })
+	return len(c.words) < n
+}

@@ -115,6 +115,17 @@ func (t *Tape) Stored(pc, addr, size, old uint64) error {
 	return t.store(pc, Access{Addr: addr, Size: size, Store: true, Value: v, Old: old}, false)
 }
 
+// Cleaned notes that the host cleaned and invalidated size bytes of text in the CPU's
+// place, to the point of unification.
+func (t *Tape) Cleaned(pc, addr, size uint64) {
+	if t.caches.forget(addr, size) {
+		t.tell(Effect{Kind: Clean, PC: pc, Addr: addr, Size: size})
+		t.ordered, t.completed = true, true
+		return
+	}
+	t.barrier(pc, Complete)
+}
+
 // CRm of a barrier.
 const (
 	accessStores = 2 // bits 1:0; with loads 3

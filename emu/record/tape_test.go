@@ -118,6 +118,20 @@ func TestTape_CleansText(t *testing.T) {
 	}
 }
 
+func TestTape_Cleaned(t *testing.T) {
+	r := newRig(t, Nop())
+	var got []record.Effect
+	tape := record.NewTape(r.mem, func(e record.Effect) { got = append(got, e) })
+	tape.Text = func(uint64) bool { return true }
+	require.NoError(t, tape.Stored(code, text, 4, 5))
+	tape.Cleaned(code, text+4, 4)
+	tape.Cleaned(code, text, 4)
+	tape.Cleaned(code, text, 4)
+	require.Len(t, got, 3)
+	assert.Equal(t, record.Complete, got[1].Kind, "another word")
+	assert.Equal(t, record.Effect{Kind: record.Clean, PC: code, Addr: text, Size: 4}, got[2])
+}
+
 // What the host stores in a CPU's place is as if it had stored it.
 func TestTape_Stored(t *testing.T) {
 	r := newRig(t, Nop())

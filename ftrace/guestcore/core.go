@@ -31,6 +31,8 @@ type Options struct {
 	// Sites are the call sites that the core is told of when it starts, by their IP; nil: all. A
 	// core with few is quick to walk.
 	Sites []uint64
+	// Before is called before the core starts, for a change of its code; nil: none.
+	Before func(k *kernel.Kernel) error
 }
 
 // Core is the ftrace of a kernel that runs its own.
@@ -92,6 +94,11 @@ func (c *Core) start() (err error) {
 	}
 	if c.code, err = trampolines.FromImage(c.k, &trampolines.Options{CallOps: c.CallOps()}); err != nil {
 		return err
+	}
+	if c.opts.Before != nil {
+		if err := c.opts.Before(c.k); err != nil {
+			return err
+		}
 	}
 	// What control files are read through has a cache of its own.
 	if _, err := c.call("seq_file_init", c.sym.seqInit); err != nil {

@@ -42,7 +42,7 @@ var floors = [][]string{
 	{"ftrace"},
 	{"ftrace/guestcore"},
 	{"machine", "trace"},
-	{"bench", "check", "tracefs"},
+	{"bench", "check", "tracefs", "ftrace/difftest"},
 	{"cmd/callops"},
 }
 

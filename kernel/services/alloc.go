@@ -1,10 +1,12 @@
 package services
 
 import (
+	"cmp"
 	"fmt"
 
 	"callops/emu"
 	"callops/internal/errno"
+	"callops/kernelimage"
 )
 
 // NoAllocatorError is memory that guest code asked for. It matches ENOSYS: the
@@ -13,6 +15,7 @@ import (
 type NoAllocatorError struct {
 	Func   string // the allocator's function
 	Caller string // what called it, as %pS; "" where the call itself did
+	What   string // is missing; "" for all of it
 }
 
 func (e *NoAllocatorError) Error() string {
@@ -20,7 +23,7 @@ func (e *NoAllocatorError) Error() string {
 	if e.Caller != "" {
 		by = " by " + e.Caller
 	}
-	return fmt.Sprintf("%s was called%s, and callops has no allocator for a kernel that is not booted", e.Func, by)
+	return fmt.Sprintf("%s was called%s, and %s", e.Func, by, cmp.Or(e.What, "callops has no allocator for a kernel that is not booted"))
 }
 
 // Is reports ENOSYS.
@@ -41,4 +44,15 @@ func (s *Services) caller(cpu emu.CPU) string {
 		return ""
 	}
 	return s.k.Where(lr)
+}
+
+// allocFlags are the registers of gfp_t that differ between kernels; none is known
+// where the types are not.
+func (s *Services) allocFlags() kernelimage.AllocFlags {
+	l := &s.k.Layout.Slab
+	if l.Cache.Size == 0 {
+		none := kernelimage.Absent
+		return kernelimage.AllocFlags{KmallocNode: none, KmallocNodeTrack: none, KvmallocNode: none, Kvrealloc: none}
+	}
+	return l.Flags
 }

@@ -13,20 +13,16 @@ import (
 )
 
 func testAllocating(m *machine) {
-	text := m.string("%d")
 	for _, c := range []struct {
 		fn     string
 		args   []uint64
 		caller string // begins with; "": the call itself
 	}{
 		{m.first("kmem_cache_alloc_noprof", "kmem_cache_alloc"), []uint64{0, gfpKernel}, ""},
-		{m.first("__kmem_cache_create_args", "kmem_cache_create"), []uint64{text, 8, 0, 0, 0}, ""},
-		{m.first("__alloc_pages_noprof", "__alloc_pages"), []uint64{gfpKernel, 0, 0, 0}, ""},
-		{m.first("get_free_pages_noprof", "__get_free_pages"), []uint64{gfpKernel, 0}, ""},
-		{m.first("vmalloc_noprof", "vmalloc"), []uint64{100}, ""},
-		{m.first("__vmalloc_array_noprof", "__vmalloc_array"), []uint64{100, 7, gfpKernel}, "__vmalloc_array"},
+		{m.first("__alloc_pages_noprof", "__alloc_pages", "__alloc_frozen_pages_noprof"), []uint64{gfpKernel, 0, 0, 0}, ""},
+		{"vmap", []uint64{0, 0, 0, 0}, ""},
+		{"get_vm_area", []uint64{100, 0}, ""},
 		{m.first("pcpu_alloc_noprof", "__alloc_percpu"), []uint64{8, 8, 0, gfpKernel}, ""},
-		{"radix_tree_insert", []uint64{m.bytes(make([]byte, 16)), 7, text}, "radix_tree_node_alloc"},
 	} {
 		before := *m.CPUs[0].Regs()
 		_, err := m.try(c.fn, c.args...)

@@ -1,6 +1,8 @@
 package services
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"slices"
 
@@ -10,19 +12,47 @@ import (
 	"callops/kernelimage"
 )
 
-// Options select where the services report to.
+// Options select what surrounds the services, and where they report to.
 type Options struct {
+	// Grace decides when grace periods end; nil: at once where no other CPU is in the
+	// kernel, and never otherwise.
+	Grace GracePeriods
+
+	// Interrupts reach other CPUs; nil: those that are not in the kernel, which run
+	// at once what they are to.
+	Interrupts Interrupts
+
+	// Text is what stores to text go through; nil: nothing.
+	Text TextWriter
+
+	// Event is given what the services do, on the goroutine of the CPU that asked.
+	Event func(Event)
+
 	// Printk is given each line of the kernel's log, one at a time, on the
 	// goroutine of the CPU that wrote it; nil drops them.
 	Printk func(Line)
+
+	// FailAlloc is the number of the allocation that fails, counted from 1; 0: none
+	// does. See [Services.FailAlloc].
+	FailAlloc uint64
+	// AllocFailed is given the allocation that was made to fail, on the goroutine of
+	// the CPU that asked for it.
+	AllocFailed func(FailedAlloc)
 }
 
 // Services are the Go functions in a kernel.
 type Services struct {
 	k        *kernel.Kernel
+	opts     Options
 	replaced []Replaced
 	objects  objects
+	boot     bootCaches
+	failing  failing
 	log      log
+	graces   graces
+
+	preemptible bool   // CONFIG_PREEMPTION
+	irqCall     uint64 // calls x0(x1) with interrupts masked
 }
 
 // Replaced is a function of the kernel that a Go function replaces.
@@ -42,7 +72,13 @@ func Install(k *kernel.Kernel, opts *Options) (*Services, error) {
 	if opts == nil {
 		opts = &Options{}
 	}
-	s := &Services{k: k, log: log{emit: opts.Printk}}
+	s := &Services{k: k, opts: *opts, log: log{emit: opts.Printk}, failing: failing{report: opts.AllocFailed, at: opts.FailAlloc}}
+	if s.opts.Grace == nil {
+		s.opts.Grace = turns{k}
+	}
+	if s.opts.Interrupts == nil {
+		s.opts.Interrupts = turns{k}
+	}
 	if !k.Image.IsLinux() {
 		return s, nil
 	}
@@ -56,6 +92,9 @@ func Install(k *kernel.Kernel, opts *Options) (*Services, error) {
 func (s *Services) Replaced() []Replaced { return slices.Clone(s.replaced) }
 
 func (s *Services) install() error {
+	_, err := s.k.Symbols.Lookup("preempt_schedule")
+	s.preemptible = err == nil
+	s.k.OnReturn(func(ctx context.Context, c *kernel.CPU) error { return s.runCallbacks(ctx, c.CPU) })
 	var gates []uint64
 	for _, row := range table {
 		for _, name := range row.names {
@@ -78,7 +117,10 @@ func (s *Services) install() error {
 	if len(gates) == 0 {
 		return nil
 	}
-	return s.branch(gates)
+	if err := s.placeIrqCall(); err != nil {
+		return err
+	}
+	return cmp.Or(s.branch(gates), s.staticCaches())
 }
 
 // find finds a function of the kernel that can be replaced. Where the image has none

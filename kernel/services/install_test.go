@@ -69,21 +69,21 @@ const linuxBanner = "Linux version 6.12.1 (by hand)"
 // standard is an image with an allocator of each form that an entry can have.
 func standard(t *testing.T, banner string) *kernelimage.Parts {
 	s := newSynthetic(t)
-	s.fn("alloc_pages", true, false, 1)
-	s.fn("__get_free_pages", true, true, 2)
-	s.fn("vmalloc", false, false, 3)
-	s.fn("vzalloc", false, true, 4)
+	s.fn("alloc_contig_range", true, false, 1)
+	s.fn("alloc_contig_pages", true, true, 2)
+	s.fn("get_vm_area", false, false, 3)
+	s.fn("vmap", false, true, 4)
 	s.fn("vmalloc_node.constprop.0", true, false, 5)
 	s.fn("kmem_cache_alloc", true, false, 6) // two static functions
 	s.fn("kmem_cache_alloc/2", true, false, 7)
 	s.fn("kfree_link", true, false, 8)
 	parts := s.image(t, banner)
 	for _, sym := range parts.Symbols {
-		at, bti := sym.Addr, sym.Name == "__get_free_pages"
+		at, bti := sym.Addr, sym.Name == "alloc_contig_pages"
 		if bti {
 			at += insnSize
 		}
-		if sym.Func && sym.Name != "vmalloc" && sym.Name != "vzalloc" {
+		if sym.Func && sym.Name != "get_vm_area" && sym.Name != "vmap" {
 			parts.Sites = append(parts.Sites, kernelimage.Site{Entry: sym.Addr - 8, Literal: sym.Addr - 8, IP: at + insnSize, BTI: bti})
 		}
 	}
@@ -100,7 +100,7 @@ func TestInstall_OnlyTheFunctionItselfAndAfterItsSite(t *testing.T) {
 		for _, r := range m.Replaced() {
 			got = append(got, place{r.Name, r.Branch - r.Addr})
 		}
-		assert.Equal(m.t, []place{{"alloc_pages", 8}, {"__get_free_pages", 12}, {"vmalloc", 0}, {"vzalloc", 4}}, got)
+		assert.Equal(m.t, []place{{"alloc_contig_range", 8}, {"alloc_contig_pages", 12}, {"get_vm_area", 0}, {"vmap", 4}}, got)
 		for _, r := range m.Replaced() {
 			_, err := m.try(r.Name)
 			assert.ErrorIs(m.t, err, errno.ENOSYS, r.Name)
@@ -126,11 +126,11 @@ func TestInstall_OnlyTheFunctionItselfAndAfterItsSite(t *testing.T) {
 func TestInstall_CPUsAreToldOfTheChange(t *testing.T) {
 	img := kernelimage.New(standard(t, linuxBanner))
 	eachEngine(t, kernelimage.New(standard(t, "none")), func(m *machine) {
-		assert.EqualValues(m.t, 3, m.call("vmalloc"))
+		assert.EqualValues(m.t, 3, m.call("get_vm_area"))
 		m.Kernel.Image = img
 		_, err := Install(m.Kernel, nil)
 		require.NoError(m.t, err)
-		_, err = m.try("vmalloc")
+		_, err = m.try("get_vm_area")
 		assert.ErrorIs(m.t, err, errno.ENOSYS)
 	})
 }
@@ -138,7 +138,7 @@ func TestInstall_CPUsAreToldOfTheChange(t *testing.T) {
 func TestInstall_OtherImagesKeepTheirFunctions(t *testing.T) {
 	eachEngine(t, kernelimage.New(standard(t, "not Linux version 6")), func(m *machine) {
 		assert.Empty(m.t, m.Replaced())
-		assert.EqualValues(m.t, 1, m.call("alloc_pages"))
+		assert.EqualValues(m.t, 1, m.call("alloc_contig_range"))
 	})
 	builtin, err := kernelimage.Builtin(nil)
 	require.NoError(t, err)
@@ -163,7 +163,7 @@ func TestInstall_WhatIsNoFunctionOfTheTextIsLeft(t *testing.T) {
 			parts := standard(t, linuxBanner)
 			spoil(parts, &parts.Symbols[0])
 			for _, r := range boot(t, kernelimage.New(parts), interp.New, nil).Replaced() {
-				assert.NotEqual(t, "alloc_pages", r.Name)
+				assert.NotEqual(t, "alloc_contig_range", r.Name)
 			}
 		})
 	}
@@ -172,11 +172,11 @@ func TestInstall_WhatIsNoFunctionOfTheTextIsLeft(t *testing.T) {
 func TestInstall_AnAliasIsReplacedOnce(t *testing.T) {
 	parts := standard(t, linuxBanner)
 	alias := parts.Symbols[0]
-	alias.Name = "alloc_pages_noprof"
+	alias.Name = "alloc_contig_range_noprof"
 	parts.Symbols = append([]kernelimage.Symbol{alias}, parts.Symbols...)
 	m := boot(t, kernelimage.New(parts), interp.New, nil)
-	assert.Equal(t, "alloc_pages", m.Replaced()[0].Name)
-	assert.Equal(t, "__get_free_pages", m.Replaced()[1].Name)
+	assert.Equal(t, "alloc_contig_range", m.Replaced()[0].Name)
+	assert.Equal(t, "alloc_contig_pages", m.Replaced()[1].Name)
 }
 
 func testReplaced(m *machine) {

@@ -2,7 +2,6 @@ package services
 
 import (
 	"fmt"
-	"sync"
 
 	"callops/emu"
 	"callops/internal/errno"
@@ -15,199 +14,152 @@ const zeroSizePtr = 16
 // minAlign is that of every object (ARCH_KMALLOC_MINALIGN is 8 at least).
 const minAlign = 16
 
-// objects are those that kmalloc has given out, on the kernel's heap. An object that
-// is given back is poisoned there.
-type objects struct {
-	mu   sync.Mutex
-	live map[uint64]uint64 // sizes, by address
+// kmallocRows is kmalloc and its variants (mm/slub.c, mm/slab_common.c, mm/util.c).
+// Between versions the gfp_t of some moves.
+var kmallocRows = []row{
+	{slab, []string{
+		"__kmalloc", "__kmalloc_noprof",
+		"__kmalloc_track_caller", "__kmalloc_track_caller_noprof",
+		"__kmalloc_flags_noprof", "_kmalloc_nolock_noprof", "kmalloc_nolock_noprof", "__kmalloc_nolock_noprof",
+		"kmalloc_order", "kmalloc_order_trace",
+		"kmalloc_large", "kmalloc_large_noprof", "__kmalloc_large_noprof",
+		"kmalloc_large_node", "kmalloc_large_node_noprof", "__kmalloc_large_node_noprof",
+	}, kmalloc(0, 1)},
+	{slab, []string{"__kmalloc_node", "__kmalloc_node_noprof"}, kmallocNode},
+	{slab, []string{"__kmalloc_node_track_caller", "__kmalloc_node_track_caller_noprof"}, kmallocNodeTrack},
+	// From a cache that the compiler chose.
+	{slab, []string{"kmalloc_trace", "kmalloc_trace_noprof", "__kmalloc_cache_noprof"}, kmalloc(2, 1)},
+	{slab, []string{"kmalloc_node_trace", "kmalloc_node_trace_noprof", "__kmalloc_cache_node_noprof"}, kmalloc(3, 1)},
+	{slab, []string{"kvmalloc_node", "kvmalloc_node_noprof", "__kvmalloc_node_noprof"}, serving(kvmalloc)},
+	{slab, []string{"krealloc", "krealloc_noprof"}, serving(krealloc)},
+	{slab, []string{"krealloc_node_align_noprof"}, serving(kreallocAlign)},
+	{slab, []string{"kvrealloc", "kvrealloc_noprof"}, serving(kvrealloc)},
+	{slab, []string{"kvrealloc_node_align_noprof"}, serving(kvreallocAlign)},
+	{slab, []string{"kfree", "kfree_sensitive", "kfree_nolock"}, serving(kfree)},
+	{slab, []string{"kvfree", "kvfree_sensitive", "kvfree_atomic"}, serving(kvfree)},
+	{slab, []string{"ksize", "__ksize"}, serving(ksize)},
+	{slab, []string{"kmalloc_size_roundup"}, serving(sizeRoundup)},
 }
 
-// FreeError is an address that is not a live object's of kmalloc. It matches EINVAL.
-type FreeError struct {
-	Func   string // that was given the address
-	Caller string // what called it, as %pS; "" where the call itself did
-	Addr   uint64
-	Object emu.Object // that the address is in; no Name: in none
+const slab = "slab allocator"
+
+// kmalloc makes functions that allocate as many bytes as register xsize says.
+func kmalloc(size, flags int) func(*Services, Replaced) emu.GateFunc {
+	return serving(func(c *request) (uint64, error) { return c.kmalloc(c.args[size], c.flags(flags)) })
 }
 
-func (e *FreeError) Error() string {
-	by := ""
-	if e.Caller != "" {
-		by = " by " + e.Caller
+func kmallocNode(s *Services, r Replaced) emu.GateFunc {
+	return kmalloc(0, s.allocFlags().KmallocNode)(s, r)
+}
+
+func kmallocNodeTrack(s *Services, r Replaced) emu.GateFunc {
+	return kmalloc(0, s.allocFlags().KmallocNodeTrack)(s, r)
+}
+
+// kvmalloc gives an object that begins at a page: some versions pass an
+// alignment, which is none of more. What fits a page is kmalloc's.
+func kvmalloc(c *request) (uint64, error) {
+	size := c.args[0]
+	if size == 0 {
+		return zeroSizePtr, nil
 	}
-	switch o := e.Object; {
-	case o.Name == "":
-		return fmt.Sprintf("%s of %#x%s, which kmalloc did not return", e.Func, e.Addr, by)
-	case o.Freed && o.Addr == e.Addr:
-		return fmt.Sprintf("double free: %s of %#x%s, %s (%d bytes), which has been freed", e.Func, e.Addr, by, o.Name, o.Size)
-	case o.Freed:
-		return fmt.Sprintf("%s of %#x%s, in %s (%#x, %d bytes), which has been freed", e.Func, e.Addr, by, o.Name, o.Addr, o.Size)
-	default:
-		return fmt.Sprintf("%s of %#x%s, in %s (%#x, %d bytes), where no object of kmalloc begins", e.Func, e.Addr, by, o.Name, o.Addr, o.Size)
+	if size > maxInt {
+		return 0, nil
 	}
+	return c.alloc(c.kv(size), c.pageSize(), c.flags(c.s.allocFlags().KvmallocNode))
 }
 
-// Is reports EINVAL.
-func (e *FreeError) Is(target error) bool { return target == errno.EINVAL }
+// maxInt is INT_MAX, more than which kvmalloc refuses.
+const maxInt = 1<<31 - 1
 
-// kmalloc makes functions that allocate as many bytes as register xi says. Memory is
-// zeroed whatever the flags, as where the kernel is booted with init_on_alloc, so
-// nothing depends on where the flags are.
-func kmalloc(i int) func(*Services, Replaced) emu.GateFunc {
-	return onHeap(func(c *request) (uint64, error) { return c.alloc(c.args[i], c.naturalAlign(c.args[i])) })
+// kv is an object of kvmalloc.
+func (c *request) kv(size uint64) object {
+	if size <= c.pageSize() {
+		return object{size: size, kind: ofKmalloc}
+	}
+	return object{size: size, kind: ofKvmalloc}
 }
 
-// kvmalloc makes functions that begin every object at a page: some versions pass an
-// alignment, which is none of more.
-func kvmalloc(c *request) (uint64, error) { return c.alloc(c.args[0], c.s.k.Image.PageSize()) }
+// krealloc is krealloc(p, new_size, flags).
+func krealloc(c *request) (uint64, error) { return c.krealloc(0, c.flags(2)) }
 
-// krealloc is krealloc(p, new_size, flags), and krealloc_node_align: what it passes
-// third is an alignment.
-func krealloc(c *request) (uint64, error) { return c.realloc(c.naturalAlign(c.args[1])) }
+// kreallocAlign is krealloc_node_align(p, new_size, align, flags, nid).
+func kreallocAlign(c *request) (uint64, error) { return c.krealloc(c.args[2], c.flags(3)) }
 
-func kreallocAlign(c *request) (uint64, error) {
-	align := c.args[2]
+func (c *request) krealloc(align uint64, flags gfp) (uint64, error) {
+	old, size := c.args[0], c.args[1]
 	if align&(align-1) != 0 {
 		return 0, fmt.Errorf("%s: alignment %#x: %w", c.r.Name, align, errno.EINVAL)
 	}
-	return c.realloc(max(align, c.naturalAlign(c.args[1])))
+	switch {
+	case size == 0:
+		return zeroSizePtr, c.free(old, ofKmalloc, ofCache)
+	case size > c.kmallocMax():
+		return 0, nil
+	}
+	return c.realloc(old, object{size: size}, max(align, c.naturalAlign(size)), flags, ofKmalloc, ofCache)
 }
 
-func kvreallocAlign(c *request) (uint64, error) {
-	c.args[2] = max(c.args[2], c.s.k.Image.PageSize())
-	return kreallocAlign(c)
+// kvrealloc is kvrealloc(p, size, flags), and until 6.10 kvrealloc(p, old, size,
+// flags).
+func kvrealloc(c *request) (uint64, error) {
+	at := c.s.allocFlags().Kvrealloc
+	if at < 2 || at >= len(c.args) {
+		return 0, &NoAllocatorError{Func: c.r.Name, Caller: c.caller()}
+	}
+	return c.kvrealloc(c.args[at-1], 0, c.flags(at))
 }
 
-func kfree(c *request) (uint64, error) { return 0, c.free(c.args[0]) }
+// kvreallocAlign is kvrealloc_node_align(p, size, align, flags, nid).
+func kvreallocAlign(c *request) (uint64, error) { return c.kvrealloc(c.args[1], c.args[2], c.flags(3)) }
+
+func (c *request) kvrealloc(size, align uint64, flags gfp) (uint64, error) {
+	if align&(align-1) != 0 {
+		return 0, fmt.Errorf("%s: alignment %#x: %w", c.r.Name, align, errno.EINVAL)
+	}
+	switch {
+	case size == 0:
+		return zeroSizePtr, c.free(c.args[0], kvKinds...)
+	case size > maxInt:
+		return 0, nil
+	}
+	return c.realloc(c.args[0], c.kv(size), max(align, c.pageSize()), flags, kvKinds...)
+}
+
+// kvKinds are what kvfree frees.
+var kvKinds = []kind{ofKmalloc, ofKvmalloc, ofCache, ofVmalloc}
+
+// kfree frees objects of caches too, as SLUB's does.
+func kfree(c *request) (uint64, error) { return 0, c.free(c.args[0], ofKmalloc, ofCache) }
+
+func kvfree(c *request) (uint64, error) { return 0, c.free(c.args[0], kvKinds...) }
 
 func ksize(c *request) (uint64, error) { return c.size(c.args[0]) }
 
 // sizeRoundup is kmalloc_size_roundup: an object is as large as was asked for.
 func sizeRoundup(c *request) (uint64, error) { return c.args[0], nil }
 
-// freeBulk is kmem_cache_free_bulk(NULL, n, objects), which kfree_bulk calls. There
-// are no caches that objects could be of.
-func freeBulk(c *request) (uint64, error) {
-	if c.args[0] != 0 {
-		return 0, &NoAllocatorError{Func: c.r.Name, Caller: c.caller()}
+// kmalloc allocates what only the size says. Of more than KMALLOC_MAX_SIZE there is
+// none.
+func (c *request) kmalloc(size uint64, flags gfp) (uint64, error) {
+	switch {
+	case size == 0:
+		return zeroSizePtr, nil
+	case size > c.kmallocMax():
+		return 0, nil
 	}
-	for i := range c.args[1] {
-		p, err := c.s.k.Mem.Load64(c.args[2] + 8*i)
-		if err != nil {
-			return 0, err
-		}
-		if err := c.free(p); err != nil {
-			return 0, err
-		}
-	}
-	return 0, nil
+	return c.alloc(object{size: size}, c.naturalAlign(size), flags)
 }
 
-// request is a call of a function that onHeap made.
-type request struct {
-	s    *Services
-	r    Replaced
-	cpu  emu.CPU
-	args [8]uint64
-}
-
-func onHeap(serve func(c *request) (uint64, error)) func(*Services, Replaced) emu.GateFunc {
-	return func(s *Services, r Replaced) emu.GateFunc {
-		return func(cpu emu.CPU, args [8]uint64) (uint64, error) {
-			x0, err := serve(&request{s, r, cpu, args})
-			if err != nil {
-				return r.leave(cpu, err)
-			}
-			return x0, nil
-		}
-	}
-}
-
-func (c *request) caller() string { return c.s.caller(c.cpu) }
+// kmallocMax is KMALLOC_MAX_SIZE: as much as the page allocator has in one piece.
+func (c *request) kmallocMax() uint64 { return c.pageSize() << c.maxOrder() }
 
 // naturalAlign is the alignment that kmalloc promises: to the largest power of two
 // that divides the size, and to a page where it is larger than that.
 func (c *request) naturalAlign(size uint64) uint64 {
-	page := c.s.k.Image.PageSize()
+	page := c.pageSize()
 	if size > page {
 		return page
 	}
 	return max(minAlign, size&-size)
-}
-
-// alloc returns an object. Where there is no room the call ends: the heap's size is
-// callops', not the kernel's.
-func (c *request) alloc(size, align uint64) (uint64, error) {
-	if size == 0 {
-		return zeroSizePtr, nil
-	}
-	by := c.caller()
-	if by == "" {
-		by = "the call"
-	}
-	addr, err := c.s.k.Heap.AllocAligned("what "+by+" allocated", size, align)
-	if err != nil {
-		return 0, err
-	}
-	c.s.objects.mu.Lock()
-	defer c.s.objects.mu.Unlock()
-	if c.s.objects.live == nil {
-		c.s.objects.live = make(map[uint64]uint64)
-	}
-	c.s.objects.live[addr] = size
-	return addr, nil
-}
-
-// size is how large an object is.
-func (c *request) size(addr uint64) (uint64, error) {
-	if addr <= zeroSizePtr {
-		return 0, nil
-	}
-	c.s.objects.mu.Lock()
-	defer c.s.objects.mu.Unlock()
-	size, ok := c.s.objects.live[addr]
-	if !ok {
-		return 0, c.notLive(addr)
-	}
-	return size, nil
-}
-
-func (c *request) notLive(addr uint64) error {
-	o, _ := c.s.k.Heap.Lookup(addr)
-	return &FreeError{Func: c.r.Name, Caller: c.caller(), Addr: addr, Object: o}
-}
-
-// free gives an object back. NULL and ZERO_SIZE_PTR are none.
-func (c *request) free(addr uint64) error {
-	if addr <= zeroSizePtr {
-		return nil
-	}
-	c.s.objects.mu.Lock()
-	defer c.s.objects.mu.Unlock()
-	if _, ok := c.s.objects.live[addr]; !ok {
-		return c.notLive(addr)
-	}
-	delete(c.s.objects.live, addr)
-	return c.s.k.Heap.Free(addr)
-}
-
-// realloc is krealloc: an object of the new size with what was in the old one.
-func (c *request) realloc(align uint64) (uint64, error) {
-	old, size := c.args[0], c.args[1]
-	had, err := c.size(old)
-	if err != nil {
-		return 0, err
-	}
-	addr, err := c.alloc(size, align)
-	if err != nil {
-		return 0, err
-	}
-	kept := make([]byte, min(had, size))
-	if err := c.s.k.Mem.Read(old, kept); err != nil {
-		return 0, err
-	}
-	if err := c.s.k.Mem.Write(addr, kept); err != nil {
-		return 0, err
-	}
-	return addr, c.free(old)
 }

@@ -17,6 +17,16 @@ func (m *machine) kmalloc(size uint64) uint64 {
 	return m.call(m.first("__kmalloc_noprof", "__kmalloc"), size, gfpKernel)
 }
 
+// flagged is the arguments of a function that takes a gfp_t in register xi.
+func (m *machine) flagged(i int) func(size, flags uint64) []uint64 {
+	require.Positive(m.t, i)
+	return func(size, flags uint64) []uint64 {
+		args := make([]uint64, i+1)
+		args[0], args[i] = size, flags
+		return args
+	}
+}
+
 func (m *machine) fill(addr uint64, n int) {
 	m.t.Helper()
 	require.NoError(m.t, m.Mem.Write(addr, bytes.Repeat([]byte{0xa5}, n)))
@@ -26,27 +36,31 @@ func testKmalloc(m *machine) {
 	page := m.Image.PageSize()
 	for _, c := range []struct {
 		names []string
-		args  func(size uint64) []uint64
+		args  func(size, flags uint64) []uint64
 	}{
-		{[]string{"__kmalloc_noprof", "__kmalloc"}, func(n uint64) []uint64 { return []uint64{n, gfpKernel} }},
-		{[]string{"__kmalloc_cache_noprof", "kmalloc_trace"}, func(n uint64) []uint64 { return []uint64{0, gfpKernel, n} }},
-		{[]string{"__kmalloc_cache_node_noprof", "kmalloc_node_trace"}, func(n uint64) []uint64 { return []uint64{0, gfpKernel, 0, n} }},
-		{[]string{"__kmalloc_large_noprof", "kmalloc_large"}, func(n uint64) []uint64 { return []uint64{n, gfpKernel} }},
-		{[]string{"__kvmalloc_node_noprof", "kvmalloc_node"}, func(n uint64) []uint64 { return []uint64{n, 0, gfpKernel, 0} }},
+		{[]string{"__kmalloc_noprof", "__kmalloc"}, func(n, flags uint64) []uint64 { return []uint64{n, flags} }},
+		{[]string{"__kmalloc_cache_noprof", "kmalloc_trace"}, func(n, flags uint64) []uint64 { return []uint64{0, flags, n} }},
+		{[]string{"__kmalloc_cache_node_noprof", "kmalloc_node_trace"}, func(n, flags uint64) []uint64 { return []uint64{0, flags, 0, n} }},
+		{[]string{"__kmalloc_large_noprof", "kmalloc_large"}, func(n, flags uint64) []uint64 { return []uint64{n, flags} }},
+		{[]string{"__kmalloc_node_noprof", "__kmalloc_node"}, m.flagged(m.Layout.Slab.Flags.KmallocNode)},
+		{[]string{"__kvmalloc_node_noprof", "kvmalloc_node"}, m.flagged(m.Layout.Slab.Flags.KvmallocNode)},
 	} {
 		name := m.first(c.names...)
 		for _, size := range []uint64{1, 8, 96, 100, 128, 1000, 4096, page + 1, 300_000} {
-			addr := m.call(name, c.args(size)...)
+			addr := m.call(name, c.args(size, gfpKernel)...)
 			assert.Zero(m.t, addr%m.align(size), "%s of %d", name, size)
-			assert.Equal(m.t, make([]byte, size), m.read(addr, int(size)), "zeroed")
+			assert.Equal(m.t, bytes.Repeat([]byte{0x5a}, int(size)), m.read(addr, int(size)), "not zeroed")
+			zeroed := m.call(name, c.args(size, gfpKernel|uint64(gfpZero))...)
+			assert.Equal(m.t, make([]byte, size), m.read(zeroed, int(size)), "%s: zeroed", name)
+			m.call("kvfree", zeroed)
 			m.fill(addr, int(size))
 			assert.Equal(m.t, size, m.call("ksize", addr))
-			other := m.call(name, c.args(size)...)
+			other := m.call(name, c.args(size, gfpKernel)...)
 			assert.True(m.t, other >= addr+size || other+size <= addr, "apart")
-			m.call("kfree", addr)
+			m.call("kvfree", addr)
 			m.call("kvfree", other)
 		}
-		assert.EqualValues(m.t, zeroSizePtr, m.call(name, c.args(0)...))
+		assert.EqualValues(m.t, zeroSizePtr, m.call(name, c.args(0, gfpKernel)...))
 	}
 	for _, none := range []uint64{0, zeroSizePtr} {
 		m.call("kfree", none)
@@ -61,6 +75,7 @@ func testKmalloc(m *machine) {
 	assert.ErrorContains(m.t, err, "double free: kmem_cache_free_bulk of 0x")
 	_, err = m.try("kmem_cache_free_bulk", 1, 3, list)
 	assert.ErrorIs(m.t, err, errno.ENOSYS)
+	assert.Zero(m.t, m.kmalloc(page<<14), "more than KMALLOC_MAX_SIZE")
 }
 
 // align is what kmalloc promises for a size.
@@ -74,7 +89,13 @@ func (m *machine) align(size uint64) uint64 {
 
 func testKrealloc(m *machine) {
 	fn := m.first("krealloc_node_align_noprof", "krealloc_noprof", "krealloc")
-	realloc := func(p, size uint64) uint64 { m.t.Helper(); return m.call(fn, p, size, 1, gfpKernel, 0) }
+	realloc := func(p, size uint64) uint64 {
+		m.t.Helper()
+		if fn == "krealloc_node_align_noprof" {
+			return m.call(fn, p, size, 1, gfpKernel|uint64(gfpZero), 0)
+		}
+		return m.call(fn, p, size, gfpKernel|uint64(gfpZero))
+	}
 	p := realloc(0, 10)
 	m.fill(p, 10)
 	for _, size := range []uint64{10, 2000, 4} {
@@ -91,7 +112,7 @@ func testKrealloc(m *machine) {
 	_, err := m.try("kfree", p)
 	assert.ErrorContains(m.t, err, "double free: kfree of 0x")
 	assert.NotEqual(m.t, uint64(zeroSizePtr), realloc(zeroSizePtr, 1))
-	_, err = m.try(fn, p, 3, 1)
+	_, err = m.try(fn, p, 3, 1, 0)
 	assert.ErrorIs(m.t, err, errno.EINVAL)
 	if fn == "krealloc_node_align_noprof" {
 		assert.Zero(m.t, m.call(fn, 0, 10, 256, gfpKernel, 0)%256)
@@ -109,8 +130,8 @@ func testFreeErrors(m *machine) {
 	}{
 		{dup + 1, "in what kstrdup+0x"},
 		{input, "in input (0x"},
-		{0x1234_5678, "kfree of 0x12345678, which kmalloc did not return"},
-		{m.Image.TextBounds().Start, "which kmalloc did not return"},
+		{0x1234_5678, "kfree of 0x12345678, which no allocator returned"},
+		{m.Image.TextBounds().Start, "which no allocator returned"},
 	} {
 		_, err := m.try("kfree", c.addr)
 		var free *FreeError
@@ -150,8 +171,8 @@ func testKmallocUsers(m *machine) {
 }
 
 func testFullHeap(m *machine) {
-	for _, size := range []uint64{1 << 40, ^uint64(0), 1 << 63} {
-		_, err := m.try(m.first("__kmalloc_noprof", "__kmalloc"), size, gfpKernel)
+	for _, size := range []uint64{1 << 40, ^uint64(0) - 1<<20, 1 << 63} {
+		_, err := m.try(m.first("vmalloc_noprof", "vmalloc"), size)
 		assert.ErrorIs(m.t, err, errno.ENOMEM)
 	}
 	assert.NotZero(m.t, m.kmalloc(1))

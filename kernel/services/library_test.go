@@ -2,7 +2,6 @@ package services
 
 import (
 	"context"
-	"encoding/binary"
 	"flag"
 	"fmt"
 	"os"
@@ -60,21 +59,12 @@ func (g *guest) of(fn string, args ...uint64) uint64 {
 
 func (g *guest) buf(n int) uint64 { return g.bytes(make([]byte, n)) }
 
-func (g *guest) text(addr uint64) string {
-	g.t.Helper()
-	s, err := g.Mem.ReadString(addr, 4096)
-	require.NoError(g.t, err)
-	return s
-}
-
 func (g *guest) symbol(name string) uint64 {
 	g.t.Helper()
 	s, err := g.Symbols.Lookup(name)
 	require.NoError(g.t, err)
 	return s.Addr
 }
-
-func (g *guest) u64(addr uint64) uint64 { return binary.LittleEndian.Uint64(g.read(addr, 8)) }
 
 // equal compares what came out.
 func (g *guest) equal(want, got any, msg ...any) {

@@ -51,9 +51,7 @@ var library = []struct {
 
 // failures is what was tried and does not run: what it needs is made at boot.
 var failures = []failure{
-	{"kmem_cache_alloc_noprof", []uint64{0, gfpKernel}, "kmem_cache_alloc_noprof", "there are no slab caches"},
-	{"get_free_pages_noprof", []uint64{gfpKernel, 0}, "get_free_pages_noprof", "there is no page allocator"},
-	{"vmalloc_noprof", []uint64{100}, "vmalloc_noprof", "there is no vmalloc area"},
+	{"alloc_pages_noprof", []uint64{gfpKernel, 0}, "alloc_pages_noprof", "there is no page allocator"},
 	{"pcpu_alloc_noprof", []uint64{8, 8, 0, gfpKernel}, "pcpu_alloc_noprof", "there is no per-CPU allocator"},
 	{"ktime_get", nil, "ktime_get", "there is no clock source"},
 	{"schedule", nil, "__schedule", "the run queue has no task"},

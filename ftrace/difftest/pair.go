@@ -1,0 +1,414 @@
+package difftest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"callops/asm"
+	"callops/ftrace"
+	"callops/ftrace/guestcore"
+	"callops/internal/errno"
+	"callops/kernel"
+	"callops/kernelimage"
+	"callops/machine"
+)
+
+// Config is what a pair is made of.
+type Config struct {
+	Image *kernelimage.Image
+	// Sites are the call sites that both cores are told of, by their IP; nil: all.
+	Sites []uint64
+	// Calls are the functions that Call steps call.
+	Calls []Callee
+	// Mutate changes the machine of the kernel's own core before that starts, for a test of this
+	// package's power; nil: nothing.
+	Mutate func(k *kernel.Kernel) error
+}
+
+// Callee is a function with its arguments.
+type Callee struct {
+	Name string
+	Args []uint64
+}
+
+// Pair is two machines.
+type Pair struct {
+	cfg   Config
+	ours  *side
+	image *side
+	steps []Step // that were applied
+
+	succeeded bool // the last one did
+}
+
+// side is one machine.
+type side struct {
+	name    string
+	m       *machine.Machine
+	core    ftrace.Core
+	ops     map[int]*ftrace.Ops
+	directs [2]uint64
+	calls   []Callee
+	warns   int // WARN()s since the last comparison
+}
+
+// counterSize is that of the counter of ops_func_count, after the ops.
+const counterSize = 8
+
+// Difference is a step after which the two cores are not the same.
+type Difference struct {
+	Steps []Step // up to the one that shows it
+	What  string
+	Ours  string
+	Image string
+}
+
+func (d *Difference) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "the cores differ after %d steps in %s: callops' %s, the kernel's %s", len(d.Steps), d.What, d.Ours, d.Image)
+	for i, s := range d.Steps {
+		fmt.Fprintf(&b, "\n%6d  %s", i+1, s)
+	}
+	return b.String()
+}
+
+// NewPair boots the image twice.
+func NewPair(ctx context.Context, cfg Config) (_ *Pair, err error) {
+	if cfg.Image == nil {
+		return nil, fmt.Errorf("two cores: no image: %w", errno.EINVAL)
+	}
+	p := &Pair{cfg: cfg}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.Close())
+		}
+	}()
+	p.image, err = newSide(ctx, "the kernel's", cfg, &machine.Config{
+		Guest: &guestcore.Options{Sites: cfg.Sites, Before: cfg.Mutate},
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.ours, err = newSide(ctx, "callops'", cfg, &machine.Config{
+		Ftrace: machine.Options(&ftrace.Options{ImageCode: true, Sites: cfg.Sites, StaysOn: p.image.staysOn()}),
+	})
+	return p, err
+}
+
+func newSide(ctx context.Context, name string, cfg Config, mc *machine.Config) (*side, error) {
+	s := &side{name: name, ops: make(map[int]*ftrace.Ops), calls: cfg.Calls}
+	mc.Image = cfg.Image
+	mc.Warn = func(*kernel.Bug) { s.warns++ }
+	var err error
+	if s.m, err = machine.New(ctx, mc); err != nil {
+		return nil, err
+	}
+	s.core = s.m.Ftrace
+	if err := s.placeDirects(); err != nil {
+		return nil, errors.Join(err, s.m.Close())
+	}
+	return s, nil
+}
+
+// staysOn reports whether the kernel refuses to switch its ftrace off, which Linux does from
+// 7.x on.
+func (s *side) staysOn() bool {
+	refused := s.core.SetEnabled(0)
+	return errors.Is(refused, errno.EOPNOTSUPP) || s.core.SetEnabled(1) != nil
+}
+
+// placeDirects makes two direct trampolines: each resumes the traced function at once. The
+// first is the kernel's own, where it has one.
+func (s *side) placeDirects() error {
+	p, err := s.m.Kernel.PlaceCode("direct", kernel.CodeOptions{}, func(base uint64) (*asm.Program, error) {
+		b := asm.NewBuilder()
+		for i := range s.directs {
+			b.Func(fmt.Sprintf("direct%d", i))
+			b.Emit(asm.Bti(asm.BTIC), asm.Mov(asm.X10, asm.LR), asm.Mov(asm.LR, asm.X9), asm.RetReg(asm.X10))
+		}
+		b.EndFunc()
+		return b.Assemble(base)
+	})
+	if err != nil {
+		return err
+	}
+	for i := range s.directs {
+		s.directs[i] = p.Symbols[i].Addr
+	}
+	return nil
+}
+
+// Close closes both machines.
+func (p *Pair) Close() error {
+	var errs []error
+	for _, s := range []*side{p.ours, p.image} {
+		if s != nil {
+			errs = append(errs, s.m.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Steps returns the steps that were applied.
+func (p *Pair) Steps() []Step { return slices.Clone(p.steps) }
+
+// Apply does a step on both, and compares; a [*Difference] where they differ. Files, too,
+// compares what control files print.
+func (p *Pair) Apply(ctx context.Context, step Step, files bool) error {
+	p.steps = append(p.steps, step)
+	ours, image := p.ours.apply(ctx, step), p.image.apply(ctx, step)
+	p.succeeded = ours.err == nil
+	if err := p.compareResults(ours, image); err != nil {
+		return err
+	}
+	return p.compare(files)
+}
+
+// result is what a step gave.
+type result struct {
+	err   error
+	x0    uint64
+	insns uint64
+}
+
+func (s *side) apply(ctx context.Context, step Step) (res result) {
+	o := s.ops[step.Ops]
+	filter := &ftrace.FilterOptions{Reset: step.Reset, Remove: step.Remove}
+	switch step.Verb {
+	case New, NewStatic, NewDirect:
+		s.ops[step.Ops], res.err = s.newOps(step)
+	case Filter:
+		res.err = s.core.SetFilterIPs(o, step.Sites, filter)
+	case Glob:
+		res.err = s.core.SetFilter(o, step.Pattern, filter)
+	case Notrace:
+		res.err = s.core.SetNotrace(o, step.Pattern, filter)
+	case Register:
+		res.err = s.core.Register(o)
+	case Unregister:
+		res.err = s.core.Unregister(o)
+	case RegisterDirect:
+		res.err = s.core.RegisterDirect(o, s.directs[step.Value])
+	case UnregisterDirect:
+		res.err = s.core.UnregisterDirect(o, s.directs[step.Value])
+	case ModifyDirect:
+		res.err = s.core.ModifyDirect(o, s.directs[step.Value])
+	case Free:
+		if res.err = s.core.FreeFilter(o); res.err == nil {
+			res.err = s.core.FreeOps(o)
+			delete(s.ops, step.Ops)
+		}
+	case Switch:
+		res.err = s.core.SetEnabled(step.Value)
+	case Call:
+		res = s.call(ctx, s.calls[step.Value])
+	}
+	return res
+}
+
+func (s *side) newOps(step Step) (*ftrace.Ops, error) {
+	name := fmt.Sprintf("ops%d", step.Ops)
+	if step.Verb == NewDirect {
+		return s.core.NewDirectOps(name)
+	}
+	return s.core.NewOps(name, s.core.Code().OpsFuncCount, &ftrace.OpsOptions{
+		Flags: step.Flags, Extra: counterSize, Static: step.Verb == NewStatic,
+	})
+}
+
+// call calls a function, whose tracers count in machine code.
+func (s *side) call(ctx context.Context, callee Callee) (res result) {
+	r, err := s.m.Kernel.CallName(ctx, 0, nil, callee.Name, callee.Args...)
+	return result{err: err, x0: r.X0, insns: r.Count}
+}
+
+// compareResults compares what a step gave: errors by their errno.
+func (p *Pair) compareResults(ours, image result) error {
+	var crash *guestcore.CrashError
+	if errors.As(image.err, &crash) {
+		return p.differ("what it did", errnoOf(ours.err), image.err.Error())
+	}
+	if a, b := errnoOf(ours.err), errnoOf(image.err); a != b {
+		return p.differ("what it returned", a, b)
+	}
+	if ours.x0 != image.x0 {
+		return p.differ("the call's result", fmt.Sprintf("%#x", ours.x0), fmt.Sprintf("%#x", image.x0))
+	}
+	if ours.insns != image.insns {
+		return p.differ("the call's instructions", fmt.Sprint(ours.insns), fmt.Sprint(image.insns))
+	}
+	return nil
+}
+
+// errnos are those that operations return.
+var errnos = []errno.Errno{
+	errno.EINVAL, errno.EBUSY, errno.ENODEV, errno.ENOMEM, errno.ENOENT, errno.EFAULT, errno.EPERM, errno.EEXIST,
+	errno.EOPNOTSUPP, errno.EDEADLK, errno.ENOSYS,
+}
+
+func errnoOf(err error) string {
+	if err == nil {
+		return "0"
+	}
+	for _, e := range errnos {
+		if errors.Is(err, e) {
+			return fmt.Sprintf("-%d (%v)", uint(e), e)
+		}
+	}
+	return err.Error()
+}
+
+func (p *Pair) differ(what, ours, image string) error {
+	return &Difference{Steps: p.Steps(), What: what, Ours: ours, Image: image}
+}
+
+// compare compares the state of both machines.
+func (p *Pair) compare(files bool) error {
+	a, b := p.ours.core.Records(), p.image.core.Records()
+	if len(a) != len(b) {
+		return p.differ("the number of records", fmt.Sprint(len(a)), fmt.Sprint(len(b)))
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			return p.differ("the record of "+p.ours.m.Kernel.Symbols.Format(a[i].IP),
+				fmt.Sprintf("%#x flags %#x", a[i].IP, uint32(a[i].Flags)), fmt.Sprintf("%#x flags %#x", b[i].IP, uint32(b[i].Flags)))
+		}
+	}
+	if err := p.compareText(a); err != nil {
+		return err
+	}
+	if err := p.compareOps(); err != nil {
+		return err
+	}
+	if !files {
+		return nil
+	}
+	return p.compareFiles()
+}
+
+// compareText compares the words of each site and its literal.
+func (p *Pair) compareText(recs []ftrace.Record) error {
+	oursOf, imageOf := p.ours.nameOps(), p.image.nameOps()
+	for _, rec := range recs {
+		for _, w := range []uint64{rec.IP - 4, rec.IP} {
+			x, errX := p.ours.m.Kernel.Mem.Load32(w)
+			y, errY := p.image.m.Kernel.Mem.Load32(w)
+			if x != y || errX != nil || errY != nil {
+				return p.differ("the word at "+p.ours.m.Kernel.Symbols.Format(w), fmt.Sprintf("%#08x %v", x, errX), fmt.Sprintf("%#08x %v", y, errY))
+			}
+		}
+		site, ok := p.ours.m.Kernel.Image.Site(rec.IP)
+		if !ok || site.Literal == 0 {
+			continue
+		}
+		x, errX := p.ours.m.Kernel.Mem.Load64(site.Literal)
+		y, errY := p.image.m.Kernel.Mem.Load64(site.Literal)
+		if errX != nil || errY != nil || x != y && (oursOf[x] == 0 || oursOf[x] != imageOf[y]) {
+			return p.differ("the literal of "+p.ours.m.Kernel.Symbols.Format(rec.IP), p.ours.describe(x), p.image.describe(y))
+		}
+	}
+	return nil
+}
+
+// nameOps returns the places of the ops by their addresses, from 1.
+func (s *side) nameOps() map[uint64]int {
+	names := make(map[uint64]int, len(s.ops))
+	for i, o := range s.ops {
+		if o != nil {
+			names[o.Addr()] = i + 1
+		}
+	}
+	return names
+}
+
+func (s *side) describe(addr uint64) string {
+	if i := s.nameOps()[addr]; i > 0 {
+		return fmt.Sprintf("ops%d", i-1)
+	}
+	return s.m.Kernel.Symbols.Format(addr)
+}
+
+// compareOps compares the list, and each ops' flags and func.
+func (p *Pair) compareOps() error {
+	list := func(s *side) string {
+		var names []string
+		for _, o := range s.core.Registered() {
+			names = append(names, s.describe(o.Addr()))
+		}
+		return "[" + strings.Join(names, " ") + "]"
+	}
+	if a, b := list(p.ours), list(p.image); a != b {
+		return p.differ("ftrace_ops_list", a, b)
+	}
+	for i, o := range p.ours.ops {
+		other := p.image.ops[i]
+		if o == nil || other == nil {
+			continue
+		}
+		if a, b := o.Flags(), other.Flags(); a != b {
+			return p.differ(fmt.Sprintf("the flags of ops%d", i), fmt.Sprintf("%#x", uint64(a)), fmt.Sprintf("%#x", uint64(b)))
+		}
+		if a, b := p.ours.count(o), p.image.count(other); a != b {
+			return p.differ(fmt.Sprintf("the calls that ops%d counted", i), fmt.Sprint(a), fmt.Sprint(b))
+		}
+		if a, b := o.Func(), other.Func(); a != b {
+			return p.differ(fmt.Sprintf("the func of ops%d", i), p.ours.describe(a), p.image.describe(b))
+		}
+	}
+	return nil
+}
+
+// count is how many calls an ops' func counted.
+func (s *side) count(o *ftrace.Ops) uint32 {
+	v, err := s.m.Kernel.Mem.Load32(o.Addr() + uint64(s.m.Kernel.Layout.Ops.Size))
+	if err != nil {
+		return 0
+	}
+	return v
+}
+
+// files are the control files, as functions of a core.
+var files = []struct {
+	name  string
+	write func(c ftrace.Core, w *bytes.Buffer) error
+}{
+	{"enabled_functions", func(c ftrace.Core, w *bytes.Buffer) error { return c.WriteEnabled(w) }},
+	{"touched_functions", func(c ftrace.Core, w *bytes.Buffer) error { return c.WriteTouched(w) }},
+}
+
+func (p *Pair) compareFiles() error {
+	for _, f := range files {
+		a, errA := p.ours.print(f.write)
+		b, errB := p.image.print(f.write)
+		if a != b || (errA == nil) != (errB == nil) {
+			return p.differ(f.name, fmt.Sprintf("%v\n%s", errA, a), fmt.Sprintf("%v\n%s", errB, b))
+		}
+	}
+	return nil
+}
+
+// print is a control file with names in the place of addresses that the kernel has no symbols
+// for, or that differ between the machines: of ops, and of callops' code.
+func (s *side) print(write func(ftrace.Core, *bytes.Buffer) error) (string, error) {
+	var b bytes.Buffer
+	err := write(s.core, &b)
+	text := b.String()
+	name := func(addr uint64, name string) {
+		text = strings.ReplaceAll(text, fmt.Sprintf("%#x", addr), name)
+		text = strings.ReplaceAll(text, s.m.Kernel.Symbols.Format(addr), name)
+	}
+	for i, o := range s.ops {
+		if o != nil {
+			name(o.Addr(), fmt.Sprintf("ops%d", i))
+		}
+	}
+	name(s.core.Code().OpsFuncCount, "ops_func_count")
+	for i, addr := range s.directs {
+		name(addr, fmt.Sprintf("direct%d", i))
+	}
+	return text, err
+}

@@ -1,0 +1,95 @@
+package difftest
+
+import (
+	"fmt"
+	"strings"
+
+	"callops/ftrace"
+)
+
+// Verb is what a step does.
+type Verb uint8
+
+// The verbs. Each but Switch and Call is about one ops.
+const (
+	New              Verb = iota // NewOps with Flags
+	NewStatic                    // NewOps in the kernel's own data
+	NewDirect                    // NewDirectOps
+	Filter                       // SetFilterIPs with Sites
+	Glob                         // SetFilter with Pattern
+	Notrace                      // SetNotrace with Pattern
+	Register                     //
+	Unregister                   //
+	RegisterDirect               // with the direct trampoline Value
+	UnregisterDirect             // likewise
+	ModifyDirect                 // likewise
+	Free                         // FreeFilter and FreeOps
+	Switch                       // SetEnabled to Value
+	Call                         // of the function Value
+	numVerbs
+)
+
+var verbs = [numVerbs]string{
+	"new", "new-static", "new-direct", "filter", "glob", "notrace", "register", "unregister",
+	"register-direct", "unregister-direct", "modify-direct", "free", "ftrace_enabled", "call",
+}
+
+func (v Verb) String() string {
+	if v < numVerbs {
+		return verbs[v]
+	}
+	return fmt.Sprintf("verb %d", uint8(v))
+}
+
+// Step is one operation.
+type Step struct {
+	Verb    Verb
+	Ops     int            // which, by its place
+	Flags   ftrace.OpsFlag // of a new one
+	Sites   []uint64
+	Pattern string
+	Reset   bool
+	Remove  bool
+	Value   int
+
+	// Fail makes the kernel's nth allocation in this step fail, from 1; 0: none.
+	Fail int
+}
+
+// String is the step as one line.
+func (s Step) String() string {
+	var b strings.Builder
+	b.WriteString(s.Verb.String())
+	switch s.Verb {
+	case Switch:
+		fmt.Fprintf(&b, " %d", s.Value)
+	case Call:
+		fmt.Fprintf(&b, " function %d", s.Value)
+	default:
+		fmt.Fprintf(&b, " ops%d", s.Ops)
+	}
+	switch s.Verb {
+	case New, NewStatic:
+		if s.Flags != 0 {
+			fmt.Fprintf(&b, " flags %#x", uint64(s.Flags))
+		}
+	case RegisterDirect, UnregisterDirect, ModifyDirect:
+		fmt.Fprintf(&b, " direct%d", s.Value)
+	case Filter:
+		for _, ip := range s.Sites {
+			fmt.Fprintf(&b, " %#x", ip)
+		}
+	case Glob, Notrace:
+		fmt.Fprintf(&b, " %q", s.Pattern)
+	}
+	if s.Reset {
+		b.WriteString(" reset")
+	}
+	if s.Remove {
+		b.WriteString(" remove")
+	}
+	if s.Fail > 0 {
+		fmt.Fprintf(&b, ", allocation %d fails", s.Fail)
+	}
+	return b.String()
+}

@@ -1,0 +1,129 @@
+package services
+
+import (
+	"context"
+	"fmt"
+
+	"callops/asm"
+	"callops/emu"
+	"callops/internal/errno"
+	"callops/kernel"
+	"callops/kernelimage"
+)
+
+// What preempt_count adds for a context (include/linux/preempt.h).
+const (
+	softirqOffset = 1 << 8
+	hardirqOffset = 1 << 16
+)
+
+// AtomicError is a function that may sleep, called where the task can't: the kernel's
+// "BUG: scheduling while atomic" and "sleeping function called from invalid context".
+// It matches EDEADLK: what would be waited for may wait for this CPU.
+type AtomicError struct {
+	Func   string
+	Caller string // as %pS; "" where the call itself did
+	Count  uint32 // preempt_count
+}
+
+func (e *AtomicError) Error() string {
+	by := ""
+	if e.Caller != "" {
+		by = " by " + e.Caller
+	}
+	return fmt.Sprintf("%s was called%s, and may sleep, where preempt_count is %#x", e.Func, by, e.Count)
+}
+
+// Is reports EDEADLK.
+func (e *AtomicError) Is(target error) bool { return target == errno.EDEADLK }
+
+// preemptCount is the address of a CPU's task's preempt_count; 0 where tasks have none.
+func (s *Services) preemptCount(cpu emu.CPU) uint64 {
+	off := s.k.Layout.Task.PreemptCount
+	if off == kernelimage.Absent {
+		return 0
+	}
+	return cpu.Regs().SPEL0 + uint64(off)
+}
+
+// maySleep is might_sleep.
+func (c *request) maySleep() error {
+	at := c.s.preemptCount(c.cpu)
+	if at == 0 {
+		return nil
+	}
+	n, err := c.s.k.Mem.Load32(at)
+	if err != nil || n == 0 {
+		return err
+	}
+	return &AtomicError{c.r.Name, c.caller(), n}
+}
+
+// inContext calls a function of the kernel with preempt_count raised, as in an
+// interrupt.
+func (s *Services) inContext(ctx context.Context, cpu emu.CPU, raise uint32, fn uint64, args ...uint64) error {
+	at := s.preemptCount(cpu)
+	if at == 0 {
+		_, err := s.guest(ctx, cpu, fn, args...)
+		return err
+	}
+	n, err := s.k.Mem.Load32(at)
+	if err != nil {
+		return err
+	}
+	if err := s.k.Mem.Store32(at, n+raise); err != nil {
+		return err
+	}
+	if _, err := s.guest(ctx, cpu, fn, args...); err != nil {
+		return err
+	}
+	now, err := s.k.Mem.Load32(at)
+	if err != nil {
+		return err
+	}
+	if now != n+raise {
+		return fmt.Errorf("%s returned with preempt_count %#x, not %#x: %w", s.k.Where(fn), now, n+raise, errno.EINVAL)
+	}
+	return s.k.Mem.Store32(at, n)
+}
+
+// background is the context of calls within another, which end with that.
+var background = context.Background()
+
+// guest calls a function of the kernel on a CPU.
+func (s *Services) guest(ctx context.Context, cpu emu.CPU, fn uint64, args ...uint64) (uint64, error) {
+	res, err := s.k.Caller().Call(ctx, cpu, nil, fn, args...)
+	return res.X0, err
+}
+
+// irqCallName is the code that calls func(info) with interrupts masked.
+const irqCallName = "callops_irq_call"
+
+// placeIrqCall places irqCall(func, info).
+func (s *Services) placeIrqCall() error {
+	p, err := s.k.PlaceCode("services-irq", kernel.CodeOptions{Core: true}, func(base uint64) (*asm.Program, error) {
+		b := asm.NewBuilder()
+		b.Func(irqCallName)
+		b.Emit(
+			asm.Stp(asm.X29, asm.X30, asm.Pre(asm.SP, -32)),
+			asm.Str(asm.X19, asm.Off(asm.SP, 16)),
+			asm.Mov(asm.X29, asm.SP),
+			asm.Mrs(asm.X19, asm.DAIF),
+			asm.Word32(0xd50343df), // msr daifset, #3
+			asm.Mov(asm.X2, asm.X0),
+			asm.Mov(asm.X0, asm.X1),
+			asm.Blr(asm.X2),
+			asm.Msr(asm.DAIF, asm.X19),
+			asm.Ldr(asm.X19, asm.Off(asm.SP, 16)),
+			asm.Ldp(asm.X29, asm.X30, asm.Post(asm.SP, 32)),
+			asm.Ret(),
+		)
+		b.EndFunc()
+		return b.Assemble(base)
+	})
+	if err != nil {
+		return err
+	}
+	s.irqCall = p.Base
+	return nil
+}

@@ -1,0 +1,269 @@
+package services
+
+import (
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"slices"
+	"sync"
+
+	"callops/emu"
+	"callops/internal/errno"
+)
+
+// kind is what allocator an object is of.
+type kind uint8
+
+const (
+	ofKmalloc kind = iota
+	ofKvmalloc
+	ofCache
+	ofVmalloc
+	ofPages
+)
+
+var kindNames = [...]string{ofKmalloc: "kmalloc", ofKvmalloc: "kvmalloc", ofCache: "kmem_cache_alloc", ofVmalloc: "vmalloc", ofPages: "the page allocator"}
+
+// object is memory that guest code has.
+type object struct {
+	size  uint64 // bytes; what ksize returns
+	kind  kind
+	cache *cache // of ofCache
+}
+
+// owner is what the object is of, for messages.
+func (o *object) owner() string {
+	if o.cache != nil {
+		return "cache " + o.cache.name
+	}
+	return kindNames[o.kind]
+}
+
+// objects are what guest code has been given, on the kernel's heap. An object that is
+// given back is poisoned there.
+type objects struct {
+	mu   sync.Mutex
+	live map[uint64]*object // by address
+
+	caches  map[uint64]*cache // by the address of their structure
+	sheaves map[uint64]*sheaf // by address
+}
+
+// FreeError is an address that the function which was given it cannot free. It
+// matches EINVAL.
+type FreeError struct {
+	Func   string // that was given the address
+	Caller string // what called it, as %pS; "" where the call itself did
+	Addr   uint64
+	Object emu.Object // that the address is in; no Name: in none
+	Owner  string     // whose the object is that begins there, where it is not Func's; "" otherwise
+}
+
+func (e *FreeError) Error() string {
+	by := ""
+	if e.Caller != "" {
+		by = " by " + e.Caller
+	}
+	switch o := e.Object; {
+	case e.Owner != "":
+		return fmt.Sprintf("%s of %#x%s, %s (%d bytes), which is %s's", e.Func, e.Addr, by, o.Name, o.Size, e.Owner)
+	case o.Name == "":
+		return fmt.Sprintf("%s of %#x%s, which no allocator returned", e.Func, e.Addr, by)
+	case o.Freed && o.Addr == e.Addr:
+		return fmt.Sprintf("double free: %s of %#x%s, %s (%d bytes), which has been freed", e.Func, e.Addr, by, o.Name, o.Size)
+	case o.Freed:
+		return fmt.Sprintf("%s of %#x%s, in %s (%#x, %d bytes), which has been freed", e.Func, e.Addr, by, o.Name, o.Addr, o.Size)
+	default:
+		return fmt.Sprintf("%s of %#x%s, in %s (%#x, %d bytes), where no object of an allocator begins", e.Func, e.Addr, by, o.Name, o.Addr, o.Size)
+	}
+}
+
+// Is reports EINVAL.
+func (e *FreeError) Is(target error) bool { return target == errno.EINVAL }
+
+// pageSize is that of the kernel, in bytes.
+func (c *request) pageSize() uint64 { return c.s.k.Image.PageSize() }
+
+// gfp are allocation flags, as the caller passed them.
+type gfp uint32
+
+// Flags that allocators heed, as in all of 6.1 to 7.3 (include/linux/gfp_types.h).
+const (
+	gfpZero   gfp = 0x100
+	gfpNoFail gfp = 0x8000
+)
+
+// flags are those in register xi; where none has them, memory is zeroed.
+func (c *request) flags(i int) gfp {
+	if i < 0 || i >= len(c.args) {
+		return gfpZero
+	}
+	return gfp(c.args[i])
+}
+
+// poisonInUse fills memory that nobody has asked to be zeroed, as slub_debug=P does: a
+// value taken from there shows (POISON_INUSE, include/linux/poison.h).
+const poisonInUse = 0x5a5a_5a5a_5a5a_5a5a
+
+// alloc gives guest code an object; 0 where this allocation is to fail. Where the heap
+// has no room the call ends: its size is callops', not the kernel's.
+func (c *request) alloc(o object, align uint64, flags gfp) (uint64, error) {
+	if c.s.failing.fails(c, o.size, flags) {
+		return 0, nil
+	}
+	addr, err := c.s.k.Heap.AllocAligned("what "+cmp.Or(c.caller(), "the call")+" allocated", o.size, max(align, minAlign))
+	if err != nil {
+		return 0, err
+	}
+	if flags&gfpZero == 0 {
+		if err := c.s.fill(addr, o.size, poisonInUse); err != nil {
+			return 0, err
+		}
+	}
+	c.s.objects.mu.Lock()
+	defer c.s.objects.mu.Unlock()
+	if c.s.objects.live == nil {
+		c.s.objects.live = make(map[uint64]*object)
+	}
+	c.s.objects.live[addr] = &o
+	if o.cache != nil {
+		o.cache.live++
+	}
+	return addr, nil
+}
+
+// fill writes a word to size bytes.
+func (s *Services) fill(addr, size, word uint64) error {
+	if size > math.MaxInt-8 {
+		return fmt.Errorf("%#x bytes: %w", size, errno.ENOMEM)
+	}
+	b := make([]byte, (size+7)&^7)
+	for i := 0; i < len(b); i += 8 {
+		binary.LittleEndian.PutUint64(b[i:], word)
+	}
+	return s.k.Mem.Write(addr, b[:size])
+}
+
+// find finds the live object at addr; mu is held.
+func (c *request) find(addr uint64) (*object, error) {
+	o, ok := c.s.objects.live[addr]
+	if !ok {
+		return nil, c.notLive(addr)
+	}
+	return o, nil
+}
+
+// notLive is the error of an address where no live object begins; mu is held.
+func (c *request) notLive(addr uint64) error {
+	in, _ := c.s.k.Heap.Lookup(addr)
+	for _, k := range c.s.objects.caches {
+		in.Freed = in.Freed || slices.Contains(k.parked, in.Addr)
+	}
+	return &FreeError{Func: c.r.Name, Caller: c.caller(), Addr: addr, Object: in}
+}
+
+// free gives back an object of one of the kinds. NULL and ZERO_SIZE_PTR are none.
+func (c *request) free(addr uint64, kinds ...kind) error {
+	return c.freeIf(addr, func(o *object) bool { return slices.Contains(kinds, o.kind) })
+}
+
+// freeIf gives back an object that is the function's to free.
+func (c *request) freeIf(addr uint64, own func(o *object) bool) error {
+	if addr <= zeroSizePtr {
+		return nil
+	}
+	if parked, err := c.takeBack(addr, own); parked || err != nil {
+		return err
+	}
+	return c.s.k.Heap.Free(addr)
+}
+
+// takeBack takes an object from the live ones. parked: it stays in its cache as it is.
+func (c *request) takeBack(addr uint64, own func(o *object) bool) (parked bool, err error) {
+	c.s.objects.mu.Lock()
+	defer c.s.objects.mu.Unlock()
+	o, err := c.find(addr)
+	if err != nil {
+		return false, err
+	}
+	if !own(o) {
+		return false, c.notOwn(addr, o)
+	}
+	delete(c.s.objects.live, addr)
+	if o.cache == nil {
+		return false, nil
+	}
+	o.cache.live--
+	if o.cache.byRCU {
+		o.cache.parked = append(o.cache.parked, addr)
+	}
+	return o.cache.byRCU, nil
+}
+
+// size is how large an object is; that of NULL and ZERO_SIZE_PTR is 0.
+func (c *request) size(addr uint64) (uint64, error) {
+	if addr <= zeroSizePtr {
+		return 0, nil
+	}
+	c.s.objects.mu.Lock()
+	defer c.s.objects.mu.Unlock()
+	o, err := c.find(addr)
+	if err != nil {
+		return 0, err
+	}
+	return o.size, nil
+}
+
+// realloc gives an object of another size with what was in the old one, which is one
+// of the kinds. One that gets no larger stays where it is, so that shrinking never
+// fails (mm/slub.c, __do_krealloc).
+func (c *request) realloc(old uint64, o object, align uint64, flags gfp, kinds ...kind) (uint64, error) {
+	if old <= zeroSizePtr {
+		return c.alloc(o, align, flags)
+	}
+	had, stays, err := c.resize(old, o.size, align, kinds)
+	if err != nil {
+		return 0, err
+	}
+	if stays {
+		return old, nil
+	}
+	addr, err := c.alloc(o, align, flags)
+	if err != nil || addr == 0 {
+		return 0, err
+	}
+	kept := make([]byte, had)
+	if err := c.s.k.Mem.Read(old, kept); err != nil {
+		return 0, err
+	}
+	if err := c.s.k.Mem.Write(addr, kept); err != nil {
+		return 0, err
+	}
+	return addr, c.free(old, kinds...)
+}
+
+// resize makes an object smaller in place, where it is aligned. had is how large it
+// was.
+func (c *request) resize(addr, size, align uint64, kinds []kind) (had uint64, stays bool, err error) {
+	c.s.objects.mu.Lock()
+	defer c.s.objects.mu.Unlock()
+	o, err := c.find(addr)
+	if err != nil {
+		return 0, false, err
+	}
+	if !slices.Contains(kinds, o.kind) {
+		return 0, false, c.notOwn(addr, o)
+	}
+	had = o.size
+	if stays = size <= had && addr&(align-1) == 0; stays {
+		o.size = size
+	}
+	return had, stays, nil
+}
+
+// notOwn is the error of an object that the function must not free.
+func (c *request) notOwn(addr uint64, o *object) error {
+	in, _ := c.s.k.Heap.Lookup(addr)
+	return &FreeError{Func: c.r.Name, Caller: c.caller(), Addr: addr, Object: in, Owner: o.owner()}
+}

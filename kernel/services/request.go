@@ -1,0 +1,27 @@
+package services
+
+import "callops/emu"
+
+// request is a call of a replaced function.
+type request struct {
+	s    *Services
+	r    Replaced
+	cpu  emu.CPU
+	args [8]uint64
+}
+
+// serving makes functions that a Go function of the request stands in for. Where it
+// returns an error the call ends there.
+func serving(serve func(c *request) (uint64, error)) func(*Services, Replaced) emu.GateFunc {
+	return func(s *Services, r Replaced) emu.GateFunc {
+		return func(cpu emu.CPU, args [8]uint64) (uint64, error) {
+			x0, err := serve(&request{s, r, cpu, args})
+			if err != nil {
+				return r.leave(cpu, err)
+			}
+			return x0, nil
+		}
+	}
+}
+
+func (c *request) caller() string { return c.s.caller(c.cpu) }

@@ -1,0 +1,277 @@
+package services
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"callops/asm"
+	"callops/emu"
+	"callops/emu/engines"
+	"callops/internal/errno"
+	"callops/internal/kernels"
+	"callops/kernel"
+)
+
+// rig is a kernel whose services tell of what they do, with guest code to call.
+type rig struct {
+	*machine
+	events *[]Event
+}
+
+// eachKernel runs a test on each of the distribution's kernels and each engine.
+func eachKernel(t *testing.T, cpus int, opts Options, test func(r *rig)) {
+	for _, series := range append([]string{kernels.Linux716K}, kernels.All...) {
+		if cpus > 1 && series == kernels.Linux61 { // which does not tell where its per-CPU variables are
+			continue
+		}
+		t.Run(series, func(t *testing.T) {
+			img := linux(t, series)
+			for _, e := range engines.All() {
+				t.Run(e.Name, func(t *testing.T) {
+					k, err := kernel.Boot(img, e.New, &kernel.BootOptions{CPUs: cpus})
+					require.NoError(t, err)
+					t.Cleanup(func() { assert.NoError(t, k.Close()) })
+					require.NoError(t, k.FreeInitMem())
+					events := new([]Event)
+					opts := opts
+					opts.Event = func(e Event) { *events = append(*events, e) }
+					s, err := Install(k, &opts)
+					require.NoError(t, err)
+					test(&rig{&machine{k, s, new([]Line), t}, events})
+				})
+			}
+		})
+	}
+}
+
+// place assembles a function of the guest. x0 to x3 are those of its call; it may use
+// all registers.
+func (r *rig) place(name string, body func(b *asm.Builder)) uint64 {
+	r.t.Helper()
+	p, err := r.PlaceCode(name, kernel.CodeOptions{}, func(base uint64) (*asm.Program, error) {
+		b := asm.NewBuilder()
+		b.Func(name)
+		body(b)
+		b.EndFunc()
+		return b.Assemble(base)
+	})
+	require.NoError(r.t, err)
+	return p.Base
+}
+
+// callFunc assembles a call of the kernel's function with constant arguments.
+func (r *rig) callFunc(b *asm.Builder, name string, args ...uint64) {
+	r.t.Helper()
+	addr, err := r.Func(name)
+	require.NoError(r.t, err)
+	r.callAddr(b, addr, args...)
+}
+
+func (r *rig) callAddr(b *asm.Builder, addr uint64, args ...uint64) {
+	for i, a := range args {
+		b.Emit(asm.MovImm(asm.X0+asm.Reg(i), a)...)
+	}
+	b.Emit(asm.MovImm(asm.X16, addr)...)
+	b.Emit(asm.Blr(asm.X16))
+}
+
+// frame assembles a function that calls others; what body leaves in x0 it returns.
+func frame(b *asm.Builder, body func()) {
+	b.Emit(asm.Stp(asm.X29, asm.X30, asm.Pre(asm.SP, -32)), asm.Mov(asm.X29, asm.SP), asm.Stp(asm.X19, asm.X20, asm.Off(asm.SP, 16)))
+	body()
+	b.Emit(asm.Ldp(asm.X19, asm.X20, asm.Off(asm.SP, 16)), asm.Ldp(asm.X29, asm.X30, asm.Post(asm.SP, 32)), asm.Ret())
+}
+
+// load assembles x0 = *addr.
+func load(b *asm.Builder, addr uint64) {
+	b.Emit(asm.MovImm(asm.X9, addr)...)
+	b.Emit(asm.Ldr(asm.X0, asm.Off(asm.X9, 0)))
+}
+
+func (r *rig) run(addr uint64, args ...uint64) (uint64, error) {
+	r.t.Helper()
+	res, err := r.Call(r.t.Context(), 0, &emu.CallOptions{Budget: 20_000_000}, addr, args...)
+	return res.X0, err
+}
+
+func (r *rig) must(addr uint64, args ...uint64) uint64 {
+	r.t.Helper()
+	x0, err := r.run(addr, args...)
+	require.NoError(r.t, err)
+	return x0
+}
+
+func (r *rig) word(addr uint64) uint64 {
+	r.t.Helper()
+	v, err := r.Mem.Load64(addr)
+	require.NoError(r.t, err)
+	return v
+}
+
+// kinds are the events so far, which are forgotten.
+func (r *rig) kinds() []EventKind {
+	var kinds []EventKind
+	for _, e := range *r.events {
+		kinds = append(kinds, e.Kind)
+	}
+	*r.events = nil
+	return kinds
+}
+
+// counter places a callback that adds one to the word at its second, and remembers
+// its argument and preempt_count in those after it.
+func (r *rig) counter(name string) (fn, at uint64) {
+	at = r.words(make([]uint64, 4))
+	return r.place(name, func(b *asm.Builder) {
+		b.Emit(asm.MovImm(asm.X9, at)...)
+		b.Emit(asm.Ldr(asm.X10, asm.Off(asm.X9, 0)), asm.AddImm(asm.X10, asm.X10, 1), asm.Str(asm.X10, asm.Off(asm.X9, 0)))
+		b.Emit(asm.Str(asm.X0, asm.Off(asm.X9, 8)))
+		b.Emit(asm.Mrs(asm.X10, asm.SP_EL0), asm.Ldr(asm.W10, asm.Off(asm.X10, int64(r.Layout.Task.PreemptCount))), asm.Str(asm.X10, asm.Off(asm.X9, 16)))
+		b.Emit(asm.Mrs(asm.X10, asm.DAIF), asm.Str(asm.X10, asm.Off(asm.X9, 24)))
+		b.Emit(asm.Ret())
+	}), at
+}
+
+// A callback runs after the grace period, which is after its caller's critical section,
+// with bottom halves disabled (kernel/rcu/tree.c: rcu_do_batch).
+func TestCallRCU_RunsTheCallbackWhenTheCPULeavesTheKernel(t *testing.T) {
+	eachKernel(t, 1, Options{}, func(r *rig) {
+		fn, count := r.counter("callback")
+		head := r.words(make([]uint64, 2))
+		queue := r.place("queue", func(b *asm.Builder) {
+			frame(b, func() {
+				r.callFunc(b, "call_rcu", head, fn)
+				load(b, count)
+			})
+		})
+		assert.Zero(r.t, r.must(queue), "before its caller returns")
+		assert.EqualValues(r.t, 1, r.word(count))
+		assert.Equal(r.t, head, r.word(count+8))
+		assert.EqualValues(r.t, softirqOffset, r.word(count+16))
+		assert.Equal(r.t, fn, r.word(head+8), "rcu_head.func")
+		assert.Equal(r.t, []EventKind{GraceBegan, CallbackQueued, CallbackRun}, r.kinds())
+		assert.Zero(r.t, r.Pending())
+	})
+}
+
+func TestSynchronize_RunsCallbacksThatAreRipe(t *testing.T) {
+	for _, name := range []string{"synchronize_rcu", "synchronize_rcu_expedited", "synchronize_rcu_tasks", "synchronize_rcu_tasks_rude", "rcu_barrier"} {
+		t.Run(name, func(t *testing.T) {
+			eachKernel(t, 1, Options{}, func(r *rig) {
+				if r.first(name) == "" {
+					assert.Equal(r.t, "synchronize_rcu_tasks", name, "has no name of its own where it is synchronize_rcu")
+					assert.False(r.t, r.preemptible)
+					return
+				}
+				fn, count := r.counter("callback")
+				head := r.words(make([]uint64, 2))
+				assert.EqualValues(r.t, 1, r.must(r.place("queue", func(b *asm.Builder) {
+					frame(b, func() {
+						r.callFunc(b, "call_rcu", head, fn)
+						r.callFunc(b, name)
+						load(b, count)
+					})
+				})))
+			})
+		})
+	}
+}
+
+func TestSynchronize_WhereTheTaskCannotSleepIsAnError(t *testing.T) {
+	eachKernel(t, 1, Options{}, func(r *rig) {
+		at := r.CPUs[0].Task + uint64(r.Layout.Task.PreemptCount)
+		v, err := r.Mem.Load32(at)
+		require.NoError(r.t, err)
+		require.NoError(r.t, r.Mem.Store32(at, v+1))
+		_, err = r.try("synchronize_rcu")
+		var atomic *AtomicError
+		require.ErrorAs(r.t, err, &atomic)
+		assert.Equal(r.t, AtomicError{Func: "synchronize_rcu", Count: 1}, *atomic)
+		assert.ErrorIs(r.t, err, errno.EDEADLK)
+	})
+}
+
+func TestCallRCU_OfAHeadThatIsQueuedIsAnError(t *testing.T) {
+	eachKernel(t, 1, Options{}, func(r *rig) {
+		fn, _ := r.counter("callback")
+		head := r.words(make([]uint64, 2))
+		_, err := r.run(r.place("queue", func(b *asm.Builder) {
+			frame(b, func() {
+				r.callFunc(b, "call_rcu", head, fn)
+				r.callFunc(b, "call_rcu", head, fn)
+			})
+		}))
+		var double *CallbackError
+		require.ErrorAs(r.t, err, &double)
+		assert.Equal(r.t, head, double.Head)
+		assert.Contains(r.t, err.Error(), "by queue+0x")
+	})
+}
+
+func TestKvfreeCallRCU_FreesTheObject(t *testing.T) {
+	eachKernel(t, 1, Options{}, func(r *rig) {
+		kmalloc := r.first("__kmalloc", "__kmalloc_noprof")
+		for _, off := range []uint64{0, 16} {
+			obj := r.call(kmalloc, 64, 0xcc0)
+			ptr := obj
+			if r.first("kvfree_rcu_barrier") == "" { // until 6.3 how far the head is into it
+				ptr = off
+			}
+			r.call("kvfree_call_rcu", obj+off, ptr)
+			o, ok := r.Heap.Lookup(obj)
+			require.True(r.t, ok)
+			assert.True(r.t, o.Freed)
+		}
+	})
+}
+
+// What an IPI runs has interrupts masked (kernel/smp.c).
+func TestIPI_OnTheCallingCPU(t *testing.T) {
+	eachKernel(t, 1, Options{}, func(r *rig) {
+		fn, at := r.counter("callback")
+		assert.Zero(r.t, r.call("smp_call_function_single", 0, fn, 77, 1))
+		assert.EqualValues(r.t, 1, r.word(at))
+		assert.EqualValues(r.t, 77, r.word(at+8))
+		assert.EqualValues(r.t, 0xc0, r.word(at+24)&0xc0)
+		r.call("on_each_cpu_cond_mask", 0, fn, 78, 1, r.OnlineMask())
+		assert.EqualValues(r.t, 2, r.word(at))
+		assert.EqualValues(r.t, 78, r.word(at+8))
+		r.call("smp_call_function", fn, 79, 1)
+		assert.EqualValues(r.t, 2, r.word(at), "on the others only")
+		assert.Zero(r.t, r.call("schedule_on_each_cpu", fn))
+		assert.EqualValues(r.t, 3, r.word(at))
+		assert.Equal(r.t, negative(guestENXIO), r.call("smp_call_function_single", 5, fn, 0, 1))
+		assert.Empty(r.t, r.kinds(), "no other CPU was interrupted")
+	})
+}
+
+func TestIPI_ReachesTheOtherCPUs(t *testing.T) {
+	eachKernel(t, 3, Options{}, func(r *rig) {
+		fn, at := r.counter("callback")
+		r.call("smp_call_function", fn, 5, 1)
+		assert.EqualValues(r.t, 2, r.word(at))
+		assert.EqualValues(r.t, hardirqOffset, r.word(at+16))
+		r.call("on_each_cpu_cond_mask", 0, fn, 5, 1, r.OnlineMask())
+		assert.EqualValues(r.t, 5, r.word(at))
+		r.call("kick_all_cpus_sync")
+		assert.Len(r.t, r.kinds(), 6)
+		assert.Zero(r.t, r.call("smp_call_function_single", 2, fn, 9, 1))
+		assert.Equal(r.t, []Event{{Kind: Interrupted, Func: "smp_call_function_single", Addr: fn, Value: 2}}, *r.events)
+	})
+}
+
+// A CPU that has executed the instruction executes the new one afterwards.
+func TestText_PatchedByTheKernelsOwnFunction(t *testing.T) {
+	eachKernel(t, 1, Options{}, func(r *rig) {
+		const five = 0xd28000a0 // mov x0, #5
+		at := r.place("patched", func(b *asm.Builder) { b.Emit(asm.Movz(asm.X0, 4, 0), asm.Ret()) })
+		assert.EqualValues(r.t, 4, r.must(at))
+		assert.Zero(r.t, r.call("aarch64_insn_patch_text_nosync", at, five))
+		assert.EqualValues(r.t, 5, r.must(at))
+		assert.Equal(r.t, []EventKind{TextWritten, TextMaintained}, r.kinds())
+		assert.EqualValues(r.t, uint32(0xffff_ffea), uint32(r.call("aarch64_insn_patch_text_nosync", at+2, five)), "-EINVAL")
+		assert.EqualValues(r.t, uint32(0xffff_fff2), uint32(r.call("aarch64_insn_patch_text_nosync", 0xdead_0000_0000, five)), "-EFAULT")
+	})
+}

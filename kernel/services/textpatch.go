@@ -1,0 +1,105 @@
+package services
+
+import (
+	"errors"
+
+	"callops/emu"
+	"callops/internal/errno"
+)
+
+// TextWrite is a store to text that the kernel makes through an alias.
+type TextWrite struct {
+	Addr     uint64
+	Size     int // in bytes: 4 is an instruction, 8 a literal
+	Old, New uint64
+}
+
+// TextWriter is what stores to text go through. store makes it, and may be called once
+// or not at all. An error number becomes what the kernel's function returns; any other
+// error ends the call.
+type TextWriter func(cpu emu.CPU, w TextWrite, store func() error) error
+
+// Error numbers of the guest.
+const (
+	guestEFAULT = 14
+	guestENXIO  = 6
+)
+
+// guestErrnos are Linux's numbers of the errors that hooks return.
+var guestErrnos = map[errno.Errno]int64{
+	errno.EPERM: 1, errno.ENOENT: 2, errno.EIO: 5, errno.ENOMEM: 12, errno.EFAULT: guestEFAULT, errno.EBUSY: 16, errno.ENODEV: 19,
+	errno.EINVAL: 22, errno.ENOSPC: 28, errno.EDEADLK: 35, errno.ENOSYS: 38, errno.EOPNOTSUPP: 95, errno.ETIMEDOUT: 110,
+}
+
+// negative is -n as a function returns it.
+func negative(n int64) uint64 { return uint64(-n) }
+
+// returned is what a function returns for an error of the host. ok: it is one that
+// the guest knows.
+func returned(err error) (x0 uint64, ok bool) {
+	if err == nil {
+		return 0, true
+	}
+	e, is := err.(errno.Errno) //nolint:errorlint // an error that says more is not for the guest
+	n, known := guestErrnos[e]
+	return negative(n), is && known
+}
+
+// writeText makes functions that write size bytes to text: an instruction
+// (aarch64_insn_write, arch/arm64/kernel/patching.c) or a literal. Both store through an
+// alias that they map, and return -EFAULT where there is nothing to map.
+func writeText(size int) func(*Services, Replaced) emu.GateFunc {
+	return serving(func(c *request) (uint64, error) {
+		w := TextWrite{Addr: c.args[0], Size: size, New: c.args[1]}
+		load, store := c.s.k.Mem.Load64, func() error { return c.s.k.Mem.Store64(w.Addr, w.New) }
+		if size == 4 {
+			w.New &= 0xffff_ffff
+			load = func(addr uint64) (uint64, error) { v, err := c.s.k.Mem.Load32(addr); return uint64(v), err }
+			store = func() error { return c.s.k.Mem.Store32(w.Addr, uint32(w.New)) }
+		}
+		var err error
+		if w.Old, err = load(w.Addr); err != nil {
+			return c.nothingMapped(err)
+		}
+		return c.write(w, store)
+	})
+}
+
+func (c *request) nothingMapped(err error) (uint64, error) {
+	var fault *emu.Fault
+	if errors.As(err, &fault) {
+		return negative(guestEFAULT), nil
+	}
+	return 0, err
+}
+
+func (c *request) write(w TextWrite, store func() error) (uint64, error) {
+	write := func() error {
+		if err := store(); err != nil {
+			return err
+		}
+		c.s.event(c.cpu, Event{Kind: TextWritten, Func: c.r.Name, Addr: w.Addr, Value: w.New, Size: w.Size})
+		return nil
+	}
+	var err error
+	if c.s.opts.Text == nil {
+		err = write()
+	} else {
+		err = c.s.opts.Text(c.cpu, w, write)
+	}
+	if x0, ok := returned(err); ok {
+		return x0, nil
+	}
+	return 0, err
+}
+
+// maintain is caches_clean_inval_pou(start, end): every CPU sees the text in between.
+func maintain(c *request) (uint64, error) {
+	start, end := c.args[0], c.args[1]
+	if end <= start {
+		return 0, nil
+	}
+	c.s.k.Mem.SyncText(start, end-start)
+	c.s.event(c.cpu, Event{Kind: TextMaintained, Func: c.r.Name, Addr: start, Size: int(end - start)})
+	return 0, nil
+}
