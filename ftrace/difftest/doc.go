@@ -8,5 +8,5 @@
 // The first difference ends a run; [Shrink] finds a short sequence that shows it too.
 // Addresses of ops differ between the machines, and are compared as the ops that they are.
 //
-// Start at [NewPair], [Pair.Apply] and [Random]. A Pair belongs to one goroutine.
+// Start at [Soak.Run], or with steps of one's own at [NewPair]. A Pair belongs to one goroutine.
 package difftest

@@ -26,8 +26,11 @@ type Config struct {
 	Calls []Callee
 	// Mutate changes the machine of the kernel's own core before that starts, for a test of this
 	// package's power; nil: nothing.
-	Mutate func(k *kernel.Kernel) error
+	Mutate Mutation
 }
+
+// Mutation changes a kernel's code.
+type Mutation = func(k *kernel.Kernel) error
 
 // Callee is a function with its arguments.
 type Callee struct {

@@ -1,25 +1,25 @@
 package difftest
 
 import (
-	"context"
 	"math/rand/v2"
 	"slices"
 
 	"callops/ftrace"
 )
 
-// Random makes steps that are possible after those that it made before: an ops is made
+// random makes steps that are possible after those that it made before: an ops is made
 // before it is used, and not used after it was freed. What the kernel does with others is
 // not defined.
-type Random struct {
+type random struct {
 	*rand.Rand
-	Sites    []uint64
-	Patterns []string // of functions, for filters by name
-	Calls    int
-	Fail     bool // let allocations fail, now and then
+	sites    []uint64
+	patterns []string // of functions, for filters by name
+	calls    int
+	fail     bool // let allocations fail, now and then
 
-	ops  []opsState
-	next int
+	ops     []opsState
+	made    int
+	statics int
 }
 
 // opsState is what is known of an ops that was made.
@@ -30,8 +30,11 @@ type opsState struct {
 	flags    ftrace.OpsFlag
 }
 
-// mostOps is how many there are at a time.
-const mostOps = 8
+// How many ops there are at a time, and how many static ones, which are never freed.
+const (
+	mostOps     = 8
+	mostStatics = 3
+)
 
 // flagSets are flags of new ops, the plain ones more often.
 var flagSets = []ftrace.OpsFlag{
@@ -41,33 +44,33 @@ var flagSets = []ftrace.OpsFlag{
 	ftrace.OpsSaveRegsIfSupported | ftrace.OpsIPModify,
 }
 
-// Next makes a step.
-func (r *Random) Next() Step {
+// next makes a step.
+func (r *random) next() Step {
 	if len(r.ops) == 0 || len(r.ops) < mostOps && r.IntN(8) == 0 {
 		return r.make()
 	}
 	i := r.IntN(len(r.ops))
 	o := &r.ops[i]
 	step := Step{Ops: o.place}
-	if r.Fail && r.IntN(16) == 0 {
+	if r.fail && r.IntN(16) == 0 {
 		step.Fail = 1 + r.IntN(4)
 	}
 	switch n := r.IntN(100); {
 	case n < 25:
 		r.filter(&step, o)
-	case n < 30 && len(r.Patterns) > 0:
+	case n < 30 && len(r.patterns) > 0:
 		step.Verb = Glob
 		if r.IntN(3) == 0 {
 			step.Verb = Notrace
 		}
-		step.Pattern = r.Patterns[r.IntN(len(r.Patterns))]
+		step.Pattern = r.patterns[r.IntN(len(r.patterns))]
 		step.Reset, step.Remove = r.IntN(2) == 0, r.IntN(4) == 0
 	case n < 36:
 		return r.free(i)
 	case n < 42:
 		step = Step{Verb: Switch, Value: r.IntN(3) - r.IntN(2)}
-	case n < 62 && r.Calls > 0:
-		step = Step{Verb: Call, Value: r.IntN(r.Calls)}
+	case n < 62 && r.calls > 0:
+		step = Step{Verb: Call, Value: r.IntN(r.calls)}
 	case o.direct:
 		step.Verb = []Verb{RegisterDirect, RegisterDirect, UnregisterDirect, UnregisterDirect, ModifyDirect}[r.IntN(5)]
 		step.Value = r.IntN(2)
@@ -81,9 +84,9 @@ func (r *Random) Next() Step {
 
 // undefined reports whether registering an ops or unregistering it reads through a pointer that
 // nothing has set: the kernel does so for an IPMODIFY ops without a filter hash.
-func (r *Random) undefined(o *opsState) bool { return o.flags&ftrace.OpsIPModify != 0 && !o.filtered }
+func (r *random) undefined(o *opsState) bool { return o.flags&ftrace.OpsIPModify != 0 && !o.filtered }
 
-func (r *Random) register(step *Step, o *opsState) {
+func (r *random) register(step *Step, o *opsState) {
 	if r.undefined(o) { // likewise
 		r.filter(step, o)
 		return
@@ -91,15 +94,18 @@ func (r *Random) register(step *Step, o *opsState) {
 	step.Verb = Register
 }
 
-func (r *Random) make() Step {
-	o := opsState{place: r.next}
-	r.next++
+func (r *random) make() Step {
+	o := opsState{place: r.made}
+	r.made++
 	step := Step{Verb: New, Ops: o.place}
 	switch r.IntN(6) {
 	case 0:
 		step.Verb, o.direct = NewDirect, true
 	case 1:
-		step.Verb = NewStatic
+		if r.statics < mostStatics {
+			step.Verb = NewStatic
+			r.statics++
+		}
 		fallthrough
 	default:
 		step.Flags = flagSets[r.IntN(len(flagSets))]
@@ -109,33 +115,19 @@ func (r *Random) make() Step {
 	return step
 }
 
-func (r *Random) filter(step *Step, o *opsState) {
+func (r *random) filter(step *Step, o *opsState) {
 	step.Verb = Filter
 	for range 1 + r.IntN(4) {
-		step.Sites = append(step.Sites, r.Sites[r.IntN(len(r.Sites))])
+		step.Sites = append(step.Sites, r.sites[r.IntN(len(r.sites))])
 	}
 	step.Reset, step.Remove = r.IntN(3) == 0, r.IntN(3) == 0
 }
 
-// Run applies n steps, and compares what control files print after every one of so many.
-func (p *Pair) Run(ctx context.Context, r *Random, n, files int) error {
-	for i := range n {
-		step := r.Next()
-		if err := p.Apply(ctx, step, i%files == files-1); err != nil {
-			return err
-		}
-		if p.succeeded {
-			r.succeeded(step)
-		}
-	}
-	return nil
-}
-
 // free frees an ops. Both cores refuse that while it is registered.
-func (r *Random) free(i int) Step { return Step{Verb: Free, Ops: r.ops[i].place} }
+func (r *random) free(i int) Step { return Step{Verb: Free, Ops: r.ops[i].place} }
 
 // succeeded keeps what a step that succeeded changed.
-func (r *Random) succeeded(step Step) {
+func (r *random) succeeded(step Step) {
 	for i := range r.ops {
 		if r.ops[i].place != step.Ops {
 			continue

@@ -1,0 +1,120 @@
+package difftest
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+
+	"callops/kernelimage"
+)
+
+// Soak is a run of random operations.
+type Soak struct {
+	Image *kernelimage.Image
+	Steps int
+	Seed  uint64
+	// All tells both cores of all call sites, and not only of some hundreds.
+	All bool
+	// Mutate is [Config.Mutate].
+	Mutate Mutation
+	// Done is called now and then with how many steps were applied; nil: nobody asks.
+	Done func(steps int)
+}
+
+// filesEvery is after how many steps control files are compared, and doneEvery
+// after how many Done is called.
+const (
+	filesEvery = 64
+	doneEvery  = 256
+)
+
+// Run applies the steps on a pair of machines. A [*Difference] ends it, shrunk until ctx
+// ends.
+func (s *Soak) Run(ctx context.Context) error {
+	cfg, r := s.config()
+	p, err := NewPair(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	for n := 0; n < s.Steps && err == nil; n += doneEvery {
+		if s.Done != nil {
+			s.Done(n)
+		}
+		if err = ctx.Err(); err == nil {
+			err = p.run(ctx, r, min(doneEvery, s.Steps-n))
+		}
+	}
+	err = errors.Join(err, p.Close())
+	var d *Difference
+	if errors.As(err, &d) {
+		return Shrink(ctx, cfg, d)
+	}
+	return err
+}
+
+// run applies n steps.
+func (p *Pair) run(ctx context.Context, r *random, n int) error {
+	for i := range n {
+		step := r.next()
+		if err := p.Apply(ctx, step, i%filesEvery == filesEvery-1); err != nil {
+			return err
+		}
+		if p.succeeded {
+			r.succeeded(step)
+		}
+	}
+	return nil
+}
+
+// callees are functions that compute, and need nothing else.
+var callees = []Callee{
+	{Name: "int_sqrt", Args: []uint64{1 << 20}},
+	{Name: "gcd", Args: []uint64{84, 36}},
+	{Name: "lcm", Args: []uint64{84, 36}},
+	{Name: "hex_to_bin", Args: []uint64{'c'}},
+	{Name: "tracee_relevant"},
+}
+
+// patterns are those of filters by name: some match what is called, some all, some nothing.
+var patterns = []string{"int_sqrt", "gcd", "*", "nothing*", "!gcd", "i*", "*sqrt", "[gl]c?", "!*", "1", "70000"}
+
+// How many call sites are told of without All, and how many are in filters beside the callees'.
+const (
+	someSites  = 256
+	otherSites = 6
+)
+
+// config chooses what the image has: functions to call, call sites, and random steps on
+// them.
+func (s *Soak) config() (Config, *random) {
+	cfg := Config{Image: s.Image, Mutate: s.Mutate}
+	r := &random{Rand: rand.New(rand.NewPCG(s.Seed, 0)), patterns: patterns}
+	sites := slices.DeleteFunc(s.Image.Sites(), func(site kernelimage.Site) bool { return site.Init })
+	ips := make(map[uint64]uint64, len(sites))
+	for _, site := range sites {
+		ips[site.Func()] = site.IP
+	}
+	names := make(map[string]uint64)
+	for _, sym := range s.Image.Symbols() {
+		if ip := ips[sym.Addr]; ip != 0 {
+			names[sym.Name] = ip
+		}
+	}
+	for _, c := range callees {
+		if ip := names[c.Name]; ip != 0 {
+			cfg.Calls = append(cfg.Calls, c)
+			r.sites = append(r.sites, ip)
+		}
+	}
+	r.calls = len(cfg.Calls)
+	some := slices.Clone(r.sites)
+	for i := 0; i < len(sites); i += max(1, len(sites)/someSites) {
+		some = append(some, sites[i].IP)
+	}
+	r.sites = some[:min(len(some), len(r.sites)+otherSites)]
+	if !s.All {
+		cfg.Sites = some
+	}
+	return cfg, r
+}
