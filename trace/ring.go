@@ -26,6 +26,8 @@ const (
 //
 // The CPU fills it while one other goroutine reads it.
 type Ring struct {
+	cpu     emu.CPU
+	start   uint64 // what the CPU had executed when the clock started
 	mem     *emu.Memory
 	base    uint64
 	slots   uint64
@@ -37,7 +39,7 @@ type Ring struct {
 type Event struct {
 	CPU          uint32
 	IP, ParentIP uint64
-	Time         uint64 // CNTVCT_EL0: instructions this CPU had executed
+	Time         uint64 // instructions this CPU had executed (CNTVCT_EL0), since Rings.Start
 }
 
 // NewRing gives a CPU a ring of at least the given number of entries, a power
@@ -51,7 +53,7 @@ func NewRing(k *kernel.Kernel, cpu int, entries int) (*Ring, error) {
 	if slot == kernelimage.Absent {
 		return nil, fmt.Errorf("ring for CPU %d: the kernel has no place for its address: %w", cpu, errno.EOPNOTSUPP)
 	}
-	r := &Ring{mem: k.Mem, slots: max(minSlots, uint64(1)<<bits.Len(uint(entries-1)))}
+	r := &Ring{cpu: k.CPUs[cpu], mem: k.Mem, slots: max(minSlots, uint64(1)<<bits.Len(uint(entries-1)))}
 	var err error
 	r.base, err = k.AllocData(fmt.Sprintf("trace_ring%d", cpu), trampolines.RingEntries+r.slots<<trampolines.RingEntryShift, emu.Read|emu.Write)
 	if err != nil {
@@ -77,6 +79,14 @@ func NewRings(k *kernel.Kernel, entries int) (Rings, error) {
 		rings = append(rings, r)
 	}
 	return rings, nil
+}
+
+// Start has the clock of what is recorded from now on begin at 0 on every CPU: what was executed
+// to register the tracer is no part of the trace. No CPU may run meanwhile.
+func (rs Rings) Start() {
+	for _, r := range rs {
+		r.start = r.cpu.Count()
+	}
 }
 
 // Read returns what all CPUs have recorded since the last Read, by time: each CPU
@@ -110,7 +120,7 @@ func (r *Ring) Read() []Event {
 		at := trampolines.RingEntries + (r.next&(r.slots-1))<<trampolines.RingEntryShift
 		entries = append(entries, Event{
 			CPU: uint32(r.load(at + trampolines.EntryCPU)), IP: r.load(at + trampolines.EntryIP),
-			ParentIP: r.load(at + trampolines.EntryParentIP), Time: r.load(at + trampolines.EntryTime),
+			ParentIP: r.load(at + trampolines.EntryParentIP), Time: r.load(at+trampolines.EntryTime) - r.start,
 		})
 	}
 	reserve := r.load(trampolines.RingReserve)

@@ -13,6 +13,7 @@ import (
 	"callops/emu"
 	"callops/ftrace"
 	"callops/kernel"
+	"callops/kernel/services"
 	"callops/kernelimage"
 	"callops/machine"
 	"callops/trace"
@@ -127,6 +128,13 @@ func (t *tracing) run(cmd *cobra.Command, words []string) (err error) {
 		insns = newInsnTracer(w, k)
 		return insns
 	})
+	cfg.Services = &services.Options{Text: func(_ emu.CPU, w services.TextWrite, store func() error) error {
+		err := store()
+		if err == nil && insns != nil {
+			insns.patched(w)
+		}
+		return err
+	}}
 	if m, err = machine.New(cmd.Context(), cfg); err != nil {
 		return err
 	}

@@ -22,6 +22,9 @@ func (t *tracing) traceFunctions(cmd *cobra.Command, m *machine.Machine, traced 
 	if err != nil {
 		return nil, err
 	}
-	err = registered(m.Ftrace, o, func() error { return traced(nil) })
+	err = registered(m.Ftrace, o, func() error {
+		rings.Start()
+		return traced(nil)
+	})
 	return rings.Read(), err
 }

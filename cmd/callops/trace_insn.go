@@ -9,6 +9,7 @@ import (
 	"callops/emu"
 	"callops/ftrace"
 	"callops/kernel"
+	"callops/kernel/services"
 	"callops/machine"
 	"callops/trace"
 )
@@ -17,7 +18,12 @@ import (
 // word that is patched.
 func (t *tracing) traceInsns(cmd *cobra.Command, p *insnTracer, m *machine.Machine, traced func(onStep onStepFunc) error) error {
 	p.started = true
-	step := func() error { return traced(p.step) }
+	step := func() error {
+		for _, cpu := range m.Kernel.CPUs {
+			p.start = append(p.start, cpu.Count()) // of what registered the tracer
+		}
+		return traced(p.step)
+	}
 	if len(t.filter)+len(t.notrace) == 0 {
 		return step()
 	}
@@ -53,6 +59,7 @@ type insnTracer struct {
 	out      trace.InsnWriter
 	literals map[uint64]string // from the address of a literal to its function
 	started  bool
+	start    []uint64 // what each CPU had executed when the trace began
 }
 
 func newInsnTracer(out trace.InsnWriter, k *kernel.Kernel) *insnTracer {
@@ -72,7 +79,7 @@ func newInsnTracer(out trace.InsnWriter, k *kernel.Kernel) *insnTracer {
 // step prints the instruction that a CPU has just executed.
 func (p *insnTracer) step(cpu emu.CPU, before *emu.Regs) {
 	e := trace.Insn{
-		CPU: cpu.ID(), Number: cpu.Count(), Addr: before.PC, Where: p.short(before.PC), Changes: changes(before, cpu.Regs()),
+		CPU: cpu.ID(), Number: cpu.Count() - p.start[cpu.ID()], Addr: before.PC, Where: p.short(before.PC), Changes: changes(before, cpu.Regs()),
 	}
 	word, err := p.Load32(before.PC)
 	if err != nil {
@@ -92,8 +99,8 @@ func (p *insnTracer) Store32(addr uint64, v uint32) error {
 	if err == nil {
 		err = p.Memory.Store32(addr, v)
 	}
-	if p.started && err == nil && p.isText(addr) {
-		p.out.Patch(trace.Patch{Addr: addr, Where: p.short(addr), Old: p.disassemble(old, addr), New: p.disassemble(v, addr)})
+	if err == nil {
+		p.patched(services.TextWrite{Addr: addr, Size: 4, Old: uint64(old), New: uint64(v)})
 	}
 	return err
 }
@@ -104,10 +111,23 @@ func (p *insnTracer) Store64(addr uint64, v uint64) error {
 	if err == nil {
 		err = p.Memory.Store64(addr, v)
 	}
-	if p.started && err == nil && p.isText(addr) {
-		p.out.Patch(trace.Patch{Addr: addr, Where: "literal of " + p.literals[addr], Old: p.pointer(old), New: p.pointer(v)})
+	if err == nil {
+		p.patched(services.TextWrite{Addr: addr, Size: 8, Old: old, New: v})
 	}
 	return err
+}
+
+// patched prints a store, where it is one to text.
+func (p *insnTracer) patched(w services.TextWrite) {
+	if !p.started || !p.isText(w.Addr) {
+		return
+	}
+	patch := trace.Patch{Addr: w.Addr, Where: "literal of " + p.literals[w.Addr], Old: p.pointer(w.Old), New: p.pointer(w.New)}
+	if w.Size == 4 {
+		patch.Where = p.short(w.Addr)
+		patch.Old, patch.New = p.disassemble(uint32(w.Old), w.Addr), p.disassemble(uint32(w.New), w.Addr)
+	}
+	p.out.Patch(patch)
 }
 
 func (p *insnTracer) isText(addr uint64) bool {
