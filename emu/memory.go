@@ -319,6 +319,15 @@ func (m *Memory) SyncText(addr, size uint64) {
 	}
 }
 
+// SyncAllText is SyncText of all regions that can be executed.
+func (m *Memory) SyncAllText() {
+	for _, r := range m.Regions() {
+		if r.Perm&Exec != 0 {
+			m.SyncText(r.Base, r.Size)
+		}
+	}
+}
+
 // Close unmaps everything. No engine may use the Memory any more.
 func (m *Memory) Close() error {
 	m.mu.Lock()

@@ -9,6 +9,33 @@ import (
 )
 
 var textCases = []testCase{
+	{"what guest code invalidates is seen", func(m *machine) {
+		f := m.code(asm.Nop(), asm.Nop())
+		for name, maintain := range map[string]asm.Inst{
+			"ic ivau": asm.IcIvau(asm.X1), "ic iallu": asm.Word32(0xd508751f), "ic ialluis": asm.Word32(0xd508711f),
+		} {
+			flush := m.place(func(b *asm.Builder) { b.Emit(maintain, maintain, asm.Ret()) }).Base
+			for i := range uint64(3) {
+				m.call(f)
+				require.NoError(m, m.mem.Store32(f+4, m.word(asm.Movz(asm.X0, uint16(i), 0))))
+				before := m.cpu.Count()
+				m.call(flush, 0, f+4)
+				assert.Equal(m, uint64(3), m.cpu.Count()-before, name)
+				assert.Equal(m, []uint64{flush, flush + 4, flush + 8}, m.cpu.Recent(3), name)
+				m.call(f)
+				assert.Equal(m, i, m.regs.X[0], name)
+			}
+		}
+	}},
+	{"a step invalidates text", func(m *machine) {
+		f := m.place(func(b *asm.Builder) { b.Emit(asm.IcIvau(asm.X1), asm.Movz(asm.X0, 1, 0), asm.Ret()) }).Base
+		m.enter(f, 0, f+4)
+		require.NoError(m, m.mem.Store32(f+4, m.word(asm.Movz(asm.X0, 2, 0))))
+		m.run(1)
+		assert.Equal(m, f+4, m.regs.PC)
+		m.run(1)
+		assert.Equal(m, uint64(2), m.regs.X[0])
+	}},
 	{"a patch between runs", func(m *machine) {
 		f := m.code(asm.Nop(), asm.Nop(), asm.Nop())
 		for i := range uint16(4) {

@@ -69,7 +69,7 @@ func axflag(f uint32) uint32 {
 const zeroBlockSize = 64
 
 // execSys is SYS: cache and TLB maintenance, which has nothing to do but what
-// is seen by software. Text is coherent with stores here, so IC has none.
+// is seen by software.
 func execSys(c *CPU, w uint32) stop {
 	if isa.Classify(w) != isa.Executed {
 		return refused(w)
@@ -84,10 +84,23 @@ func execSys(c *CPU, w uint32) stop {
 			return stopFault
 		}
 	}
+	if all, ok := isa.TextMaintenance(w); ok {
+		c.invalidateText(all, addr)
+	}
 	if w>>12&15 == 8 { // TLBI
 		fence()
 	}
 	return stopNone
+}
+
+// invalidateText is IC. The CPU that executed it sees what it stored itself anyhow, the
+// others from now on.
+func (c *CPU) invalidateText(all bool, addr uint64) {
+	if all {
+		c.engine.mem.SyncAllText()
+	} else {
+		c.engine.mem.SyncText(addr&^(isa.TextLine-1), isa.TextLine)
+	}
 }
 
 // zeroBlock is DC ZVA.

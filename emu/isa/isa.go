@@ -173,6 +173,22 @@ func system(w uint32) Class {
 	return Undefined
 }
 
+// TextLine is the size of a line of the instruction cache, in bytes (CTR_EL0.IminLine).
+const TextLine = 64
+
+// TextMaintenance reports whether a word invalidates the instruction cache: the
+// line of the address in its register (IC IVAU), or, with all, the whole cache (IC IALLU,
+// IC IALLUIS).
+func TextMaintenance(w uint32) (all, ok bool) {
+	switch {
+	case w&^31 == 0xd50b7520:
+		return false, true
+	case w == 0xd508711f, w == 0xd508751f:
+		return true, true
+	}
+	return false, false
+}
+
 func reading(w uint32) Class { return access(asm.SysReg(w>>5), false) }
 func writing(w uint32) Class { return access(asm.SysReg(w>>5), true) }
 

@@ -163,6 +163,15 @@ func (c *CPU) Recent(n int) []uint64 {
 	return pcs
 }
 
+// executed notes an instruction that the library has not executed.
+func (c *CPU) executed(pc uint64) {
+	v := c.state.v
+	b := &v.ring[v.head%C.VCPU_RING]
+	b.start, b.words = C.uint64_t(pc), 1
+	v.head++
+	v.count++
+}
+
 // Step implements [emu.CPU].
 func (c *CPU) Step() (emu.Exit, error) {
 	before := c.Count()
@@ -211,6 +220,9 @@ func (c *CPU) runTo(ctx context.Context, budget uint64) (emu.Exit, error) {
 		if c.state.text.refuses(pc) {
 			if exit, done, err := c.atExit(pc); done || err != nil {
 				return exit, err
+			}
+			if c.regs.PC != pc {
+				continue
 			}
 		}
 		exit, done, err := c.run(left)

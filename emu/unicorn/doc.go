@@ -44,9 +44,9 @@
 //
 // Interrupts and timers: WFI and WFE do not wait, CNTVCT_EL0 counts
 // instructions. Pointer authentication is off. The alignment of LDAR and STLR
-// is not checked in 2.0.1, that of exclusives and LSE atomics is. IC IVAU does
-// nothing: text that guest code writes is seen by the CPU that wrote it, and by
-// others after emu.Memory.SyncText.
+// is not checked in 2.0.1, that of exclusives and LSE atomics is. Text that guest code
+// writes is seen by the CPU that wrote it, and by others after IC IVAU or
+// emu.Memory.SyncText.
 //
 // # Concurrency
 //

@@ -38,7 +38,7 @@ func (c *CPU) fetch(pc uint64) (emu.Exit, bool, error) {
 }
 
 // atExit ends a run at a word that must not be translated, unless it has been
-// changed for another one.
+// changed for another one, or is one that is executed here.
 func (c *CPU) atExit(pc uint64) (emu.Exit, bool, error) {
 	word, err := c.engine.mem.Load32(pc)
 	if err != nil {
@@ -47,8 +47,23 @@ func (c *CPU) atExit(pc uint64) (emu.Exit, bool, error) {
 	if contained(word) {
 		return emu.Exit{PC: pc}, false, c.textChanged(pc, 4)
 	}
+	if all, ok := isa.TextMaintenance(word); ok {
+		c.invalidateText(word, all)
+		return emu.Exit{PC: c.regs.PC}, false, nil
+	}
 	exit, err := refused(word, pc)
 	return exit, true, err
+}
+
+// invalidateText executes IC, at PC.
+func (c *CPU) invalidateText(word uint32, all bool) {
+	if rt := word & 31; all {
+		c.engine.mem.SyncAllText()
+	} else if rt < 31 {
+		c.engine.mem.SyncText(c.regs.X[rt]&^(isa.TextLine-1), isa.TextLine)
+	}
+	c.executed(c.regs.PC)
+	c.regs.PC += 4
 }
 
 // refused is the end of a run at a word that is not executed.

@@ -28,6 +28,9 @@ const pageMask = emu.PageSize - 1
 // are certain to take for unallocated. They are told apart because kernel text
 // is full of them, and each exit costs a lookup at the end of each run.
 func contained(w uint32) bool {
+	if _, ok := isa.TextMaintenance(w); ok {
+		return false // which the library does nothing for: see atExit
+	}
 	switch w >> 25 & 15 {
 	case 0, 1, 3: // literals; disas_a64_insn has nothing there
 		return true

@@ -58,7 +58,7 @@ func (e Event) String() string {
 	case TextWritten:
 		return fmt.Sprintf("CPU %d: %s: %#x = %#0*x", e.CPU, e.Kind, e.Addr, 2+2*e.Size, e.Value)
 	}
-	return fmt.Sprintf("CPU %d: %s: %#x, %d bytes", e.CPU, e.Kind, e.Addr, e.Size)
+	return fmt.Sprintf("%s: %#x, %d bytes", e.Kind, e.Addr, e.Size)
 }
 
 // event tells of one.

@@ -25,7 +25,8 @@ type Options struct {
 	// Text is what stores to text go through; nil: nothing.
 	Text TextWriter
 
-	// Event is given what the services do, on the goroutine of the CPU that asked.
+	// Event is given what the services do, on the goroutine of the CPU that asked. It
+	// must not map memory.
 	Event func(Event)
 
 	// Printk is given each line of the kernel's log, one at a time, on the
@@ -119,6 +120,9 @@ func (s *Services) install() error {
 	}
 	if err := s.placeIrqCall(); err != nil {
 		return err
+	}
+	if s.opts.Event != nil {
+		s.k.Mem.ObserveText(maintenance{s})
 	}
 	return cmp.Or(s.branch(gates), s.staticCaches())
 }

@@ -18,7 +18,7 @@ type row struct {
 // down, so that the error tells of the one that the caller called, and so that
 // nothing before the lowest one runs into what is not booted. Names change: until
 // 6.9 without _noprof, __kmalloc_cache was kmalloc_trace until 6.10.
-var table = slices.Concat(kmallocRows, cacheRows, pageRows, vmallocRows, perCPURows, otherRows)
+var table = slices.Concat(kmallocRows, cacheRows, pageRows, vmallocRows, perCPURows, otherRows, syncRows)
 
 var perCPURows = []row{
 	{"per-CPU allocator", []string{
@@ -27,36 +27,10 @@ var perCPURows = []row{
 	}, noAllocator},
 }
 
-// otherRows are all that is not memory.
+// otherRows are all that is neither memory nor in [syncRows].
 var otherRows = []row{
 	{"printk", []string{"vprintk_emit"}, printk},
 	{"hardened usercopy", []string{"__check_object_size"}, nothing},
-
-	{"grace periods", []string{"synchronize_rcu", "synchronize_rcu_expedited"}, synchronize(RCU)},
-	{"grace periods", []string{"synchronize_rcu_tasks"}, synchronize(RCUTasks)},
-	{"grace periods", []string{"synchronize_rcu_tasks_rude"}, synchronize(RCUTasksRude)},
-	{"grace periods", []string{"synchronize_rcu_tasks_trace"}, synchronize(RCUTasksTrace)},
-	{"grace periods", []string{"synchronize_srcu", "synchronize_srcu_expedited"}, synchronize(SRCU)},
-	{"grace periods", []string{"call_rcu", "call_rcu_hurry"}, call(RCU, 0)},
-	{"grace periods", []string{"call_rcu_tasks"}, call(RCUTasks, 0)},
-	{"grace periods", []string{"call_rcu_tasks_rude"}, call(RCUTasksRude, 0)},
-	{"grace periods", []string{"call_rcu_tasks_trace"}, call(RCUTasksTrace, 0)},
-	{"grace periods", []string{"call_srcu"}, call(SRCU, 1)},
-	{"grace periods", []string{"kvfree_call_rcu", "kfree_call_rcu_nolock"}, kvfreeCall},
-	{"grace periods", []string{"rcu_barrier", "kvfree_rcu_barrier"}, barrier(RCU)},
-	{"grace periods", []string{"rcu_barrier_tasks"}, barrier(RCUTasks)},
-	{"grace periods", []string{"rcu_barrier_tasks_rude"}, barrier(RCUTasksRude)},
-	{"grace periods", []string{"rcu_barrier_tasks_trace"}, barrier(RCUTasksTrace)},
-	{"grace periods", []string{"srcu_barrier"}, barrier(SRCU)},
-
-	{"IPIs", []string{"smp_call_function_many_cond"}, serving(callMany)},
-	{"IPIs", []string{"smp_call_function_single"}, serving(callSingle)},
-	{"IPIs", []string{"smp_call_function_single_async"}, serving(callSingleAsync)},
-	{"IPIs", []string{"schedule_on_each_cpu"}, serving(scheduleOnEach)},
-
-	{"text", []string{"__aarch64_insn_write", "aarch64_insn_write"}, writeText(4)},
-	{"text", []string{"aarch64_insn_write_literal_u64"}, writeText(8)},
-	{"text", []string{"caches_clean_inval_pou"}, serving(maintain)},
 }
 
 // nothing makes functions that do nothing. What hardened usercopy asks of a slab or of the linear

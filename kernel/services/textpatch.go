@@ -93,13 +93,12 @@ func (c *request) write(w TextWrite, store func() error) (uint64, error) {
 	return 0, err
 }
 
-// maintain is caches_clean_inval_pou(start, end): every CPU sees the text in between.
-func maintain(c *request) (uint64, error) {
-	start, end := c.args[0], c.args[1]
-	if end <= start {
-		return 0, nil
-	}
-	c.s.k.Mem.SyncText(start, end-start)
-	c.s.event(c.cpu, Event{Kind: TextMaintained, Func: c.r.Name, Addr: start, Size: int(end - start)})
-	return 0, nil
+// maintenance tells of text that every CPU sees from now on, whoever changed it. The kernel's own code
+// maintains caches, instruction by instruction (caches_clean_inval_pou,
+// arch/arm64/mm/cache.S); each IC IVAU is one line.
+type maintenance struct{ s *Services }
+
+// TextChanged implements [emu.TextObserver].
+func (m maintenance) TextChanged(addr, size uint64) {
+	m.s.opts.Event(Event{Kind: TextMaintained, CPU: -1, Addr: addr, Size: int(size)})
 }

@@ -1,0 +1,30 @@
+package services
+
+// syncRows are what waits for other CPUs and tasks, what they do, and what they see.
+// Names that are missing: where the kernel is not preemptible, synchronize_rcu_tasks is synchronize_rcu.
+var syncRows = []row{
+	{"grace periods", []string{"synchronize_rcu", "synchronize_rcu_expedited"}, synchronize(RCU)},
+	{"grace periods", []string{"synchronize_rcu_tasks"}, synchronize(RCUTasks)},
+	{"grace periods", []string{"synchronize_rcu_tasks_rude"}, synchronize(RCUTasksRude)},
+	{"grace periods", []string{"synchronize_rcu_tasks_trace"}, synchronize(RCUTasksTrace)},
+	{"grace periods", []string{"synchronize_srcu", "synchronize_srcu_expedited"}, synchronize(SRCU)},
+	{"grace periods", []string{"call_rcu", "call_rcu_hurry"}, call(RCU, 0)},
+	{"grace periods", []string{"call_rcu_tasks"}, call(RCUTasks, 0)},
+	{"grace periods", []string{"call_rcu_tasks_rude"}, call(RCUTasksRude, 0)},
+	{"grace periods", []string{"call_rcu_tasks_trace"}, call(RCUTasksTrace, 0)},
+	{"grace periods", []string{"call_srcu"}, call(SRCU, 1)},
+	{"grace periods", []string{"kvfree_call_rcu", "kfree_call_rcu_nolock"}, kvfreeCall},
+	{"grace periods", []string{"rcu_barrier", "kvfree_rcu_barrier"}, barrier(RCU)},
+	{"grace periods", []string{"rcu_barrier_tasks"}, barrier(RCUTasks)},
+	{"grace periods", []string{"rcu_barrier_tasks_rude"}, barrier(RCUTasksRude)},
+	{"grace periods", []string{"rcu_barrier_tasks_trace"}, barrier(RCUTasksTrace)},
+	{"grace periods", []string{"srcu_barrier"}, barrier(SRCU)},
+
+	{"IPIs", []string{"smp_call_function_many_cond"}, serving(callMany)},
+	{"IPIs", []string{"smp_call_function_single"}, serving(callSingle)},
+	{"IPIs", []string{"smp_call_function_single_async"}, serving(callSingleAsync)},
+	{"IPIs", []string{"schedule_on_each_cpu"}, serving(scheduleOnEach)},
+
+	{"text", []string{"__aarch64_insn_write", "aarch64_insn_write"}, writeText(4)},
+	{"text", []string{"aarch64_insn_write_literal_u64"}, writeText(8)},
+}
