@@ -36,7 +36,11 @@ type Heap struct {
 	mem        *Memory
 	base, size uint64
 
+	root  *Heap  // nil: this is the first one
+	first uint64 // the number of base's poison, after those of the heaps before it
+
 	mu      sync.Mutex // guards what follows
+	more    *Heap      // that this one was extended with
 	observe func(Object)
 	next    uint64   // where untouched memory begins
 	objects []Object // in address order
@@ -46,6 +50,33 @@ type Heap struct {
 // NewHeap makes a heap of a region of mem.
 func NewHeap(mem *Memory, r *Region) *Heap {
 	return &Heap{mem: mem, base: r.Base, size: r.Size, next: r.Base}
+}
+
+// Extend makes a heap of another region. What is asked of h about an address, its
+// objects answer too, and h's observer is told of them.
+func (h *Heap) Extend(r *Region) *Heap {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.more != nil {
+		return h.more.Extend(r)
+	}
+	h.more = NewHeap(h.mem, r)
+	h.more.root, h.more.first = h, h.first+h.size/heapAlign
+	if h.root != nil {
+		h.more.root = h.root
+	}
+	return h.more
+}
+
+// holding is the first heap that f holds for; nil: there is none.
+func (h *Heap) holding(f func(h *Heap) bool) *Heap {
+	for h != nil && !f(h) {
+		h.mu.Lock()
+		more := h.more
+		h.mu.Unlock()
+		h = more
+	}
+	return h
 }
 
 // Observe has f called with each object once it is allocated, and again once it is
@@ -58,16 +89,19 @@ func (h *Heap) Observe(f func(Object)) {
 
 // tell tells the observer of the object at addr.
 func (h *Heap) tell(addr uint64) {
-	h.mu.Lock()
-	f := h.observe
-	i, ok := h.find(addr)
-	if f == nil || !ok {
-		h.mu.Unlock()
+	root := h
+	if h.root != nil {
+		root = h.root
+	}
+	root.mu.Lock()
+	f := root.observe
+	root.mu.Unlock()
+	if f == nil {
 		return
 	}
-	o := h.objects[i]
-	h.mu.Unlock()
-	f(o)
+	if o, ok := h.lookup(addr); ok {
+		f(o)
+	}
 }
 
 // Alloc returns the address of size zeroed bytes, 16-byte aligned; ENOMEM when
@@ -154,7 +188,7 @@ func (h *Heap) free(addr uint64) error {
 }
 
 func (h *Heap) poison(addr uint64) uint64 {
-	return poisonTag | (addr-h.base)/heapAlign<<poisonShift
+	return poisonTag | (h.first+(addr-h.base)/heapAlign)<<poisonShift
 }
 
 // find returns the object that holds addr.
@@ -165,6 +199,14 @@ func (h *Heap) find(addr uint64) (int, bool) {
 
 // Lookup returns the object, live or freed, that holds addr.
 func (h *Heap) Lookup(addr uint64) (Object, bool) {
+	in := h.holding(func(h *Heap) bool { return addr-h.base < h.size })
+	if in == nil {
+		return Object{}, false
+	}
+	return in.lookup(addr)
+}
+
+func (h *Heap) lookup(addr uint64) (Object, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	i, ok := h.find(addr)
@@ -180,5 +222,10 @@ func (h *Heap) Poisoned(addr uint64) (Object, bool) {
 	if addr&poisonMask != poisonTag {
 		return Object{}, false
 	}
-	return h.Lookup(h.base + (addr&^uint64(poisonMask))>>poisonShift*heapAlign)
+	number := (addr &^ uint64(poisonMask)) >> poisonShift
+	in := h.holding(func(h *Heap) bool { return number-h.first < h.size/heapAlign })
+	if in == nil {
+		return Object{}, false
+	}
+	return in.lookup(in.base + (number-in.first)*heapAlign)
 }

@@ -154,3 +154,36 @@ func TestObserve_TellsOfObjects(t *testing.T) {
 	alloc(t, h, "other", 8)
 	assert.Equal(t, []emu.Object{{Name: "o", Addr: addr, Size: 24}, {Name: "o", Addr: addr, Size: 24, Freed: true}}, told)
 }
+
+func TestExtend_ObjectsOfBothAreFoundThroughTheFirst(t *testing.T) {
+	m, h := newHeap(t)
+	r, err := m.Map("more", base+16*emu.PageSize, emu.PageSize, emu.Read|emu.Write)
+	require.NoError(t, err)
+	more := h.Extend(r)
+	r, err = m.Map("most", base+64*emu.PageSize, emu.PageSize, emu.Read|emu.Write)
+	require.NoError(t, err)
+	most := h.Extend(r)
+	var told []emu.Object
+	h.Observe(func(o emu.Object) { told = append(told, o) })
+	for _, of := range []struct {
+		heap *emu.Heap
+		name string
+	}{{h, "first"}, {more, "more"}, {most, "most"}} {
+		alloc(t, of.heap, "before", 32)
+		addr := alloc(t, of.heap, of.name, 32)
+		o, ok := h.Lookup(addr + 5)
+		require.True(t, ok)
+		assert.Equal(t, emu.Object{Name: of.name, Addr: addr, Size: 32}, o)
+		require.NoError(t, of.heap.Free(addr))
+		poison, err := m.Load64(addr + 8)
+		require.NoError(t, err)
+		o, ok = h.Poisoned(poison + 16)
+		require.True(t, ok, of.name)
+		assert.Equal(t, emu.Object{Name: of.name, Addr: addr, Size: 32, Freed: true}, o)
+	}
+	assert.Len(t, told, 9)
+	_, ok := h.Lookup(base + 32*emu.PageSize)
+	assert.False(t, ok)
+	_, ok = h.Poisoned(0xdead<<48 | 0xffff_ffff<<16)
+	assert.False(t, ok)
+}

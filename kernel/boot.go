@@ -77,7 +77,8 @@ type Kernel struct {
 	pools map[emu.Perm]*pool
 	tasks tasks
 
-	loaded    loaded // modules
+	perCPU    *emu.Heap // of each CPU's area, on the first one's; nil: not yet asked for
+	loaded    loaded    // modules
 	notifiers []*Notifier
 
 	warn func(*Bug)
@@ -234,8 +235,8 @@ func pageUp(n uint64) uint64 { return (n + emu.PageSize - 1) &^ (emu.PageSize - 
 func (k *Kernel) newCPU(id int) (*CPU, error) {
 	l := k.Layout
 	n := uint64(id)
-	perCPUSize := k.pages(uint64(l.PerCPU.Size) + modulePerCPU)
-	area := k.areas + perCPUArea + n*k.pages(perCPUSize+guardSize)
+	perCPUSize := k.perCPUSize()
+	area := k.areas + perCPUArea + n*(k.dynamicPerCPU()+k.pages(dynamicPerCPU+guardSize))
 	c := &CPU{PerCPU: area - l.PerCPU.Start}
 	if _, err := k.Mem.Map(fmt.Sprintf("percpu%d", id), area, perCPUSize, emu.Read|emu.Write); err != nil {
 		return nil, err

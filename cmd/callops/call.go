@@ -50,6 +50,7 @@ by their types.
 	m.addEngine(cmd)
 	m.addCore(cmd)
 	m.addCPUs(cmd)
+	m.addFailAlloc(cmd)
 	addBudget(cmd, budget)
 	cmd.ValidArgsFunction = firstWord(m.functions(false))
 	flagsFirst(cmd)
@@ -71,6 +72,7 @@ func runCalls(cmd *cobra.Command, m *machineFlags, calls invocations, dump dumps
 	if err := calls.check(mc.Kernel); err != nil {
 		return err
 	}
+	defer m.armFailAlloc(mc, cmd.ErrOrStderr())()
 	results, err := calls.run(cmd.Context(), mc, dump, &emu.CallOptions{Budget: budget})
 	printResults(cmd.OutOrStdout(), results, mc.Callers())
 	return err

@@ -140,6 +140,14 @@ func TestLinux_WhatIsLoggedIsShownAndMemoryIsReported(t *testing.T) {
 			assert.Contains(t, out, "strlen(result:1) = 0x5 (5)\n")
 			assert.Regexp(t, `^callops: kfree\+0x0/0x[0-9a-f]+: stopped in kfree\+0x[0-9a-f/x]+: slab allocator: double free: kfree of 0x[0-9a-f]+, what kstrdup\+0x`, errs)
 
+			code, out, errs = runIn(nil, "call", "--image", image, "--fail-alloc", "2", "kstrdup", "a", "0xcc0", "--", "kstrdup", "hello", "0xcc0", "--", "kstrdup", "c", "0xcc0")
+			assert.Equal(t, exitDone, code, errs)
+			assert.Regexp(t, `(?s)^kstrdup\("a", 0xcc0\) = 0x.*\nkstrdup\("hello", 0xcc0\) = NULL\n.*\nkstrdup\("c", 0xcc0\) = 0x`, out)
+			assert.Regexp(t, `^callops: allocation 2 failed: __kmalloc\w* of 6 bytes by \w+\+0x[0-9a-f/x]+\n$`, errs)
+			code, _, errs = runIn(nil, "trace", "--image", image, "--fail-alloc", "2", "kstrdup", "a", "0xcc0")
+			assert.Equal(t, exitDone, code, errs)
+			assert.Contains(t, errs, "callops: --fail-alloc 2: there were 1 allocations\n")
+
 			code, out, errs = runIn(nil, "call", "--image", image, "alloc_buffer_head", "0xcc0")
 			assert.Equal(t, exitFailed, code)
 			assert.Empty(t, out)

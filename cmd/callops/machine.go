@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"regexp"
 	"strings"
 	"sync"
@@ -33,6 +34,7 @@ type machineFlags struct {
 	modules []string
 
 	cpus       number
+	failAlloc  number
 	keepInit   bool
 	trampoline choice
 	core       choice
@@ -47,6 +49,8 @@ func newMachine() *machineFlags {
 		callOps: newOnOff(),
 		engine:  newEngineFlag(),
 		cpus:    number{value: 1, min: 1, max: kernel.MaxCPUs},
+
+		failAlloc: number{min: 1, max: math.MaxInt32},
 
 		trampoline: newTrampoline(),
 		core:       newChoice(coreOurs, coreImage, both),
@@ -169,6 +173,27 @@ func (m *machineFlags) addCPUs(cmd *cobra.Command) {
 	cmd.Flags().Var(&m.cpus, "cpus", "number of CPUs; FUNC runs on all of them concurrently")
 }
 
+// addFailAlloc adds the flag that has an allocation fail.
+func (m *machineFlags) addFailAlloc(cmd *cobra.Command) {
+	cmd.Flags().Var(&m.failAlloc, "fail-alloc", "have the Nth allocation of a kernel's code fail, from its first FUNC on")
+}
+
+// armFailAlloc has the allocation fail that the flag asks for, and returns what
+// afterwards tells errw where there was none.
+func (m *machineFlags) armFailAlloc(mc *machine.Machine, errw io.Writer) (tell func()) {
+	n := m.failAlloc.value
+	if n == 0 {
+		return func() {}
+	}
+	before := mc.Services.Allocations()
+	mc.Services.FailAlloc(int(n))
+	return func() {
+		if count := mc.Services.Allocations() - before; count < n {
+			fmt.Fprintf(errw, "callops: --fail-alloc %d: there were %d allocations\n", n, count)
+		}
+	}
+}
+
 // open reads or assembles the image.
 func (m *machineFlags) open(ctx context.Context) (*kernelimage.Image, error) {
 	profile := kernelimage.Profile(m.profile.value)
@@ -226,8 +251,8 @@ func (m *machineFlags) config(ctx context.Context, engine emu.NewEngine, data ui
 	return cfg, nil
 }
 
-// showLog has a machine print what its kernel logs, and its WARN()s, on whichever
-// CPU.
+// showLog has a machine print what its kernel logs, its WARN()s, and the allocation that
+// was made to fail, on whichever CPU.
 func showLog(cfg *machine.Config, errw io.Writer) {
 	var mu sync.Mutex
 	line := func(s string) {
@@ -237,6 +262,7 @@ func showLog(cfg *machine.Config, errw io.Writer) {
 	}
 	cfg.Warn = func(b *kernel.Bug) { line(b.String()) }
 	cfg.Printk = func(l services.Line) { line(l.Text) }
+	cfg.Services = &services.Options{AllocFailed: func(f services.FailedAlloc) { line("callops: " + f.String()) }}
 }
 
 // heapSize leaves room for ops and hashes.

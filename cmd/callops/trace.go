@@ -85,6 +85,7 @@ before it removes functions again. GLOB:mod:NAME matches functions of module NAM
 	t.addCore(cmd)
 	t.addEngine(cmd)
 	t.addCPUs(cmd)
+	t.addFailAlloc(cmd)
 	f := cmd.Flags()
 	f.Var(&t.tracer, "tracer", "what to print")
 	f.Var(&t.opsFunc, "ops-func", "func of the ops that --tracer insn registers")
@@ -146,6 +147,7 @@ func (t *tracing) run(cmd *cobra.Command, words []string) (err error) {
 	}
 	calls.sayUntraceable(cmd.ErrOrStderr(), m.Kernel)
 	w.begin()
+	defer t.armFailAlloc(m, cmd.ErrOrStderr())()
 	var results []callResult
 	traced := func(onStep onStepFunc) (err error) {
 		results, err = calls.run(cmd.Context(), m, t.dump, &emu.CallOptions{Budget: t.budget.value, OnStep: onStep})

@@ -22,7 +22,6 @@ func testAllocating(m *machine) {
 		{m.first("__alloc_pages_noprof", "__alloc_pages", "__alloc_frozen_pages_noprof"), []uint64{gfpKernel, 0, 0, 0}, ""},
 		{"vmap", []uint64{0, 0, 0, 0}, ""},
 		{"get_vm_area", []uint64{100, 0}, ""},
-		{m.first("pcpu_alloc_noprof", "__alloc_percpu"), []uint64{8, 8, 0, gfpKernel}, ""},
 	} {
 		before := *m.CPUs[0].Regs()
 		_, err := m.try(c.fn, c.args...)

@@ -7,7 +7,7 @@ import (
 
 // FailedAlloc is an allocation that was made to fail.
 type FailedAlloc struct {
-	N       uint64   // which one, counted from 1 since the services were installed
+	N       uint64   // which one, counted from 1 since it was asked for
 	Func    string   // that returned NULL
 	Size    uint64   // bytes that it was asked for
 	Callers []string // as %pS, innermost first
@@ -28,6 +28,7 @@ type failing struct {
 
 	mu    sync.Mutex
 	count uint64
+	from  uint64 // the count when it was asked for
 	at    uint64 // the count that fails; 0: none
 }
 
@@ -39,8 +40,8 @@ func (f *failing) fails(c *request, size uint64, flags gfp) bool {
 	}
 	f.mu.Lock()
 	f.count++
-	n := f.count
-	failed := n == f.at
+	n := f.count - f.from
+	failed := f.count == f.at
 	if failed {
 		f.at = 0
 	}
@@ -65,9 +66,9 @@ func (c *request) callers() []string {
 func (s *Services) FailAlloc(n int) {
 	s.failing.mu.Lock()
 	defer s.failing.mu.Unlock()
-	s.failing.at = 0
+	s.failing.from, s.failing.at = s.failing.count, 0
 	if n > 0 {
-		s.failing.at = s.failing.count + uint64(n)
+		s.failing.at = s.failing.from + uint64(n)
 	}
 }
 

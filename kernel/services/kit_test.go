@@ -60,6 +60,7 @@ func TestLinux(t *testing.T) {
 		{"caches that boot makes", testStaticCaches},
 		{"pages by address", testPages},
 		{"vmalloc", testVmalloc},
+		{"per-CPU variables", testPerCPU},
 		{"allocations that fail", testFailAlloc},
 		{"kernel code with kmalloc", testKmallocUsers},
 		{"a full heap", testFullHeap},

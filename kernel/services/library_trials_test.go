@@ -52,7 +52,6 @@ var library = []struct {
 // failures is what was tried and does not run: what it needs is made at boot.
 var failures = []failure{
 	{"alloc_pages_noprof", []uint64{gfpKernel, 0}, "alloc_pages_noprof", "there is no page allocator"},
-	{"pcpu_alloc_noprof", []uint64{8, 8, 0, gfpKernel}, "pcpu_alloc_noprof", "there is no per-CPU allocator"},
 	{"ktime_get", nil, "ktime_get", "there is no clock source"},
 	{"schedule", nil, "__schedule", "the run queue has no task"},
 	{"msleep", []uint64{1}, "__schedule", "the run queue has no task"},

@@ -21,9 +21,11 @@ const (
 	ofCache
 	ofVmalloc
 	ofPages
+	ofPerCPU // at the first CPU's copy
 )
 
-var kindNames = [...]string{ofKmalloc: "kmalloc", ofKvmalloc: "kvmalloc", ofCache: "kmem_cache_alloc", ofVmalloc: "vmalloc", ofPages: "the page allocator"}
+var kindNames = [...]string{ofKmalloc: "kmalloc", ofKvmalloc: "kvmalloc", ofCache: "kmem_cache_alloc", ofVmalloc: "vmalloc", ofPages: "the page allocator",
+	ofPerCPU: "the per-CPU allocator"}
 
 // object is memory that guest code has.
 type object struct {
@@ -112,7 +114,7 @@ func (c *request) alloc(o object, align uint64, flags gfp) (uint64, error) {
 	if c.s.failing.fails(c, o.size, flags) {
 		return 0, nil
 	}
-	addr, err := c.s.k.Heap.AllocAligned("what "+cmp.Or(c.caller(), "the call")+" allocated", o.size, max(align, minAlign))
+	addr, err := c.s.k.Heap.AllocAligned(c.allocated(), o.size, max(align, minAlign))
 	if err != nil {
 		return 0, err
 	}
@@ -123,14 +125,22 @@ func (c *request) alloc(o object, align uint64, flags gfp) (uint64, error) {
 	}
 	c.s.objects.mu.Lock()
 	defer c.s.objects.mu.Unlock()
-	if c.s.objects.live == nil {
-		c.s.objects.live = make(map[uint64]*object)
-	}
-	c.s.objects.live[addr] = &o
+	c.s.objects.add(addr, &o)
 	if o.cache != nil {
 		o.cache.live++
 	}
 	return addr, nil
+}
+
+// allocated names what the request allocates.
+func (c *request) allocated() string { return "what " + cmp.Or(c.caller(), "the call") + " allocated" }
+
+// add adds a live object; mu is held.
+func (o *objects) add(addr uint64, obj *object) {
+	if o.live == nil {
+		o.live = make(map[uint64]*object)
+	}
+	o.live[addr] = obj
 }
 
 // fill writes a word to size bytes.

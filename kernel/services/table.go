@@ -20,13 +20,6 @@ type row struct {
 // 6.9 without _noprof, __kmalloc_cache was kmalloc_trace until 6.10.
 var table = slices.Concat(kmallocRows, cacheRows, pageRows, vmallocRows, perCPURows, otherRows, syncRows)
 
-var perCPURows = []row{
-	{"per-CPU allocator", []string{
-		"__alloc_percpu", "__alloc_percpu_gfp", "__alloc_reserved_percpu",
-		"pcpu_alloc", "pcpu_alloc_noprof",
-	}, noAllocator},
-}
-
 // otherRows are all that is neither memory nor in [syncRows].
 var otherRows = []row{
 	{"printk", []string{"vprintk_emit"}, printk},
