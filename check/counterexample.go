@@ -23,7 +23,7 @@ type Step struct {
 	Agent event.Agent `json:"agent"`
 	Event event.Kind  `json:"event"`
 
-	Where  string  `json:"where,omitempty"` // symbol+offset of a CPU's instruction
+	Where  string  `json:"where,omitempty"` // symbol+offset of the instruction; of a patcher's where its code is an image's
 	Does   string  `json:"does"`            // the instruction, or what happens
 	Reads  []Read  `json:"reads,omitempty"`
 	Writes []Write `json:"writes,omitempty"`
@@ -32,8 +32,8 @@ type Step struct {
 	// executed an older one.
 	Newest string `json:"newest,omitempty"`
 
-	// More is how many instructions the CPU executed after this one that see
-	// nothing others write.
+	// More is how many instructions went along that others do not notice: of a CPU
+	// after this one, of a patcher before it.
 	More int `json:"more,omitempty"`
 }
 

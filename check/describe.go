@@ -16,6 +16,7 @@ var says = map[event.Kind]string{
 	event.Store:        "stores",
 	event.StoreText:    "stores",
 	event.WriteBarrier: "smp_wmb",
+	event.DataBarrier:  "waits until its stores are visible (DSB)",
 	event.InterruptAll: "interrupts every CPU",
 	event.AllAnswered:  "every CPU has answered",
 	event.CallReturns:  "returns",
@@ -27,6 +28,9 @@ var says = map[event.Kind]string{
 
 func (d describer) step(r *model.Report) Step {
 	st := Step{Agent: r.Agent, Event: r.Kind, More: r.More, Does: says[r.Kind]}
+	if r.PC != 0 {
+		st.Where = d.Name(r.PC)
+	}
 	switch r.Kind {
 	case event.OperationBegins:
 		st.Does = r.Operation + ": begins"

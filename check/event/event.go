@@ -18,6 +18,7 @@ const (
 	Store                 // to data
 	StoreText             // to an instruction
 	WriteBarrier          // smp_wmb
+	DataBarrier           // DSB: earlier stores are visible to all
 	CleanText             // instructions are cleaned and invalidated to the point of unification
 	InterruptAll          // every CPU is sent an interrupt
 	AllAnswered           // and has answered
@@ -42,7 +43,7 @@ const (
 
 var names = [count]string{
 	None: "", OperationBegins: "operation-begins", OperationReturns: "operation-returns", Store: "store", StoreText: "store-text",
-	WriteBarrier: "write-barrier", CleanText: "clean-text", InterruptAll: "interrupt-all", AllAnswered: "all-answered",
+	WriteBarrier: "write-barrier", DataBarrier: "data-barrier", CleanText: "clean-text", InterruptAll: "interrupt-all", AllAnswered: "all-answered",
 	GraceBegins: "grace-period-begins", GraceEnds: "grace-period-ends", CallRCU: "call-rcu", Free: "free",
 	CallbackRuns: "callback-runs",
 	Execute:      "execute", CallBegins: "call-begins", CallReturns: "call-returns", GateReturns: "gate-returns",

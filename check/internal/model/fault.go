@@ -15,6 +15,10 @@ type Fault struct {
 	Preempts   bool // it shows only where tasks can be preempted
 	LiveInit   bool // call sites are prepared while CPUs run
 
+	// Code changes the machine code of an image's own core; nil where the fault can't be made
+	// there.
+	Code func(c *Code) error
+
 	// Steps changes what the core does in one operation.
 	Steps func(m *Machine, steps []Step) []Step
 }

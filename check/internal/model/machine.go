@@ -9,6 +9,7 @@ import (
 
 	"callops/emu"
 	"callops/ftrace"
+	"callops/internal/errno"
 	"callops/kernel"
 	"callops/kernelimage"
 	"callops/machine"
@@ -19,6 +20,7 @@ import (
 type Base struct {
 	Image *kernelimage.Image // nil: the built-in kernel
 	Own   bool               // with the image's own trampolines and list function
+	Core  bool               // with its own core too: its machine code is the patcher
 }
 
 // ErrUnfit is a scenario, or a fault, that is for another kind of kernel.
@@ -39,6 +41,10 @@ func (b *Base) fits(sc *Scenario, fault *Fault) error {
 		return fmt.Errorf("%s has an ftrace_caller for CALL_OPS: %w", b.Image.Name(), ErrUnfit)
 	case sc.BTI && !b.Image.BTI():
 		return fmt.Errorf("%s is built without BTI: %w", b.Image.Name(), ErrUnfit)
+	case b.Core && sc.FixCallOps:
+		return fmt.Errorf("%s does not have the fix: %w", b.Image.Name(), ErrUnfit)
+	case b.Core && fault.Code == nil && (fault.Steps != nil || fault.Core != ftrace.NoFault):
+		return fmt.Errorf("the fault is built into callops' own core: %w", ErrUnfit)
 	case fault.LiveInit:
 		return fmt.Errorf("the fault is for a kernel with few call sites: %w", ErrUnfit)
 	case fault.Preempts && !preemptible(b.Image):
@@ -57,10 +63,12 @@ type Machine struct {
 	k     *kernel.Kernel
 	r     ftrace.Core
 	rec   *recorder
+	guest *patcher // nil: the core is callops'
 
 	ops    []*ftrace.Ops // as Scenario.Ops
 	want   wanted
 	tracer [][2]kernelimage.Range // its tracer's code, or its direct calls'
+	sites  map[uint64]uint64      // by function of the scenario: its call site
 	gates  []uint64               // by operation that a tracer asks for: the gate
 	names  map[string]string      // what functions of scenarios are called here
 }
@@ -76,11 +84,16 @@ func setUp(ctx context.Context, b *Base, sc *Scenario, fault *Fault) (*Machine, 
 	if err != nil {
 		return nil, err
 	}
-	m.host, err = machine.New(ctx, &machine.Config{
-		Image: img, CPUs: len(sc.Tasks), Unscheduled: true,
-		Ftrace: func(k *kernel.Kernel) (*ftrace.Options, error) { return m.ftrace(k, b.Own) },
-	})
-	if err != nil {
+	if err := m.findSites(img); err != nil {
+		return nil, err
+	}
+	cfg := &machine.Config{Image: img, CPUs: len(sc.Tasks), Unscheduled: true}
+	if b.Core {
+		m.runCore(cfg)
+	} else {
+		cfg.Ftrace = func(k *kernel.Kernel) (*ftrace.Options, error) { return m.ftrace(k, b.Own) }
+	}
+	if m.host, err = machine.New(ctx, cfg); err != nil {
 		return nil, err
 	}
 	m.r, m.rec.on = m.host.Ftrace, false
@@ -91,6 +104,35 @@ func setUp(ctx context.Context, b *Base, sc *Scenario, fault *Fault) (*Machine, 
 }
 
 func (m *Machine) close() error { return m.host.Close() }
+
+// findSites finds the call sites of the scenario's functions.
+func (m *Machine) findSites(img *kernelimage.Image) error {
+	m.sites = map[uint64]uint64{}
+	for _, name := range m.names {
+		i := slices.IndexFunc(img.Symbols(), func(s kernelimage.Symbol) bool { return s.Name == name })
+		if i < 0 {
+			return fmt.Errorf("%s has no %s: %w", img.Name(), name, errno.ENOENT)
+		}
+		fn := img.Symbols()[i].Addr
+		site, ok := img.Site(fn)
+		if !ok {
+			return fmt.Errorf("%s of %s has no call site: %w", name, img.Name(), errno.ENOENT)
+		}
+		m.sites[fn] = site.IP
+	}
+	return nil
+}
+
+// operate records an operation.
+func (m *Machine) operate(run func(*Machine) error) (err error) {
+	m.rec.steps, m.rec.on = nil, true
+	if m.guest != nil {
+		m.guest.begin()
+		defer func() { err = errors.Join(err, m.guest.end()) }()
+	}
+	defer func() { m.rec.on = false }()
+	return run(m)
+}
 
 // ftrace returns the options of ftrace on a kernel whose memory is recorded.
 func (m *Machine) ftrace(k *kernel.Kernel, own bool) (*ftrace.Options, error) {

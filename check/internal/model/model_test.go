@@ -42,9 +42,9 @@ func TestSameAsOlder_KeepsAVersionThatBringsLess(t *testing.T) {
 
 // What is the first callback in one order of two operations is the second in
 // the other: each frees what it frees, and no more.
-func TestRecord_CallbacksFreeTheSameInEveryOrder(t *testing.T) {
+func TestRecordAll_CallbacksFreeTheSameInEveryOrder(t *testing.T) {
 	live := func(name string) Ops { return Ops{Name: name, Filter: []string{Relevant}, Registered: true} }
-	p, err := record(t.Context(), &Base{}, &Scenario{
+	p, err := recordAll(t.Context(), &Base{}, &Scenario{
 		Ops:     []Ops{live("A"), live("B")},
 		Threads: [][]Operation{{Filter("A", Irrelevant)}, {Filter("B", Irrelevant)}},
 		Tasks:   []Task{{Calls: []string{Relevant}}},

@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"math"
 
 	"callops/check/internal/guest"
 	"callops/check/internal/weak"
@@ -54,14 +55,14 @@ type player struct {
 	s []byte
 }
 
-// newPlayer returns one for a subject. It knows of every location that is
-// stored to, and rounds nothing.
+// newPlayer returns one for a subject. It takes every location that is stored to for
+// read, every object for used, and rounds nothing.
 func (s *Subject) newPlayer() *player {
-	read := map[int]bool{}
+	all := touches{read: map[int]bool{}, used: math.MaxUint64}
 	for i := range s.p.hist.Locations() {
-		read[i] = true
+		all.read[i] = true
 	}
-	m := newProduct(s.sc, s.p, s.g, s.kinds, false, read)
+	m := newProduct(s.sc, s.p, s.g, s.kinds, false, all)
 	p := &player{product: m, s: make([]byte, m.size)}
 	m.Initial(p.s)
 	return p

@@ -29,23 +29,39 @@ type product struct {
 	size   int
 	blocks blocks
 
+	known touches // by CPUs, as far as is known
+
 	news   int64 // see guest.Machine.News
 	mu     sync.Mutex
-	missed map[int]bool // locations that were not known to be read
-	lost   atomic.Bool  // there are some
+	missed touches     // what was not known
+	lost   atomic.Bool // there is some
+}
+
+// touches is what CPUs may touch of what patchers do.
+type touches struct {
+	read map[int]bool // locations
+	used uint64       // objects that are freed at some time
+}
+
+// add adds what another has.
+func (t *touches) add(more *touches) {
+	for loc := range more.read {
+		t.read[loc] = true
+	}
+	t.used |= more.used
 }
 
 // newProduct prepares a search in which CPUs run these kinds of tasks and read
 // these locations.
-func newProduct(sc *Scenario, p *program, g *guest.Machine, kinds []int, reduced bool, read map[int]bool) *product {
-	m := &product{sc: sc, p: p, g: g, kinds: kinds, reduced: reduced, missed: map[int]bool{}, news: g.News()}
+func newProduct(sc *Scenario, p *program, g *guest.Machine, kinds []int, reduced bool, known touches) *product {
+	m := &product{sc: sc, p: p, g: g, kinds: kinds, reduced: reduced, known: known, missed: touches{read: map[int]bool{}}, news: g.News()}
 	m.blocks.ids = map[string]uint32{}
-	p.hist.MarkRead(read)
+	p.hist.MarkRead(known.read)
 	m.slot = make([]int, p.hist.Locations())
 	for i := range m.slot {
 		m.slot[i] = -1
 		switch {
-		case !read[i]:
+		case !known.read[i]:
 		case p.hist.Location(i).Text:
 			m.words = append(m.words, i)
 		default:
@@ -79,7 +95,11 @@ func (m *product) unnoticed(t weak.Time) bool {
 		return !h.Relevant(t)
 	case event.WriteBarrier:
 		return true
-	case event.CleanText:
+	case event.Free:
+		return m.p.freedAt(t)&m.known.used == 0
+	case event.CallRCU:
+		return m.p.callbacks[m.p.steps[t].Call].objects&m.known.used == 0
+	case event.DataBarrier, event.CleanText:
 		// Unless it completes stores on the way.
 		up := h.Parent(t)
 		return !h.Relevant(t) && h.CanonData(up) == h.CanonData(h.Completed(up))
@@ -88,25 +108,30 @@ func (m *product) unnoticed(t weak.Time) bool {
 }
 
 // stale reports whether the search went by what turned out to be wrong: that a
-// location is not read, or not any more. All that it found is void.
+// location is not read, or not any more, or an object not used. All that it found is void.
 func (m *product) stale() bool { return m.lost.Load() || m.reduced && m.g.News() != m.news }
 
-// learn notes the locations that a node reads and that were not known to be
-// read.
+// learn notes the locations that a node reads, and the objects that it uses, which
+// were not known.
 func (m *product) learn(n *guest.Node) {
 	for _, l := range n.Loads {
 		if m.slot[l.Loc] < 0 {
-			m.miss(l.Loc)
+			m.miss(func(t *touches) { t.read[l.Loc] = true })
 		}
 	}
 	if n.Fetch >= 0 && !m.p.hist.IsRead(n.Fetch) {
-		m.miss(n.Fetch)
+		m.miss(func(t *touches) { t.read[n.Fetch] = true })
+	}
+	for _, o := range n.Uses {
+		if m.known.used>>o&1 == 0 {
+			m.miss(func(t *touches) { t.used |= 1 << o })
+		}
 	}
 }
 
-func (m *product) miss(loc int) {
+func (m *product) miss(add func(*touches)) {
 	m.mu.Lock()
-	m.missed[loc] = true
+	add(&m.missed)
 	m.mu.Unlock()
 	m.lost.Store(true)
 }

@@ -8,6 +8,7 @@ import (
 	"callops/check/event"
 	"callops/check/internal/weak"
 	"callops/emu"
+	"callops/kernelimage"
 	"callops/sched"
 )
 
@@ -60,8 +61,8 @@ type callback struct {
 	objects uint64     // what it frees
 }
 
-// record runs the core in every order and notes what it does.
-func record(ctx context.Context, b *Base, sc *Scenario, fault *Fault) (*program, error) {
+// recordAll runs the core in every order and notes what it does.
+func recordAll(ctx context.Context, b *Base, sc *Scenario, fault *Fault) (*program, error) {
 	p := &program{hist: weak.New(), steps: make([]Step, 1), kids: make([][]weak.Time, 1)}
 	var threads [][]int
 	for i, ops := range sc.Threads {
@@ -154,13 +155,17 @@ func (p *program) addOrder(ctx context.Context, b *Base, sc *Scenario, fault *Fa
 			return err
 		}
 	}
+	touched := map[int]*footprint{}
 	for _, n := range order {
 		before := m.want.needs(sc, p.funcs)
-		m.rec.steps, m.rec.on = nil, true
-		err := p.ops[n].run(m)
-		m.rec.on = false
-		if err != nil {
+		if err := m.operate(p.ops[n].run); err != nil {
 			return fmt.Errorf("%s: %w", p.ops[n].name, err)
+		}
+		if m.guest != nil {
+			touched[n] = m.guest.use.taken()
+			if err := p.apart(m, n, touched); err != nil {
+				return err
+			}
 		}
 		after := m.want.needs(sc, p.funcs)
 		during := slices.Clone(before)
@@ -186,6 +191,19 @@ func (p *program) addOrder(ctx context.Context, b *Base, sc *Scenario, fault *Fa
 		}
 	}
 	p.preemptible = preemptible(m.k.Image)
+	return nil
+}
+
+// apart reports what operation n raced for with an earlier one of another patcher.
+func (p *program) apart(m *Machine, n int, touched map[int]*footprint) error {
+	for other := range p.ops {
+		if touched[other] == nil || other == n || p.ops[other].thread == p.ops[n].thread && p.ops[n].thread >= 0 {
+			continue
+		}
+		if err := raced(m.k, touched[other], touched[n], [2]string{p.ops[other].name, p.ops[n].name}); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -248,17 +266,21 @@ func (p *program) addStep(at weak.Time, s *Step, needs []need) (weak.Time, error
 		needs = p.needs[at]
 	}
 	p.needs = append(p.needs, needs)
-	done, gone := p.done[at], p.gone[at]
-	switch s.Kind {
-	case event.OperationReturns:
+	done, gone := p.done[at], p.gone[at]|p.freedAt(t)
+	if s.Kind == event.OperationReturns {
 		done |= 1 << s.Op
-	case event.Free:
-		o := Object{name: s.Name}
-		o.Start, o.End = s.Addr, s.Addr+s.Size
-		gone |= 1 << p.object(o)
 	}
 	p.done, p.gone = append(p.done, done), append(p.gone, gone)
 	return t, nil
+}
+
+// freedAt is the object that a step frees, as a set.
+func (p *program) freedAt(t weak.Time) uint64 {
+	s := &p.steps[t]
+	if s.Kind != event.Free {
+		return 0
+	}
+	return 1 << p.object(Object{s.Name, kernelimage.Range{Start: s.Addr, End: s.Addr + s.Size}})
 }
 
 const (

@@ -48,7 +48,7 @@ func (m *Machine) calledWith(v *guest.Visit, fn string, ops uint64) *property.Br
 // traced checks the call of ops number i's tracer.
 func (m *Machine) traced(v *guest.Visit, i int) *property.Broken {
 	o := m.ops[i]
-	ip := m.r.Location(v.Func())
+	ip := m.sites[v.Func()]
 	switch {
 	case v.X(2) != o.Addr():
 		return property.Break(property.FuncHasItsOps, "tracer_%s was called with %s", o.Name, m.name(v.X(2)))
@@ -70,7 +70,7 @@ func (m *Machine) traced(v *guest.Visit, i int) *property.Broken {
 // direct checks a direct call of ops number i: x9 is where the traced function
 // returns to, x30 where it goes on, the rest as its caller left it.
 func (m *Machine) direct(v *guest.Visit, i int) *property.Broken {
-	if ip := m.r.Location(v.Func()); v.X(9) != emu.ReturnGate || v.X(30) != ip+4 {
+	if ip := m.sites[v.Func()]; v.X(9) != emu.ReturnGate || v.X(30) != ip+4 {
 		return property.Break(property.DirectCallEntry, "x9=%s, x30=%s", m.name(v.X(9)), m.name(v.X(30)))
 	}
 	if b := m.unchanged(v, property.DirectCallEntry); b != nil {

@@ -26,8 +26,11 @@ type Report struct {
 	Reads []Seen
 	Write *Stored
 
-	// More is how many instructions the CPU executed after this one that see
-	// nothing others write.
+	// PC is the instruction of a patcher's step, where the core is an image's.
+	PC uint64
+
+	// More is how many instructions went along that others do not notice: of a CPU
+	// after this one, of a patcher before it.
 	More int
 }
 
@@ -102,7 +105,7 @@ func (s *Subject) seen(loc int, v weak.Version, now weak.Time) Seen {
 // patchReport tells of a step of the core.
 func (s *Subject) patchReport(t weak.Time) *Report {
 	st := &s.p.steps[t]
-	r := &Report{Agent: event.Patcher, Kind: st.Kind}
+	r := &Report{Agent: event.Patcher, Kind: st.Kind, PC: st.PC, More: max(st.Insns-1, 0)}
 	switch st.Kind {
 	case event.OperationBegins, event.OperationReturns:
 		r.Operation = s.p.ops[st.Op].name

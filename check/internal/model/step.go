@@ -9,7 +9,9 @@ import (
 // Step is one thing that the core does; a comparable value.
 type Step struct {
 	Kind    event.Kind
-	Op      int // of an operation that begins or returns: its number
+	PC      uint64 // of the instruction that does it; 0 where the core is callops'
+	Insns   int    // how many were executed since the step before, that one included
+	Op      int    // of an operation that begins or returns: its number
 	Addr    uint64
 	Size    uint64
 	Value   uint64
@@ -33,6 +35,8 @@ func (s *Step) toMemory() weak.Event {
 		return weak.Event{Kind: kind, Addr: s.Addr, Size: s.Size, Value: s.Value, Whole: s.Whole}
 	case event.WriteBarrier:
 		return weak.Event{Kind: weak.Order}
+	case event.DataBarrier:
+		return weak.Event{Kind: weak.Complete}
 	case event.CleanText:
 		return weak.Event{Kind: weak.Clean, Addr: s.Addr, Size: s.Size}
 	case event.OperationBegins, event.OperationReturns, event.InterruptAll, event.AllAnswered, event.GraceBegins, event.GraceEnds:

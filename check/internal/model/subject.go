@@ -36,7 +36,7 @@ type Subject struct {
 	m     *Machine
 	p     *program
 	g     *guest.Machine
-	read  map[int]bool // locations that CPUs are known to read
+	known touches // by CPUs
 }
 
 // Prepare sets a scenario up and records what the core does in it. One that is
@@ -49,11 +49,11 @@ func Prepare(ctx context.Context, sc *Scenario, opts *Options) (s *Subject, err 
 	if cpus < len(sc.Tasks) || cpus > MaxCPUs {
 		return nil, fmt.Errorf("%d CPUs: from %d to %d can be checked", cpus, len(sc.Tasks), MaxCPUs)
 	}
-	s = &Subject{sc: sc, whole: opts.Whole, read: map[int]bool{}}
+	s = &Subject{sc: sc, whole: opts.Whole, known: touches{read: map[int]bool{}}}
 	for cpu := range cpus {
 		s.kinds = append(s.kinds, sc.kind(cpu))
 	}
-	if s.p, err = record(ctx, &opts.Base, sc, &opts.Fault); err != nil {
+	if s.p, err = recordAll(ctx, &opts.Base, sc, &opts.Fault); err != nil {
 		return nil, err
 	}
 	if s.m, err = setUp(ctx, &opts.Base, sc, &opts.Fault); err != nil {
@@ -114,15 +114,13 @@ func (s *Subject) explore(ctx context.Context, opts search.Options) (*product, s
 
 func (s *Subject) exploreOn(ctx context.Context, kinds []int, opts search.Options) (*product, search.Result, error) {
 	for {
-		m := newProduct(s.sc, s.p, s.g, kinds, !s.whole, s.read)
+		m := newProduct(s.sc, s.p, s.g, kinds, !s.whole, s.known)
 		opts.Stop = m.stale
 		res, err := search.Explore(ctx, m, &opts)
 		// What came out in a level that did not fit depends on which worker was first.
 		if err != nil || res.Bound == search.ByMemory || !m.stale() {
 			return m, res, err
 		}
-		for loc := range m.missed {
-			s.read[loc] = true
-		}
+		s.known.add(&m.missed)
 	}
 }
