@@ -20,7 +20,7 @@ import (
 type Symbols struct {
 	mu     sync.RWMutex
 	syms   []kernelimage.Symbol // by address; at the same address in the order they were added
-	names  []int32              // indexes into syms, by name; nil: to be made anew
+	names  *nameIndex           // of syms; nil: to be made anew
 	ranges []moduleRange        // by address
 }
 
@@ -126,18 +126,9 @@ func (s *Symbols) firstAt(addr uint64, after int) int {
 // called returns the symbols of that name, in address order.
 func (s *Symbols) called(name string) []kernelimage.Symbol {
 	if s.names == nil {
-		s.names = make([]int32, len(s.syms))
-		for i := range s.names {
-			s.names[i] = int32(i)
-		}
-		slices.SortStableFunc(s.names, func(a, b int32) int { return strings.Compare(s.syms[a].Name, s.syms[b].Name) })
+		s.names = newNameIndex(s.syms)
 	}
-	var found []kernelimage.Symbol
-	i, _ := slices.BinarySearchFunc(s.names, name, func(n int32, name string) int { return strings.Compare(s.syms[n].Name, name) })
-	for ; i < len(s.names) && s.syms[s.names[i]].Name == name; i++ {
-		found = append(found, s.syms[s.names[i]])
-	}
-	return found
+	return s.names.called(s.syms, name)
 }
 
 // AddRange says that [start, end) belongs to module ("": to the kernel): no
