@@ -9,8 +9,8 @@ type OpsFlag uint64
 // Flags of an ops. The first group is the caller's to set, the second the
 // core's.
 const (
-	OpsSaveRegs            OpsFlag = 1 << 2  // refused on arm64 unless IfSupported is set too
-	OpsSaveRegsIfSupported OpsFlag = 1 << 3  // adds SaveRegs on arm64, though there are no regs
+	OpsSaveRegs            OpsFlag = 1 << 2  // refused on arm64 unless IfSupported is set too; until 6.2 it has regs
+	OpsSaveRegsIfSupported OpsFlag = 1 << 3  // adds SaveRegs on arm64, though there are no regs; not until 6.2
 	OpsRecursion           OpsFlag = 1 << 4  // asks for recursion protection: never called directly
 	OpsStub                OpsFlag = 1 << 5  // the list function skips it
 	OpsIPModify            OpsFlag = 1 << 12 // changes fregs.pc; one such ops per site

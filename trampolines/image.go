@@ -85,7 +85,7 @@ func findOwn(k *kernel.Kernel, callOps bool) (*Code, error) {
 			continue
 		}
 		s, ok := symbols[p.name]
-		if !ok {
+		if !ok && !p.optional {
 			missing = append(missing, p.name)
 			found = found && p.variable()
 		}
