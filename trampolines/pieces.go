@@ -50,8 +50,8 @@ func sizeOfOneBucket(l *kernelimage.Layout) uint64 { return uint64(l.Hash.Size) 
 // pieces are all, the code in the order in which it lies in memory. [Install]
 // places them, FromImage looks them up, and both fill [Code] by them.
 var pieces = []piece{
-	{name: "ftrace_caller", addr: func(c *Code) *uint64 { return &c.Caller }, emit: (*code).caller, when: always, own: always},
 	{name: "ftrace_regs_caller", addr: func(c *Code) *uint64 { return &c.RegsCaller }, when: never, own: withoutCallOps, optional: true},
+	{name: "ftrace_caller", addr: func(c *Code) *uint64 { return &c.Caller }, emit: (*code).caller, when: always, own: always},
 	{name: "ftrace_call", addr: func(c *Code) *uint64 { return &c.CallSlot }, when: withoutCallOps, own: withoutCallOps},
 	{name: "ftrace_stub", addr: func(c *Code) *uint64 { return &c.Stub }, emit: (*code).empty, pointer: true, when: always, own: always},
 	{name: "ftrace_ops_nop_func", addr: func(c *Code) *uint64 { return &c.NopFunc }, emit: (*code).empty, pointer: true, when: always, own: withCallOps},
