@@ -169,9 +169,10 @@ func libraryTable(img *kernelimage.Image, counts map[string]uint64) string {
 
 # The kernel's own functions
 
-Functions of Debian's %s, called one by one as `+"`callops call`"+` does: no kernel was booted, nothing but the CPU's task and its per-CPU
-variables is set up, alternatives are as built, and what [services](services.md) stand in for is Go. The test that wrote this page checks what each gives, on both engines; they count the same
-instructions, here those of the first call. *64 KiB* are the first of the kernel's own constants.
+Functions of Debian's %s, called one by one as `+"`callops call`"+` does: no kernel was
+booted, nothing but the CPU's task and its per-CPU variables is set up, alternatives are as built, and what [services](services.md) stand in
+for is Go. The test that wrote this page checks what each gives, on both engines, which count the same instructions: here those of the first
+call. *64 KiB* are the first of the kernel's own constants.
 
 %d functions run, %d were found that do not.
 

@@ -10,14 +10,18 @@ var library = []struct {
 	{"Cryptography", cryptography},
 	{"Sorting and searching", sorting},
 	{"Bits", bitFuncs},
+	{"Bitmaps", bitmapFuncs},
 	{"Strings and memory", stringFuncs},
 	{"Text to numbers, and back", texts},
+	{"Printing", printing},
+	{"Unicode", unicodes},
 	{"Numbers", numberFuncs},
 	{"Memory of kmalloc", allocating},
 	{"Arrays and numbers", xarrays},
 	{"Maple trees", maples},
 	{"Trees and lists", trees},
 	{"Large numbers", mpis},
+	{"Buffers, pools and counters", buffers},
 }
 
 // failures is what was tried and does not run: what it needs is made at boot.
