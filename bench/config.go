@@ -72,6 +72,9 @@ type Config struct {
 	// and loses some.
 	CPUs int
 
+	// Budget bounds each call, in instructions; 0 for emu.DefaultBudget.
+	Budget uint64
+
 	Tracer   string         // TracerNop when ""
 	OpsFlags ftrace.OpsFlag // of every ops, see ParseOpsFlags
 	Args     []uint64       // what each call passes; the rest of x0..x7 is not set
@@ -146,6 +149,9 @@ func (c *Config) withDefaults() (*Config, error) {
 	if d.Calls == 0 {
 		d.Calls = DefaultCalls
 	}
+	if d.Budget == 0 {
+		d.Budget = emu.DefaultBudget
+	}
 	if d.Tracer == "" {
 		d.Tracer = TracerNop
 	}
@@ -190,6 +196,8 @@ func (c *Config) check() error {
 	// The tracer counts in 32 bits.
 	case c.Calls < 0 || c.Calls > math.MaxUint32:
 		return fmt.Errorf("%d calls, from 1 to %d are made: %w", c.Calls, uint32(math.MaxUint32), errno.EINVAL)
+	case c.Budget > math.MaxUint64/max(uint64(c.Calls), 1):
+		return fmt.Errorf("a budget of %d instructions for each of %d calls: %w", c.Budget, c.Calls, errno.EINVAL)
 	case c.Tracer != TracerNop && c.Tracer != TracerCount:
 		return fmt.Errorf("tracer %q, there are %s and %s: %w", c.Tracer, TracerNop, TracerCount, errno.EINVAL)
 	case len(c.Args) > emu.MaxArgs:

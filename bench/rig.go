@@ -28,6 +28,7 @@ type rig struct {
 	loop   *callLoop
 	tracee kernelimage.Site
 	calls  int
+	budget uint64 // of a call of the tracee, in instructions
 
 	irrelevant kernelimage.Site
 	tracer     uint64
@@ -54,7 +55,7 @@ func newRig(ctx context.Context, cfg *Config, engine Engine, callOps bool) (*rig
 	if err != nil {
 		return nil, err
 	}
-	r := &rig{Machine: m, k: m.Kernel, ftrace: m.Ftrace, calls: cfg.Calls, flags: cfg.OpsFlags, counts: cfg.Tracer == TracerCount}
+	r := &rig{Machine: m, k: m.Kernel, ftrace: m.Ftrace, calls: cfg.Calls, budget: cfg.Budget, flags: cfg.OpsFlags, counts: cfg.Tracer == TracerCount}
 	if err := r.setUp(cfg); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
@@ -162,10 +163,10 @@ func (r *rig) run(ctx context.Context, ops []*ftrace.Ops) (m measured, err error
 	return m, err
 }
 
-// call makes the loop call the tracee n times on one CPU, each within the default budget.
+// call makes the loop call the tracee n times on one CPU, each within the budget.
 func (r *rig) call(ctx context.Context, opts *emu.CallOptions, n int) (emu.Result, error) {
 	if opts == nil {
-		opts = budgetOf(n)
+		opts = r.budgetOf(n)
 	}
 	var res emu.Result
 	err := r.One(ctx, func(c *machine.Caller) (err error) {
@@ -180,7 +181,7 @@ func (r *rig) call(ctx context.Context, opts *emu.CallOptions, n int) (emu.Resul
 func (r *rig) callOnEach(ctx context.Context, n int) (insns uint64, err error) {
 	var all atomic.Uint64
 	err = r.Each(ctx, func(c *machine.Caller) error {
-		res, err := r.loopOn(c, budgetOf(n), n)
+		res, err := r.loopOn(c, r.budgetOf(n), n)
 		all.Add(res.Count)
 		return err
 	})
@@ -191,9 +192,9 @@ func (r *rig) loopOn(c *machine.Caller, opts *emu.CallOptions, n int) (emu.Resul
 	return c.Call(opts, r.loop.addr, r.tracee.Func(), uint64(n), r.loop.args)
 }
 
-// budgetOf is the default budget for each of n calls.
-func budgetOf(n int) *emu.CallOptions {
-	return &emu.CallOptions{Budget: emu.DefaultBudget * uint64(max(n, 1))}
+// budgetOf is the budget for n calls.
+func (r *rig) budgetOf(n int) *emu.CallOptions {
+	return &emu.CallOptions{Budget: r.budget * uint64(max(n, 1))}
 }
 
 // register makes n ops with a filter of one site each, and registers them.
@@ -254,7 +255,7 @@ func (r *rig) callbacks(ops []*ftrace.Ops) ([]uint32, error) {
 func (r *rig) trampoline(ctx context.Context) (int, error) {
 	n := 0
 	code := r.ftrace.Code()
-	_, err := r.call(ctx, &emu.CallOptions{OnStep: func(cpu emu.CPU, before *emu.Regs) {
+	_, err := r.call(ctx, &emu.CallOptions{Budget: r.budget, OnStep: func(cpu emu.CPU, before *emu.Regs) {
 		if before.PC >= code.Caller && before.PC < code.CallerEnd {
 			n++
 		}
