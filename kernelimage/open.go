@@ -113,9 +113,27 @@ func Parse(ctx context.Context, r io.ReaderAt, size int64, name string, opts *Op
 			}
 			return parseRaw(ctx, file, name, opts.Profile, inside)
 		default:
+			if other := otherKernel(r, head); other != "" {
+				return nil, &FormatError{File: name, Msg: "is a kernel for " + other + ", not for arm64", Errno: errno.ENOEXEC}
+			}
 			return nil, unknownFormat(name, head, inside)
 		}
 	}
+}
+
+// otherKernel names the architecture of a Linux kernel that is not arm64's, by its header
+// (Documentation/arch/x86/boot.rst, Documentation/arch/riscv/boot-image-header.rst); "" if
+// it is none.
+func otherKernel(r io.ReaderAt, head []byte) string {
+	const atHdrS, atRSC = 0x202, 0x38
+	magic := make([]byte, 4)
+	if _, err := r.ReadAt(magic, atHdrS); err == nil && string(magic) == "HdrS" {
+		return "x86"
+	}
+	if len(head) >= atRSC+4 && string(head[atRSC:atRSC+4]) == "RSC\x05" {
+		return "riscv"
+	}
+	return ""
 }
 
 // unknownFormat lists what was tried.

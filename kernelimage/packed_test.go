@@ -1,6 +1,7 @@
 package kernelimage
 
 import (
+	"bytes"
 	"encoding/binary"
 	"testing"
 
@@ -48,4 +49,14 @@ func TestParse_RefusesWhatIsPackedTooOften(t *testing.T) {
 	assert.ErrorIs(t, err, errno.ENOEXEC)
 	assert.ErrorContains(t, err, "unknown format")
 	assert.ErrorContains(t, err, "inside gzip, gzip, gzip it starts with")
+}
+
+func TestParse_NamesTheArchitectureOfAnotherKernel(t *testing.T) {
+	x86 := append(make([]byte, 0x202), "HdrS"...)
+	riscv := append(make([]byte, 0x38), "RSC\x05...."...)
+	for arch, b := range map[string][]byte{"x86": x86, "riscv": riscv} {
+		_, err := Parse(t.Context(), bytes.NewReader(b), int64(len(b)), "vmlinuz", nil)
+		assert.EqualError(t, err, "vmlinuz: is a kernel for "+arch+", not for arm64")
+		assert.ErrorIs(t, err, errno.ENOEXEC)
+	}
 }
