@@ -8,7 +8,7 @@ SHELL := /bin/bash
 BINDING := bindings/unicorn
 
 # The packages whose goldens -update makes again.
-GOLDEN := ./asm ./trampolines ./check ./bench ./bench/report ./cmd/callops
+GOLDEN := ./asm ./trampolines ./check ./bench ./bench/report ./try/report ./cmd/callops
 
 # Packages with goroutines of their own, or for use by several.
 RACE := ./emu ./emu/interp ./emu/lockstep ./emu/unicorn ./ftrace ./kernel ./kernelimage ./machine ./sched

@@ -22,9 +22,12 @@ const (
 
 // boundMemory returns how much memory is left for states. It sets the collector's
 // memory limit accordingly, until release is called.
-func boundMemory(memory uint64, img *kernelimage.Image) (states uint64, release func(), err error) {
+func boundMemory(memory uint64, images ...*kernelimage.Image) (states uint64, release func(), err error) {
 	share, outside := uint64(programShare), uint64(programOutside)
-	if img != nil {
+	for _, img := range images {
+		if img == nil {
+			continue
+		}
 		for _, s := range img.Segments() {
 			share += imageShare * s.MemSize
 			outside += imageOutside * s.MemSize

@@ -42,7 +42,7 @@ Without --image, commands use a small kernel that is built in.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SuggestionsMinimumDistance = 2
-	root.AddCommand(newBench(), newCall(), newTrace(), newImage(), newSites(), newCheck())
+	root.AddCommand(newBench(), newCall(), newTrace(), newImage(), newSites(), newCheck(), newTry())
 	root.SetHelpCommand(newHelp(root))
 	completeChoices(root)
 	return root

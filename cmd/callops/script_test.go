@@ -31,7 +31,7 @@ func TestScripts(t *testing.T) { runScripts(t, "testdata/scripts") }
 //	exits CODE ARG...
 //
 // which runs callops with those arguments and expects that exit code. $IMAGES
-// is where the test images are; three spoilt ones are in the working folder.
+// is where the test images are; four spoilt ones are in the working folder.
 func runScripts(t *testing.T, dir string) {
 	t.Helper()
 	images, err := filepath.Abs("../../kernelimage/testdata/workload")
@@ -58,7 +58,10 @@ func writeSpoilt(dir, image string) error {
 	}
 	x86 := slices.Clone(elf)
 	binary.LittleEndian.PutUint16(x86[0x12:], 62) // e_machine: EM_X86_64
+	bzImage := append(make([]byte, 0x202), "HdrS"...)
+	copy(bzImage, "MZ")
 	return errors.Join(
+		os.WriteFile(filepath.Join(dir, "bzImage"), bzImage, 0o600),
 		os.WriteFile(filepath.Join(dir, "tiny.elf"), elf[:40], 0o600),
 		os.WriteFile(filepath.Join(dir, "short.elf"), elf[:len(elf)/2], 0o600),
 		os.WriteFile(filepath.Join(dir, "x86.elf"), x86, 0o600),

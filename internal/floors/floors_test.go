@@ -43,6 +43,7 @@ var floors = [][]string{
 	{"ftrace/guestcore"},
 	{"machine", "trace"},
 	{"bench", "check", "tracefs", "ftrace/difftest"},
+	{"try"},
 	{"cmd/callops"},
 }
 

@@ -66,7 +66,7 @@ func sheafRefill(c *request) (uint64, error) {
 		return 0, err
 	}
 	if len(objects) == 0 {
-		return negative(enomem), nil
+		return ^uint64(enomem - 1), nil
 	}
 	s.objects = append(s.objects, objects...)
 	return 0, nil

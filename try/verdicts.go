@@ -1,0 +1,105 @@
+package try
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"callops/check"
+)
+
+// slow are the scenarios that take longest, and that Quick leaves out: with each, the
+// others take about as long as it alone.
+var slow = []string{"hand-over", "rcu-idle"}
+
+// Quick returns the names of the scenarios that are searched with Config.Quick.
+func Quick() (names []string) {
+	for _, sc := range check.Scenarios() {
+		if !slices.Contains(slow, sc.Name) {
+			names = append(names, sc.Name)
+		}
+	}
+	return names
+}
+
+// verdicts searches the scenarios on both kernels.
+func (t *trial) verdicts(ctx context.Context) error {
+	quick := Quick()
+	for _, sc := range check.Scenarios() {
+		if t.Scenarios != nil && !slices.Contains(t.Scenarios, sc.Name) {
+			continue
+		}
+		if t.Quick && !slices.Contains(quick, sc.Name) {
+			t.report.LeftOut = append(t.report.LeftOut, sc.Name)
+			continue
+		}
+		v := Verdict{Name: sc.Name}
+		unfit := false
+		err := t.each(func(b *Build, isNew bool) error {
+			if unfit {
+				return nil
+			}
+			f, err := t.search(ctx, b, sc.Name)
+			if errors.Is(err, check.ErrUnfit) {
+				unfit = true
+				return nil
+			}
+			if isNew {
+				v.New = f
+			} else {
+				v.Old = f
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if unfit {
+			t.report.LeftOut = append(t.report.LeftOut, sc.Name)
+			continue
+		}
+		v.Change, v.Old.Counterexample = change(&v.Old, &v.New), nil
+		if v.Change != Worse {
+			v.New.Counterexample = nil
+		}
+		t.report.Verdicts = append(t.report.Verdicts, v)
+		t.judgeVerdict(&v)
+	}
+	return nil
+}
+
+// search searches a scenario on a kernel. Only the end of ctx, and a scenario that is for
+// other kernels, are errors.
+func (t *trial) search(ctx context.Context, b *Build, name string) (Found, error) {
+	r, err := check.Check(ctx, name, "", t.checkOptions(b, name))
+	switch {
+	case ctx.Err() != nil:
+		return Found{}, ctx.Err()
+	case errors.Is(err, check.ErrUnfit):
+		return Found{}, err
+	case err != nil:
+		return Found{Outcome: Failed, Failed: short(err)}, nil
+	}
+	f := Found{Outcome: Holds, States: r.States}
+	switch {
+	case len(r.Violations) > 0:
+		f.Outcome, f.Property, f.Counterexample = Broken, r.Violations[0].Property, r.Violations[0]
+		if r.OK() {
+			f.Finding = r.Finding
+		}
+	case !r.Complete:
+		f.Outcome = Bounded
+	}
+	return f, nil
+}
+
+func (t *trial) judgeVerdict(v *Verdict) {
+	switch {
+	case v.Change == Worse && v.New.Outcome == Failed:
+		t.worse("%s: the kernel's code fails: %s", v.Name, v.New.Failed)
+	case v.Change == Worse:
+		t.worse("%s: broken: %s", v.Name, v.New.Property.Claim())
+	case v.Change == Better:
+		t.better("%s: %s now", v.Name, v.New.Outcome)
+	}
+}
