@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"callops/asm"
+	"callops/emu"
 	"callops/ftrace"
 	"callops/ftrace/guestcore"
 	"callops/internal/errno"
@@ -27,6 +28,11 @@ type Config struct {
 	// Mutate changes the machine of the kernel's own core before that starts, for a test of this
 	// package's power; nil: nothing.
 	Mutate Mutation
+
+	// For a mutated core: what it executes is told to onStep, and a call of it takes at most
+	// budget instructions.
+	onStep func(cpu emu.CPU, before *emu.Regs)
+	budget uint64
 }
 
 // Mutation changes a kernel's code.
@@ -68,6 +74,8 @@ type Difference struct {
 	What  string
 	Ours  string
 	Image string
+
+	crash bool // the kernel's core did not return
 }
 
 func (d *Difference) Error() string {
@@ -91,7 +99,7 @@ func NewPair(ctx context.Context, cfg Config) (_ *Pair, err error) {
 		}
 	}()
 	p.image, err = newSide(ctx, "the kernel's", cfg, &machine.Config{
-		Guest: &guestcore.Options{Sites: cfg.Sites, Before: cfg.Mutate},
+		Guest: &guestcore.Options{Sites: cfg.Sites, Before: cfg.Mutate, OnStep: cfg.onStep, Budget: cfg.budget},
 	})
 	if err != nil {
 		return nil, err
@@ -233,7 +241,7 @@ func (s *side) call(ctx context.Context, callee Callee) (res result) {
 func (p *Pair) compareResults(ours, image result) error {
 	var crash *guestcore.CrashError
 	if errors.As(image.err, &crash) {
-		return p.differ("what it did", errnoOf(ours.err), image.err.Error())
+		return &Difference{Steps: p.Steps(), What: "what it did", Ours: errnoOf(ours.err), Image: image.err.Error(), crash: true}
 	}
 	if a, b := errnoOf(ours.err), errnoOf(image.err); a != b {
 		return p.differ("what it returned", a, b)

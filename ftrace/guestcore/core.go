@@ -1,6 +1,7 @@
 package guestcore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,7 +16,7 @@ import (
 	"callops/trampolines"
 )
 
-// Budget bounds one call of the kernel's core, in instructions. The longest, a filter
+// Budget bounds one call of the kernel's core, in instructions, unless [Options.Budget] does. The longest, a filter
 // by name over all functions of a large kernel, takes 2^27.
 const Budget = 1 << 31
 
@@ -33,6 +34,8 @@ type Options struct {
 	Sites []uint64
 	// Before is called before the core starts, for a change of its code; nil: none.
 	Before func(k *kernel.Kernel) error
+	// Budget bounds a call of the core, in instructions; 0: [Budget].
+	Budget uint64
 }
 
 // Core is the ftrace of a kernel that runs its own.
@@ -67,6 +70,7 @@ func New(k *kernel.Kernel, opts *Options) (*Core, error) {
 	if opts != nil {
 		c.opts = *opts
 	}
+	c.opts.Budget = cmp.Or(c.opts.Budget, Budget)
 	if c.opts.Call == nil {
 		c.opts.Call = func(ctx context.Context, opts *emu.CallOptions, addr uint64, args ...uint64) (emu.Result, error) {
 			return k.Call(ctx, 0, opts, addr, args...)
@@ -155,7 +159,7 @@ func (c *Core) call(name string, addr uint64, args ...uint64) (uint64, error) {
 	if c.crash != nil {
 		return 0, c.crash
 	}
-	res, err := c.opts.Call(context.Background(), &emu.CallOptions{Budget: Budget, OnStep: c.opts.OnStep}, addr, args...)
+	res, err := c.opts.Call(context.Background(), &emu.CallOptions{Budget: c.opts.Budget, OnStep: c.opts.OnStep}, addr, args...)
 	if err != nil {
 		c.crash = &CrashError{name, slices.Clone(args), err}
 		return 0, c.crash
