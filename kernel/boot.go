@@ -40,6 +40,8 @@ const (
 	// rcuWatching is CT_RCU_WATCHING: one such increment means that RCU is watching
 	// the CPU (include/linux/context_tracking_state.h).
 	rcuWatching = 4
+	// taskUsage is how many references a task has: init_task's (init/init_task.c).
+	taskUsage = 2
 	// firstPid is the first CPU's task's. 0 would be the idle task.
 	firstPid = 100
 	// canary stands where the stack protector reads it. Its lowest byte is

@@ -46,6 +46,7 @@ func (k *Kernel) NewTask(name string, cpu int) (*Task, error) {
 		k.put64(t.Addr, l.Stack, t.Stack.Start),
 		k.put32(t.Addr, l.Pid, firstPid+uint32(k.tasks.made-1)),
 		k.put64(t.Addr, l.StackCanary, canary),
+		k.put32(t.Addr, l.Usage, taskUsage),
 		k.put(t.Addr, l.Comm, comm),
 	)
 	if k.tasks.live == nil {
@@ -93,15 +94,15 @@ type TaskState []savedWord
 
 type savedWord struct{ addr, value uint64 }
 
-// SaveTask reads the preemption count and the recursion bits of the task_struct
-// at addr.
+// SaveTask reads the preemption count, the recursion bits and the state of the
+// task_struct at addr.
 func (k *Kernel) SaveTask(addr uint64) (TaskState, error) {
 	var words TaskState
-	for _, off := range []int{k.Layout.Task.PreemptCount, k.Layout.Task.TraceRecursion} {
+	for _, off := range []int{k.Layout.Task.PreemptCount, k.Layout.Task.TraceRecursion, k.Layout.Task.State} {
 		if off == kernelimage.Absent {
 			continue
 		}
-		at := addr + uint64(off)
+		at := (addr + uint64(off)) &^ 7 // the state has 32 bits
 		v, err := k.Mem.Load64(at)
 		if err != nil {
 			return nil, err

@@ -224,12 +224,14 @@ func (t *btfTypes) layout() (l *Layout, err error) {
 			Flags: t.need(task, "thread_info.flags"), PreemptCount: t.need(task, "thread_info.preempt_count"), CPU: t.needOne(task, "thread_info.cpu", "cpu"), // the latter until 5.15
 			Stack: t.need(task, "stack"), Pid: t.need(task, "pid"), StackCanary: t.find(task, "stack_canary"), Comm: t.need(task, "comm"),
 			RetStack: t.find(task, "ret_stack"), CurrRetStack: t.find(task, "curr_ret_stack"), TraceRecursion: t.find(task, "trace_recursion"),
+			State: t.find(task, "__state"), Usage: t.find(task, "usage"),
 		},
 		Regs:   t.regs(),
 		Bug:    t.bug(),
 		Slab:   t.slab(),
 		PerCPU: PerCPULayout{ContextState: Absent, RingBuffer: Absent},
 		Core:   t.core(),
+		SRCU:   t.srcu(),
 	}
 	var ct *btf.Struct
 	if t.spec.TypeByName("context_tracking", &ct) == nil {
@@ -282,6 +284,28 @@ func (t *btfTypes) bug() BugLayout {
 		Size: sizeOf(s), Addr: t.find(s, "bug_addr_disp"), File: t.find(s, "file_disp"),
 		Line: t.find(s, "line"), Flags: t.find(s, "flags"),
 	}
+}
+
+// srcu is where the readers of an srcu_struct are counted; zero where that is not known.
+func (t *btfTypes) srcu() SRCULayout {
+	ssp, data, ctr := t.optional("srcu_struct"), t.optional("srcu_data"), t.optional("srcu_ctr")
+	l := SRCULayout{SDA: t.find(ssp, "sda")}
+	if ctrs := t.find(data, "srcu_ctrs"); ctrs != Absent && ctr != nil { // from 6.15 on
+		for i := range 2 {
+			at := ctrs + i*sizeOf(ctr)
+			l.Lock[i], l.Unlock[i] = at+t.find(ctr, "srcu_locks"), at+t.find(ctr, "srcu_unlocks")
+		}
+	} else {
+		for i := range 2 {
+			l.Lock[i], l.Unlock[i] = t.find(data, "srcu_lock_count")+8*i, t.find(data, "srcu_unlock_count")+8*i
+		}
+	}
+	for _, off := range []int{l.Lock[0], l.Unlock[0]} {
+		if l.SDA < 0 || off < 0 || l.SDA > sizeOf(ssp)-8 || off > sizeOf(data)-16 {
+			return SRCULayout{SDA: Absent}
+		}
+	}
+	return l
 }
 
 // core is what the kernel's own ftrace core keeps; zero where a structure or a field of
@@ -351,6 +375,6 @@ func (l *Layout) check() error {
 			o.Trampoline, o.TrampolineSize, o.List, o.SubopList, o.OpsFunc, o.DirectCall),
 		in("ftrace_hash", h.Size, h.SizeBits, h.Buckets, h.Count, h.Flags),
 		in("ftrace_func_entry", e.Size, e.Next, e.Pprev, e.IP, e.Direct),
-		in("task_struct", t.Size, t.Flags, t.PreemptCount, t.CPU, t.Stack, t.Pid, t.StackCanary, t.Comm, t.RetStack, t.CurrRetStack, t.TraceRecursion),
+		in("task_struct", t.Size, t.Flags, t.PreemptCount, t.CPU, t.Stack, t.Pid, t.StackCanary, t.Comm, t.RetStack, t.CurrRetStack, t.TraceRecursion, t.State, t.Usage),
 	)
 }

@@ -16,6 +16,7 @@ type Layout struct {
 	Bug     BugLayout
 	Core    CoreLayout
 	Slab    SlabLayout
+	SRCU    SRCULayout
 }
 
 // OpsLayout is struct ftrace_ops (include/linux/ftrace.h).
@@ -47,6 +48,7 @@ type TaskLayout struct {
 	Stack, Pid, StackCanary, Comm int
 	RetStack, CurrRetStack        int
 	TraceRecursion                int
+	State, Usage                  int // __state, which schedule goes by; the count of references
 }
 
 // PerCPULayout gives offsets from the per-CPU base (tpidr_el1).
@@ -64,6 +66,14 @@ type PerCPULayout struct {
 // distances from themselves, in 32 bits. File and Line are absent without
 // CONFIG_DEBUG_BUGVERBOSE.
 type BugLayout struct{ Size, Addr, File, Line, Flags int }
+
+// SRCULayout is struct srcu_struct and its per-CPU struct srcu_data (include/linux/srcutree.h). Nothing of
+// it is known where SDA is Absent or all are 0.
+type SRCULayout struct {
+	SDA    int    // the per-CPU pointer
+	Lock   [2]int // counters of readers that came, by index
+	Unlock [2]int // and that left
+}
 
 // CoreLayout is what the kernel's own ftrace core keeps, and what its control files
 // are read through. Only BTF tells it: the zero value is one that is not known.
@@ -140,7 +150,7 @@ var layout612 = Layout{
 	Regs:    RegsLayout{Size: 112, X0: 0, DirectTramp: 72, FP: 80, LR: 88, SP: 96, PC: 104},
 	Task: TaskLayout{
 		Size: 4736, Flags: 0, PreemptCount: 8, CPU: 16, Stack: 32, Pid: 1376, StackCanary: 1384, Comm: 1920,
-		RetStack: 2808, CurrRetStack: 2800, TraceRecursion: 2832,
+		RetStack: 2808, CurrRetStack: 2800, TraceRecursion: 2832, State: Absent, Usage: Absent,
 	},
 	PerCPU: PerCPULayout{Size: 4096, ContextState: 8, RingBuffer: 32},
 	Bug:    BugLayout{Size: 12, Addr: 0, File: 4, Line: 8, Flags: 10},

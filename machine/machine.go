@@ -111,11 +111,16 @@ func (m *Machine) setUp(ctx context.Context, cfg *Config) (err error) {
 			return err
 		}
 	}
-	if m.Services, err = services.Install(m.Kernel, cfg.services()); err != nil {
+	scheduled := !cfg.Unscheduled && (cfg.Sched != nil || len(m.Kernel.CPUs) > 1)
+	opts := cfg.services()
+	if scheduled {
+		m.surround(opts)
+	}
+	if m.Services, err = services.Install(m.Kernel, opts); err != nil {
 		return err
 	}
-	if !cfg.Unscheduled && (cfg.Sched != nil || len(m.Kernel.CPUs) > 1) {
-		if m.Sched, err = sched.New(ctx, m.Kernel, cfg.Sched); err != nil {
+	if scheduled {
+		if m.Sched, err = sched.New(ctx, m.Kernel, m.schedOptions(cfg.Sched)); err != nil {
 			return err
 		}
 	}
@@ -143,6 +148,33 @@ func (cfg *Config) services() *services.Options {
 	}
 	if cfg.Printk != nil {
 		opts.Printk = cfg.Printk
+	}
+	return &opts
+}
+
+// surround has the scheduler's tasks and CPUs be those of the services, but for what the
+// caller supplies.
+func (m *Machine) surround(opts *services.Options) {
+	s := surroundings{m}
+	if opts.Grace == nil {
+		opts.Grace = s
+	}
+	if opts.Tasks == nil {
+		opts.Tasks = s
+	}
+	if opts.Interrupts == nil {
+		opts.Interrupts = s
+	}
+}
+
+// schedOptions are the scheduler's, with callbacks run where a task leaves the kernel.
+func (m *Machine) schedOptions(cfg *sched.Options) *sched.Options {
+	opts := sched.Options{}
+	if cfg != nil {
+		opts = *cfg
+	}
+	if opts.Returned == nil {
+		opts.Returned = m.Services.RunCallbacks
 	}
 	return &opts
 }

@@ -29,6 +29,8 @@ type cpu struct {
 	last   *Task    // whose exclusive monitor this is
 	left   uint64   // of the slice
 	ended  bool     // an event here was the end of a grace period
+	task   *Task    // that is on it; nil: its idle task. Its goroutine's
+	ipis   ipis
 
 	resched atomic.Bool // go through the scheduler when that can be
 }
@@ -92,6 +94,13 @@ func (c *cpu) pick() *Task {
 	defer s.mu.Unlock()
 	for {
 		c.resched.Store(false)
+		if c.ipis.pending.Load() {
+			s.mu.Unlock()
+			c.interruptIdle()
+			s.mu.Lock()
+			continue
+		}
+		s.rouse()
 		if t := s.take(c); t != nil {
 			t.cpu, t.state = c, running
 			return t
@@ -99,9 +108,14 @@ func (c *cpu) pick() *Task {
 		if s.closed && s.alive == 0 {
 			return nil
 		}
+		if s.idle++; s.idle == len(s.cpus) && s.expire() {
+			s.idle--
+			continue
+		}
 		c.idle.state = running
 		s.wake.Wait()
 		c.idle.state = asleep
+		s.idle--
 		s.happened(c.idle, Switched)
 	}
 }
@@ -120,6 +134,9 @@ func (c *cpu) load(t *Task) {
 		t.fail(c.s.setCPU(t, c.id))
 	}
 	c.last = t
+	if c.task = t; t.idle {
+		c.task = nil
+	}
 	c.newSlice(c.s.opts.Slice)
 }
 
@@ -140,10 +157,14 @@ func (c *cpu) switchFrom(t *Task, why leaving) {
 	case dead:
 		s.end(t)
 	case user:
+		s.users++
 		go s.stay(t, why.user)
+	case waiting:
+		s.fallAsleep(t)
 	default:
 		s.enqueue(t)
 	}
+	s.rouse()
 	s.mu.Unlock()
 	c.yield()
 }
@@ -153,6 +174,7 @@ func (c *cpu) switchFrom(t *Task, why leaving) {
 func (s *Scheduler) stay(t *Task, fn func(context.Context)) {
 	defer func() {
 		s.mu.Lock()
+		s.users--
 		s.enqueue(t)
 		s.mu.Unlock()
 	}()
@@ -176,6 +198,12 @@ func (c *cpu) newSlice(most uint64) { c.left = 1 + c.rnd.Uint64N(most) }
 func (c *cpu) tick(t *Task) error {
 	s := c.s
 	t.note(c.Regs())
+	if err := c.interrupt(); err != nil {
+		return err
+	}
+	if s.asleep.Load() > 0 {
+		s.Woken()
+	}
 	preemptible, err := c.preemptible(t)
 	if err != nil {
 		return err

@@ -37,9 +37,13 @@ type Options struct {
 	// Seed chooses these numbers. Which CPU comes first is the host's affair.
 	Seed uint64
 
-	// Stall is after what time a grace period is given up that does not end;
-	// 10 s when 0.
+	// Stall is after what time a grace period is given up that does not end, and a sleep
+	// that nothing ends; 10 s when 0.
 	Stall time.Duration
+
+	// Returned is called each time that a task has returned from a [Task.Call] which is not
+	// within another, on its CPU. Its error is that of the call. nil: nothing is.
+	Returned func(ctx context.Context, on emu.CPU) error
 }
 
 // Scheduler runs tasks on a kernel's CPUs.
@@ -55,20 +59,25 @@ type Scheduler struct {
 
 	closing sync.Once
 	release func() // of the CPUs
+	unhook  func() bool
 
 	awaited atomic.Int32 // len(periods)
 	queued  atomic.Int32 // len(queue)
+	asleep  atomic.Int32 // len(sleeping)
 
-	mu      sync.Mutex // the run queue's lock: guards what follows
-	wake    *sync.Cond // something has changed for an idle CPU
-	ended   *sync.Cond // a task has ended
-	queue   []*Task    // runnable, without a CPU
-	tasks   map[*Task]struct{}
-	alive   int // of them, without the idle tasks
-	errs    []error
-	periods []*gracePeriod
-	pending []callback
-	closed  bool
+	mu       sync.Mutex // the run queue's lock: guards what follows
+	wake     *sync.Cond // something has changed for an idle CPU
+	ended    *sync.Cond // a task has ended
+	queue    []*Task    // runnable, without a CPU
+	sleeping []*Task    // waiting
+	users    int        // tasks in user mode
+	idle     int        // CPUs without a task
+	tasks    map[*Task]struct{}
+	alive    int // of them, without the idle tasks
+	errs     []error
+	periods  []*gracePeriod
+	pending  []callback
+	closed   bool
 }
 
 // New takes over the CPUs of k until Close, and starts them, idle. When ctx
@@ -100,10 +109,12 @@ func New(ctx context.Context, k *kernel.Kernel, opts *Options) (*Scheduler, erro
 	}
 	s.release = release
 	s.ctx, s.cancel = context.WithCancel(ctx)
+	s.unhook = context.AfterFunc(s.ctx, s.Woken) // tasks that sleep
 	for id := range k.CPUs {
 		c, err := s.newCPU(id)
 		if err != nil {
 			s.cancel()
+			s.unhook()
 			release()
 			return nil, fmt.Errorf("scheduler: CPU %d: %w", id, err)
 		}
@@ -145,6 +156,7 @@ func (s *Scheduler) close() error {
 	s.wake.Broadcast()
 	s.mu.Unlock()
 	s.wg.Wait()
+	s.unhook()
 	s.runRipe()
 	var errs []error
 	for _, c := range s.cpus {

@@ -21,6 +21,7 @@ type state uint8
 
 const (
 	asleep    state = iota // runnable after it left voluntarily; an idle task without its CPU
+	waiting                // until its ready reports true
 	running                // on its CPU
 	preempted              // runnable, and somewhere in the kernel
 	user
@@ -32,7 +33,7 @@ func (s state) event() Event {
 	switch s {
 	case preempted:
 		return Preempted
-	case asleep:
+	case asleep, waiting:
 		return Switched
 	}
 	return UserMode
@@ -68,6 +69,7 @@ type Task struct {
 	state  state
 	cpu    *cpu // the one it was on last; the body may read it, as it is not moved meanwhile
 	pinned *cpu // the only one that may run it
+	sleep  sleep
 
 	seenMu sync.Mutex // guards what follows
 	goid   uint64     // its coroutine
@@ -188,6 +190,11 @@ func (t *Task) Call(opts *emu.CallOptions, addr uint64, args ...uint64) (emu.Res
 	}
 	saved.TPIDREL1 = t.cpu.PerCPU
 	*regs = saved
+	if err == nil && t.inGate == 0 && t.s.opts.Returned != nil {
+		t.pin(t.cpu)
+		err = t.s.opts.Returned(frame.Ctx, t.cpu.CPU.CPU)
+		t.pin(t.bound)
+	}
 	t.note(regs)
 	return res, err
 }

@@ -36,6 +36,8 @@ func (k GraceKind) String() string {
 type GracePeriods interface {
 	// Begin begins one of a kind, for the task on cpu.
 	//
+	// SRCU is not among them: an srcu_struct counts its readers.
+	//
 	// In a kernel that is not preemptible (no CONFIG_PREEMPTION) code of the kernel
 	// is a reader until its task leaves its CPU voluntarily; there RCUTasks is begun
 	// for RCU too.
@@ -111,17 +113,18 @@ type callback struct {
 	running bool
 }
 
-// begin begins a grace period that the function r was asked for.
-func (s *Services) begin(cpu emu.CPU, r Replaced, kind GraceKind) (GracePeriod, error) {
+// begin begins a grace period that a function was asked for.
+func (c *request) begin(kind GraceKind) (p GracePeriod, err error) {
 	strong := kind
-	if kind == RCU && !s.preemptible {
+	if kind == RCU && !c.s.preemptible {
 		strong = RCUTasks
 	}
-	p, err := s.opts.Grace.Begin(cpu, strong)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", r.Name, err)
+	if kind == SRCU {
+		p = &srcuPeriod{*c, c.args[0]}
+	} else if p, err = c.s.opts.Grace.Begin(c.cpu, strong); err != nil {
+		return nil, err
 	}
-	s.event(cpu, Event{Kind: GraceBegan, Func: r.Name, Grace: kind})
+	c.s.event(c.cpu, Event{Kind: GraceBegan, Func: c.r.Name, Grace: kind})
 	return p, nil
 }
 
@@ -131,7 +134,7 @@ func synchronize(kind GraceKind) func(*Services, Replaced) emu.GateFunc {
 		if err := c.maySleep(); err != nil {
 			return 0, err
 		}
-		p, err := c.s.begin(c.cpu, c.r, kind)
+		p, err := c.begin(kind)
 		if err != nil {
 			return 0, err
 		}
@@ -139,7 +142,7 @@ func synchronize(kind GraceKind) func(*Services, Replaced) emu.GateFunc {
 			return 0, err
 		}
 		c.s.event(c.cpu, Event{Kind: GraceEnded, Func: c.r.Name, Grace: kind})
-		return 0, c.s.runCallbacks(background, c.cpu)
+		return 0, c.s.RunCallbacks(background, c.cpu)
 	})
 }
 
@@ -204,7 +207,7 @@ func (c *request) queue(cb *callback) (err error) {
 	if old := g.find(cb.head); old != nil {
 		return &CallbackError{c.r.Name, c.caller(), cb.head, c.s.k.Where(old.fn)}
 	}
-	if cb.period, err = c.s.begin(c.cpu, c.r, cb.kind); err != nil {
+	if cb.period, err = c.begin(cb.kind); err != nil {
 		return err
 	}
 	c.s.event(c.cpu, Event{Kind: CallbackQueued, Func: c.r.Name, Grace: cb.kind, Addr: cb.fn, Value: cb.arg})
@@ -241,14 +244,19 @@ func barrier(kind GraceKind) func(*Services, Replaced) emu.GateFunc {
 				return 0, err
 			}
 		}
-		return 0, c.s.runCallbacks(background, c.cpu)
+		if err := c.s.RunCallbacks(background, c.cpu); err != nil {
+			return 0, err
+		}
+		_, err := c.sleep(func() bool { return g.haveRun(pending) }, 0, nil) // other CPUs may run some
+		return 0, err
 	})
 }
 
-// runCallbacks runs on a CPU the callbacks whose grace period is over, in the order
-// that they were queued; those too that they queue, if theirs is over at once. It is
-// done where a task may sleep, and where a CPU leaves the kernel.
-func (s *Services) runCallbacks(ctx context.Context, cpu emu.CPU) error {
+// RunCallbacks runs on a CPU the callbacks whose grace period is over, in the order
+// that they were queued; those too that they queue, if theirs is over at once. The services
+// do so where a task may sleep, and where a CPU has returned from a [kernel.Kernel.Call]; whoever
+// drives CPUs otherwise does it there.
+func (s *Services) RunCallbacks(ctx context.Context, cpu emu.CPU) error {
 	for {
 		cb := s.graces.ripe()
 		if cb == nil {
@@ -273,6 +281,20 @@ func (g *graces) ripe() *callback {
 		}
 	}
 	return nil
+}
+
+// haveRun reports whether none of the callbacks is to run any more.
+func (g *graces) haveRun(cbs []*callback) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return !slices.ContainsFunc(g.pending, func(cb *callback) bool { return slices.Contains(cbs, cb) })
+}
+
+// isRipe reports whether there is a callback to run.
+func (g *graces) isRipe() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.ContainsFunc(g.pending, func(cb *callback) bool { return !cb.running && cb.period.Ended() })
 }
 
 func (g *graces) done(cb *callback) {

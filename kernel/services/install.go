@@ -18,6 +18,9 @@ type Options struct {
 	// kernel, and never otherwise.
 	Grace GracePeriods
 
+	// Tasks are those beside the one that is on a CPU; nil: there are none.
+	Tasks Tasks
+
 	// Interrupts reach other CPUs; nil: those that are not in the kernel, which run
 	// at once what they are to.
 	Interrupts Interrupts
@@ -54,6 +57,9 @@ type Services struct {
 
 	preemptible bool   // CONFIG_PREEMPTION
 	irqCall     uint64 // calls x0(x1) with interrupts masked
+	trylock     uint64 // makes the word at x0 w1 if it is 0
+	jiffies     uint64 // the variable; 0: not known
+	clock       clock
 }
 
 // Replaced is a function of the kernel that a Go function replaces.
@@ -77,6 +83,10 @@ func Install(k *kernel.Kernel, opts *Options) (*Services, error) {
 	if s.opts.Grace == nil {
 		s.opts.Grace = turns{k}
 	}
+	if s.opts.Tasks == nil {
+		s.opts.Tasks = alone{}
+	}
+	s.clock.s = s
 	if s.opts.Interrupts == nil {
 		s.opts.Interrupts = turns{k}
 	}
@@ -95,7 +105,10 @@ func (s *Services) Replaced() []Replaced { return slices.Clone(s.replaced) }
 func (s *Services) install() error {
 	_, err := s.k.Symbols.Lookup("preempt_schedule")
 	s.preemptible = err == nil
-	s.k.OnReturn(func(ctx context.Context, c *kernel.CPU) error { return s.runCallbacks(ctx, c.CPU) })
+	if sym, err := s.k.Symbols.Lookup("jiffies_64"); err == nil && !sym.Func {
+		s.jiffies = sym.Addr
+	}
+	s.k.OnReturn(func(ctx context.Context, c *kernel.CPU) error { return s.RunCallbacks(ctx, c.CPU) })
 	var gates []uint64
 	for _, row := range table {
 		for _, name := range row.names {
@@ -118,7 +131,7 @@ func (s *Services) install() error {
 	if len(gates) == 0 {
 		return nil
 	}
-	if err := s.placeIrqCall(); err != nil {
+	if err := cmp.Or(s.placeIrqCall(), s.placeTrylock()); err != nil {
 		return err
 	}
 	if s.opts.Event != nil {

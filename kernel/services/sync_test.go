@@ -2,6 +2,8 @@ package services
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
 	"testing"
 
@@ -24,29 +26,47 @@ type rig struct {
 }
 
 // eachKernel runs a test on each of the distribution's kernels and each engine.
-func eachKernel(t *testing.T, cpus int, opts Options, test func(r *rig)) {
+func eachKernel(t *testing.T, cpus int, test func(r *rig)) {
 	for _, series := range append([]string{kernels.Linux716K}, kernels.All...) {
 		if cpus > 1 && series == kernels.Linux61 { // which does not tell where its per-CPU variables are
 			continue
 		}
 		t.Run(series, func(t *testing.T) {
-			img := kept(t, series)
 			for _, e := range engines.All() {
 				t.Run(e.Name, func(t *testing.T) {
-					k, err := kernel.Boot(img, e.New, &kernel.BootOptions{CPUs: cpus})
-					require.NoError(t, err)
-					t.Cleanup(func() { assert.NoError(t, k.Close()) })
-					require.NoError(t, k.FreeInitMem())
-					events := new([]Event)
-					opts := opts
-					opts.Event = func(e Event) { *events = append(*events, e) }
-					s, err := Install(k, &opts)
-					require.NoError(t, err)
-					test(&rig{&machine{k, s, new([]Line), t}, events})
+					m := booted(t, series, e, cpus)
+					*m.events = nil
+					test(&rig{&machine{m.Kernel, m.Services, new([]Line), t}, m.events})
 				})
 			}
 		})
 	}
+}
+
+// rigs are the machines that tests share, by what they are: booting one takes longer than most tests.
+var rigs = map[string]*rig{}
+
+func booted(t *testing.T, series string, e engines.Engine, cpus int) *rig {
+	t.Helper()
+	key := fmt.Sprint(series, e.Name, cpus)
+	if r := rigs[key]; r != nil {
+		return r
+	}
+	r := bootRig(t, series, e, cpus, Options{})
+	rigs[key] = r
+	return r
+}
+
+func bootRig(t *testing.T, series string, e engines.Engine, cpus int, opts Options) *rig {
+	t.Helper()
+	k, err := kernel.Boot(kept(t, series), e.New, &kernel.BootOptions{CPUs: cpus, HeapSize: 1 << 20})
+	require.NoError(t, err)
+	require.NoError(t, k.FreeInitMem())
+	events := new([]Event)
+	opts.Event = func(e Event) { *events = append(*events, e) }
+	s, err := Install(k, &opts)
+	require.NoError(t, err)
+	return &rig{&machine{k, s, new([]Line), t}, events}
 }
 
 // images are those that tests have opened, by series. They stay open: opening one takes longer
@@ -156,7 +176,7 @@ func (r *rig) counter(name string) (fn, at uint64) {
 // A callback runs after the grace period, which is after its caller's critical section,
 // with bottom halves disabled (kernel/rcu/tree.c: rcu_do_batch).
 func TestCallRCU_RunsTheCallbackWhenTheCPULeavesTheKernel(t *testing.T) {
-	eachKernel(t, 1, Options{}, func(r *rig) {
+	eachKernel(t, 1, func(r *rig) {
 		fn, count := r.counter("callback")
 		head := r.words(make([]uint64, 2))
 		queue := r.place("queue", func(b *asm.Builder) {
@@ -176,7 +196,7 @@ func TestCallRCU_RunsTheCallbackWhenTheCPULeavesTheKernel(t *testing.T) {
 }
 
 func TestSynchronize_RunsCallbacksThatAreRipe(t *testing.T) {
-	eachKernel(t, 1, Options{}, func(r *rig) {
+	eachKernel(t, 1, func(r *rig) {
 		fn, count := r.counter("callback")
 		head := r.words(make([]uint64, 2))
 		want := uint64(0)
@@ -199,11 +219,12 @@ func TestSynchronize_RunsCallbacksThatAreRipe(t *testing.T) {
 }
 
 func TestSynchronize_WhereTheTaskCannotSleepIsAnError(t *testing.T) {
-	eachKernel(t, 1, Options{}, func(r *rig) {
+	eachKernel(t, 1, func(r *rig) {
 		at := r.CPUs[0].Task + uint64(r.Layout.Task.PreemptCount)
 		v, err := r.Mem.Load32(at)
 		require.NoError(r.t, err)
 		require.NoError(r.t, r.Mem.Store32(at, v+1))
+		defer func() { require.NoError(r.t, r.Mem.Store32(at, v)) }()
 		_, err = r.try("synchronize_rcu")
 		var atomic *AtomicError
 		require.ErrorAs(r.t, err, &atomic)
@@ -213,7 +234,7 @@ func TestSynchronize_WhereTheTaskCannotSleepIsAnError(t *testing.T) {
 }
 
 func TestCallRCU_OfAHeadThatIsQueuedIsAnError(t *testing.T) {
-	eachKernel(t, 1, Options{}, func(r *rig) {
+	eachKernel(t, 1, func(r *rig) {
 		fn, _ := r.counter("callback")
 		head := r.words(make([]uint64, 2))
 		_, err := r.run(r.place("queue", func(b *asm.Builder) {
@@ -230,7 +251,7 @@ func TestCallRCU_OfAHeadThatIsQueuedIsAnError(t *testing.T) {
 }
 
 func TestKvfreeCallRCU_FreesTheObject(t *testing.T) {
-	eachKernel(t, 1, Options{}, func(r *rig) {
+	eachKernel(t, 1, func(r *rig) {
 		kmalloc := r.first("__kmalloc", "__kmalloc_noprof")
 		for _, off := range []uint64{0, 16} {
 			obj := r.call(kmalloc, 64, 0xcc0)
@@ -248,7 +269,7 @@ func TestKvfreeCallRCU_FreesTheObject(t *testing.T) {
 
 // What an IPI runs has interrupts masked (kernel/smp.c).
 func TestIPI_OnTheCallingCPU(t *testing.T) {
-	eachKernel(t, 1, Options{}, func(r *rig) {
+	eachKernel(t, 1, func(r *rig) {
 		fn, at := r.counter("callback")
 		assert.Zero(r.t, r.call("smp_call_function_single", 0, fn, 77, 1))
 		assert.EqualValues(r.t, 1, r.word(at))
@@ -267,7 +288,7 @@ func TestIPI_OnTheCallingCPU(t *testing.T) {
 }
 
 func TestIPI_ReachesTheOtherCPUs(t *testing.T) {
-	eachKernel(t, 3, Options{}, func(r *rig) {
+	eachKernel(t, 3, func(r *rig) {
 		fn, at := r.counter("callback")
 		r.call("smp_call_function", fn, 5, 1)
 		assert.EqualValues(r.t, 2, r.word(at))
@@ -283,7 +304,7 @@ func TestIPI_ReachesTheOtherCPUs(t *testing.T) {
 
 // A CPU that has executed the instruction executes the new one afterwards.
 func TestText_PatchedByTheKernelsOwnFunction(t *testing.T) {
-	eachKernel(t, 1, Options{}, func(r *rig) {
+	eachKernel(t, 1, func(r *rig) {
 		const five = 0xd28000a0 // mov x0, #5
 		at := r.place("patched", func(b *asm.Builder) { b.Emit(asm.Movz(asm.X0, 4, 0), asm.Ret()) })
 		assert.EqualValues(r.t, 4, r.must(at))
@@ -293,4 +314,44 @@ func TestText_PatchedByTheKernelsOwnFunction(t *testing.T) {
 		assert.EqualValues(r.t, uint32(0xffff_ffea), uint32(r.call("aarch64_insn_patch_text_nosync", at+2, five)), "-EINVAL")
 		assert.EqualValues(r.t, uint32(0xffff_fff2), uint32(r.call("aarch64_insn_patch_text_nosync", 0xdead_0000_0000, five)), "-EFAULT")
 	})
+}
+
+// A hook sees each store before and after it, and may refuse it as the kernel does.
+func TestText_HookSeesAndRefuses(t *testing.T) {
+	var writes []TextWrite
+	var refuse error
+	hook := func(_ emu.CPU, w TextWrite, store func() error) error {
+		if refuse != nil {
+			return refuse
+		}
+		writes = append(writes, w)
+		return store()
+	}
+	for _, series := range kernels.All {
+		t.Run(series, func(t *testing.T) {
+			e, _ := engines.Lookup("interp")
+			r := bootRig(t, series, e, 1, Options{Text: hook})
+			defer func() { assert.NoError(t, r.Kernel.Close()) }()
+			const four, five = 0xd2800080, 0xd28000a0 // mov x0, #4 and #5
+			at := r.place("patched", func(b *asm.Builder) { b.Emit(asm.Movz(asm.X0, 4, 0), asm.Ret()) })
+			writes, refuse = nil, nil
+			assert.Zero(t, r.call("aarch64_insn_patch_text_nosync", at, five))
+			assert.Equal(t, []TextWrite{{Addr: at, Size: 4, Old: four, New: five}}, writes)
+			refuse = errno.EINVAL
+			assert.EqualValues(t, uint32(0xffff_ffea), uint32(r.call("aarch64_insn_patch_text_nosync", at, four)))
+			assert.EqualValues(t, 5, r.must(at), "as it was")
+			refuse = errors.New("no more")
+			_, err := r.try("aarch64_insn_patch_text_nosync", at, four)
+			assert.ErrorIs(t, err, refuse)
+			refuse = nil
+			if r.first("aarch64_insn_write_literal_u64") == "" {
+				assert.Equal(t, kernels.Linux61, series)
+				return
+			}
+			lit := r.words([]uint64{7})
+			assert.Zero(t, r.call("aarch64_insn_write_literal_u64", lit, 8))
+			assert.Equal(t, TextWrite{Addr: lit, Size: 8, Old: 7, New: 8}, writes[len(writes)-1])
+			assert.EqualValues(t, 8, r.word(lit))
+		})
+	}
 }

@@ -27,4 +27,20 @@ var syncRows = []row{
 
 	{"text", []string{"__aarch64_insn_write", "aarch64_insn_write"}, writeText(4)},
 	{"text", []string{"aarch64_insn_write_literal_u64"}, writeText(8)},
+
+	{"scheduler", []string{"schedule"}, serving(schedule)},
+	{"scheduler", []string{"schedule_timeout"}, serving(scheduleTimeout)},
+	{"scheduler", []string{"schedule_hrtimeout_range_clock"}, serving(scheduleHrtimeout)},
+	{"scheduler", []string{"usleep_range_state"}, serving(usleepRange)},
+	{"scheduler", []string{"try_to_wake_up"}, serving(wake)},
+	{"scheduler", []string{"yield"}, serving(yield)},
+	{"scheduler", []string{"__cond_resched"}, condResched},
+	{"scheduler", []string{"preempt_schedule", "preempt_schedule_notrace"}, serving(resched)},
+
+	{"locks", []string{"__mutex_lock_slowpath", "__mutex_lock_killable_slowpath", "__mutex_lock_interruptible_slowpath"}, mutexLock},
+	{"locks", []string{"rwsem_down_read_slowpath"}, serving(readLock)},
+	{"locks", []string{"rwsem_down_write_slowpath"}, writeLock},
+	{"locks", []string{"queued_spin_lock_slowpath"}, serving(spinLock)},
+	{"locks", []string{"queued_read_lock_slowpath"}, serving(readSpinLock)},
+	{"locks", []string{"queued_write_lock_slowpath"}, serving(writeSpinLock)},
 }
