@@ -46,3 +46,46 @@ func TestDecode_RefusesOtherWords(t *testing.T) {
 		assert.False(t, add || adr, name)
 	}
 }
+
+func TestDecodeBranchCond_IsTheInverseOfEachForm(t *testing.T) {
+	const pc = 0xffff800080001234
+	for name, f := range map[string]func(Label) Inst{
+		"b.eq": func(l Label) Inst { return BCond(EQ, l) },
+		"cbz":  func(l Label) Inst { return Cbz(X3, l) },
+		"cbnz": func(l Label) Inst { return Cbnz(W3, l) },
+		"tbz":  func(l Label) Inst { return Tbz(X3, 63, l) },
+		"tbnz": func(l Label) Inst { return Tbnz(X3, 1, l) },
+	} {
+		for _, d := range []int64{-32768, -4, 0, 4, 32764} {
+			to, ok := DecodeBranchCond(pc, linked(t, pc, pc+uint64(d), f))
+			assert.True(t, ok, name)
+			assert.Equal(t, pc+uint64(d), to, "%s %d", name, d)
+		}
+		_, ok := DecodeBranchCond(pc, linked(t, pc, pc, B))
+		assert.False(t, ok)
+	}
+}
+
+func TestDecodeMovz_AndMovAndCmpAreInverses(t *testing.T) {
+	rd, v, ok := DecodeMovz(word(t, Movz(W7, 0xabcd, 16)))
+	assert.True(t, ok)
+	assert.Equal(t, X7, rd)
+	assert.EqualValues(t, 0xabcd0000, v)
+	_, v, ok = DecodeMovz(word(t, Movz(X7, 0xabcd, 48)))
+	assert.True(t, ok)
+	assert.Equal(t, uint64(0xabcd)<<48, v)
+	_, _, ok = DecodeMovz(word(t, Movk(X7, 1, 0)))
+	assert.False(t, ok)
+
+	rd, rm, ok := DecodeMov(word(t, Mov(X4, X21)))
+	assert.True(t, ok)
+	assert.Equal(t, []Reg{X4, X21}, []Reg{rd, rm})
+	_, _, ok = DecodeMov(word(t, Mov(W4, W21)))
+	assert.False(t, ok)
+
+	rn, rm, ok := DecodeCmp(word(t, Subs(XZR, X0, X21)))
+	assert.True(t, ok)
+	assert.Equal(t, []Reg{X0, X21}, []Reg{rn, rm})
+	_, _, ok = DecodeCmp(word(t, Subs(X1, X0, X21)))
+	assert.False(t, ok)
+}

@@ -22,7 +22,7 @@ func disasmPCRel(w uint32, pc uint64, sym func(uint64) string) (string, bool) {
 		return fmt.Sprintf("%s %v, %s", pick(w>>24&1 == 1, "cbz", "cbnz"), rt, to(offset19(w))), true
 	case w&0x7e000000 == 0x36000000:
 		bit := w>>31<<5 | w>>19&31
-		return fmt.Sprintf("%s %v, #%d, %s", pick(w>>24&1 == 1, "tbz", "tbnz"), rt, bit, to(int64(int32(w<<13)>>18)*4)), true
+		return fmt.Sprintf("%s %v, #%d, %s", pick(w>>24&1 == 1, "tbz", "tbnz"), rt, bit, to(offset14(w))), true
 	case w&0x3b000000 == 0x18000000:
 		return disasmLiteral(w, to(offset19(w)))
 	}

@@ -102,8 +102,20 @@ func (r *Registry) newAddr(rec *Record) uint64 {
 		}
 		r.warn("Bad trampoline accounting at: %#x (%s) (%x)", rec.IP, r.sym(rec.IP), rec.Flags)
 	}
+	return r.callerFor(rec.is(RecRegs))
+}
+
+// callerFor is FTRACE_ADDR, or FTRACE_REGS_ADDR where an ops wants all registers and the
+// kernel has it.
+func (r *Registry) callerFor(regs bool) uint64 {
+	if regs && r.withRegs() {
+		return r.code.RegsCaller
+	}
 	return r.code.Caller
 }
+
+// withRegs is CONFIG_DYNAMIC_FTRACE_WITH_REGS, which arm64 has until 6.2.
+func (r *Registry) withRegs() bool { return r.code.RegsCaller != 0 }
 
 // currentAddr is ftrace_get_addr_curr: what the site calls now.
 func (r *Registry) currentAddr(rec *Record) uint64 {
@@ -129,9 +141,9 @@ func (r *Registry) calledAddr(rec *Record) (addr uint64, ok bool) {
 		if o := r.currentTrampolineOps(rec.IP); o != nil {
 			return o.trampoline, true
 		}
-		return r.code.Caller, false
+		return r.callerFor(rec.is(RecRegsEn)), false
 	}
-	return r.code.Caller, true
+	return r.callerFor(rec.is(RecRegsEn)), true
 }
 
 func (r *Registry) directOf(ip uint64) uint64 {

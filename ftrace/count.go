@@ -6,14 +6,34 @@ import "fmt"
 // matches, or removes it from them, and reports whether any of them needs patching.
 // An ops that is not ENABLED counts nowhere.
 func (r *Registry) count(o *Ops, inc bool) (update bool) {
+	most := -1
+	if f := o.hash.filter; !f.empty() {
+		most = f.count
+	}
+	return r.countThose(o, inc, most, o.hash.match)
+}
+
+// countNotrace is count where it is the notrace hash that changes, in kernels before 6.11: only
+// the records in that leave the ops, or come back to it.
+func (r *Registry) countNotrace(o *Ops, inc bool) (update bool) {
+	h := o.hash
+	if h.notrace.empty() {
+		return false
+	}
+	return r.countThose(o, inc, h.notrace.count, func(ip uint64) bool {
+		return h.notrace.lookup(ip) != nil && (h.filter.empty() || h.filter.lookup(ip) != nil)
+	})
+}
+
+// countThose counts the records that match, of which there are at most so many; -1: any
+// number.
+func (r *Registry) countThose(o *Ops, inc bool, most int, match func(ip uint64) bool) (update bool) {
 	if !o.is(OpsEnabled) {
 		return false
 	}
-	h := o.hash
-	all := h.filter.empty()
 	matched := 0
 	for rec := range r.each() {
-		if rec.skip() || !h.match(rec.IP) {
+		if rec.skip() || !match(rec.IP) {
 			continue
 		}
 		if inc {
@@ -31,7 +51,7 @@ func (r *Registry) count(o *Ops, inc bool) (update bool) {
 		if act, _ := r.prof.check(rec.Flags, true); act != ignore {
 			update = true
 		}
-		if matched++; !all && matched == h.filter.count {
+		if matched++; matched == most {
 			break
 		}
 	}

@@ -216,14 +216,18 @@ func (r *Registry) moveHash(o *Ops, kind filterKind, work *hash) error {
 	old := o.hash
 	// Counted out by the old hash, in by the new: a record in both may pass
 	// through 0 without being patched.
-	r.count(o, false)
+	leave, join := func() { r.count(o, false) }, func() { r.count(o, true) }
+	if kind == notraceHash && r.prof.notraceApart {
+		leave, join = func() { r.countNotrace(o, true) }, func() { r.countNotrace(o, false) }
+	}
+	leave()
 	if kind == notraceHash {
 		o.hash.notrace = fresh
 	} else {
 		o.hash.filter = fresh
 	}
 	r.mem.publish(r.hashSlot(o, kind), fresh.addr)
-	r.count(o, true)
+	join()
 
 	if r.on() && o.is(OpsEnabled) {
 		r.addFlags(o, OpsModifying)

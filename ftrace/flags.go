@@ -9,8 +9,8 @@ type OpsFlag uint64
 // Flags of an ops. The first group is the caller's to set, the second the
 // core's.
 const (
-	OpsSaveRegs            OpsFlag = 1 << 2  // refused on arm64 unless IfSupported is set too
-	OpsSaveRegsIfSupported OpsFlag = 1 << 3  // adds SaveRegs on arm64, though there are no regs
+	OpsSaveRegs            OpsFlag = 1 << 2  // refused on arm64 unless IfSupported is set too; until 6.2 it has regs
+	OpsSaveRegsIfSupported OpsFlag = 1 << 3  // adds SaveRegs on arm64, though there are no regs; not until 6.2
 	OpsRecursion           OpsFlag = 1 << 4  // asks for recursion protection: never called directly
 	OpsStub                OpsFlag = 1 << 5  // the list function skips it
 	OpsIPModify            OpsFlag = 1 << 12 // changes fregs.pc; one such ops per site
@@ -56,18 +56,21 @@ const (
 	RecModified  RecFlags = 1 << 19
 )
 
-// profile is what differs between kernels' record flags. A bit that a kernel
+// profile is what differs between kernels' records. A bit that a kernel
 // does not have belongs to its count.
 type profile struct {
 	countBits uint     // FTRACE_REF_MAX_SHIFT
 	callOps   bool     // has the CALL_OPS bits
 	history   RecFlags // TOUCHED and MODIFIED, where there are any
+
+	// notraceApart: a notrace hash that changes is counted on its own (until 6.11).
+	notraceApart bool
 }
 
 var profiles = map[kernelimage.Profile]profile{
 	kernelimage.Profile612: {countBits: 19, callOps: true, history: RecTouched | RecModified},
-	kernelimage.ProfileV3:  {countBits: 21, callOps: true},
-	kernelimage.Profile61:  {countBits: 23},
+	kernelimage.ProfileV3:  {countBits: 21, callOps: true, notraceApart: true},
+	kernelimage.Profile61:  {countBits: 23, notraceApart: true},
 }
 
 // refMax is FTRACE_REF_MAX: the count's mask, and the limit that kills ftrace.

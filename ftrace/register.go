@@ -181,10 +181,10 @@ func (r *Registry) listOps(o *Ops) error {
 		return fmt.Errorf("deleted: %w", errno.EINVAL)
 	case o.is(OpsEnabled):
 		return fmt.Errorf("registered already: %w", errno.EBUSY)
-	case o.is(OpsSaveRegs) && !o.is(OpsSaveRegsIfSupported):
+	case !r.withRegs() && o.is(OpsSaveRegs) && !o.is(OpsSaveRegsIfSupported):
 		return fmt.Errorf("SAVE_REGS, which arm64 does not support: %w", errno.EINVAL)
 	}
-	if o.is(OpsSaveRegsIfSupported) {
+	if !r.withRegs() && o.is(OpsSaveRegsIfSupported) {
 		r.addFlags(o, OpsSaveRegs)
 	}
 	if !r.on() && o.is(OpsPermanent) {

@@ -5,8 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"callops/asm"
-	"callops/asm/effects"
+	"callops/asm/refs"
 	"callops/internal/errno"
 	"callops/kernel"
 	"callops/kernelimage"
@@ -86,7 +85,7 @@ func findOwn(k *kernel.Kernel, callOps bool) (*Code, error) {
 			continue
 		}
 		s, ok := symbols[p.name]
-		if !ok {
+		if !ok && !p.optional {
 			missing = append(missing, p.name)
 			found = found && p.variable()
 		}
@@ -189,22 +188,11 @@ func (c *Code) isList(k *kernel.Kernel, addr uint64) bool {
 	return true
 }
 
-// loads returns the variables from which the code in [start, end) loads
-// doublewords, by an ADRP and an LDR of the same register.
+// loads returns the variables from which the code in [start, end) loads doublewords.
 func loads(img *kernelimage.Image, start, end uint64) (found []uint64) {
-	pages := make(map[uint8]uint64) // what ADRP put into a register
-	for pc := start; pc < end; pc += insnSize {
-		w, ok := img.Word(pc)
-		if !ok {
-			break
-		}
-		if rd, page, isPage, _ := asm.DecodeAdr(pc, w); isPage {
-			pages[uint8(rd.Num())] = page
-			continue
-		}
-		o, _ := effects.Decode(w)
-		if page, ok := pages[o.Base]; ok && o.Access == effects.Loads && o.Size == 8 && o.Count == 1 && o.Index == effects.NoReg && !o.WriteBack {
-			found = append(found, page+uint64(o.Offset))
+	for _, r := range refs.Of(img.Word, start, end) {
+		if r.Kind == refs.Load && r.Size == 8 {
+			found = append(found, r.Addr)
 		}
 	}
 	return found

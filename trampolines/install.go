@@ -46,6 +46,10 @@ type Code struct {
 	CallSlot  uint64 // the BL at label ftrace_call; 0 with CALL_OPS
 	CallerEnd uint64 // first address after ftrace_caller
 
+	// RegsCaller is ftrace_regs_caller, which is FTRACE_REGS_ADDR; 0 where there is none, as in
+	// all that is callops' own, and from 6.2 on.
+	RegsCaller uint64
+
 	Stub            uint64 // ftrace_stub
 	ListFunc        uint64 // arch_ftrace_ops_list_func
 	AssistFunc      uint64 // ftrace_ops_assist_func

@@ -20,12 +20,16 @@ type piece struct {
 
 	when condition // it is built
 	own  condition // [FromImage] takes the image's; nil if never
+
+	optional bool // an image may lack it
 }
 
 // condition tells by a layout, and by whether there is CALL_OPS.
 type condition func(l *kernelimage.Layout, callOps bool) bool
 
 func always(*kernelimage.Layout, bool) bool { return true }
+
+func never(*kernelimage.Layout, bool) bool { return false }
 
 func withCallOps(_ *kernelimage.Layout, callOps bool) bool { return callOps }
 
@@ -46,6 +50,7 @@ func sizeOfOneBucket(l *kernelimage.Layout) uint64 { return uint64(l.Hash.Size) 
 // pieces are all, the code in the order in which it lies in memory. [Install]
 // places them, FromImage looks them up, and both fill [Code] by them.
 var pieces = []piece{
+	{name: "ftrace_regs_caller", addr: func(c *Code) *uint64 { return &c.RegsCaller }, when: never, own: withoutCallOps, optional: true},
 	{name: "ftrace_caller", addr: func(c *Code) *uint64 { return &c.Caller }, emit: (*code).caller, when: always, own: always},
 	{name: "ftrace_call", addr: func(c *Code) *uint64 { return &c.CallSlot }, when: withoutCallOps, own: withoutCallOps},
 	{name: "ftrace_stub", addr: func(c *Code) *uint64 { return &c.Stub }, emit: (*code).empty, pointer: true, when: always, own: always},

@@ -27,7 +27,7 @@ func open(t *testing.T, series string) *kernelimage.Image {
 }
 
 func TestSoak_TheCoresAgree(t *testing.T) {
-	for _, series := range kernels.CallOps {
+	for _, series := range kernels.All {
 		t.Run(series, func(t *testing.T) {
 			s := &difftest.Soak{Image: open(t, series), Steps: *operations, Seed: *seed, All: *all}
 			start := time.Now()

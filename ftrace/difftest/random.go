@@ -16,6 +16,7 @@ type random struct {
 	patterns []string // of functions, for filters by name
 	calls    int
 	fail     bool // let allocations fail, now and then
+	noDirect bool // the kernel has no direct calls
 
 	ops     []opsState
 	made    int
@@ -98,10 +99,10 @@ func (r *random) make() Step {
 	o := opsState{place: r.made}
 	r.made++
 	step := Step{Verb: New, Ops: o.place}
-	switch r.IntN(6) {
-	case 0:
+	switch n := r.IntN(6); {
+	case n == 0 && !r.noDirect:
 		step.Verb, o.direct = NewDirect, true
-	case 1:
+	case n == 1:
 		if r.statics < mostStatics {
 			step.Verb = NewStatic
 			r.statics++
@@ -141,3 +142,6 @@ func (r *random) succeeded(step Step) {
 		return
 	}
 }
+
+// restart forgets what was made.
+func (r *random) restart() { r.ops, r.made, r.statics = nil, 0, 0 }

@@ -41,8 +41,16 @@ func (s *Soak) Run(ctx context.Context) error {
 		if s.Done != nil {
 			s.Done(n)
 		}
-		if err = ctx.Err(); err == nil {
-			err = p.run(ctx, r, min(doneEvery, s.Steps-n))
+		if err = ctx.Err(); err != nil {
+			break
+		}
+		if err = p.run(ctx, r, min(doneEvery, s.Steps-n)); err != nil || !p.died() {
+			continue
+		}
+		// Nothing is left to compare: both return ENODEV from now on.
+		if err = p.Close(); err == nil {
+			r.restart()
+			p, err = NewPair(ctx, cfg)
 		}
 	}
 	err = errors.Join(err, p.Close())
@@ -89,7 +97,10 @@ const (
 // them.
 func (s *Soak) config() (Config, *random) {
 	cfg := Config{Image: s.Image, Mutate: s.Mutate}
-	r := &random{Rand: rand.New(rand.NewPCG(s.Seed, 0)), patterns: patterns}
+	r := &random{
+		Rand: rand.New(rand.NewPCG(s.Seed, 0)), patterns: patterns,
+		noDirect: s.Image.Layout().Ops.DirectCall == kernelimage.Absent,
+	}
 	sites := slices.DeleteFunc(s.Image.Sites(), func(site kernelimage.Site) bool { return site.Init })
 	ips := make(map[uint64]uint64, len(sites))
 	for _, site := range sites {

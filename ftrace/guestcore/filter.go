@@ -92,14 +92,14 @@ func (c *Core) SetFilterIPs(o *ftrace.Ops, ips []uint64, opts *ftrace.FilterOpti
 	return nil
 }
 
-// Matches is ftrace_ops_test.
+// Matches is ftrace_ops_test, with regs.
 func (c *Core) Matches(o *ftrace.Ops, ip uint64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.known(o) != nil || o.Flags()&ftrace.OpsInitialized == 0 {
 		return false
 	}
-	x0, err := c.call("ftrace_ops_test", c.sym.opsTest, o.Addr(), ip, 0)
+	x0, err := c.call("ftrace_ops_test", c.sym.opsTest, o.Addr(), ip, o.Addr())
 	return err == nil && int32(x0) != 0
 }
 

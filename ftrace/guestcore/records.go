@@ -78,10 +78,10 @@ func (c *Core) Registered() []*ftrace.Ops {
 }
 
 func (c *Core) registered() (list []*ftrace.Ops, err error) {
-	at, err := c.k.Mem.Load64(c.sym.opsList)
-	for ; err == nil && at != c.sym.listEnd; at, err = c.k.Mem.Load64(at + uint64(c.k.Layout.Ops.Next)) {
+	at, err := c.k.Mem.Load64(c.code.OpsList)
+	for ; err == nil && at != c.code.ListEnd; at, err = c.k.Mem.Load64(at + uint64(c.k.Layout.Ops.Next)) {
 		if len(list) > maxList {
-			return list, &CorruptError{"ftrace_ops_list", c.sym.opsList, "it does not end"}
+			return list, &CorruptError{"ftrace_ops_list", c.code.OpsList, "it does not end"}
 		}
 		o := c.opsAt(at)
 		if o == nil {

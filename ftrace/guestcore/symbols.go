@@ -7,16 +7,15 @@ import (
 
 // symbols are the functions and variables of the kernel's core.
 type symbols struct {
-	init, freeInitMem, processLocs, seqInit          uint64
-	register, unregister                             uint64
-	registerDirect, unregisterDirect, modifyDirect   uint64
-	setFilter, setNotrace, setFilterIPs, freeFilter  uint64
-	opsTest, location, sysctl, isDead                uint64
-	availOpen, addrsOpen, enabledOpen, touchedOpen   uint64
-	seqRead, seqRelease, iovIterKvec                 uint64
-	moduleInit, moduleEnable, releaseMod             uint64
-	pages, opsList, listEnd, enabled, lastEnabled    uint64
-	mcountStart, mcountStop, initStack, sdata, edata uint64
+	init, freeInitMem, processLocs, seqInit              uint64
+	register, unregister                                 uint64
+	registerDirect, unregisterDirect, modifyDirect       uint64
+	setFilter, setNotrace, setFilterIPs, freeFilter      uint64
+	opsTest, location, sysctl, isDead                    uint64
+	availOpen, addrsOpen, enabledOpen, touchedOpen       uint64
+	seqRead, seqRelease, iovIterKvec                     uint64
+	moduleInit, moduleEnable, releaseMod                 uint64
+	pages, enabled, lastEnabled, initStack, sdata, edata uint64
 }
 
 // needed says whether a kernel must have a symbol.
@@ -63,12 +62,8 @@ var names = []struct {
 	{"ftrace_release_mod", func(s *symbols) *uint64 { return &s.releaseMod }, always},
 
 	{"ftrace_pages_start", func(s *symbols) *uint64 { return &s.pages }, always},
-	{"ftrace_ops_list", func(s *symbols) *uint64 { return &s.opsList }, always},
-	{"ftrace_list_end", func(s *symbols) *uint64 { return &s.listEnd }, always},
 	{"ftrace_enabled", func(s *symbols) *uint64 { return &s.enabled }, always},
 	{"last_ftrace_enabled", func(s *symbols) *uint64 { return &s.lastEnabled }, never},
-	{"__start_mcount_loc", func(s *symbols) *uint64 { return &s.mcountStart }, never},
-	{"__stop_mcount_loc", func(s *symbols) *uint64 { return &s.mcountStop }, never},
 	{"init_stack", func(s *symbols) *uint64 { return &s.initStack }, never},
 	{"_sdata", func(s *symbols) *uint64 { return &s.sdata }, never},
 	{"_edata", func(s *symbols) *uint64 { return &s.edata }, never},
@@ -77,14 +72,16 @@ var names = []struct {
 // find finds the symbols of a kernel, and names all that it lacks.
 func find(k *kernel.Kernel) (*symbols, error) {
 	s := &symbols{}
+	for _, n := range names {
+		if sym, err := k.Symbols.Lookup(n.name); err == nil {
+			*n.field(s) = sym.Addr
+		}
+	}
+	newFinder(k).variables(s)
 	var missing []string
 	hasDirect := k.Layout.Ops.DirectCall != kernelimage.Absent
 	for _, n := range names {
-		sym, err := k.Symbols.Lookup(n.name)
-		switch {
-		case err == nil:
-			*n.field(s) = sym.Addr
-		case n.need == always || n.need == direct && hasDirect:
+		if *n.field(s) == 0 && (n.need == always || n.need == direct && hasDirect) {
 			missing = append(missing, n.name)
 		}
 	}

@@ -59,6 +59,14 @@ func (g *guest) of(fn string, args ...uint64) uint64 {
 
 func (g *guest) buf(n int) uint64 { return g.bytes(make([]byte, n)) }
 
+// gate makes a Go function that the kernel's code can call.
+func (g *guest) gate(fn func(args [8]uint64) uint64) uint64 {
+	g.t.Helper()
+	addr, err := g.Gates.Add("callback", func(_ emu.CPU, args [8]uint64) (uint64, error) { return fn(args), nil })
+	require.NoError(g.t, err)
+	return addr
+}
+
 func (g *guest) symbol(name string) uint64 {
 	g.t.Helper()
 	s, err := g.Symbols.Lookup(name)
@@ -161,9 +169,10 @@ func libraryTable(img *kernelimage.Image, counts map[string]uint64) string {
 
 # The kernel's own functions
 
-Functions of Debian's %s, called one by one as `+"`callops call`"+` does: no kernel was booted, nothing but the CPU's task and its per-CPU
-variables is set up, alternatives are as built, and what [services](services.md) stand in for is Go. The test that wrote this page checks what each gives, on both engines; they count the same
-instructions. *64 KiB* are the first of the kernel's own constants.
+Functions of Debian's %s, called one by one as `+"`callops call`"+` does: no kernel was
+booted, nothing but the CPU's task and its per-CPU variables is set up, alternatives are as built, and what [services](services.md) stand in
+for is Go. The test that wrote this page checks what each gives, on both engines, which count the same instructions: here those of the first
+call. *64 KiB* are the first of the kernel's own constants.
 
 %d functions run, %d were found that do not.
 

@@ -66,7 +66,7 @@ func sheafRefill(c *request) (uint64, error) {
 		return 0, err
 	}
 	if len(objects) == 0 {
-		return ^uint64(enomem - 1), nil
+		return negative(enomem), nil
 	}
 	s.objects = append(s.objects, objects...)
 	return 0, nil

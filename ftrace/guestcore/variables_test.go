@@ -1,0 +1,53 @@
+package guestcore
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"callops/emu/interp"
+	"callops/internal/kernels"
+	"callops/kernel"
+	"callops/kernelimage"
+)
+
+// Where variables have symbols, the rules find what these say.
+func TestFinder_FindsWhatSymbolsSay(t *testing.T) {
+	for _, series := range []string{kernels.Linux7, kernels.Linux716K, kernels.Linux612} {
+		t.Run(series, func(t *testing.T) {
+			f := newFinder(boot(t, series))
+			for _, v := range variables {
+				sym, err := f.k.Symbols.Lookup(v.name)
+				if assert.NoError(t, err) {
+					assert.Equal(t, f.k.Symbols.Format(sym.Addr), f.k.Symbols.Format(f.find(v.find)), v.name)
+				}
+			}
+		})
+	}
+}
+
+func TestFinder_FindsAllWithoutSymbols(t *testing.T) {
+	f := newFinder(boot(t, kernels.Linux61))
+	found := map[uint64]string{}
+	for _, v := range variables {
+		_, err := f.k.Symbols.Lookup(v.name)
+		assert.Error(t, err, "this kernel has no CONFIG_KALLSYMS_ALL")
+		at := f.find(v.find)
+		assert.NotZero(t, at, v.name)
+		if v.name != "init_stack" { // which is where data begins
+			assert.Empty(t, found[at], v.name)
+		}
+		found[at] = v.name
+	}
+}
+
+func boot(t *testing.T, series string) *kernel.Kernel {
+	t.Helper()
+	img, err := kernelimage.Open(t.Context(), kernels.Path(t, series), nil)
+	require.NoError(t, err)
+	k, err := kernel.Boot(img, interp.New, &kernel.BootOptions{WritableRodata: true})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, k.Close()); assert.NoError(t, img.Close()) })
+	return k
+}
