@@ -1,9 +1,10 @@
 package emu
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
-	"sort"
+	"slices"
 	"sync"
 
 	"callops/internal/errno"
@@ -30,8 +31,8 @@ type Object struct {
 }
 
 // Heap hands out zeroed memory of one region and poisons what is freed. Freed
-// memory is reused only when the rest is used up, oldest first. It may be used
-// from several goroutines.
+// memory is reused only when the rest is used up, the half that was freed first. It may
+// be used from several goroutines.
 type Heap struct {
 	mem        *Memory
 	base, size uint64
@@ -42,14 +43,24 @@ type Heap struct {
 	mu      sync.Mutex // guards what follows
 	more    *Heap      // that this one was extended with
 	observe func(Object)
-	next    uint64   // where untouched memory begins
-	objects []Object // in address order
-	freed   []int    // indexes into objects, oldest first
+	used    uint64     // from here on nothing was ever handed out
+	spans   []span     // what can be handed out, in address order
+	chunks  [][]Object // by chunkSize from base on; in each in address order, by where they begin
+	freed   []uint64   // addresses, oldest first
 }
+
+// chunkSize is how much memory's objects are kept in one list.
+const chunkSize = 64 << 10
+
+// span is memory that is free.
+type span struct{ start, end uint64 }
 
 // NewHeap makes a heap of a region of mem.
 func NewHeap(mem *Memory, r *Region) *Heap {
-	return &Heap{mem: mem, base: r.Base, size: r.Size, next: r.Base}
+	return &Heap{
+		mem: mem, base: r.Base, size: r.Size, used: r.Base, spans: []span{{r.Base, r.End()}},
+		chunks: make([][]Object, (r.Size+chunkSize-1)/chunkSize),
+	}
 }
 
 // Extend makes a heap of another region. What is asked of h about an address, its
@@ -126,40 +137,79 @@ func (h *Heap) AllocAligned(name string, size, align uint64) (uint64, error) {
 func (h *Heap) alloc(name string, size, align uint64) (uint64, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	end := h.base + h.size
-	pad := -h.next & (align - 1)
-	room := (max(size, 1) + heapAlign - 1) &^ (heapAlign - 1)
-	if size > h.size || pad > end-h.next || room > end-h.next-pad {
-		return h.reuse(name, size, align)
+	if size > h.size {
+		return 0, fmt.Errorf("heap: %s, %d bytes: %w", name, size, errno.ENOMEM)
 	}
-	addr := h.next + pad
-	h.next = addr + room
-	h.objects = append(h.objects, Object{Name: name, Addr: addr, Size: size})
-	return addr, nil
+	addr, ok := h.take(room(size), align)
+	for !ok {
+		if len(h.freed) == 0 {
+			return 0, fmt.Errorf("heap: %s, %d bytes: %w", name, size, errno.ENOMEM)
+		}
+		h.recycle()
+		addr, ok = h.take(room(size), align)
+	}
+	h.insert(Object{Name: name, Addr: addr, Size: size})
+	dirty := min(addr+room(size), h.used)
+	h.used = max(h.used, addr+room(size))
+	if dirty <= addr {
+		return addr, nil
+	}
+	return addr, h.mem.Write(addr, make([]byte, dirty-addr))
 }
 
-// reuse takes the oldest freed object that is large enough.
-func (h *Heap) reuse(name string, size, align uint64) (uint64, error) {
-	for i, n := range h.freed {
-		o := &h.objects[n]
-		if o.Addr&(align-1) != 0 || o.room(h) < size {
+// room is how much an object of a size takes up.
+func room(size uint64) uint64 { return (max(size, 1) + heapAlign - 1) &^ (heapAlign - 1) }
+
+// take takes room from the first span that has it. What alignment leaves in front of it
+// is lost until the next recycle.
+func (h *Heap) take(room, align uint64) (uint64, bool) {
+	for i := range h.spans {
+		s := &h.spans[i]
+		pad := -s.start & (align - 1)
+		if pad > s.end-s.start || room > s.end-s.start-pad {
 			continue
 		}
-		h.freed = append(h.freed[:i], h.freed[i+1:]...)
-		*o = Object{Name: name, Addr: o.Addr, Size: size}
-		return o.Addr, h.mem.Write(o.Addr, make([]byte, o.room(h)))
+		addr := s.start + pad
+		if s.start = addr + room; s.start == s.end {
+			h.spans = slices.Delete(h.spans, i, i+1)
+		}
+		return addr, true
 	}
-	return 0, fmt.Errorf("heap: %s, %d bytes: %w", name, size, errno.ENOMEM)
+	return 0, false
 }
 
-// room is what the object can hold: up to the next object.
-func (o *Object) room(h *Heap) uint64 {
-	i := sort.Search(len(h.objects), func(i int) bool { return h.objects[i].Addr > o.Addr })
-	if i == len(h.objects) {
-		return h.next - o.Addr
+// recycle forgets the older half of the freed objects: what lies between those that are
+// left is free.
+func (h *Heap) recycle() {
+	half := (len(h.freed) + 1) / 2
+	for _, addr := range h.freed[:half] {
+		c, i := h.find(addr)
+		h.chunks[c] = slices.Delete(h.chunks[c], i, i+1)
 	}
-	return h.objects[i].Addr - o.Addr
+	h.freed = slices.Clone(h.freed[half:])
+	h.spans = h.spans[:0]
+	from := h.base
+	for _, chunk := range h.chunks {
+		for i := range chunk {
+			if o := &chunk[i]; o.Addr > from {
+				h.spans = append(h.spans, span{from, o.Addr})
+			}
+			from = chunk[i].Addr + room(chunk[i].Size)
+		}
+	}
+	if end := h.base + h.size; end > from {
+		h.spans = append(h.spans, span{from, end})
+	}
 }
+
+// insert adds an object, in its order.
+func (h *Heap) insert(o Object) {
+	c := (o.Addr - h.base) / chunkSize
+	i, _ := slices.BinarySearchFunc(h.chunks[c], o.Addr, byAddr)
+	h.chunks[c] = slices.Insert(h.chunks[c], i, o)
+}
+
+func byAddr(o Object, addr uint64) int { return cmp.Compare(o.Addr, addr) }
 
 // Free poisons the object at addr; EINVAL when addr is no live object's.
 func (h *Heap) Free(addr uint64) error {
@@ -173,14 +223,13 @@ func (h *Heap) Free(addr uint64) error {
 func (h *Heap) free(addr uint64) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	i, ok := h.find(addr)
-	if !ok || h.objects[i].Addr != addr || h.objects[i].Freed {
+	o := h.object(addr)
+	if o == nil || o.Addr != addr || o.Freed {
 		return fmt.Errorf("heap: free of %#x, which is not a live object: %w", addr, errno.EINVAL)
 	}
-	o := &h.objects[i]
 	o.Freed = true
-	h.freed = append(h.freed, i)
-	p := make([]byte, o.room(h))
+	h.freed = append(h.freed, addr)
+	p := make([]byte, room(o.Size))
 	for j := 0; j < len(p); j += 8 {
 		binary.LittleEndian.PutUint64(p[j:], h.poison(addr))
 	}
@@ -191,10 +240,31 @@ func (h *Heap) poison(addr uint64) uint64 {
 	return poisonTag | (h.first+(addr-h.base)/heapAlign)<<poisonShift
 }
 
-// find returns the object that holds addr.
-func (h *Heap) find(addr uint64) (int, bool) {
-	i := sort.Search(len(h.objects), func(i int) bool { return h.objects[i].Addr > addr }) - 1
-	return i, i >= 0 && addr-h.objects[i].Addr < max(h.objects[i].Size, 1)
+// find returns where the last object that begins at addr or before it is: its chunk, and
+// its place there; -1: there is none.
+func (h *Heap) find(addr uint64) (chunk, i int) {
+	for c := int((addr - h.base) / chunkSize); c >= 0; c-- {
+		i, exact := slices.BinarySearchFunc(h.chunks[c], addr, byAddr)
+		if exact {
+			return c, i
+		}
+		if i > 0 {
+			return c, i - 1
+		}
+	}
+	return 0, -1
+}
+
+// object returns the object that holds addr; nil: none does.
+func (h *Heap) object(addr uint64) *Object {
+	if addr-h.base >= h.size {
+		return nil
+	}
+	c, i := h.find(addr)
+	if i < 0 || addr-h.chunks[c][i].Addr >= max(h.chunks[c][i].Size, 1) {
+		return nil
+	}
+	return &h.chunks[c][i]
 }
 
 // Lookup returns the object, live or freed, that holds addr.
@@ -209,11 +279,11 @@ func (h *Heap) Lookup(addr uint64) (Object, bool) {
 func (h *Heap) lookup(addr uint64) (Object, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	i, ok := h.find(addr)
-	if !ok {
+	o := h.object(addr)
+	if o == nil {
 		return Object{}, false
 	}
-	return h.objects[i], true
+	return *o, true
 }
 
 // Poisoned returns the freed object from which addr was taken, if addr is
