@@ -81,6 +81,10 @@ func (r *Registry) bytesAt(ip uint64) string {
 // operation that is under way still changes sites; enabled sites stay enabled.
 func (r *Registry) kill() { r.disabled.Store(true) }
 
+// Kill is ftrace_kill, which whoever finds ftrace broken calls: ftrace is disabled for
+// good, and enabled sites go on calling.
+func (r *Registry) Kill() { r.kill() }
+
 // Dead reports whether ftrace has been killed (ftrace_is_dead).
 func (r *Registry) Dead() bool { return r.disabled.Load() }
 

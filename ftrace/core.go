@@ -39,10 +39,12 @@ type Core interface {
 	RegisterDirect(o *Ops, addr uint64) error
 	UnregisterDirect(o *Ops, addr uint64) error
 	ModifyDirect(o *Ops, addr uint64) error
+	Direct(ip uint64) uint64
 
 	Enabled() (int, error)
 	SetEnabled(v int) error
 	Dead() bool
+	Kill()
 
 	WriteAvailable(w io.Writer, addrs bool) error
 	WriteEnabled(w io.Writer) error

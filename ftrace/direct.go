@@ -53,13 +53,10 @@ func (r *Registry) registerDirectLocked(o *Ops, addr uint64) error {
 	if busy != 0 {
 		return fmt.Errorf("%s has a direct call already: %w", r.sym(busy), errno.EBUSY)
 	}
-	n := o.hash.filter.count
-	if r.direct != nil {
-		n += r.direct.count
+	table, err := r.copyDirect(o.hash.filter, addr)
+	if err != nil {
+		return err
 	}
-	table := newHash(min(uint(bits.Len(uint(n))), hashMaxBits))
-	r.direct.each(table.add)
-	o.hash.filter.each(func(e entry) { table.add(entry{ip: e.ip, direct: addr}) })
 	replaced := r.direct
 	r.direct = table
 	if replaced != nil {
@@ -76,6 +73,31 @@ func (r *Registry) registerDirectLocked(o *Ops, addr uint64) error {
 		return err
 	}
 	return nil
+}
+
+// copyDirect is direct_functions with the sites of a filter added.
+func (r *Registry) copyDirect(filter *hash, addr uint64) (*hash, error) {
+	n := filter.count
+	if r.direct != nil {
+		n += r.direct.count
+	}
+	if err := r.allocHash(); err != nil {
+		return nil, err
+	}
+	if err := r.alloc("entry of direct_functions", n); err != nil {
+		return nil, err
+	}
+	table := newHash(min(uint(bits.Len(uint(n))), hashMaxBits))
+	r.direct.each(table.add)
+	filter.each(func(e entry) { table.add(entry{ip: e.ip, direct: addr}) })
+	return table, nil
+}
+
+// Direct is ftrace_find_rec_direct: what a site calls directly once it may, or 0.
+func (r *Registry) Direct(ip uint64) uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.directOf(ip)
 }
 
 // resetDirect is reset_direct.

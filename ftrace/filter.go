@@ -84,7 +84,7 @@ func (r *Registry) editIP(h *hash, ip uint64, remove bool) error {
 	case remove && !h.remove(site):
 		return fmt.Errorf("%s is not in the filter: %w", r.sym(site), errno.ENOENT)
 	case !remove && !h.has(site):
-		h.add(entry{ip: site})
+		return r.addEntry(h, entry{ip: site})
 	}
 	return nil
 }
@@ -111,7 +111,9 @@ func (r *Registry) setPattern(o *Ops, kind filterKind, pat string, opts *FilterO
 	})
 }
 
-// matchRecords is match_records: whether anything matched.
+// matchRecords is match_records: whether anything matched. Where memory runs out, the
+// functions up to there have been taken, and it says that something matched, as Linux does:
+// the negative errno is not 0.
 func (r *Registry) matchRecords(h *hash, sel *selector) bool {
 	p := &sel.functions
 	if p.kind == matchIndex {
@@ -119,7 +121,7 @@ func (r *Registry) matchRecords(h *hash, sel *selector) bool {
 		if err != nil || i == 0 || r.nth(i-1) == nil {
 			return false
 		}
-		enterRecord(h, r.nth(i-1), p.remove)
+		_ = r.enterRecord(h, r.nth(i-1), p.remove) // Linux does not ask either (add_rec_by_index)
 		return true
 	}
 	found := false
@@ -128,7 +130,9 @@ func (r *Registry) matchRecords(h *hash, sel *selector) bool {
 			continue
 		}
 		if name, module, ok := r.k.Symbols.FormatName(rec.IP); ok && sel.match(name, module) {
-			enterRecord(h, rec, p.remove)
+			if r.enterRecord(h, rec, p.remove) != nil {
+				return true
+			}
 			found = true
 		}
 	}
@@ -149,13 +153,14 @@ func cNumber(s string) string {
 }
 
 // enterRecord is enter_record.
-func enterRecord(h *hash, rec *Record, remove bool) {
+func (r *Registry) enterRecord(h *hash, rec *Record, remove bool) error {
 	switch {
 	case remove:
 		h.remove(rec.IP)
 	case !h.has(rec.IP):
-		h.add(entry{ip: rec.IP})
+		return r.addEntry(h, entry{ip: rec.IP})
 	}
+	return nil
 }
 
 // filterEdit is a working copy of a filter, and of what it gets of modules.
@@ -176,11 +181,15 @@ func (r *Registry) setHash(o *Ops, kind filterKind, reset bool, edit func(*filte
 	if r.Dead() {
 		return r.done(fmt.Sprintf("set %s of %s", kind, o.Name), r.dead())
 	}
-	work := &filterEdit{hash: newHash(hashDefaultBits)}
+	var from *hash
+	work := &filterEdit{}
 	if !reset {
-		work = &filterEdit{hash: o.hashOf(kind).clone(), waiting: slices.Clone(o.waiting[kind])}
+		from, work.waiting = o.hashOf(kind), slices.Clone(o.waiting[kind])
 	}
-	err := edit(work)
+	var err error
+	if work.hash, err = r.copyHash(from); err == nil {
+		err = edit(work)
+	}
 	if err == nil {
 		work.hash.mod = kind == filterHash && len(work.waiting) > 0
 		err = r.moveHash(o, kind, work.hash)
@@ -249,6 +258,9 @@ func (r *Registry) commit(name string, work *hash) (*hash, error) {
 	h := work.shrink()
 	if h == nil {
 		return r.emptyHash, nil
+	}
+	if err := r.allocHash(); err != nil {
+		return nil, err
 	}
 	addr, err := r.mem.Alloc(name, h.size(r.layout))
 	if err != nil {

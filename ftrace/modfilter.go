@@ -129,7 +129,10 @@ func (r *Registry) runWaiting(module string) {
 
 // runWaitingOf is process_mod_list.
 func (r *Registry) runWaitingOf(o *Ops, kind filterKind, module string) error {
-	work := o.hashOf(kind).clone()
+	work, err := r.copyHash(o.hashOf(kind))
+	if err != nil {
+		return err
+	}
 	var left []modFilter
 	for _, w := range o.waiting[kind] {
 		if w.module != module {

@@ -59,6 +59,12 @@ type Options struct {
 	// It must not use the Registry.
 	Printk func(line string)
 
+	// FailAlloc is asked before each allocation that Linux makes in an operation, in
+	// Linux's order; true has it fail, as the kernel's fault injection does. The kernel's
+	// own allocations for ops, modules and control files are not among them. nil: none
+	// fails.
+	FailAlloc func(what string) bool
+
 	// Fault builds the core with a defect. Each is one of CALL_OPS: without it,
 	// EINVAL.
 	Fault Fault
@@ -82,6 +88,7 @@ type Registry struct {
 
 	unsubscribe func() // from the kernel's events
 	fault       Fault
+	failAlloc   func(what string) bool
 
 	consoleMu sync.Mutex // innermost: guards what follows
 	console   func(string)
@@ -141,6 +148,7 @@ func New(k *kernel.Kernel, opts *Options) (*Registry, error) {
 		grace:      opts.Grace,
 		console:    opts.Printk,
 		fault:      opts.Fault,
+		failAlloc:  opts.FailAlloc,
 		mem:        kmem{Memory: opts.Memory},
 		enabled:    1,
 	}

@@ -52,6 +52,27 @@ func (c *Core) ModifyDirect(o *ftrace.Ops, addr uint64) error {
 	return c.operate("modify direct", o, "modify_ftrace_direct", c.sym.modifyDirect, addr)
 }
 
+// Direct is ftrace_find_rec_direct.
+func (c *Core) Direct(ip uint64) uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sym.findDirect == 0 {
+		return 0
+	}
+	x0, err := c.call("ftrace_find_rec_direct", c.sym.findDirect, ip)
+	if err != nil {
+		return 0
+	}
+	return x0
+}
+
+// Kill is ftrace_kill.
+func (c *Core) Kill() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, _ = c.call("ftrace_kill", c.sym.kill) // a crash ends the core all the same
+}
+
 // Enabled is the sysctl kernel.ftrace_enabled; ENODEV once ftrace is dead.
 func (c *Core) Enabled() (int, error) {
 	c.mu.Lock()

@@ -10,6 +10,7 @@ type symbols struct {
 	init, freeInitMem, processLocs, seqInit              uint64
 	register, unregister                                 uint64
 	registerDirect, unregisterDirect, modifyDirect       uint64
+	findDirect, kill                                     uint64
 	setFilter, setNotrace, setFilterIPs, freeFilter      uint64
 	opsTest, location, sysctl, isDead                    uint64
 	availOpen, addrsOpen, enabledOpen, touchedOpen       uint64
@@ -41,6 +42,8 @@ var names = []struct {
 	{"register_ftrace_direct", func(s *symbols) *uint64 { return &s.registerDirect }, direct},
 	{"unregister_ftrace_direct", func(s *symbols) *uint64 { return &s.unregisterDirect }, direct},
 	{"modify_ftrace_direct", func(s *symbols) *uint64 { return &s.modifyDirect }, direct},
+	{"ftrace_find_rec_direct", func(s *symbols) *uint64 { return &s.findDirect }, never},
+	{"ftrace_kill", func(s *symbols) *uint64 { return &s.kill }, always},
 	{"ftrace_set_filter", func(s *symbols) *uint64 { return &s.setFilter }, always},
 	{"ftrace_set_notrace", func(s *symbols) *uint64 { return &s.setNotrace }, always},
 	{"ftrace_set_filter_ips", func(s *symbols) *uint64 { return &s.setFilterIPs }, always},
