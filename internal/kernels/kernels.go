@@ -21,6 +21,8 @@ const (
 	Linux716K = "7 16K pages" // the generic flavour, without modules
 	Linux612  = "6.12"        // CALL_OPS
 	Linux61   = "6.1"         // before it
+
+	Linux612Before = "6.12, the release before" // the same source but for some fixes, linked anew
 )
 
 // CallOps are the series with CALL_OPS, and All those that tests run on, the
@@ -36,6 +38,8 @@ var packages = map[string]string{
 	Linux716K: "linux-binary-unsigned-7.*-arm64-16k",
 	Linux612:  "linux-image-6.12.*-cloud-arm64-unsigned",
 	Linux61:   "linux-image-6.1.0-*-cloud-arm64-unsigned",
+
+	Linux612Before: "before/linux-image-6.12.*-cloud-arm64-unsigned",
 }
 
 // dir is the folder of the newest package of a series, unpacked. In CI one that

@@ -108,6 +108,27 @@ func TestCompare_OfTwoConfigurationsFindsWhatDependsOnThem(t *testing.T) {
 	assert.True(t, slices.ContainsFunc(d.Changes[i].Lines, func(l Line) bool { return l.Op == NewOnly && l.Text == "and x1, x19, #0x3fff" }), d.Changes[i].Lines)
 }
 
+// A point release has fixes all over the kernel, so everything lies elsewhere, and few of
+// them are to ftrace.
+func TestCompare_OfTwoPointReleasesFindsFixesOnly(t *testing.T) {
+	before, after := openKernel(t, kernels.Linux612Before), openKernel(t, kernels.Linux612)
+	d, err := Compare(t.Context(), before, after)
+	require.NoError(t, err)
+	assert.Greater(t, d.Functions, 200)
+	assert.Less(t, len(d.Changes), d.Functions/5)
+	assert.Empty(t, d.Untyped)
+
+	a, b, err := sides(before, after)
+	require.NoError(t, err)
+	moved := 0
+	for i := range b.relevant() {
+		if old := a.byName[b.funcs[i].name]; len(old) == 1 && a.funcs[old[0]].Start != b.funcs[i].Start {
+			moved++
+		}
+	}
+	assert.Greater(t, moved, d.Functions/2)
+}
+
 func TestCompare_OfTwoSeriesTellsOfStructures(t *testing.T) {
 	d, err := Compare(t.Context(), openKernel(t, kernels.Linux61), openKernel(t, kernels.Linux612))
 	require.NoError(t, err)
