@@ -65,7 +65,11 @@ func (r *Registry) registerDirectLocked(o *Ops, addr uint64) error {
 	}
 
 	r.setFunc(o, r.code.CallDirectFuncs)
-	r.setFlags(o, OpsDirect) // drops INITIALIZED too; the hashes stay
+	if r.prof.keepsInit {
+		r.setFlags(o, o.Flags()|OpsDirect)
+	} else {
+		r.setFlags(o, OpsDirect) // drops INITIALIZED too; the hashes stay
+	}
 	r.setTrampoline(o, r.code.Caller)
 	r.setDirectCall(o, addr)
 	if err := r.registerLocked(o); err != nil {

@@ -249,7 +249,9 @@ func (r *Registry) moveHash(o *Ops, kind filterKind, work *hash) error {
 	if kind == notraceHash {
 		gone = old.notrace
 	}
-	r.grace.CallRCU(func() { _ = r.discard(gone) }) // it was taken from this heap
+	if gone != nil && gone != r.emptyHash { // free_ftrace_hash_rcu
+		r.grace.CallRCU(func() { _ = r.discard(gone) }) // it was taken from this heap
+	}
 	return nil
 }
 

@@ -65,9 +65,13 @@ type profile struct {
 
 	// notraceApart: a notrace hash that changes is counted on its own (until 6.11).
 	notraceApart bool
+
+	staysOn   bool // the sysctl refuses to switch ftrace off
+	keepsInit bool // register_ftrace_direct leaves INITIALIZED set
 }
 
 var profiles = map[kernelimage.Profile]profile{
+	kernelimage.Profile73:  {countBits: 19, callOps: true, history: RecTouched | RecModified, staysOn: true, keepsInit: true},
 	kernelimage.Profile612: {countBits: 19, callOps: true, history: RecTouched | RecModified},
 	kernelimage.ProfileV3:  {countBits: 21, callOps: true, notraceApart: true},
 	kernelimage.Profile61:  {countBits: 23, notraceApart: true},

@@ -80,6 +80,7 @@ func TestProfiles_CountAndSurvivingFlags(t *testing.T) {
 		refMax  RecFlags
 		noClear RecFlags
 	}{
+		{kernelimage.Profile73, 0x7ffff, RecDisabled | RecTouched | RecModified},
 		{kernelimage.Profile612, 0x7ffff, RecDisabled | RecTouched | RecModified},
 		{kernelimage.ProfileV3, 0x1fffff, RecDisabled},
 		{kernelimage.Profile61, 0x7fffff, RecDisabled},

@@ -222,9 +222,12 @@ func (r *Registry) unlistOps(o *Ops) {
 	if i+1 < len(r.list) {
 		next = r.list[i+1].addr
 	}
-	if i == 0 {
+	switch { // remove_ftrace_ops releases only where the list becomes empty
+	case len(r.list) == 1:
 		r.mem.publish(r.code.OpsList, next)
-	} else {
+	case i == 0:
+		r.mem.set64(r.code.OpsList, next)
+	default:
 		r.mem.set64(r.list[i-1].addr+uint64(r.layout.Ops.Next), next)
 	}
 	r.list = slices.Delete(r.list, i, i+1)
@@ -247,8 +250,8 @@ func (r *Registry) Enabled() (int, error) {
 
 // SetEnabled writes sysctl kernel.ftrace_enabled: 0 makes every site a NOP and
 // leaves ops registered, anything else switches them on again. EBUSY while a
-// PERMANENT ops is registered, EINVAL for what is no C int, EOPNOTSUPP for 0 with
-// [Options.StaysOn].
+// PERMANENT ops is registered, EINVAL for what is no C int, EOPNOTSUPP for 0 where the kernel
+// is 7.x, whose ftrace stays on.
 func (r *Registry) SetEnabled(v int) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -270,7 +273,7 @@ func (r *Registry) SetEnabled(v int) error {
 		if r.startUp > 0 {
 			r.runUpdate(updateCalls | r.funcChanged())
 		}
-	case r.staysOn:
+	case r.prof.staysOn:
 		r.enabled = 1
 		return fmt.Errorf("switch ftrace off: %w", errno.EOPNOTSUPP)
 	default:

@@ -550,3 +550,12 @@ func TestMemory_TracersAndTheHeapGoThroughIt(t *testing.T) {
 	assert.Equal(t, []string{alloc, slot, free}, rec.only(alloc, slot, free))
 	assert.Contains(t, strings.Join(rec.log, "\n"), "alloc filter hash of o")
 }
+
+func TestSetEnabled_Linux7StaysOn(t *testing.T) {
+	k := bootIdle(t, &kernelimage.BuiltinOptions{Profile: kernelimage.Profile73}, nil)
+	require.ErrorIs(t, k.SetEnabled(0), errno.EOPNOTSUPP)
+	on, err := k.Enabled()
+	require.NoError(t, err)
+	assert.Equal(t, 1, on)
+	assert.NoError(t, k.SetEnabled(5))
+}

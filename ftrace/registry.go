@@ -35,9 +35,6 @@ type Options struct {
 	// every function.
 	FixMod bool
 
-	// StaysOn refuses to switch ftrace off by sysctl, as Linux 7.x does: EOPNOTSUPP.
-	StaysOn bool
-
 	// ImageCode uses the trampolines, list function and ops that the image has
 	// itself, instead of callops' own.
 	ImageCode bool
@@ -81,7 +78,6 @@ type Registry struct {
 	fixCallOps bool
 	fixRegs    bool
 	fixMod     bool
-	staysOn    bool
 	grace      GracePeriods
 	readers    *oneTask // grace, where it is our own
 	emptyHash  *hash    // EMPTY_HASH
@@ -143,7 +139,6 @@ func New(k *kernel.Kernel, opts *Options) (*Registry, error) {
 		fixCallOps: opts.FixCallOps,
 		fixRegs:    opts.FixRegs,
 		fixMod:     opts.FixMod,
-		staysOn:    opts.StaysOn,
 		code:       opts.Code,
 		grace:      opts.Grace,
 		console:    opts.Printk,

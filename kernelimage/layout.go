@@ -169,6 +169,7 @@ type Profile string
 
 // The profiles that callops knows.
 const (
+	Profile73  Profile = "7.3"
 	Profile612 Profile = "6.12" // the default
 	ProfileV3  Profile = "v3"   // CALL_OPS as posted in January 2023
 	Profile61  Profile = "6.1"  // before it
@@ -176,6 +177,7 @@ const (
 
 // layouts are the built-in kernel's, by profile.
 var layouts = map[Profile]*Layout{
+	Profile73:  &layout612,
 	Profile612: &layout612,
 	ProfileV3:  &layoutBefore612,
 	Profile61:  &layoutBefore612,

@@ -30,7 +30,7 @@ func linux(tb testing.TB, series string) (img *Image, path string) {
 func TestLinux_7HasWhatItIsKnownToHave(t *testing.T) {
 	img, _ := linux(t, kernels.Linux7)
 	assert.True(t, img.callOps)
-	assert.Equal(t, Profile612, img.profile)
+	assert.Equal(t, Profile73, img.profile)
 	assert.Contains(t, img.Banner(), "Linux version "+kernels.Version(t, kernels.Linux7))
 	assert.Equal(t, uint64(0xffff800080000000), img.linux.Base)
 	assert.Equal(t, "place-relative, seqs_of_names, addresses last", img.linux.Kallsyms)

@@ -48,6 +48,8 @@ func (l *rawLoad) sites() error {
 		s.Init = l.initText.Contains(s.IP)
 	}
 	switch {
+	case l.direct && l.img.major() >= 7:
+		l.img.profile = Profile73
 	case l.direct || l.assumed && l.img.callOps:
 		l.img.profile = Profile612
 	case l.img.callOps:

@@ -2,6 +2,7 @@ package kernelimage
 
 import (
 	"bytes"
+	"strconv"
 	"strings"
 )
 
@@ -13,6 +14,18 @@ func (img *Image) Vermagic() (magic string) {
 		return ""
 	}
 	return magic
+}
+
+// major is the first number of the version that the image states; 0 if it does not.
+func (img *Image) major() int {
+	rest, ok := strings.CutPrefix(img.banner(), "Linux version ")
+	if !ok {
+		return 0
+	}
+	if n, err := strconv.Atoi(rest[:max(0, strings.IndexByte(rest, '.'))]); err == nil {
+		return n
+	}
+	return 0
 }
 
 func (img *Image) vermagic() string {

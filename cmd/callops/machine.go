@@ -45,7 +45,7 @@ type machineFlags struct {
 
 func newMachine() *machineFlags {
 	return &machineFlags{
-		profile: newChoice(string(kernelimage.Profile612), string(kernelimage.ProfileV3), string(kernelimage.Profile61)),
+		profile: newChoice(string(kernelimage.Profile612), string(kernelimage.Profile73), string(kernelimage.ProfileV3), string(kernelimage.Profile61)),
 		callOps: newOnOff(),
 		engine:  newEngineFlag(),
 		cpus:    number{value: 1, min: 1, max: kernel.MaxCPUs},

@@ -10,6 +10,7 @@ import (
 
 	"callops/asm"
 	"callops/emu"
+	"callops/emu/record"
 	"callops/ftrace"
 	"callops/ftrace/guestcore"
 	"callops/internal/errno"
@@ -25,6 +26,9 @@ type Config struct {
 	Sites []uint64
 	// Calls are the functions that Call steps call.
 	Calls []Callee
+	// Order compares the order of stores, cache maintenance, IPIs and grace periods too. The kernel's
+	// core then runs one instruction at a time.
+	Order bool
 	// Mutate changes the machine of the kernel's own core before that starts, for a test of this
 	// package's power; nil: nothing.
 	Mutate Mutation
@@ -63,6 +67,7 @@ type side struct {
 	directs [2]uint64
 	calls   []Callee
 	counted map[int]uint32 // calls, by ops
+	order   *order         // nil: it is not compared
 	warns   int            // WARN()s since the last comparison
 }
 
@@ -99,20 +104,35 @@ func NewPair(ctx context.Context, cfg Config) (_ *Pair, err error) {
 			err = errors.Join(err, p.Close())
 		}
 	}()
-	p.image, err = newSide(ctx, "the kernel's", cfg, &machine.Config{
-		Guest: &guestcore.Options{Sites: cfg.Sites, Before: cfg.Mutate, OnStep: cfg.onStep, Budget: cfg.budget},
-	})
-	if err != nil {
+	if p.image, err = newSide(ctx, "the kernel's", cfg, func(o *order) *machine.Config {
+		mc := &machine.Config{Guest: &guestcore.Options{Sites: cfg.Sites, Before: cfg.Mutate, OnStep: cfg.onStep, Budget: cfg.budget}}
+		if o != nil {
+			o.image(mc)
+		}
+		return mc
+	}); err != nil {
 		return nil, err
 	}
-	p.ours, err = newSide(ctx, "callops'", cfg, &machine.Config{
-		Ftrace: machine.Options(&ftrace.Options{ImageCode: true, Sites: cfg.Sites, StaysOn: p.image.staysOn()}),
+	p.ours, err = newSide(ctx, "callops'", cfg, func(o *order) *machine.Config {
+		mc := &machine.Config{}
+		opts := &ftrace.Options{ImageCode: true, Sites: cfg.Sites}
+		if mc.Ftrace = machine.Options(opts); o != nil {
+			o.ours(mc, opts)
+		}
+		return mc
 	})
 	return p, err
 }
 
-func newSide(ctx context.Context, name string, cfg Config, mc *machine.Config) (*side, error) {
+func newSide(ctx context.Context, name string, cfg Config, config func(*order) *machine.Config) (*side, error) {
 	s := &side{name: name, ops: make(map[int]*ftrace.Ops), calls: cfg.Calls, counted: make(map[int]uint32)}
+	if cfg.Order {
+		s.order = &order{s: s}
+	}
+	mc := config(s.order)
+	if cfg.Order {
+		mc.CPUs, mc.Unscheduled = 2, true // IPIs go to another CPU
+	}
 	mc.Image = cfg.Image
 	mc.Warn = func(*kernel.Bug) { s.warns++ }
 	var err error
@@ -120,17 +140,13 @@ func newSide(ctx context.Context, name string, cfg Config, mc *machine.Config) (
 		return nil, err
 	}
 	s.core = s.m.Ftrace
+	if s.order != nil {
+		s.order.cpu, _ = s.m.Kernel.CPUs[0].CPU.(*record.CPU)
+	}
 	if err := s.placeDirects(); err != nil {
 		return nil, errors.Join(err, s.m.Close())
 	}
 	return s, nil
-}
-
-// staysOn reports whether the kernel refuses to switch its ftrace off, which Linux does from
-// 7.x on.
-func (s *side) staysOn() bool {
-	refused := s.core.SetEnabled(0)
-	return errors.Is(refused, errno.EOPNOTSUPP) || s.core.SetEnabled(1) != nil
 }
 
 // placeDirects makes two direct trampolines: each resumes the traced function at once. The
@@ -177,6 +193,9 @@ func (p *Pair) Apply(ctx context.Context, step Step, files bool) error {
 	if err := p.compareResults(ours, image); err != nil {
 		return err
 	}
+	if err := p.compareOrder(); err != nil {
+		return err
+	}
 	return p.compare(files)
 }
 
@@ -188,6 +207,10 @@ type result struct {
 }
 
 func (s *side) apply(ctx context.Context, step Step) (res result) {
+	if s.order != nil && step.Verb != Call && step.Verb != Free { // nobody reads what is freed
+		s.order.observe(true)
+		defer s.order.observe(false)
+	}
 	o := s.ops[step.Ops]
 	filter := &ftrace.FilterOptions{Reset: step.Reset, Remove: step.Remove}
 	switch step.Verb {

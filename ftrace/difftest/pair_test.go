@@ -15,6 +15,7 @@ import (
 var (
 	operations = flag.Int("operations", 3000, "how many operations TestSoak applies on each kernel")
 	all        = flag.Bool("all", false, "TestSoak applies them on all call sites")
+	shrink     = flag.Duration("shrink", 0, "how long TestSoak looks for a shorter sequence after a difference")
 	seed       = flag.Uint64("seed", 1, "what TestSoak's operations come from")
 )
 
@@ -29,10 +30,19 @@ func open(t *testing.T, series string) *kernelimage.Image {
 func TestSoak_TheCoresAgree(t *testing.T) {
 	for _, series := range kernels.All {
 		t.Run(series, func(t *testing.T) {
-			s := &difftest.Soak{Image: open(t, series), Steps: *operations, Seed: *seed, All: *all}
+			s := &difftest.Soak{Image: open(t, series), Steps: *operations, Seed: *seed, All: *all, Shrink: *shrink}
 			start := time.Now()
 			require.NoError(t, s.Run(t.Context()))
 			t.Logf("%.0f operations a second", float64(*operations)/time.Since(start).Seconds())
+		})
+	}
+}
+
+func TestSoak_TheCoresDoItInTheSameOrder(t *testing.T) {
+	for _, series := range kernels.CallOps {
+		t.Run(series, func(t *testing.T) {
+			s := &difftest.Soak{Image: open(t, series), Steps: *operations / 10, Seed: *seed, Order: true, Shrink: *shrink}
+			require.NoError(t, s.Run(t.Context()))
 		})
 	}
 }

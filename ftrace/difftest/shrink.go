@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 )
 
 // Shrink looks for a shorter sequence that ends in a difference in the same thing, by leaving out
@@ -32,7 +33,7 @@ func Shrink(ctx context.Context, cfg Config, d *Difference) *Difference {
 func (d *Difference) without(ctx context.Context, cfg Config, size int) *Difference {
 	for at := len(d.Steps) - 1 - size; at >= 0; at -= size {
 		steps := slices.Delete(slices.Clone(d.Steps), at, at+size)
-		if shorter := replay(ctx, cfg, steps); shorter != nil && shorter.What == d.What {
+		if shorter := replay(ctx, cfg, steps); shorter != nil && subject(shorter) == subject(d) {
 			return shorter
 		}
 		if ctx.Err() != nil {
@@ -60,4 +61,10 @@ func replay(ctx context.Context, cfg Config, steps []Step) *Difference {
 		}
 	}
 	return nil
+}
+
+// subject is what differs, without where.
+func subject(d *Difference) string {
+	what, _, _ := strings.Cut(d.What, ",")
+	return what
 }

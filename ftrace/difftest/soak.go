@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
+	"time"
 
 	"callops/kernelimage"
 )
@@ -16,8 +17,12 @@ type Soak struct {
 	Seed  uint64
 	// All tells both cores of all call sites, and not only of some hundreds.
 	All bool
+	// Order is [Config.Order].
+	Order bool
 	// Mutate is [Config.Mutate].
 	Mutate Mutation
+	// Shrink is for how long a shorter sequence is looked for after a difference; 0: not at all.
+	Shrink time.Duration
 	// Done is called now and then with how many steps were applied; nil: nobody asks.
 	Done func(steps int)
 }
@@ -29,8 +34,7 @@ const (
 	doneEvery  = 256
 )
 
-// Run applies the steps on a pair of machines. A [*Difference] ends it, shrunk until ctx
-// ends.
+// Run applies the steps on a pair of machines. A [*Difference] ends it.
 func (s *Soak) Run(ctx context.Context) error {
 	cfg, r := s.config()
 	p, err := NewPair(ctx, cfg)
@@ -55,7 +59,9 @@ func (s *Soak) Run(ctx context.Context) error {
 	}
 	err = errors.Join(err, p.Close())
 	var d *Difference
-	if errors.As(err, &d) {
+	if errors.As(err, &d) && s.Shrink > 0 {
+		ctx, cancel := context.WithTimeout(ctx, s.Shrink)
+		defer cancel()
 		return Shrink(ctx, cfg, d)
 	}
 	return err
@@ -96,7 +102,7 @@ const (
 // config chooses what the image has: functions to call, call sites, and random steps on
 // them.
 func (s *Soak) config() (Config, *random) {
-	cfg := Config{Image: s.Image, Mutate: s.Mutate}
+	cfg := Config{Image: s.Image, Order: s.Order, Mutate: s.Mutate}
 	r := &random{
 		Rand: rand.New(rand.NewPCG(s.Seed, 0)), patterns: patterns,
 		noDirect: s.Image.Layout().Ops.DirectCall == kernelimage.Absent,

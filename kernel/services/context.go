@@ -2,6 +2,7 @@ package services
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"callops/asm"
@@ -99,7 +100,8 @@ func (s *Services) guest(ctx context.Context, cpu emu.CPU, fn uint64, args ...ui
 // irqCallName is the code that calls func(info) with interrupts masked.
 const irqCallName = "callops_irq_call"
 
-// placeIrqCall places irqCall(func, info).
+// placeIrqCall places irqCall(func, info), and enables interrupts on each CPU, which a reset has
+// masked: the kernel's functions are called as by a task. (An engine that does not run has none.)
 func (s *Services) placeIrqCall() error {
 	p, err := s.k.PlaceCode("services-irq", kernel.CodeOptions{Core: true}, func(base uint64) (*asm.Program, error) {
 		b := asm.NewBuilder()
@@ -118,6 +120,8 @@ func (s *Services) placeIrqCall() error {
 			asm.Ldp(asm.X29, asm.X30, asm.Post(asm.SP, 32)),
 			asm.Ret(),
 		)
+		b.Func("callops_irq_enable")
+		b.Emit(asm.Word32(0xd5034fff), asm.Ret()) // msr daifclr, #15
 		b.EndFunc()
 		return b.Assemble(base)
 	})
@@ -125,5 +129,10 @@ func (s *Services) placeIrqCall() error {
 		return err
 	}
 	s.irqCall = p.Base
+	for _, cpu := range s.k.CPUs {
+		if _, err := s.guest(background, cpu.CPU, p.Symbols[1].Addr); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+			return err
+		}
+	}
 	return nil
 }
