@@ -51,12 +51,12 @@ func (r *Registry) nth(i uint64) *Record {
 	return nil
 }
 
-// ftracePLT is where a site's module has its own way to ftrace_caller; 0 for
-// the kernel's sites (get_ftrace_plt).
-func (r *Registry) ftracePLT(ip uint64) uint64 {
+// ftracePLT is where a site's module has its own way to ftrace_caller, or to
+// ftrace_regs_caller; 0 for the kernel's sites (get_ftrace_plt).
+func (r *Registry) ftracePLT(ip, addr uint64) uint64 {
 	for _, g := range r.groups {
 		if g.module != nil && g.module.Image.Bounds().Contains(ip) {
-			return g.module.FtracePLT
+			return g.module.FtracePLTEntry(addr == r.code.RegsCaller)
 		}
 	}
 	return 0
@@ -126,19 +126,16 @@ func (r *Registry) enableGroup(g *group) error {
 	return nil
 }
 
-// fillPLT has the module's ftrace PLT lead to ftrace_caller.
+// fillPLT has the module's ftrace PLT lead to ftrace_caller, and to ftrace_regs_caller.
 func (r *Registry) fillPLT(m *module.Module) error {
-	if m.FtracePLT == 0 {
-		return nil
-	}
-	words, err := module.PLTEntry(m.FtracePLT, r.code.Caller)
-	if err != nil {
+	words, err := m.FtracePLTEntries(r.code.Caller, r.code.RegsCaller)
+	if err != nil || len(words) == 0 {
 		return err
 	}
 	if err := r.mem.Write(m.FtracePLT, words); err != nil {
 		return err
 	}
-	r.mem.SyncText(m.FtracePLT, module.FtracePLTSize)
+	r.mem.SyncText(m.FtracePLT, uint64(len(words)))
 	return nil
 }
 

@@ -144,7 +144,7 @@ func TestModule_NearAndFarCallsAreTraced(t *testing.T) {
 					require.NoError(t, err)
 					assert.Equal(t, want, word)
 					if far {
-						assert.Equal(t, m.FtracePLT, k.ftracePLT(rec.IP))
+						assert.Equal(t, m.FtracePLT, k.ftracePLT(rec.IP, k.code.Caller))
 						assert.True(t, strings.HasPrefix(k.disasm(rec.IP, word), "bl "))
 					}
 					k.unregister(o)

@@ -97,11 +97,12 @@ func (r *Registry) setLiteral(ip, ops uint64) error {
 // (ftrace_find_callable_addr).
 func (r *Registry) branchTo(ip, addr uint64) (uint32, error) {
 	word, err := asm.EncodeBL(ip, addr)
-	if err != nil && addr != r.code.Caller {
-		word, err = asm.EncodeBL(ip, r.code.Caller)
+	if err != nil && addr != r.code.Caller && addr != r.code.RegsCaller {
+		addr = r.code.Caller
+		word, err = asm.EncodeBL(ip, addr)
 	}
 	if err != nil {
-		if plt := r.ftracePLT(ip); plt != 0 {
+		if plt := r.ftracePLT(ip, addr); plt != 0 {
 			word, err = asm.EncodeBL(ip, plt)
 		}
 	}

@@ -342,8 +342,54 @@ func (t *btfTypes) core() CoreLayout {
 			}
 		}
 	}
+	if !t.module(&l.Mod) {
+		return CoreLayout{}
+	}
 	return l
 }
+
+// module is the rest of struct module, and what it refers to. It reports whether its memory is
+// laid out in a known way.
+func (t *btfTypes) module(l *ModLayout) bool {
+	named := func(name string) *btf.Struct {
+		var s *btf.Struct
+		if t.spec.TypeByName(name, &s) != nil || s.Size > mostCoreStruct {
+			return nil
+		}
+		return s
+	}
+	// field is an offset that leaves room for a doubleword.
+	field := func(s *btf.Struct, path string) int {
+		off := t.find(s, path)
+		if s == nil || off < 0 || off > int(s.Size)-8 {
+			return Absent
+		}
+		return off
+	}
+	mod, syms, tree := named("module"), named("mod_kallsyms"), named("mod_tree_root")
+	l.Kallsyms = field(mod, "kallsyms")
+	l.Trampolines, l.InitTrampolines = field(mod, "arch.ftrace_trampolines"), field(mod, "arch.init_ftrace_trampolines")
+	l.Memory, l.Core, l.Init = field(mod, "mem"), field(mod, "core_layout"), field(mod, "init_layout")
+	l.Symbols = ModSymbolsLayout{
+		Size: sizeOf(syms), Symtab: field(syms, "symtab"), NumSymtab: t.find(syms, "num_symtab"),
+		Strtab: field(syms, "strtab"), Typetab: field(syms, "typetab"),
+	}
+	if l.Symbols.Symtab == Absent || l.Symbols.NumSymtab == Absent || l.Symbols.Strtab == Absent {
+		l.Kallsyms = Absent
+	}
+	l.Tree = ModTreeLayout{AddrMin: field(tree, "addr_min"), AddrMax: field(tree, "addr_max")}
+	part := named("module_memory")
+	if l.Memory == Absent {
+		part = named("module_layout")
+	}
+	l.Stride, l.Base, l.Bytes = sizeOf(part), field(part, "base"), t.find(part, "size")
+	fits := func(off, n int) bool { return off != Absent && mod != nil && off+n*l.Stride <= int(mod.Size) }
+	return l.Base != Absent && l.Bytes != Absent && l.Bytes <= l.Stride-4 &&
+		(fits(l.Memory, moduleMemories) || fits(l.Core, 1) && fits(l.Init, 1))
+}
+
+// moduleMemories is MOD_MEM_NUM_TYPES (enum mod_mem_type, include/linux/module.h).
+const moduleMemories = 7
 
 // mostCoreStruct bounds the structures of [CoreLayout].
 const mostCoreStruct = 1 << 16

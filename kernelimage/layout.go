@@ -95,7 +95,28 @@ type PageLayout struct{ Next, Records, Index int }
 type RecLayout struct{ Size, IP, Flags int }
 
 // ModLayout is struct module (include/linux/module.h).
-type ModLayout struct{ Size, State, List, Name, Callsites, NumCallsites int }
+type ModLayout struct {
+	Size, State, List, Name, Callsites, NumCallsites int
+
+	Kallsyms                     int // absent without CONFIG_KALLSYMS
+	Trampolines, InitTrampolines int // arch.ftrace_trampolines, arch.init_ftrace_trampolines, or absent
+
+	// Of its memory: from 6.4 on Memory is an array of struct module_memory, before that
+	// Core and Init are struct module_layout. Stride is the structure's size, Base and Bytes are
+	// its fields base and size.
+	Memory, Core, Init  int
+	Stride, Base, Bytes int
+
+	Symbols ModSymbolsLayout
+	Tree    ModTreeLayout
+}
+
+// ModSymbolsLayout is struct mod_kallsyms.
+type ModSymbolsLayout struct{ Size, Symtab, NumSymtab, Strtab, Typetab int }
+
+// ModTreeLayout is struct mod_tree_root (kernel/module/internal.h); absent without
+// CONFIG_MODULES_TREE_LOOKUP.
+type ModTreeLayout struct{ AddrMin, AddrMax int }
 
 // FileLayout is struct file (include/linux/fs.h), with flags that say whether it was opened
 // for reading.

@@ -13,6 +13,7 @@ import (
 	"callops/internal/errno"
 	"callops/kernel"
 	"callops/kernelimage"
+	"callops/kernelimage/module"
 	"callops/trampolines"
 )
 
@@ -50,11 +51,11 @@ type Core struct {
 
 	all     sync.Map // *ftrace.Ops by address
 	mu      sync.Mutex
-	crash   error                  // what ended the core
-	direct  []*ftrace.Ops          // those of NewDirectOps
-	share   uint64                 // the gate of ops_func; 0 before its first use
-	statics uint64                 // bytes taken of the initial task's stack
-	modules map[string]guestModule // by name
+	crash   error                   // what ended the core
+	direct  []*ftrace.Ops           // those of NewDirectOps
+	share   uint64                  // the gate of ops_func; 0 before its first use
+	statics uint64                  // bytes taken of the initial task's stack
+	modules map[string]*guestModule // by name
 }
 
 var _ ftrace.Core = (*Core)(nil)
@@ -66,7 +67,7 @@ func New(k *kernel.Kernel, opts *Options) (*Core, error) {
 	if k == nil {
 		return nil, fmt.Errorf("ftrace core of the image: no kernel: %w", errno.EINVAL)
 	}
-	c := &Core{k: k, modules: make(map[string]guestModule), pack: &k.Layout.Core}
+	c := &Core{k: k, modules: make(map[string]*guestModule), pack: &k.Layout.Core}
 	if opts != nil {
 		c.opts = *opts
 	}
@@ -192,7 +193,7 @@ func (c *Core) dead() bool {
 }
 
 // notified follows the kernel.
-func (c *Core) notified(e kernel.Event, m *kernelModule) error {
+func (c *Core) notified(e kernel.Event, m *module.Module) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch e {

@@ -15,7 +15,9 @@ type symbols struct {
 	opsTest, location, sysctl, isDead                    uint64
 	availOpen, addrsOpen, enabledOpen, touchedOpen       uint64
 	seqRead, seqRelease, iovIterKvec                     uint64
-	moduleInit, moduleEnable, releaseMod                 uint64
+	moduleInit, moduleEnable, releaseMod, freeMem        uint64
+	treeInsert, treeRemove, treeRemoveInit               uint64
+	modules, modTree                                     uint64
 	pages, enabled, lastEnabled, initStack, sdata, edata uint64
 }
 
@@ -28,7 +30,7 @@ const (
 	never         // what asks for it does without
 )
 
-// names are the symbols' (kernel/trace/ftrace.c, fs/seq_file.c, lib/iov_iter.c).
+// names are the symbols' (kernel/trace/ftrace.c, kernel/module, fs/seq_file.c, lib/iov_iter.c).
 var names = []struct {
 	name  string
 	field func(*symbols) *uint64
@@ -63,6 +65,12 @@ var names = []struct {
 	{"ftrace_module_init", func(s *symbols) *uint64 { return &s.moduleInit }, always},
 	{"ftrace_module_enable", func(s *symbols) *uint64 { return &s.moduleEnable }, always},
 	{"ftrace_release_mod", func(s *symbols) *uint64 { return &s.releaseMod }, always},
+	{"ftrace_free_mem", func(s *symbols) *uint64 { return &s.freeMem }, always},
+	{"mod_tree_insert", func(s *symbols) *uint64 { return &s.treeInsert }, never},
+	{"mod_tree_remove", func(s *symbols) *uint64 { return &s.treeRemove }, never},
+	{"mod_tree_remove_init", func(s *symbols) *uint64 { return &s.treeRemoveInit }, never},
+	{"modules", func(s *symbols) *uint64 { return &s.modules }, never},
+	{"mod_tree", func(s *symbols) *uint64 { return &s.modTree }, never},
 
 	{"ftrace_pages_start", func(s *symbols) *uint64 { return &s.pages }, always},
 	{"ftrace_enabled", func(s *symbols) *uint64 { return &s.enabled }, always},

@@ -80,6 +80,11 @@ var variables = []struct {
 		others := append(f.where("ftrace_kill", storesInt(0)), f.where("ftrace_is_dead", loads(4))...)
 		return slices.DeleteFunc(f.where("ftrace_init", storesInt(1)), func(v uint64) bool { return slices.Contains(others, v) })
 	}},
+	// list_for_each_entry(mod, &modules, list).
+	{"modules", func(s *symbols) *uint64 { return &s.modules }, func(f *finder) []uint64 {
+		return f.where("find_module_all", loads(8))
+	}},
+	{"mod_tree", func(s *symbols) *uint64 { return &s.modTree }, (*finder).modTree},
 	// is_kernel_core_data() compares with _sdata, _edata, __bss_start and __bss_stop.
 	{"_sdata", func(s *symbols) *uint64 { return &s.sdata }, func(f *finder) []uint64 { return f.coreData(0) }},
 	{"_edata", func(s *symbols) *uint64 { return &s.edata }, func(f *finder) []uint64 { return f.coreData(1) }},
@@ -95,6 +100,21 @@ func (f *finder) coreData(n int) []uint64 {
 		return nil
 	}
 	return ends[n : n+1]
+}
+
+// modTree is what __module_address() loads addr_min and addr_max of.
+func (f *finder) modTree() (found []uint64) {
+	t := &f.k.Layout.Core.Mod.Tree
+	if t.AddrMin == kernelimage.Absent || t.AddrMax == kernelimage.Absent {
+		return nil
+	}
+	bounds := f.where("__module_address", loads(8))
+	for _, at := range bounds {
+		if tree := at - uint64(t.AddrMin); slices.Contains(bounds, tree+uint64(t.AddrMax)) {
+			found = append(found, tree)
+		}
+	}
+	return found
 }
 
 // initStack is the stack of the task that the CPU that boots starts with.

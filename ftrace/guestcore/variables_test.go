@@ -16,7 +16,7 @@ import (
 func TestFinder_FindsWhatSymbolsSay(t *testing.T) {
 	for _, series := range []string{kernels.Linux7, kernels.Linux716K, kernels.Linux612} {
 		t.Run(series, func(t *testing.T) {
-			f := newFinder(boot(t, series))
+			f := newFinder(bootOnly(t, series))
 			for _, v := range variables {
 				sym, err := f.k.Symbols.Lookup(v.name)
 				if assert.NoError(t, err) {
@@ -28,7 +28,7 @@ func TestFinder_FindsWhatSymbolsSay(t *testing.T) {
 }
 
 func TestFinder_FindsAllWithoutSymbols(t *testing.T) {
-	f := newFinder(boot(t, kernels.Linux61))
+	f := newFinder(bootOnly(t, kernels.Linux61))
 	found := map[uint64]string{}
 	for _, v := range variables {
 		_, err := f.k.Symbols.Lookup(v.name)
@@ -42,7 +42,7 @@ func TestFinder_FindsAllWithoutSymbols(t *testing.T) {
 	}
 }
 
-func boot(t *testing.T, series string) *kernel.Kernel {
+func bootOnly(t *testing.T, series string) *kernel.Kernel {
 	t.Helper()
 	img, err := kernelimage.Open(t.Context(), kernels.Path(t, series), nil)
 	require.NoError(t, err)

@@ -20,9 +20,11 @@ type Module struct {
 	Name  string
 	Image *kernelimage.Image // its memory, symbols and call sites
 
+	This      kernelimage.Range  // __this_module, its struct module
+	Listed    kernelimage.Range  // where the compiler listed the entries of its call sites, of InitSites too
 	InitSites []kernelimage.Site // sites in code that is freed once init has run; they are not among the image's
 	PLTs      int                // entries for branches that reach no further
-	FtracePLT uint64             // room for one branch to ftrace_caller, FtracePLTSize bytes; 0: no site needs it
+	FtracePLT uint64             // room for FtracePLTs branches of FtracePLTSize bytes, the first to ftrace_caller; 0: no site needs it
 	Init      uint64             // init_module; 0: there is none
 	Exit      uint64             // cleanup_module; 0: there is none
 

@@ -70,7 +70,7 @@ func (l *loading) place() error {
 	}
 	if l.has(koSites) {
 		ftracePLT = (sizes[koText] + 15) &^ 15
-		sizes[koText] = ftracePLT + FtracePLTSize
+		sizes[koText] = ftracePLT + FtracePLTs*FtracePLTSize
 	}
 	if err := l.findRoom(sizes); err != nil {
 		return err
@@ -162,6 +162,9 @@ func (l *loading) fill() error {
 			return err
 		}
 		copy(s.data, b)
+		if header.Name == koThisModule {
+			l.m.This = kernelimage.Range{Start: s.addr, End: s.addr + header.Size}
+		}
 		if header.Flags&uint64(elf.SHF_EXECINSTR) != 0 && header.Size > 0 {
 			l.parts.Text = append(l.parts.Text, kernelimage.Range{Start: s.addr, End: s.addr + header.Size})
 		}

@@ -168,8 +168,12 @@ func fits(v int64, bits uint) bool {
 // (arch/arm64/kernel/module-plts.c, get_plt_entry).
 const pltSize = 12
 
-// FtracePLTSize is the room at Module.FtracePLT.
-const FtracePLTSize = pltSize
+// FtracePLTs is how many branches have room at Module.FtracePLT (NR_FTRACE_PLTS): to ftrace_caller,
+// and until 6.2 to ftrace_regs_caller. FtracePLTSize is the size of each.
+const (
+	FtracePLTs    = 2
+	FtracePLTSize = pltSize
+)
 
 // PLTEntry returns the words that jump from pc to a target within 4 GiB.
 func PLTEntry(pc, target uint64) ([]byte, error) {
@@ -184,6 +188,34 @@ func PLTEntry(pc, target uint64) ([]byte, error) {
 		return nil, err
 	}
 	return p.Code, nil
+}
+
+// FtracePLTEntries are the words at FtracePLT that lead to ftrace_caller and to
+// ftrace_regs_caller, where there is that (0: none); nothing for a module without call sites.
+func (m *Module) FtracePLTEntries(caller, regsCaller uint64) (words []byte, err error) {
+	if m.FtracePLT == 0 {
+		return nil, nil
+	}
+	for i, target := range []uint64{caller, regsCaller} {
+		if target == 0 {
+			break
+		}
+		entry, err := PLTEntry(m.FtracePLT+uint64(i)*FtracePLTSize, target)
+		if err != nil {
+			return nil, err
+		}
+		words = append(words, entry...)
+	}
+	return words, nil
+}
+
+// FtracePLTEntry is where FtracePLT has its branch to ftrace_caller, or to
+// ftrace_regs_caller; 0 for a module without call sites.
+func (m *Module) FtracePLTEntry(regs bool) uint64 {
+	if m.FtracePLT == 0 || !regs {
+		return m.FtracePLT
+	}
+	return m.FtracePLT + FtracePLTSize
 }
 
 // koPLT is the PLT of a part.

@@ -137,6 +137,9 @@ func (l *loading) sites() error {
 		if l.File.Sections[i].Name != koSites || !s.ok {
 			continue
 		}
+		if l.m.Listed.End == 0 {
+			l.m.Listed = kernelimage.Range{Start: s.addr, End: s.addr + uint64(len(s.data))}
+		}
 		if len(s.data)%8 != 0 {
 			return l.Fail(koSites, l.File.Sections[i].Off, len(s.data), "is not a list of addresses, size")
 		}
