@@ -2,6 +2,9 @@ package main
 
 import (
 	"encoding/json"
+	"os"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -47,6 +50,18 @@ func TestLinux_TryComparesAKernelWithAPatchedOne(t *testing.T) {
 	code, out, errs = runIn(nil, args...)
 	assert.Equal(t, exitDone, code, errs)
 	assert.Contains(t, out, "\nNothing that held breaks, and no cost rises.\n")
+}
+
+// The workflow in docs/ calls the command as it is.
+func TestTry_WorkflowUsesFlagsThatThereAre(t *testing.T) {
+	workflow, err := os.ReadFile("../../docs/try.yml")
+	require.NoError(t, err)
+	line := regexp.MustCompile(`\./callops try (.*) (\S+) (\S+) >>`).FindSubmatch(workflow)
+	require.NotNil(t, line)
+	cmd := newTry()
+	require.NoError(t, cmd.ParseFlags(strings.Fields(string(line[1]))))
+	assert.Equal(t, "true", cmd.Flag("quick").Value.String())
+	assert.Equal(t, "markdown", cmd.Flag("format").Value.String())
 }
 
 func TestLinux_TryRefusesKernelsOfTwoSchemes(t *testing.T) {
