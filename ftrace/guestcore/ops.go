@@ -166,7 +166,8 @@ func (c *Core) shares() error {
 	return nil
 }
 
-// shareGate is the ops_func that asks Share. A refusal without an errno is EBUSY.
+// shareGate is the ops_func that asks Share. A refusal without an errno is EBUSY. Where
+// an ops can have several direct trampolines, it is passed the site before the command.
 func (c *Core) shareGate() (uint64, error) {
 	if c.share != 0 {
 		return c.share, nil
@@ -177,7 +178,11 @@ func (c *Core) shareGate() (uint64, error) {
 		if o == nil || o.Share == nil {
 			return 0, fmt.Errorf("ops_func of %s: %w", c.k.Symbols.Format(args[0]), errno.EFAULT)
 		}
-		return uint64(int64(statusOf(o.Share(o, ftrace.ShareCommand(args[1]))))), nil
+		cmd := args[1]
+		if c.sym.updateDirect != 0 {
+			cmd = args[2]
+		}
+		return uint64(int64(statusOf(o.Share(o, ftrace.ShareCommand(cmd))))), nil
 	})
 	return c.share, err
 }

@@ -10,7 +10,7 @@ type symbols struct {
 	init, freeInitMem, processLocs, seqInit              uint64
 	register, unregister                                 uint64
 	registerDirect, unregisterDirect, modifyDirect       uint64
-	findDirect, kill                                     uint64
+	findDirect, updateDirect, kill                       uint64
 	setFilter, setNotrace, setFilterIPs, freeFilter      uint64
 	opsTest, location, sysctl, isDead                    uint64
 	availOpen, addrsOpen, enabledOpen, touchedOpen       uint64
@@ -45,6 +45,7 @@ var names = []struct {
 	{"unregister_ftrace_direct", func(s *symbols) *uint64 { return &s.unregisterDirect }, direct},
 	{"modify_ftrace_direct", func(s *symbols) *uint64 { return &s.modifyDirect }, direct},
 	{"ftrace_find_rec_direct", func(s *symbols) *uint64 { return &s.findDirect }, never},
+	{"update_ftrace_direct_add", func(s *symbols) *uint64 { return &s.updateDirect }, never},
 	{"ftrace_kill", func(s *symbols) *uint64 { return &s.kill }, always},
 	{"ftrace_set_filter", func(s *symbols) *uint64 { return &s.setFilter }, always},
 	{"ftrace_set_notrace", func(s *symbols) *uint64 { return &s.setNotrace }, always},

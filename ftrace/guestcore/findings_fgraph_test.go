@@ -1,0 +1,187 @@
+package guestcore_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"callops/emu"
+	"callops/ftrace"
+	"callops/internal/kernels"
+)
+
+// struct fgraph_ops (include/linux/ftrace.h): two functions, then its ftrace_ops.
+const (
+	graphReturn = 8
+	graphOps    = 16
+	graphSize   = 1024
+)
+
+// bootGraph has the kernel be as register_ftrace_graph expects it: each CPU has an idle task, and
+// static keys can be switched.
+func (l *lab) bootGraph() {
+	l.t.Helper()
+	idle := l.sym("runqueues") + l.offset("rq", "idle")
+	for _, c := range l.k.CPUs {
+		l.store(idle+c.PerCPU, c.Task)
+	}
+	require.NoError(l.t, l.k.Mem.Write(l.sym("static_key_initialized"), []byte{1}))
+}
+
+// offset is where a structure has a field.
+func (l *lab) offset(structure, field string) uint64 {
+	l.t.Helper()
+	list, err := l.k.Image.Structures(func(name string) bool { return name == structure })
+	require.NoError(l.t, err)
+	require.Len(l.t, list, 1)
+	for _, f := range list[0].Fields {
+		if f.Name == field {
+			return uint64(f.Offset)
+		}
+	}
+	require.Fail(l.t, "no field", "%s.%s", structure, field)
+	return 0
+}
+
+// graph is a struct fgraph_ops on the functions that are named.
+func (l *lab) graph(funcs ...string) uint64 {
+	l.t.Helper()
+	g := l.alloc("fgraph_ops", graphSize)
+	l.store(g, l.sym("ftrace_graph_entry_stub"))
+	l.store(g+graphReturn, l.sym("ftrace_stub_graph"))
+	for _, f := range funcs {
+		require.Zero(l.t, status(l.call("ftrace_set_filter_ip", g+graphOps, l.ip(f), 0, 0)))
+	}
+	return g
+}
+
+func (l *lab) registerGraph(g uint64) int {
+	l.t.Helper()
+	return status(l.call("register_ftrace_graph", g))
+}
+
+// graphFlags are the flags of a graph's ops.
+func (l *lab) graphFlags(g uint64) ftrace.OpsFlag {
+	l.t.Helper()
+	return ftrace.OpsFlag(l.load(g + graphOps + uint64(l.k.Layout.Ops.Flags)))
+}
+
+// enabled are how many functions are traced.
+func (l *lab) enabled() (n int) {
+	for _, rec := range l.Records() {
+		if l.Count(rec) > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// allocations is how many allocations f does.
+func (l *lab) allocations(f func()) int {
+	before := l.m.Services.Allocations()
+	f()
+	return int(l.m.Services.Allocations() - before)
+}
+
+// graphLabs runs a test on each kernel, with a function that starts that kernel once more.
+func graphLabs(t *testing.T, test func(t *testing.T, fresh func() *lab)) {
+	for _, series := range kernels.CallOps {
+		t.Run(series, func(t *testing.T) {
+			test(t, func() *lab {
+				l := newLab(t, series, nil)
+				l.bootGraph()
+				return l
+			})
+		})
+	}
+}
+
+// The last allocation of register_ftrace_graph fails, and is the last that it ever tries.
+func TestFinding_AGraphRegistrationThatFailedOnceFailsForEver(t *testing.T) {
+	graphLabs(t, func(t *testing.T, fresh func() *lab) {
+		l := fresh()
+		g := l.graph("gcd")
+		n := l.allocations(func() { require.Zero(t, l.registerGraph(g)) })
+
+		l = fresh()
+		g = l.graph("gcd")
+		l.m.Services.FailAlloc(n)
+		require.Equal(t, -12, l.registerGraph(g), "ENOMEM")
+		require.Empty(t, l.warned)
+		assert.NotZero(t, l.registerGraph(g))
+		assert.Equal(t, -17, l.registerGraph(l.graph("lcm")), "EEXIST: the sched_switch probe was never removed")
+		assert.NotEmpty(t, l.warned)
+	})
+}
+
+// FTRACE_OPS_FL_GRAPH, which 6.12 does not have, outlives a registration that failed.
+func TestFinding_AFailedGraphRegistrationKeepsTheGraphFlag(t *testing.T) {
+	graphLabs(t, func(t *testing.T, fresh func() *lab) {
+		l := fresh()
+		require.Zero(t, l.registerGraph(l.graph("gcd")))
+		g := l.graph("lcm")
+		l.m.Services.FailAlloc(1)
+		require.Equal(t, -12, l.registerGraph(g), "ENOMEM")
+		require.Empty(t, l.warned)
+		if l.series == kernels.Linux612 {
+			require.Zero(t, l.registerGraph(g))
+			return
+		}
+		assert.Equal(t, -16, l.registerGraph(g), "EBUSY: it is taken to be registered")
+		assert.NotEmpty(t, l.warned)
+	})
+}
+
+// unregister_ftrace_graph returns nothing, and may have unregistered nothing.
+func TestFinding_AGraphThatIsUnregisteredWithoutMemoryStays(t *testing.T) {
+	graphLabs(t, func(t *testing.T, fresh func() *lab) {
+		l := fresh()
+		setUp := func() (stays, goes uint64) {
+			stays, goes = l.graph("gcd"), l.graph("lcm")
+			for _, g := range []uint64{stays, goes, l.graph("int_sqrt")} {
+				require.Zero(t, l.registerGraph(g))
+			}
+			return stays, goes
+		}
+		_, goes := setUp()
+		n := l.allocations(func() { l.call("unregister_ftrace_graph", goes) })
+		require.Positive(t, n)
+
+		l = fresh()
+		_, goes = setUp()
+		l.m.Services.FailAlloc(1)
+		l.call("unregister_ftrace_graph", goes)
+		assert.NotZero(t, l.graphFlags(goes)&ftrace.OpsEnabled)
+		assert.Equal(t, 3, l.enabled())
+		assert.Equal(t, -16, l.registerGraph(goes), "EBUSY")
+
+		l = fresh()
+		stays, goes := setUp()
+		l.m.Services.FailAlloc(n)
+		l.call("unregister_ftrace_graph", goes)
+		require.NoError(t, l.k.Heap.Free(goes), "its owner has no reason to keep it")
+		_, err := l.k.CallName(t.Context(), 0, nil, "unregister_ftrace_graph", stays)
+		var fault *emu.Fault
+		require.ErrorAs(t, err, &fault, "it is still among graph_ops' subops")
+	})
+}
+
+// A graph whose notrace filter takes away all of its filter traces nothing. 7.3 has every function
+// call it.
+func TestFinding_AGraphThatTracesNothingHasAllFunctionsCallIt(t *testing.T) {
+	graphLabs(t, func(t *testing.T, fresh func() *lab) {
+		l := fresh()
+		g := l.graph("gcd")
+		name := l.alloc("name", 8)
+		require.NoError(t, l.k.Mem.Write(name, []byte("gcd")))
+		require.Zero(t, status(l.call("ftrace_set_notrace", g+graphOps, name, 3, 0)))
+		require.Zero(t, l.registerGraph(g))
+		if l.series == kernels.Linux612 {
+			assert.Zero(t, l.enabled())
+		} else {
+			assert.Equal(t, len(l.Records()), l.enabled())
+		}
+		assert.Empty(t, l.warned)
+	})
+}
