@@ -10,13 +10,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"callops/asm"
+	"callops/emu/interp"
 	"callops/ftrace"
 	"callops/ftrace/guestcore"
 	"callops/internal/errno"
 	"callops/internal/kernels"
 	"callops/kernel"
+	"callops/kernel/services"
 	"callops/kernelimage"
-	"callops/machine"
 )
 
 // open opens a kernel, with some call sites of it: those of int_sqrt and gcd, and others.
@@ -38,16 +39,32 @@ func open(t *testing.T, series string) (img *kernelimage.Image, sites []uint64) 
 	return img, sites
 }
 
+// guest is a kernel whose own core runs.
+type guest struct {
+	Kernel *kernel.Kernel
+	Ftrace *guestcore.Core
+}
+
+// boot boots a kernel with services, before init text is freed.
+func boot(t *testing.T, img *kernelimage.Image) *kernel.Kernel {
+	t.Helper()
+	k, err := kernel.Boot(img, interp.New, &kernel.BootOptions{WritableRodata: true, Warn: func(*kernel.Bug) {}})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, k.Close()) })
+	_, err = services.Install(k, nil)
+	require.NoError(t, err)
+	return k
+}
+
 // start starts a kernel's own core on some of its call sites.
-func start(t *testing.T, series string, before func(k *kernel.Kernel) error) *machine.Machine {
+func start(t *testing.T, series string, before func(k *kernel.Kernel) error) guest {
 	t.Helper()
 	img, sites := open(t, series)
-	m, err := machine.New(t.Context(), &machine.Config{
-		Image: img, Warn: func(*kernel.Bug) {}, Guest: &guestcore.Options{Sites: sites, Before: before, Budget: 1 << 24},
-	})
+	k := boot(t, img)
+	c, err := guestcore.New(k, &guestcore.Options{Sites: sites, Before: before, Budget: 1 << 28})
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, m.Close()) })
-	return m
+	require.NoError(t, k.FreeInitMem())
+	return guest{k, c}
 }
 
 func eachSeries(t *testing.T, test func(t *testing.T, series string)) {
@@ -57,7 +74,7 @@ func eachSeries(t *testing.T, test func(t *testing.T, series string)) {
 }
 
 // traced makes an ops on int_sqrt, with a tracer in Go that counts.
-func traced(t *testing.T, m *machine.Machine, opts *ftrace.OpsOptions) (o *ftrace.Ops, calls *int) {
+func traced(t *testing.T, m guest, opts *ftrace.OpsOptions) (o *ftrace.Ops, calls *int) {
 	t.Helper()
 	calls = new(int)
 	tracer, err := m.Ftrace.GoTracer("tracer", func(ip, _ uint64, op *ftrace.Ops, regs *ftrace.Regs) {
@@ -72,7 +89,7 @@ func traced(t *testing.T, m *machine.Machine, opts *ftrace.OpsOptions) (o *ftrac
 	return o, calls
 }
 
-func sqrt(t *testing.T, m *machine.Machine) {
+func sqrt(t *testing.T, m guest) {
 	t.Helper()
 	res, err := m.Kernel.CallName(t.Context(), 0, nil, "int_sqrt", 100)
 	require.NoError(t, err)
@@ -170,18 +187,20 @@ func TestCore_AvailableFunctionsAreWhatTheBootedKernelLists(t *testing.T) {
 	img, err := kernelimage.Open(t.Context(), kernels.Path(t, kernels.Linux612), nil)
 	require.NoError(t, err)
 	defer img.Close()
-	m, err := machine.New(t.Context(), &machine.Config{Image: img, Guest: &guestcore.Options{}})
+	k := boot(t, img)
+	c, err := guestcore.New(k, nil)
 	require.NoError(t, err)
-	defer m.Close()
+	require.NoError(t, k.FreeInitMem())
 	var own bytes.Buffer
-	require.NoError(t, m.Ftrace.WriteAvailable(&own, false))
+	require.NoError(t, c.WriteAvailable(&own, false))
 	assert.Equal(t, 42069, strings.Count(own.String(), "\n"), "lines, as when it was booted")
 
-	ours, err := machine.New(t.Context(), &machine.Config{Image: img, Ftrace: machine.Options(nil)})
+	k = boot(t, img)
+	require.NoError(t, k.FreeInitMem())
+	ours, err := ftrace.New(k, nil)
 	require.NoError(t, err)
-	defer ours.Close()
 	var listed bytes.Buffer
-	require.NoError(t, ours.Ftrace.WriteAvailable(&listed, false))
+	require.NoError(t, ours.WriteAvailable(&listed, false))
 	assert.True(t, listed.String() == own.String(), "callops' core lists the same")
 }
 
@@ -269,21 +288,18 @@ func TestValidate_NamesWhatIsCorrupt(t *testing.T) {
 }
 
 func TestNew_NamesWhatTheKernelLacks(t *testing.T) {
-	img, _ := open(t, kernels.Linux612)
-	_, err := machine.New(t.Context(), &machine.Config{Guest: &guestcore.Options{}})
-	require.ErrorIs(t, err, errno.EOPNOTSUPP, "the built-in kernel")
-
-	_, err = machine.New(t.Context(), &machine.Config{Image: img, Guest: &guestcore.Options{}, Ftrace: machine.Options(nil)})
-	require.ErrorIs(t, err, errno.EINVAL, "two cores")
-
-	m, err := machine.New(t.Context(), &machine.Config{Image: img, KeepInit: true})
+	builtin, err := kernelimage.Builtin(nil)
 	require.NoError(t, err)
-	defer m.Close()
+	_, err = guestcore.New(boot(t, builtin), nil)
+	require.ErrorIs(t, err, errno.EOPNOTSUPP)
+
+	img, _ := open(t, kernels.Linux612)
+	k := boot(t, img)
 	without := slices.DeleteFunc(img.Symbols(), func(s kernelimage.Symbol) bool {
 		return s.Name == "register_ftrace_function" || s.Name == "seq_read_iter"
 	})
-	m.Kernel.Symbols = kernel.NewSymbols(without...)
-	_, err = guestcore.New(m.Kernel, nil)
+	k.Symbols = kernel.NewSymbols(without...)
+	_, err = guestcore.New(k, nil)
 	var missing *guestcore.MissingError
 	require.ErrorAs(t, err, &missing)
 	assert.Equal(t, []string{"register_ftrace_function", "seq_read_iter"}, missing.Names)
@@ -292,17 +308,16 @@ func TestNew_NamesWhatTheKernelLacks(t *testing.T) {
 
 func TestNew_OnlyBeforeInitTextIsFreed(t *testing.T) {
 	img, sites := open(t, kernels.Linux612)
-	m, err := machine.New(t.Context(), &machine.Config{Image: img})
-	require.NoError(t, err)
-	defer m.Close()
-	_, err = guestcore.New(m.Kernel, &guestcore.Options{Sites: sites})
+	k := boot(t, img)
+	require.NoError(t, k.FreeInitMem())
+	_, err := guestcore.New(k, &guestcore.Options{Sites: sites})
 	require.ErrorIs(t, err, errno.EBUSY)
 }
 
 func TestNew_RefusesSitesThatAreNone(t *testing.T) {
 	img, sites := open(t, kernels.Linux612)
 	for _, ips := range [][]uint64{{}, {sites[0] + 4}} {
-		_, err := machine.New(t.Context(), &machine.Config{Image: img, Guest: &guestcore.Options{Sites: ips}})
+		_, err := guestcore.New(boot(t, img), &guestcore.Options{Sites: ips})
 		assert.ErrorIs(t, err, errno.EINVAL)
 	}
 }

@@ -7,34 +7,13 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"callops/ftrace/guestcore"
 	"callops/internal/kernels"
-	"callops/kernelimage"
-	"callops/machine"
 )
-
-// boot starts a kernel with its own core, on few of its sites.
-func boot(t *testing.T, series string) *machine.Machine {
-	t.Helper()
-	img, err := kernelimage.Open(t.Context(), kernels.Path(t, series), nil)
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, img.Close()) })
-	var some []uint64
-	for i, s := range img.Sites() {
-		if i%300 == 0 && !s.Init {
-			some = append(some, s.IP)
-		}
-	}
-	m, err := machine.New(t.Context(), &machine.Config{Image: img, Guest: &guestcore.Options{Sites: some}})
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, m.Close()) })
-	return m
-}
 
 func TestCore_KnowsTheSitesOfAModule(t *testing.T) {
 	for _, series := range kernels.All {
 		t.Run(series, func(t *testing.T) {
-			m := boot(t, series)
+			m := start(t, series, nil)
 			before := len(m.Ftrace.Records())
 			mod, err := m.Kernel.LoadModuleFile(t.Context(), kernels.Module(t, series, "af_alg"), nil)
 			require.NoError(t, err)
