@@ -21,8 +21,8 @@ import (
 	"callops/machine"
 )
 
-// traced are functions that the tests trace; the first three only compute, and are called.
-var traced = []string{
+// labFuncs are functions that the tests trace; the first three only compute, and are called.
+var labFuncs = []string{
 	"gcd", "lcm", "int_sqrt",
 	"vfs_read", "vfs_write", "vfs_open", "vfs_fsync", "vfs_statfs", "vfs_rename", "generic_permission", "notify_change", "set_nlink",
 }
@@ -52,7 +52,7 @@ func labs(t *testing.T, test func(t *testing.T, l *lab)) {
 // images are open for as long as the tests run.
 var images = make(map[string]*kernelimage.Image)
 
-func open(t *testing.T, series string) *kernelimage.Image {
+func imageOf(t *testing.T, series string) *kernelimage.Image {
 	t.Helper()
 	if images[series] == nil {
 		img, err := kernelimage.Open(context.Background(), kernels.Path(t, series), nil)
@@ -65,7 +65,7 @@ func open(t *testing.T, series string) *kernelimage.Image {
 // newLab starts a core; opts may be nil: it is told of some call sites only.
 func newLab(t *testing.T, series string, opts *guestcore.Options) *lab {
 	t.Helper()
-	img := open(t, series)
+	img := imageOf(t, series)
 	if opts == nil {
 		opts = &guestcore.Options{Sites: sitesOf(t, img)}
 	}
@@ -102,11 +102,11 @@ func sitesOf(t *testing.T, img *kernelimage.Image) (ips []uint64) {
 	}
 	some := len(ips)
 	for _, s := range img.Symbols() {
-		if ip := sites[s.Addr]; ip != 0 && slices.Contains(traced, s.Name) {
+		if ip := sites[s.Addr]; ip != 0 && slices.Contains(labFuncs, s.Name) {
 			ips = append(ips, ip)
 		}
 	}
-	require.Len(t, ips, some+len(traced))
+	require.Len(t, ips, some+len(labFuncs))
 	return ips
 }
 
