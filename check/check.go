@@ -34,9 +34,12 @@ type Options struct {
 	// Image is the kernel to set scenarios up on, the built-in one when nil. Two
 	// of its functions that do nothing are traced. With ImageCode its own
 	// ftrace_caller and list function are checked instead of callops'.
+	// With ImageCore its own core is the patcher, in the place of callops', and its trampolines
+	// are its own: then everything that is checked is the image's machine code.
 	// Scenarios that are for another kind of kernel are ErrUnfit.
 	Image     *kernelimage.Image
 	ImageCode bool
+	ImageCore bool
 
 	// NoReduce makes every instruction, and every step of the core, a step of
 	// the search, and takes every state as it is.
@@ -104,7 +107,7 @@ func Check(ctx context.Context, scenario, mutation string, opts *Options) (*Resu
 // Replay goes the way of a counterexample again, and returns what it breaks. A
 // token that is none, or of another version, matches ErrToken.
 //
-// Of on, Image and ImageCode have to be what they were.
+// Of on, Image, ImageCode and ImageCore have to be what they were.
 func Replay(token string, on *Options) (*Counterexample, error) {
 	if on == nil {
 		on = &Options{}
@@ -145,7 +148,7 @@ type trial struct {
 
 func (t *trial) prepare(ctx context.Context) (*model.Subject, error) {
 	return model.Prepare(ctx, &t.sc.set, &model.Options{
-		Base: model.Base{Image: t.opts.Image, Own: t.opts.ImageCode}, Fault: t.mut.fault, CPUs: t.opts.CPUs, Whole: t.opts.NoReduce,
+		Base: model.Base{Image: t.opts.Image, Own: t.opts.ImageCode || t.opts.ImageCore, Core: t.opts.ImageCore}, Fault: t.mut.fault, CPUs: t.opts.CPUs, Whole: t.opts.NoReduce,
 	})
 }
 
@@ -229,6 +232,8 @@ func kernelOf(o *Options) string {
 	switch {
 	case o.Image == nil:
 		return ""
+	case o.ImageCore:
+		return o.Image.Name() + " with its own core and trampolines"
 	case o.ImageCode:
 		return o.Image.Name() + " with its own trampolines"
 	}

@@ -16,6 +16,7 @@ var mutations = []Mutation{
 		About:    "unregistering does not wait for synchronize_rcu_tasks",
 		Scenario: "disable",
 		fault: model.Fault{
+			Code:     uncalled(shutdown, waits...),
 			Preempts: true,
 			Steps:    without(func(_ *model.Machine, s *model.Step) bool { return isWait(s) && s.Wait == sched.Tasks }),
 		},
@@ -24,13 +25,14 @@ var mutations = []Mutation{
 		Name:     "no-rude-wait",
 		About:    "unregistering does not wait for synchronize_rcu_tasks_rude",
 		Scenario: "disable-idle",
-		fault:    model.Fault{Steps: without(func(_ *model.Machine, s *model.Step) bool { return isWait(s) && s.Wait == sched.Rude })},
+		fault:    model.Fault{Code: uncalled(shutdown, "synchronize_rcu_tasks_rude"), Steps: without(func(_ *model.Machine, s *model.Step) bool { return isWait(s) && s.Wait == sched.Rude })},
 	},
 	{
 		Name:     "plain-rcu-wait",
 		About:    "unregistering waits for synchronize_rcu only",
 		Scenario: "disable",
 		fault: model.Fault{
+			Code:     waitForRCU,
 			Preempts: true,
 			Steps:    plainRCU,
 		},
@@ -39,19 +41,19 @@ var mutations = []Mutation{
 		Name:     "no-list-grace",
 		About:    "an ops is taken off the list and freed without a grace period",
 		Scenario: "second-leaves",
-		fault:    model.Fault{Steps: without(func(_ *model.Machine, s *model.Step) bool { return isWait(s) })},
+		fault:    model.Fault{Code: uncalled(shutdown, append([]string{"synchronize_rcu_tasks_rude"}, waits...)...), Steps: without(func(_ *model.Machine, s *model.Step) bool { return isWait(s) })},
 	},
 	{
 		Name:     "no-hash-grace",
 		About:    "a filter hash that was replaced is freed at once",
 		Scenario: "filter-list",
-		fault:    model.Fault{Steps: freeAtOnce},
+		fault:    model.Fault{Code: freeHashAtOnce, Steps: freeAtOnce},
 	},
 	{
 		Name:     "literal-halves",
 		About:    "the literal is written as two 32-bit halves",
 		Scenario: "enable",
-		fault:    model.Fault{Steps: halves},
+		fault:    model.Fault{Code: literalInHalves, Steps: halves},
 	},
 	{
 		Name:     "literal-misaligned",
@@ -68,20 +70,20 @@ var mutations = []Mutation{
 		Name:     "branch-before-literal",
 		About:    "the BL is written before the literal, which still names an ops that was freed",
 		Scenario: "replace",
-		fault:    model.Fault{Steps: func(m *model.Machine, s []model.Step) []model.Step { return branchFirst(keepLiteral(m, s)) }},
+		fault:    model.Fault{Code: both(uncalled(makeNop, writeLiteral), literalLast), Steps: func(m *model.Machine, s []model.Step) []model.Step { return branchFirst(keepLiteral(m, s)) }},
 	},
 	{
 		Name:     "branch-first",
 		About:    "the BL is written before the literal, and nothing else is wrong",
 		Scenario: "replace",
 		Harmless: "a disabled site's literal names ftrace_nop_ops, which any CPU may call",
-		fault:    model.Fault{Steps: func(_ *model.Machine, s []model.Step) []model.Step { return branchFirst(s) }},
+		fault:    model.Fault{Code: literalLast, Steps: func(_ *model.Machine, s []model.Step) []model.Step { return branchFirst(s) }},
 	},
 	{
 		Name:     "literal-not-restored",
 		About:    "a site that is disabled keeps its literal",
 		Scenario: "replace",
-		fault:    model.Fault{Steps: keepLiteral},
+		fault:    model.Fault{Code: uncalled(makeNop, writeLiteral), Steps: keepLiteral},
 	},
 	{
 		Name:     "load-literal-twice",
@@ -117,19 +119,20 @@ var mutations = []Mutation{
 		Name:     "no-text-sync",
 		About:    "instructions are not cleaned and invalidated before the operation returns",
 		Scenario: "enable",
-		fault:    model.Fault{Steps: without(func(_ *model.Machine, s *model.Step) bool { return s.Kind == event.CleanText })},
+		fault:    model.Fault{Code: uncalled(patchText, cleanText), Steps: without(func(_ *model.Machine, s *model.Step) bool { return s.Kind == event.CleanText })},
 	},
 	{
 		Name:     "keep-unique",
 		About:    "the update of a record is missed when a second ops joins its site",
 		Scenario: "second-arrives",
-		fault:    model.Fault{Core: ftrace.KeepUnique},
+		fault:    model.Fault{Code: countToOne, Core: ftrace.KeepUnique},
 	},
 	{
 		Name:     "plain-publish",
 		About:    "ops are linked into the list with plain stores",
 		Scenario: "third-arrives",
 		fault: model.Fault{
+			Code: plainly("__register_ftrace_function"),
 			Steps: func(_ *model.Machine, steps []model.Step) []model.Step {
 				for i := range steps {
 					steps[i].Release = false
@@ -137,6 +140,24 @@ var mutations = []Mutation{
 				return steps
 			},
 		},
+	},
+	{
+		Name:     "plain-filter",
+		About:    "a filter hash is published with a plain store (image's own core)",
+		Scenario: "filter-list",
+		fault:    model.Fault{Code: plainly(moveHash)},
+	},
+	{
+		Name:     "head-before-next",
+		About:    "an ops is linked into the list before it points to the next one (image's own core)",
+		Scenario: "third-arrives",
+		fault:    model.Fault{Code: headBeforeNext},
+	},
+	{
+		Name:     "no-invalidate",
+		About:    "changed instructions are cleaned and not invalidated (image's own core)",
+		Scenario: "enable",
+		fault:    model.Fault{Code: notInvalidated},
 	},
 }
 

@@ -14,18 +14,21 @@ import (
 var ErrToken = errors.New("no token of a counterexample")
 
 // A token is the scenario, the mutation, the mode, and the way. The mode is whose
-// kernel and trampolines, whether the search was reduced, and the CPUs.
+// kernel, trampolines and core, whether the search was reduced, and the CPUs.
 const (
 	tokenParts   = 4
 	tokenReduced = "r"
 	tokenWhole   = "w"
 	tokenKernel  = "k" // an image's kernel
 	tokenOwn     = "o" // with its own trampolines
+	tokenCore    = "c" // with its own core too
 )
 
 // kernelToken is the part of a mode that is the kernel.
 func kernelToken(o *Options) string {
 	switch {
+	case o.ImageCore:
+		return tokenCore
 	case o.ImageCode:
 		return tokenOwn
 	case o.Image != nil:
@@ -61,10 +64,10 @@ func parseToken(token string, on *Options) (*trial, model.Way, error) {
 	if err != nil {
 		return bad("%w", err)
 	}
-	t := &trial{sc, mut, Options{Image: on.Image, ImageCode: on.ImageCode}}
+	t := &trial{sc, mut, Options{Image: on.Image, ImageCode: on.ImageCode, ImageCore: on.ImageCore}}
 	mode, ok := strings.CutPrefix(parts[2], kernelToken(on))
-	if !ok || strings.HasPrefix(mode, tokenKernel) || strings.HasPrefix(mode, tokenOwn) {
-		return bad("mode %q is another kernel's, or for other trampolines", parts[2])
+	if !ok || strings.ContainsAny(mode, tokenKernel+tokenOwn+tokenCore) {
+		return bad("mode %q is another kernel's, or for other trampolines or another core", parts[2])
 	}
 	cpus, reduced := strings.CutPrefix(mode, tokenReduced)
 	if !reduced {

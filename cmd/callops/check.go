@@ -28,6 +28,7 @@ type checkFlags struct {
 	noReduce  bool
 	list      bool
 	format    choice
+	core      choice
 
 	machine *machineFlags // which kernel to check
 	opts    check.Options
@@ -40,6 +41,7 @@ func newCheck() *cobra.Command {
 		workers: number{min: 1, max: math.MaxInt16},
 		memory:  size{4 << 30},
 		format:  newChoice(formatText, formatJSON),
+		core:    newChoice(coreOurs, coreImage),
 		machine: newMachine(),
 	}
 	cmd := &cobra.Command{
@@ -64,6 +66,7 @@ search that --memory ended, and that found nothing, is "bounded", and no error.`
   callops check --mutation all
   callops check --mutation load-literal-twice
   callops check --image vmlinuz-6.12 --trampoline image
+  callops check --image vmlinuz-6.12 --core image
   callops check --list`,
 		Args: argCount(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd) },
@@ -80,6 +83,7 @@ search that --memory ended, and that found nothing, is "bounded", and no error.`
 	f.Var(&c.format, "format", "output format")
 	f.Var((*fileName)(&c.machine.image), "image", "kernel `FILE` to check instead of the built-in one; two of its empty functions are traced")
 	c.machine.addTrampoline(cmd)
+	f.Var(&c.core, "core", "whose ftrace core patches, callops' or the image's own, which has its own trampolines")
 	completeNames(cmd)
 	return cmd
 }
@@ -119,9 +123,13 @@ func (c *checkFlags) run(cmd *cobra.Command) (err error) {
 func (c *checkFlags) open(ctx context.Context) (err error) {
 	c.opts = check.Options{
 		CPUs: int(c.cpus.value), Workers: int(c.workers.value), NoReduce: c.noReduce,
-		ImageCode: c.machine.trampoline.value == trampolineImage,
+		ImageCode: c.machine.trampoline.value == trampolineImage, ImageCore: c.core.value == coreImage,
 	}
 	switch {
+	case c.opts.ImageCore && c.machine.image == "":
+		err = usagef("--core image: the built-in kernel has none of its own, name one with --image")
+	case c.opts.ImageCore && c.machine.trampoline.given && !c.opts.ImageCode:
+		err = usagef("--core image goes with the image's own trampolines")
 	case c.machine.image != "":
 		c.opts.Image, err = c.machine.open(ctx)
 	case c.opts.ImageCode:
@@ -223,6 +231,8 @@ func (c *checkFlags) kernelFlags() string {
 	switch {
 	case c.opts.Image == nil:
 		return ""
+	case c.opts.ImageCore:
+		return " --image " + c.machine.image + " --core image"
 	case c.opts.ImageCode:
 		return " --image " + c.machine.image + " --trampoline image"
 	}

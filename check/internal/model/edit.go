@@ -64,9 +64,14 @@ func (c *Code) find(function, what string, is func(pc uint64, word uint32) bool)
 		}
 	}
 	if len(found) == 0 {
-		return nil, fmt.Errorf("%s of %s: %s: %w", function, c.k.Image.Name(), what, errno.ENOENT)
+		return nil, c.Missing(function, what)
 	}
 	return found, nil
+}
+
+// Missing is the error for what a function has not. It matches ENOENT.
+func (c *Code) Missing(function, what string) error {
+	return fmt.Errorf("%s of %s has not %s: %w", function, c.k.Image.Name(), what, errno.ENOENT)
 }
 
 // Word returns the instruction at pc.
@@ -78,6 +83,33 @@ func (c *Code) Put(pc uint64, word uint32) error {
 	return c.k.Mem.Store32(pc, word)
 }
 
+// Change changes an instruction.
+func (c *Code) Change(pc uint64, change func(word uint32) uint32) error {
+	w, err := c.Word(pc)
+	if err != nil {
+		return err
+	}
+	return c.Put(pc, change(w))
+}
+
+// MoveAfter moves an instruction behind a later one.
+func (c *Code) MoveAfter(pc, last uint64) error {
+	moved, err := c.Word(pc)
+	if err != nil {
+		return err
+	}
+	for ; pc < last; pc += insnSize {
+		w, err := c.Word(pc + insnSize)
+		if err != nil {
+			return err
+		}
+		if err := c.Put(pc, w); err != nil {
+			return err
+		}
+	}
+	return c.Put(last, moved)
+}
+
 // PutInst writes one that a constructor made.
 func (c *Code) PutInst(pc uint64, in asm.Inst) error {
 	w, err := in.Word()
@@ -86,6 +118,9 @@ func (c *Code) PutInst(pc uint64, in asm.Inst) error {
 	}
 	return c.Put(pc, w)
 }
+
+// Data returns the address of size zeroed bytes.
+func (c *Code) Data(name string, size uint64) (uint64, error) { return c.k.Heap.Alloc(name, size) }
 
 // Func places a function of its own, in reach of the kernel's.
 func (c *Code) Func(name string, body func(b *asm.Builder)) (uint64, error) {

@@ -19,12 +19,17 @@ type Fault struct {
 	// there.
 	Code func(c *Code) error
 
-	// Steps changes what the core does in one operation.
+	// Steps changes what callops' core does in one operation.
 	Steps func(m *Machine, steps []Step) []Step
 }
 
+// onlyCode reports whether the fault can be made in an image's own core alone.
+func (f *Fault) onlyCode() bool {
+	return f.Code != nil && f.Steps == nil && f.Core == ftrace.NoFault && f.Trampoline == trampolines.NoFault
+}
+
 func (f *Fault) apply(m *Machine, steps []Step) []Step {
-	if f.Steps == nil {
+	if f.Steps == nil || m.guest != nil {
 		return steps
 	}
 	return f.Steps(m, steps)

@@ -33,6 +33,8 @@ func (b *Base) fits(sc *Scenario, fault *Fault) error {
 		return fmt.Errorf("the fault is for scenarios with CALL_OPS: %w", ErrUnfit)
 	case b.Image == nil && b.Own:
 		return fmt.Errorf("the built-in kernel has no trampolines of its own: %w", ErrUnfit)
+	case !b.Core && fault.onlyCode():
+		return fmt.Errorf("the fault is one of an image's own core: %w", ErrUnfit)
 	case b.Image == nil:
 		return nil
 	case !sc.NoCallOps && !b.Image.CallOps():
@@ -285,7 +287,11 @@ func (m *Machine) unregister(i int) (err error) {
 }
 
 func (m *Machine) setEnabled(v int) error {
-	if err := m.r.SetEnabled(v); err != nil {
+	err := m.r.SetEnabled(v)
+	if m.guest != nil && errors.Is(err, errno.EOPNOTSUPP) { // Linux 7.x switches ftrace off no more
+		return fmt.Errorf("%w: %w", ErrUnfit, err)
+	}
+	if err != nil {
 		return err
 	}
 	m.want.off = v == 0

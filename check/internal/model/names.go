@@ -41,7 +41,7 @@ func (s *Subject) Place(addr uint64) string {
 // Value names what a word holds, where it is the address of something.
 func (s *Subject) Value(v uint64) string {
 	if o, ok := s.m.k.Heap.Lookup(v); ok && o.Addr == v {
-		return o.Name
+		return objectName(o.Name)
 	}
 	if name, off, ok := s.object(v); ok && off == 0 {
 		return name
@@ -60,6 +60,16 @@ func (s *Subject) object(addr uint64) (name string, off uint64, ok bool) {
 		}
 	}
 	return "", 0, false
+}
+
+// objectName is what an object is called here. Those of kmalloc are called after the
+// instruction that allocated them.
+func objectName(name string) string {
+	by, ok := strings.CutPrefix(name, "what ")
+	if by, allocated := strings.CutSuffix(by, " allocated"); ok && allocated {
+		return "object of " + by
+	}
+	return name
 }
 
 // field names a field of struct ftrace_ops.
@@ -86,9 +96,9 @@ func (s *Subject) field(off int) string {
 func (m *Machine) name(addr uint64) string {
 	if o, ok := m.k.Heap.Lookup(addr); ok {
 		if addr == o.Addr {
-			return o.Name
+			return objectName(o.Name)
 		}
-		return fmt.Sprintf("%s+%#x", o.Name, addr-o.Addr)
+		return fmt.Sprintf("%s+%#x", objectName(o.Name), addr-o.Addr)
 	}
 	if name, ok := m.k.Gates.Name(addr); ok {
 		return name

@@ -35,8 +35,11 @@ type patcher struct {
 	tape *record.Tape
 	use  footprint
 
+	half     uint64   // the word of a literal that was stored to last
+	halves   int      // how many literals were stored to by words
 	queued   []queued // callbacks, by the number that a step has
 	callback *running // nil: none runs
+	fresh    []Object // allocated since the last instruction
 	ipiAt    uint64   // how many instructions had been executed at the last IPI
 	err      error    // the first thing that can't be recorded
 }
@@ -142,6 +145,9 @@ func (p *patcher) fail(format string, args ...any) {
 func (p *patcher) insn(in *record.Insn) error {
 	p.settle()
 	p.use.insn(in)
+	if err := p.filled(in); err != nil {
+		return err
+	}
 	for i := range in.Accesses {
 		a := &in.Accesses[i]
 		if within(p.own, a.Addr) {
@@ -154,6 +160,29 @@ func (p *patcher) insn(in *record.Insn) error {
 		p.use.access(in, a)
 	}
 	return errors.Join(p.tape.Insn(in), p.err)
+}
+
+// filled notes what objects held when they were allocated, before the first instruction
+// after that.
+func (p *patcher) filled(in *record.Insn) error {
+	for _, o := range p.fresh {
+		b := make([]byte, o.End-o.Start)
+		if err := p.m.k.Mem.Read(o.Start, b); err != nil {
+			return err
+		}
+		for _, a := range in.Accesses {
+			for i := range a.Size {
+				if a.Store && o.Contains(a.Addr+i) {
+					b[a.Addr+i-o.Start] = byte(a.Old >> (8 * i))
+				}
+			}
+		}
+		if slices.ContainsFunc(b, func(c byte) bool { return c != 0 }) {
+			p.rec.fills = append(p.rec.fills, fill{o.Start, b})
+		}
+	}
+	p.fresh = p.fresh[:0]
+	return nil
 }
 
 // ownerOf is the CPU of a scenario whose task or area an address is in, or nil.
@@ -190,12 +219,30 @@ func (p *patcher) step(e record.Effect) Step {
 		s.Kind = event.CleanText
 	case record.Store, record.Release:
 		s.Kind, s.Release, s.Literal = event.Store, e.Kind == record.Release, p.rec.lit(e.Addr)
+		if s.Literal && e.Size < literalSize {
+			s.Whole = p.part(e.Addr)
+		}
 		if p.rec.text(e.Addr) {
 			s.Kind = event.StoreText
 		}
 	}
 	return s
 }
+
+const literalSize = 8
+
+// part numbers the value that a word of a literal is a part of: one word after the other is
+// one value, stored in parts.
+func (p *patcher) part(addr uint64) int {
+	if addr^p.half != literalSize/2 {
+		p.halves++
+	}
+	p.half = addr
+	return firstOfHalves + p.halves
+}
+
+// firstOfHalves is more than a tape numbers.
+const firstOfHalves = 1 << 30
 
 // patchText is where the kernel's functions that patch instructions end: those who call it
 // are worth naming.
@@ -330,10 +377,10 @@ func (p *patcher) object(o emu.Object) {
 		return
 	}
 	p.settle()
-	at := Object{o.Name, kernelimage.Range{Start: o.Addr, End: o.Addr + o.Size}}
+	at := Object{objectName(o.Name), kernelimage.Range{Start: o.Addr, End: o.Addr + o.Size}}
 	switch {
 	case !o.Freed:
-		p.rec.made = append(p.rec.made, at)
+		p.rec.made, p.fresh = append(p.rec.made, at), append(p.fresh, at)
 	case p.callback != nil:
 		p.callback.freed = append(p.callback.freed, at)
 	default:

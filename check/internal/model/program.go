@@ -42,6 +42,7 @@ type program struct {
 	preemptible bool
 
 	made      []Object // what is allocated on the way, in any order
+	fills     []fill   // and what it holds at first
 	callbacks []callback
 	tasks     [][]uint64 // the functions that each CPU's task calls
 	funcs     []uint64   // each of them once
@@ -191,6 +192,29 @@ func (p *program) addOrder(ctx context.Context, b *Base, sc *Scenario, fault *Fa
 		}
 	}
 	p.preemptible = preemptible(m.k.Image)
+	return p.addFills(m.rec.fills)
+}
+
+// addFills adds what objects held at first, which has to be the same in every order.
+func (p *program) addFills(fills []fill) error {
+	for _, f := range fills {
+		for _, have := range p.fills {
+			if f.addr < have.addr+uint64(len(have.bytes)) && have.addr < f.addr+uint64(len(f.bytes)) && !slices.Equal(f.bytes, have.bytes) {
+				return fmt.Errorf("%#x is allocated in several orders, and does not hold the same at first", f.addr)
+			}
+		}
+		p.fills = append(p.fills, f)
+	}
+	return nil
+}
+
+// fill makes memory that is allocated on the way what it is at first.
+func (p *program) fill(m *Machine) error {
+	for _, f := range p.fills {
+		if err := m.k.Mem.Write(f.addr, f.bytes); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -305,6 +329,9 @@ func (p *program) finish(m *Machine) error {
 				}
 			}
 		}
+	}
+	if err := p.fill(m); err != nil {
+		return err
 	}
 	first := map[uint64]byte{}
 	if m.fault.LiveInit {

@@ -27,7 +27,14 @@ type recorder struct {
 	calls [][]Object
 	freed *[]Object // where frees go while a callback runs
 
-	made []Object // what was allocated
+	made  []Object // what was allocated
+	fills []fill   // what it held then, where that is not zero
+}
+
+// fill is what an object held when it was allocated.
+type fill struct {
+	addr  uint64
+	bytes []byte
 }
 
 // Object is a piece of memory that is freed at some time.

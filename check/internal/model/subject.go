@@ -59,6 +59,9 @@ func Prepare(ctx context.Context, sc *Scenario, opts *Options) (s *Subject, err 
 	if s.m, err = setUp(ctx, &opts.Base, sc, &opts.Fault); err != nil {
 		return nil, err
 	}
+	if err := s.p.fill(s.m); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
 	var objects []kernelimage.Range
 	for _, o := range s.p.objects {
 		objects = append(objects, o.Range)
