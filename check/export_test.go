@@ -107,7 +107,7 @@ func FittingMutations(sc *Scenario) []string {
 	names := []string{"", ""}
 	for i := range mutations {
 		f := &mutations[i].fault
-		if f.Image == nil && !f.LiveInit && (f.Trampoline == 0 && f.Core == 0 || !sc.set.NoCallOps) {
+		if f.Image == nil && !f.LiveInit && !f.OnlyCode() && (f.Trampoline == 0 && f.Core == 0 || !sc.set.NoCallOps) {
 			names = append(names, mutations[i].Name)
 		}
 	}

@@ -1,12 +1,14 @@
 package check_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"callops/check"
+	"callops/check/event"
 	"callops/internal/kernels"
 	"callops/kernelimage"
 )
@@ -35,4 +37,102 @@ func TestKernel_OwnTrampolines(t *testing.T) {
 			})
 		}
 	}
+}
+
+// own are options that have an image's own core be the patcher.
+func own(t *testing.T, kernel string) *check.Options {
+	t.Helper()
+	img, err := kernelimage.Open(t.Context(), kernels.Path(t, kernel), nil)
+	require.NoError(t, err)
+	t.Cleanup(func() { img.Close() })
+	return &check.Options{Image: img, ImageCore: true}
+}
+
+// The kernel's own core is checked as callops' is, and comes to the same verdicts. Where it does
+// what it says, each is the finding that Linux has.
+func TestKernel_OwnCore(t *testing.T) {
+	for kernel, scenarios := range map[string][]string{
+		kernels.Linux7: {
+			"enable", "disable", "disable-idle", "second-arrives", "third-arrives", "replace", "filter-live", "filter-list", "from-a-tracer",
+			"filter-idle", "filter-idle-fixed", "direct-modify", "two-patchers", "protection",
+		},
+		kernels.Linux612: {
+			"enable", "enable-strict", "enable-strict-fixed", "disable", "off-and-on", "second-leaves", "third-arrives", "replace", "filter-live",
+			"two-sites", "filter-idle", "filter-idle-fixed", "direct-shared", "two-patchers", "protection",
+		},
+		kernels.Linux61: {"global-static", "global-static-fixed"},
+	} {
+		t.Run(kernel, func(t *testing.T) {
+			opts := own(t, kernel)
+			for _, name := range scenarios {
+				r, err := check.Check(t.Context(), name, "", opts)
+				require.NoError(t, err, name)
+				for _, v := range r.Violations {
+					if r.Finding == check.NoFinding {
+						v.WriteText(t.Output())
+					}
+				}
+				assert.True(t, r.OK(), name)
+			}
+		})
+	}
+}
+
+// What the kernel refuses, or what it has no fix for, can't be checked.
+func TestKernel_OwnCoreFitsNotAll(t *testing.T) {
+	opts := own(t, kernels.Linux7)
+	for _, name := range []string{"off-and-on", "protection-fixed", "global-static"} {
+		_, err := check.Check(t.Context(), name, "", opts)
+		require.ErrorIs(t, err, check.ErrUnfit, name)
+	}
+	_, err := check.Check(t.Context(), "enable", "lose-x8", opts)
+	require.ErrorIs(t, err, check.ErrUnfit)
+	_, err = check.Check(t.Context(), "enable", "head-before-next", nil)
+	require.ErrorIs(t, err, check.ErrUnfit, "a fault of an image's own core")
+}
+
+// Faults in the kernel's machine code are found as those of callops' core are, and their
+// counterexamples tell which of the kernel's instructions did what.
+func TestKernel_MutationsOfItsOwnCore(t *testing.T) {
+	for kernel, least := range map[string]int{kernels.Linux7: 15, kernels.Linux612: 13} {
+		t.Run(kernel, func(t *testing.T) {
+			opts, found := own(t, kernel), 0
+			for _, mut := range check.Mutations() {
+				r, err := check.Check(t.Context(), mut.Scenario, mut.Name, opts)
+				if errors.Is(err, check.ErrUnfit) {
+					continue
+				}
+				require.NoError(t, err, mut.Name)
+				found++
+				if mut.Harmless != "" {
+					assert.Empty(t, r.Violations, mut.Name)
+					continue
+				}
+				if !assert.Len(t, r.Violations, 1, mut.Name) {
+					continue
+				}
+				v := r.Violations[0]
+				if mut.Scenario == "replace" {
+					again, err := check.Replay(v.Token, opts)
+					require.NoError(t, err, mut.Name)
+					assert.Equal(t, v, again, mut.Name)
+				}
+				for _, s := range v.Steps {
+					if s.Event == event.StoreText {
+						assert.Regexp(t, `^(ftrace_(make|modify)_|patch_before_literal)`, s.Where, mut.Name)
+					}
+				}
+			}
+			assert.GreaterOrEqual(t, found, least)
+		})
+	}
+}
+
+func TestReplay_OfAnotherCore(t *testing.T) {
+	opts := own(t, kernels.Linux612)
+	r, err := check.Check(t.Context(), "protection", "", opts)
+	require.NoError(t, err)
+	require.Len(t, r.Violations, 1)
+	_, err = check.Replay(r.Violations[0].Token, &check.Options{Image: opts.Image, ImageCode: true})
+	assert.ErrorIs(t, err, check.ErrToken)
 }

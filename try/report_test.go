@@ -55,7 +55,6 @@ func TestQuick_NamesScenariosThatThereAre(t *testing.T) {
 	for _, sc := range check.Scenarios() {
 		all = append(all, sc.Name)
 	}
-	assert.Subset(t, all, slow)
 	assert.Subset(t, all, Quick())
-	assert.Len(t, Quick(), len(all)-len(slow))
+	assert.Less(t, len(Quick()), len(all))
 }

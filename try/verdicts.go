@@ -8,14 +8,10 @@ import (
 	"callops/check"
 )
 
-// slow are the scenarios that take longest, and that Quick leaves out: with each, the
-// others take about as long as it alone.
-var slow = []string{"hand-over", "rcu-idle"}
-
 // Quick returns the names of the scenarios that are searched with Config.Quick.
 func Quick() (names []string) {
 	for _, sc := range check.Scenarios() {
-		if !slices.Contains(slow, sc.Name) {
+		if !sc.Slow {
 			names = append(names, sc.Name)
 		}
 	}

@@ -23,8 +23,8 @@ type Fault struct {
 	Steps func(m *Machine, steps []Step) []Step
 }
 
-// onlyCode reports whether the fault can be made in an image's own core alone.
-func (f *Fault) onlyCode() bool {
+// OnlyCode reports whether the fault can be made in an image's own core alone.
+func (f *Fault) OnlyCode() bool {
 	return f.Code != nil && f.Steps == nil && f.Core == ftrace.NoFault && f.Trampoline == trampolines.NoFault
 }
 

@@ -31,9 +31,9 @@ func (b *Base) fits(sc *Scenario, fault *Fault) error {
 	switch {
 	case sc.NoCallOps && (fault.Trampoline != trampolines.NoFault || fault.Core != ftrace.NoFault):
 		return fmt.Errorf("the fault is for scenarios with CALL_OPS: %w", ErrUnfit)
-	case b.Image == nil && b.Own:
-		return fmt.Errorf("the built-in kernel has no trampolines of its own: %w", ErrUnfit)
-	case !b.Core && fault.onlyCode():
+	case b.Image == nil && (b.Own || b.Core):
+		return fmt.Errorf("the built-in kernel has no trampolines of its own, nor a core: %w", ErrUnfit)
+	case !b.Core && fault.OnlyCode():
 		return fmt.Errorf("the fault is one of an image's own core: %w", ErrUnfit)
 	case b.Image == nil:
 		return nil
@@ -43,6 +43,8 @@ func (b *Base) fits(sc *Scenario, fault *Fault) error {
 		return fmt.Errorf("%s has an ftrace_caller for CALL_OPS: %w", b.Image.Name(), ErrUnfit)
 	case sc.BTI && !b.Image.BTI():
 		return fmt.Errorf("%s is built without BTI: %w", b.Image.Name(), ErrUnfit)
+	case b.Core && !b.Image.IsLinux():
+		return fmt.Errorf("%s is no Linux kernel, and has no core of its own: %w", b.Image.Name(), ErrUnfit)
 	case b.Core && sc.FixCallOps:
 		return fmt.Errorf("%s does not have the fix: %w", b.Image.Name(), ErrUnfit)
 	case b.Core && fault.Code == nil && (fault.Steps != nil || fault.Core != ftrace.NoFault):
@@ -110,12 +112,13 @@ func (m *Machine) close() error { return m.host.Close() }
 // findSites finds the call sites of the scenario's functions.
 func (m *Machine) findSites(img *kernelimage.Image) error {
 	m.sites = map[uint64]uint64{}
+	symbols := img.Symbols()
 	for _, name := range m.names {
-		i := slices.IndexFunc(img.Symbols(), func(s kernelimage.Symbol) bool { return s.Name == name })
+		i := slices.IndexFunc(symbols, func(s kernelimage.Symbol) bool { return s.Name == name })
 		if i < 0 {
 			return fmt.Errorf("%s has no %s: %w", img.Name(), name, errno.ENOENT)
 		}
-		fn := img.Symbols()[i].Addr
+		fn := symbols[i].Addr
 		site, ok := img.Site(fn)
 		if !ok {
 			return fmt.Errorf("%s of %s has no call site: %w", name, img.Name(), errno.ENOENT)

@@ -42,16 +42,17 @@ func TestSameAsOlder_KeepsAVersionThatBringsLess(t *testing.T) {
 
 // What is the first callback in one order of two operations is the second in
 // the other: each frees what it frees, and no more.
-func TestRecordAll_CallbacksFreeTheSameInEveryOrder(t *testing.T) {
+func TestPrepare_CallbacksFreeTheSameInEveryOrder(t *testing.T) {
 	live := func(name string) Ops { return Ops{Name: name, Filter: []string{Relevant}, Registered: true} }
-	p, err := recordAll(t.Context(), &Base{}, &Scenario{
+	s, err := Prepare(t.Context(), &Scenario{
 		Ops:     []Ops{live("A"), live("B")},
 		Threads: [][]Operation{{Filter("A", Irrelevant)}, {Filter("B", Irrelevant)}},
 		Tasks:   []Task{{Calls: []string{Relevant}}},
-	}, &Fault{})
+	}, &Options{})
 	require.NoError(t, err)
+	defer s.Close()
 	var objects []int
-	for _, c := range p.callbacks {
+	for _, c := range s.p.callbacks {
 		objects = append(objects, bits.OnesCount64(c.objects))
 	}
 	assert.Equal(t, []int{1, 1}, objects)

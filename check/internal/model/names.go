@@ -100,6 +100,11 @@ func (m *Machine) name(addr uint64) string {
 		}
 		return fmt.Sprintf("%s+%#x", objectName(o.Name), addr-o.Addr)
 	}
+	for _, o := range m.ops { // one that lies in the kernel's data
+		if o != nil && addr == o.Addr() {
+			return o.Name
+		}
+	}
 	if name, ok := m.k.Gates.Name(addr); ok {
 		return name
 	}

@@ -244,9 +244,9 @@ func (p *patcher) part(addr uint64) int {
 // firstOfHalves is more than a tape numbers.
 const firstOfHalves = 1 << 30
 
-// patchText is where the kernel's functions that patch instructions end: those who call it
-// are worth naming.
-const patchText = "aarch64_insn_patch_text_nosync"
+// passOn are functions that only pass on what they are asked for: who asks them is worth
+// naming.
+var passOn = map[string]bool{"aarch64_insn_patch_text_nosync": true, "smp_call_function": true, "smp_call_function_many": true}
 
 // at is the instruction that called the function that a service stands in for; 0 where
 // callops itself did what it does.
@@ -254,13 +254,18 @@ func (p *patcher) at() uint64 {
 	if !p.cpu.Calls().InProgress() {
 		return 0
 	}
-	pc := p.cpu.Regs().X[30]
-	if sym, _, ok := p.m.k.Symbols.At(pc - insnSize); ok && sym.Name == patchText {
-		if lr, err := p.m.k.Mem.Load64(p.cpu.Regs().X[29] + 8); err == nil { // its frame record
-			pc = lr
+	lr, fp := p.cpu.Regs().X[30], p.cpu.Regs().X[29]
+	for {
+		sym, _, ok := p.m.k.Symbols.At(lr - insnSize)
+		if !ok || !passOn[sym.Name] {
+			return lr - insnSize
 		}
+		record, err := p.m.k.Mem.ReadWords(fp, 2) // its frame record
+		if err != nil || record[0] <= fp {
+			return lr - insnSize
+		}
+		fp, lr = record[0], record[1]
 	}
-	return pc - insnSize
 }
 
 const insnSize = 4

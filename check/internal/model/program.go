@@ -62,8 +62,9 @@ type callback struct {
 	objects uint64     // what it frees
 }
 
-// recordAll runs the core in every order and notes what it does.
-func recordAll(ctx context.Context, b *Base, sc *Scenario, fault *Fault) (*program, error) {
+// recordAll runs the core in every order, each on a machine of its own, and notes what it
+// does. first is a machine on which nothing has happened yet.
+func recordAll(ctx context.Context, b *Base, sc *Scenario, fault *Fault, first *Machine) (*program, error) {
 	p := &program{hist: weak.New(), steps: make([]Step, 1), kids: make([][]weak.Time, 1)}
 	var threads [][]int
 	for i, ops := range sc.Threads {
@@ -74,11 +75,6 @@ func recordAll(ctx context.Context, b *Base, sc *Scenario, fault *Fault) (*progr
 		}
 		threads = append(threads, numbers)
 	}
-	first, err := setUp(ctx, b, sc, fault)
-	if err != nil {
-		return nil, err
-	}
-	defer first.close()
 	for _, o := range sc.Ops {
 		if o.Tracer != nil {
 			threads = append(threads, []int{len(p.ops)})

@@ -53,13 +53,10 @@ func Prepare(ctx context.Context, sc *Scenario, opts *Options) (s *Subject, err 
 	for cpu := range cpus {
 		s.kinds = append(s.kinds, sc.kind(cpu))
 	}
-	if s.p, err = recordAll(ctx, &opts.Base, sc, &opts.Fault); err != nil {
-		return nil, err
-	}
 	if s.m, err = setUp(ctx, &opts.Base, sc, &opts.Fault); err != nil {
 		return nil, err
 	}
-	if err := s.p.fill(s.m); err != nil {
+	if s.p, err = recordAll(ctx, &opts.Base, sc, &opts.Fault, s.m); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	var objects []kernelimage.Range
