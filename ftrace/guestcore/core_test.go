@@ -20,8 +20,8 @@ import (
 	"callops/kernelimage"
 )
 
-// open opens a kernel, with some call sites of it: those of int_sqrt and gcd, and others.
-func open(t *testing.T, series string) (img *kernelimage.Image, sites []uint64) {
+// openSome opens a kernel, with some call sites of it: those of int_sqrt and gcd, and others.
+func openSome(t *testing.T, series string) (img *kernelimage.Image, sites []uint64) {
 	t.Helper()
 	img, err := kernelimage.Open(t.Context(), kernels.Path(t, series), nil)
 	require.NoError(t, err)
@@ -59,7 +59,7 @@ func boot(t *testing.T, img *kernelimage.Image) *kernel.Kernel {
 // start starts a kernel's own core on some of its call sites.
 func start(t *testing.T, series string, before func(k *kernel.Kernel) error) guest {
 	t.Helper()
-	img, sites := open(t, series)
+	img, sites := openSome(t, series)
 	k := boot(t, img)
 	c, err := guestcore.New(k, &guestcore.Options{Sites: sites, Before: before, Budget: 1 << 28})
 	require.NoError(t, err)
@@ -73,8 +73,8 @@ func eachSeries(t *testing.T, test func(t *testing.T, series string)) {
 	}
 }
 
-// traced makes an ops on int_sqrt, with a tracer in Go that counts.
-func traced(t *testing.T, m guest, opts *ftrace.OpsOptions) (o *ftrace.Ops, calls *int) {
+// tracedSqrt makes an ops on int_sqrt, with a tracer in Go that counts.
+func tracedSqrt(t *testing.T, m guest, opts *ftrace.OpsOptions) (o *ftrace.Ops, calls *int) {
 	t.Helper()
 	calls = new(int)
 	tracer, err := m.Ftrace.GoTracer("tracer", func(ip, _ uint64, op *ftrace.Ops, regs *ftrace.Regs) {
@@ -99,7 +99,7 @@ func sqrt(t *testing.T, m guest) {
 func TestCore_CallsWhatIsRegisteredUntilItIsNot(t *testing.T) {
 	eachSeries(t, func(t *testing.T, series string) {
 		m := start(t, series, nil)
-		o, calls := traced(t, m, nil)
+		o, calls := tracedSqrt(t, m, nil)
 		sqrt(t, m)
 		assert.Zero(t, *calls)
 		require.NoError(t, m.Ftrace.Register(o))
@@ -157,7 +157,7 @@ func TestCore_FiltersAreTheKernelsOwn(t *testing.T) {
 func TestCore_AStaticOpsIsNotDynamic(t *testing.T) {
 	eachSeries(t, func(t *testing.T, series string) {
 		m := start(t, series, nil)
-		o, calls := traced(t, m, &ftrace.OpsOptions{Static: true})
+		o, calls := tracedSqrt(t, m, &ftrace.OpsOptions{Static: true})
 		require.NoError(t, m.Ftrace.Register(o))
 		assert.Zero(t, o.Flags()&ftrace.OpsDynamic)
 		sqrt(t, m)
@@ -170,7 +170,7 @@ func TestCore_TheSysctlIsTheKernelsOwn(t *testing.T) {
 	for series, off := range map[string]error{kernels.Linux612: nil, kernels.Linux7: errno.EOPNOTSUPP} {
 		t.Run(series, func(t *testing.T) {
 			m := start(t, series, nil)
-			o, calls := traced(t, m, nil)
+			o, calls := tracedSqrt(t, m, nil)
 			require.NoError(t, m.Ftrace.Register(o))
 			require.ErrorIs(t, m.Ftrace.SetEnabled(0), off)
 			sqrt(t, m)
@@ -246,7 +246,7 @@ func TestCore_ThatDoesNotReturnIsAResult(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := start(t, kernels.Linux612, patch("unregister_ftrace_function", afterSite, word, word))
-			o, _ := traced(t, m, nil)
+			o, _ := tracedSqrt(t, m, nil)
 			require.NoError(t, m.Ftrace.Register(o))
 			err := m.Ftrace.Unregister(o)
 			var crash *guestcore.CrashError
@@ -273,7 +273,7 @@ func TestValidate_NamesWhatIsCorrupt(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := start(t, kernels.Linux612, nil)
-			o, _ := traced(t, m, nil)
+			o, _ := tracedSqrt(t, m, nil)
 			require.NoError(t, m.Ftrace.Register(o))
 			require.NoError(t, m.Ftrace.Validate())
 			at, v, err := spoil(m.Kernel, o)
@@ -293,7 +293,7 @@ func TestNew_NamesWhatTheKernelLacks(t *testing.T) {
 	_, err = guestcore.New(boot(t, builtin), nil)
 	require.ErrorIs(t, err, errno.EOPNOTSUPP)
 
-	img, _ := open(t, kernels.Linux612)
+	img, _ := openSome(t, kernels.Linux612)
 	k := boot(t, img)
 	without := slices.DeleteFunc(img.Symbols(), func(s kernelimage.Symbol) bool {
 		return s.Name == "register_ftrace_function" || s.Name == "seq_read_iter"
@@ -307,7 +307,7 @@ func TestNew_NamesWhatTheKernelLacks(t *testing.T) {
 }
 
 func TestNew_OnlyBeforeInitTextIsFreed(t *testing.T) {
-	img, sites := open(t, kernels.Linux612)
+	img, sites := openSome(t, kernels.Linux612)
 	k := boot(t, img)
 	require.NoError(t, k.FreeInitMem())
 	_, err := guestcore.New(k, &guestcore.Options{Sites: sites})
@@ -315,7 +315,7 @@ func TestNew_OnlyBeforeInitTextIsFreed(t *testing.T) {
 }
 
 func TestNew_RefusesSitesThatAreNone(t *testing.T) {
-	img, sites := open(t, kernels.Linux612)
+	img, sites := openSome(t, kernels.Linux612)
 	for _, ips := range [][]uint64{{}, {sites[0] + 4}} {
 		_, err := guestcore.New(boot(t, img), &guestcore.Options{Sites: ips})
 		assert.ErrorIs(t, err, errno.EINVAL)
