@@ -79,9 +79,9 @@ func (l *lab) enabled() (n int) {
 
 // allocations is how many allocations f does.
 func (l *lab) allocations(f func()) int {
-	before := l.m.Services.Allocations()
+	before := l.services.Allocations()
 	f()
-	return int(l.m.Services.Allocations() - before)
+	return int(l.services.Allocations() - before)
 }
 
 // graphLabs runs a test on each kernel, with a function that starts that kernel once more.
@@ -106,7 +106,7 @@ func TestFinding_AGraphRegistrationThatFailedOnceFailsForEver(t *testing.T) {
 
 		l = fresh()
 		g = l.graph("gcd")
-		l.m.Services.FailAlloc(n)
+		l.services.FailAlloc(n)
 		require.Equal(t, -12, l.registerGraph(g), "ENOMEM")
 		require.Empty(t, l.warned)
 		assert.NotZero(t, l.registerGraph(g))
@@ -121,7 +121,7 @@ func TestFinding_AFailedGraphRegistrationKeepsTheGraphFlag(t *testing.T) {
 		l := fresh()
 		require.Zero(t, l.registerGraph(l.graph("gcd")))
 		g := l.graph("lcm")
-		l.m.Services.FailAlloc(1)
+		l.services.FailAlloc(1)
 		require.Equal(t, -12, l.registerGraph(g), "ENOMEM")
 		require.Empty(t, l.warned)
 		if l.series == kernels.Linux612 {
@@ -150,7 +150,7 @@ func TestFinding_AGraphThatIsUnregisteredWithoutMemoryStays(t *testing.T) {
 
 		l = fresh()
 		_, goes = setUp()
-		l.m.Services.FailAlloc(1)
+		l.services.FailAlloc(1)
 		l.call("unregister_ftrace_graph", goes)
 		assert.NotZero(t, l.graphFlags(goes)&ftrace.OpsEnabled)
 		assert.Equal(t, 3, l.enabled())
@@ -158,7 +158,7 @@ func TestFinding_AGraphThatIsUnregisteredWithoutMemoryStays(t *testing.T) {
 
 		l = fresh()
 		stays, goes := setUp()
-		l.m.Services.FailAlloc(n)
+		l.services.FailAlloc(n)
 		l.call("unregister_ftrace_graph", goes)
 		require.NoError(t, l.k.Heap.Free(goes), "its owner has no reason to keep it")
 		_, err := l.k.CallName(t.Context(), 0, nil, "unregister_ftrace_graph", stays)

@@ -12,13 +12,13 @@ import (
 
 	"callops/asm"
 	"callops/emu"
+	"callops/emu/interp"
 	"callops/ftrace"
 	"callops/ftrace/guestcore"
 	"callops/internal/kernels"
 	"callops/kernel"
 	"callops/kernel/services"
 	"callops/kernelimage"
-	"callops/machine"
 )
 
 // labFuncs are functions that the tests trace; the first three only compute, and are called.
@@ -30,10 +30,10 @@ var labFuncs = []string{
 // lab is a kernel that runs its own core, and what it told meanwhile.
 type lab struct {
 	*guestcore.Core
-	t      *testing.T
-	series string
-	m      *machine.Machine
-	k      *kernel.Kernel
+	t        *testing.T
+	series   string
+	k        *kernel.Kernel
+	services *services.Services
 
 	syms   map[string]uint64
 	direct []uint64 // direct trampolines that count at counts, and resume the function
@@ -71,15 +71,17 @@ func newLab(t *testing.T, series string, opts *guestcore.Options) *lab {
 	}
 	l := &lab{t: t, series: series}
 	var err error
-	l.m, err = machine.New(t.Context(), &machine.Config{
-		Image: img, CPUs: 2, Unscheduled: true,
-		Guest:    opts,
-		Warn:     func(b *kernel.Bug) { l.warned = append(l.warned, fmt.Sprintf("%s:%d", b.File, b.Line)) },
-		Services: &services.Options{Event: l.event},
+	l.k, err = kernel.Boot(img, interp.New, &kernel.BootOptions{
+		CPUs: 2, WritableRodata: true,
+		Warn: func(b *kernel.Bug) { l.warned = append(l.warned, fmt.Sprintf("%s:%d", b.File, b.Line)) },
 	})
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, l.m.Close()) })
-	l.k, l.Core = l.m.Kernel, l.m.Ftrace.(*guestcore.Core)
+	t.Cleanup(func() { require.NoError(t, l.k.Close()) })
+	l.services, err = services.Install(l.k, &services.Options{Event: l.event})
+	require.NoError(t, err)
+	l.Core, err = guestcore.New(l.k, opts)
+	require.NoError(t, err)
+	require.NoError(t, l.k.FreeInitMem())
 	l.placeDirects()
 	l.events = nil
 	return l
