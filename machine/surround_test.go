@@ -390,6 +390,8 @@ func TestScheduled_IPIsInterruptTasks(t *testing.T) {
 		require.NoError(m.t, err)
 		require.NoError(m.t, sender.Wait())
 		assert.EqualValues(m.t, 10*(others+1), m.word(count))
+		require.NoError(m.t, m.run("stop", m.fn("stop_machine"), fn, 0, m.Kernel.OnlineMask()).Wait())
+		assert.EqualValues(m.t, 11*(others+1), m.word(count))
 		require.NoError(m.t, m.Kernel.Mem.Store64(stop, 1))
 		for _, task := range all {
 			require.NoError(m.t, task.Wait())

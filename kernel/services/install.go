@@ -60,6 +60,7 @@ type Services struct {
 	trylock     uint64 // makes the word at x0 w1 if it is 0
 	jiffies     uint64 // the variable; 0: not known
 	clock       clock
+	stopper     stopper
 }
 
 // Replaced is a function of the kernel that a Go function replaces.

@@ -3,6 +3,7 @@ package services
 import (
 	"fmt"
 
+	"callops/emu"
 	"callops/internal/errno"
 )
 
@@ -24,3 +25,10 @@ func (e *MissingError) Error() string {
 
 // Is reports ENOSYS.
 func (e *MissingError) Is(target error) bool { return target == errno.ENOSYS }
+
+// missing makes functions that end the call: nothing would do what they start.
+func missing(what string) func(*Services, Replaced) emu.GateFunc {
+	return serving(func(c *request) (uint64, error) {
+		return 0, &MissingError{Func: c.r.Name, What: what, Caller: c.caller()}
+	})
+}

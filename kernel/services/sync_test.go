@@ -302,6 +302,41 @@ func TestIPI_ReachesTheOtherCPUs(t *testing.T) {
 	})
 }
 
+// Every CPU is stopped; the function is called on the first, or on those that are named, with interrupts
+// masked (kernel/stop_machine.c).
+func TestStopMachine_CallsOnTheCPUsThatAreNamed(t *testing.T) {
+	for _, cpus := range []int{1, 3} {
+		eachKernel(t, cpus, func(r *rig) {
+			fn, at := r.counter("stopped")
+			r.call("stop_machine", fn, 5, 0)
+			assert.EqualValues(r.t, 1, r.word(at))
+			assert.EqualValues(r.t, 5, r.word(at+8))
+			assert.EqualValues(r.t, 0xc0, r.word(at+24)&0xc0)
+			*r.events = nil
+			if cpus > 1 {
+				r.call("stop_machine", fn, 5, r.OnlineMask())
+				assert.EqualValues(r.t, 4, r.word(at))
+				assert.Equal(r.t, []EventKind{Interrupted, Interrupted}, r.kinds())
+			}
+			fails := r.place("fails", func(b *asm.Builder) { b.Emit(asm.MovImm(asm.X0, 0xffff_fff0)...); b.Emit(asm.Ret()) })
+			assert.EqualValues(r.t, 0xffff_fff0, uint32(r.call("stop_machine", fails, 0, 0)))
+		})
+	}
+}
+
+func TestMissing_NamesTheServiceAndItsCaller(t *testing.T) {
+	eachKernel(t, 1, func(r *rig) {
+		work := r.words(make([]uint64, 8))
+		_, err := r.run(r.place("queues", func(b *asm.Builder) { frame(b, func() { r.callFunc(b, "queue_work_on", 0, 0, work) }) }))
+		var missing *MissingError
+		require.ErrorAs(r.t, err, &missing)
+		require.ErrorIs(r.t, err, errno.ENOSYS)
+		assert.Equal(r.t, "queue_work_on", missing.Func)
+		assert.Contains(r.t, missing.Caller, "queues+0x")
+		assert.Contains(r.t, err.Error(), "callops has no work queues")
+	})
+}
+
 // A CPU that has executed the instruction executes the new one afterwards.
 func TestText_PatchedByTheKernelsOwnFunction(t *testing.T) {
 	eachKernel(t, 1, func(r *rig) {

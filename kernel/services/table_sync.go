@@ -24,6 +24,7 @@ var syncRows = []row{
 	{"IPIs", []string{"smp_call_function_single"}, serving(callSingle)},
 	{"IPIs", []string{"smp_call_function_single_async"}, serving(callSingleAsync)},
 	{"IPIs", []string{"schedule_on_each_cpu"}, serving(scheduleOnEach)},
+	{"IPIs", []string{"stop_machine_cpuslocked"}, serving(stopMachine)},
 
 	{"text", []string{"__aarch64_insn_write", "aarch64_insn_write"}, writeText(4)},
 	{"text", []string{"aarch64_insn_write_literal_u64"}, writeText(8)},
@@ -43,4 +44,11 @@ var syncRows = []row{
 	{"locks", []string{"queued_spin_lock_slowpath"}, serving(spinLock)},
 	{"locks", []string{"queued_read_lock_slowpath"}, serving(readSpinLock)},
 	{"locks", []string{"queued_write_lock_slowpath"}, serving(writeSpinLock)},
+
+	{"work queues", []string{
+		"queue_work_on", "queue_work_node", "queue_delayed_work_on", "mod_delayed_work_on", "queue_rcu_work", "flush_work", "flush_delayed_work",
+		"__flush_workqueue", "alloc_workqueue", "alloc_workqueue_noprof",
+	}, missing("work queues")},
+	{"timers", []string{"mod_timer", "mod_timer_pending", "timer_reduce", "add_timer", "add_timer_on", "hrtimer_start_range_ns"}, missing("timers")},
+	{"threads", []string{"kthread_create_on_node", "kthread_create_worker", "kernel_clone", "wake_up_new_task"}, missing("threads of a kernel's own")},
 }
