@@ -177,9 +177,12 @@ var printing = []trial{
 		}
 	}},
 	{"errname", "EINVAL and others", "their names", func(g *guest) {
-		for n, name := range map[uint64]string{1: "EPERM", 12: "ENOMEM", 22: "EINVAL", 38: "ENOSYS", 110: "ETIMEDOUT", 512: "ERESTARTSYS"} {
-			g.equal(name, g.text(g.do(n)))
-			g.equal("-"+name, g.text(g.do(-n)))
+		for _, e := range []struct {
+			n    uint64
+			name string
+		}{{22, "EINVAL"}, {1, "EPERM"}, {12, "ENOMEM"}, {38, "ENOSYS"}, {110, "ETIMEDOUT"}, {512, "ERESTARTSYS"}} {
+			g.equal(e.name, g.text(g.do(e.n)))
+			g.equal("-"+e.name, g.text(g.do(-e.n)))
 		}
 		g.equal(uint64(0), g.do(9999))
 	}},

@@ -22,14 +22,15 @@ var library = []struct {
 	{"Trees and lists", trees},
 	{"Large numbers", mpis},
 	{"Buffers, pools and counters", buffers},
+	{"Locks and waiting", waiting},
 }
 
 // failures is what was tried and does not run: what it needs is made at boot.
 var failures = []failure{
 	{"alloc_pages_noprof", []uint64{gfpKernel, 0}, "alloc_pages_noprof", "there is no page allocator"},
 	{"ktime_get", nil, "ktime_get", "there is no clock source"},
-	{"schedule", nil, "__schedule", "the run queue has no task"},
-	{"msleep", []uint64{1}, "__schedule", "the run queue has no task"},
+	{"queue_work_on", []uint64{0, 0, 0}, "queue_work_on", "there are no work queues"},
+	{"mod_timer", []uint64{0, 0}, "mod_timer", "there are no timers"},
 	{"find_vma", []uint64{0, 0}, "find_vma", "there is no `mm_struct`"},
 	{"vfs_read", []uint64{0, 0, 0, 0}, "vfs_read", "there is no file"},
 }
