@@ -118,8 +118,12 @@ func (o *order) value(v uint64) string {
 const tmpOps = "tmp_ops"
 
 func (o *order) text(addr, old, v uint64, size int) {
-	if old != v && o.on {
-		o.add("store %d bytes of text at %s = %s", size, o.s.m.Kernel.Symbols.Format(addr), o.value(v))
+	switch {
+	case old == v || !o.on:
+	case size == 4:
+		o.add("store the word at %s = %s", o.s.m.Kernel.Symbols.Format(addr), o.s.word(addr, uint32(v)))
+	default:
+		o.add("store the literal at %s = %s", o.s.m.Kernel.Symbols.Format(addr), o.value(v))
 	}
 }
 

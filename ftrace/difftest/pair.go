@@ -339,8 +339,8 @@ func (p *Pair) compareText(recs []ftrace.Record) error {
 		for _, w := range []uint64{rec.IP - 4, rec.IP} {
 			x, errX := p.ours.m.Kernel.Mem.Load32(w)
 			y, errY := p.image.m.Kernel.Mem.Load32(w)
-			if x != y || errX != nil || errY != nil {
-				return p.differ("the word at "+p.ours.m.Kernel.Symbols.Format(w), fmt.Sprintf("%#08x %v", x, errX), fmt.Sprintf("%#08x %v", y, errY))
+			if errX != nil || errY != nil || x != y && p.ours.word(w, x) != p.image.word(w, y) {
+				return p.differ("the word at "+p.ours.m.Kernel.Symbols.Format(w), p.ours.word(w, x), p.image.word(w, y))
 			}
 		}
 		site, ok := p.ours.m.Kernel.Image.Site(rec.IP)
@@ -365,6 +365,16 @@ func (s *side) nameOps() map[uint64]int {
 		}
 	}
 	return names
+}
+
+// word is a word of text: what it calls, where that is a direct trampoline, which need not lie at the
+// same address.
+func (s *side) word(pc uint64, w uint32) string {
+	target, link, ok := asm.DecodeBranch(pc, w)
+	if i := slices.Index(s.directs[:], target); ok && link && i >= 0 {
+		return fmt.Sprintf("bl direct%d", i)
+	}
+	return fmt.Sprintf("%#08x", w)
 }
 
 func (s *side) describe(addr uint64) string {
