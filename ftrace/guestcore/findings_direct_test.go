@@ -71,6 +71,13 @@ func TestFinding_DirectAddLosesDirectCallsAtSharedSites(t *testing.T) {
 	require.NoError(t, l.RegisterDirect(registered, l.direct[1]))
 	l.call("lcm", 84, 36)
 	assert.EqualValues(t, 1, l.load(l.counts+8), "that of register_ftrace_direct is not")
+
+	// So is one that no branch of the site reaches.
+	far := l.placeDirects(true)
+	alone := l.directOps("alone")
+	require.Zero(t, l.update("add", alone, map[string]uint64{"int_sqrt": far[2]}))
+	l.call("int_sqrt", 100)
+	assert.Zero(t, l.load(l.counts+16))
 	assertAlive(t, l)
 }
 

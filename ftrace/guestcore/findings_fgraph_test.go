@@ -155,6 +155,9 @@ func TestFinding_AGraphThatIsUnregisteredWithoutMemoryStays(t *testing.T) {
 		assert.NotZero(t, l.graphFlags(goes)&ftrace.OpsEnabled)
 		assert.Equal(t, 3, l.enabled())
 		assert.Equal(t, -16, l.registerGraph(goes), "EBUSY")
+		l.warned = nil
+		l.call("ftrace_free_filter", goes+graphOps)
+		assert.Equal(t, l.series != kernels.Linux612, len(l.warned) > 0, "6.12 frees the filter of an ops that is enabled")
 
 		l = fresh()
 		stays, goes := setUp()
@@ -173,9 +176,7 @@ func TestFinding_AGraphThatTracesNothingHasAllFunctionsCallIt(t *testing.T) {
 	graphLabs(t, func(t *testing.T, fresh func() *lab) {
 		l := fresh()
 		g := l.graph("gcd")
-		name := l.alloc("name", 8)
-		require.NoError(t, l.k.Mem.Write(name, []byte("gcd")))
-		require.Zero(t, status(l.call("ftrace_set_notrace", g+graphOps, name, 3, 0)))
+		require.Zero(t, status(l.call("ftrace_set_notrace", g+graphOps, l.text("gcd"), 3, 0)))
 		require.Zero(t, l.registerGraph(g))
 		if l.series == kernels.Linux612 {
 			assert.Zero(t, l.enabled())

@@ -82,7 +82,8 @@ func newLab(t *testing.T, series string, opts *guestcore.Options) *lab {
 	l.Core, err = guestcore.New(l.k, opts)
 	require.NoError(t, err)
 	require.NoError(t, l.k.FreeInitMem())
-	l.placeDirects()
+	l.counts = l.alloc("counts of direct calls", 8*3)
+	l.direct = l.placeDirects(false)
 	l.events = nil
 	return l
 }
@@ -112,10 +113,11 @@ func sitesOf(t *testing.T, img *kernelimage.Image) (ips []uint64) {
 	return ips
 }
 
-// placeDirects makes direct trampolines that count, and resume the function.
-func (l *lab) placeDirects() {
-	l.counts = l.alloc("counts of direct calls", 8*3)
-	p, err := l.k.PlaceCode("direct", kernel.CodeOptions{}, func(base uint64) (*asm.Program, error) {
+// placeDirects makes direct trampolines that count, and resume the function; far: where no
+// branch of the image reaches them.
+func (l *lab) placeDirects(far bool) (addrs []uint64) {
+	l.t.Helper()
+	p, err := l.k.PlaceCode(fmt.Sprintf("direct, far: %v", far), kernel.CodeOptions{Far: far}, func(base uint64) (*asm.Program, error) {
 		b := asm.NewBuilder()
 		for i := range 3 {
 			b.Func(fmt.Sprintf("direct%d", i))
@@ -129,8 +131,9 @@ func (l *lab) placeDirects() {
 	})
 	require.NoError(l.t, err)
 	for _, s := range p.Symbols {
-		l.direct = append(l.direct, s.Addr)
+		addrs = append(addrs, s.Addr)
 	}
+	return addrs
 }
 
 // sym is the address of a function or a variable of the image.
@@ -263,6 +266,14 @@ func (l *lab) alloc(name string, size uint64) uint64 {
 	l.t.Helper()
 	addr, err := l.k.Heap.Alloc(name, size)
 	require.NoError(l.t, err)
+	return addr
+}
+
+// text is a string in the kernel's memory.
+func (l *lab) text(s string) uint64 {
+	l.t.Helper()
+	addr := l.alloc("text", uint64(len(s)+1))
+	require.NoError(l.t, l.k.Mem.Write(addr, []byte(s)))
 	return addr
 }
 
