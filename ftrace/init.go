@@ -18,8 +18,12 @@ func (r *Registry) initFreeing() error {
 	return r.mem.take()
 }
 
-// forget takes sites out of direct_functions and of the filters of all ops.
+// forget takes sites out of direct_functions and of the filters of all ops. Linux does so for
+// the filters of trace arrays (clear_mod_from_hashes).
 func (r *Registry) forget(gone *group) {
+	if r.plainOps {
+		return
+	}
 	for i := range gone.records {
 		if r.direct != nil {
 			r.direct.remove(gone.records[i].IP)

@@ -174,7 +174,7 @@ func (r *Registry) enableRecord(rec *Record) (bugType, error) {
 // empty and stands for every function, and direct calls of its sites are forgotten.
 //
 // Differs: Linux clears the filters of trace arrays only, and another ops
-// would trace whatever is loaded there next.
+// would trace whatever is loaded there next. Options.PlainOps does that.
 func (r *Registry) moduleGoing(m *module.Module) error {
 	i := slices.IndexFunc(r.groups, func(g *group) bool { return g.module == m })
 	if i < 0 {

@@ -35,6 +35,10 @@ type Options struct {
 	// every function.
 	FixMod bool
 
+	// PlainOps has what Linux does for ops that belong to no trace array: the sites of a module that
+	// goes stay in their filters, and among direct calls.
+	PlainOps bool
+
 	// ImageCode uses the trampolines, list function and ops that the image has
 	// itself, instead of callops' own.
 	ImageCode bool
@@ -78,6 +82,7 @@ type Registry struct {
 	fixCallOps bool
 	fixRegs    bool
 	fixMod     bool
+	plainOps   bool
 	grace      GracePeriods
 	readers    *oneTask // grace, where it is our own
 	emptyHash  *hash    // EMPTY_HASH
@@ -139,6 +144,7 @@ func New(k *kernel.Kernel, opts *Options) (*Registry, error) {
 		fixCallOps: opts.FixCallOps,
 		fixRegs:    opts.FixRegs,
 		fixMod:     opts.FixMod,
+		plainOps:   opts.PlainOps,
 		code:       opts.Code,
 		grace:      opts.Grace,
 		console:    opts.Printk,

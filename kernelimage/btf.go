@@ -383,8 +383,9 @@ func (t *btfTypes) module(l *ModLayout) bool {
 		part = named("module_layout")
 	}
 	l.Stride, l.Base, l.Bytes = sizeOf(part), field(part, "base"), t.find(part, "size")
+	l.TextBytes = t.find(part, "text_size")
 	fits := func(off, n int) bool { return off != Absent && mod != nil && off+n*l.Stride <= int(mod.Size) }
-	return l.Base != Absent && l.Bytes != Absent && l.Bytes <= l.Stride-4 &&
+	return l.Base != Absent && l.Bytes != Absent && l.Bytes <= l.Stride-4 && l.TextBytes <= l.Stride-4 &&
 		(fits(l.Memory, moduleMemories) || fits(l.Core, 1) && fits(l.Init, 1))
 }
 

@@ -102,10 +102,10 @@ type ModLayout struct {
 	Trampolines, InitTrampolines int // arch.ftrace_trampolines, arch.init_ftrace_trampolines, or absent
 
 	// Of its memory: from 6.4 on Memory is an array of struct module_memory, before that
-	// Core and Init are struct module_layout. Stride is the structure's size, Base and Bytes are
-	// its fields base and size.
-	Memory, Core, Init  int
-	Stride, Base, Bytes int
+	// Core and Init are struct module_layout. Stride is the structure's size; Base, Bytes and
+	// TextBytes are its fields base, size and, before 6.4, text_size.
+	Memory, Core, Init             int
+	Stride, Base, Bytes, TextBytes int
 
 	Symbols ModSymbolsLayout
 	Tree    ModTreeLayout

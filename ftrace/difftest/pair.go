@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -16,6 +17,7 @@ import (
 	"callops/internal/errno"
 	"callops/kernel"
 	"callops/kernelimage"
+	"callops/kernelimage/module"
 	"callops/machine"
 )
 
@@ -24,6 +26,8 @@ type Config struct {
 	Image *kernelimage.Image
 	// Sites are the call sites that both cores are told of, by their IP; nil: all.
 	Sites []uint64
+	// Modules are the files that Load steps load.
+	Modules []string
 	// Calls are the functions that Call steps call.
 	Calls []Callee
 	// Order compares the order of stores, cache maintenance, IPIs and grace periods too. The kernel's
@@ -56,6 +60,7 @@ type Pair struct {
 	steps []Step // that were applied
 
 	succeeded bool // the last one did
+	dead      bool // both died
 }
 
 // side is one machine.
@@ -66,9 +71,11 @@ type side struct {
 	ops     map[int]*ftrace.Ops
 	directs [2]uint64
 	calls   []Callee
-	counted map[int]uint32 // calls, by ops
-	order   *order         // nil: it is not compared
-	warns   int            // WARN()s since the last comparison
+	files   []string               // of modules
+	modules map[int]*module.Module // loaded, by their files
+	counted map[int]uint32         // calls, by ops
+	order   *order                 // nil: it is not compared
+	warns   int                    // WARN()s since the last comparison
 }
 
 // counterSize is that of the counter of ops_func_count, after the ops.
@@ -115,7 +122,7 @@ func NewPair(ctx context.Context, cfg Config) (_ *Pair, err error) {
 	}
 	p.ours, err = newSide(ctx, "callops'", cfg, func(o *order) *machine.Config {
 		mc := &machine.Config{}
-		opts := &ftrace.Options{ImageCode: true, Sites: cfg.Sites}
+		opts := &ftrace.Options{ImageCode: true, PlainOps: true, Sites: cfg.Sites}
 		if mc.Ftrace = machine.Options(opts); o != nil {
 			o.ours(mc, opts)
 		}
@@ -125,7 +132,7 @@ func NewPair(ctx context.Context, cfg Config) (_ *Pair, err error) {
 }
 
 func newSide(ctx context.Context, name string, cfg Config, config func(*order) *machine.Config) (*side, error) {
-	s := &side{name: name, ops: make(map[int]*ftrace.Ops), calls: cfg.Calls, counted: make(map[int]uint32)}
+	s := &side{name: name, ops: make(map[int]*ftrace.Ops), calls: cfg.Calls, files: cfg.Modules, modules: make(map[int]*module.Module), counted: make(map[int]uint32)}
 	if cfg.Order {
 		s.order = &order{s: s}
 	}
@@ -185,7 +192,8 @@ func (p *Pair) Close() error {
 func (p *Pair) Steps() []Step { return slices.Clone(p.steps) }
 
 // Apply does a step on both, and compares; a [*Difference] where they differ. Files, too,
-// compares what control files print.
+// compares what control files print. Once ftrace is dead on both, only what a step returns is
+// compared.
 func (p *Pair) Apply(ctx context.Context, step Step, files bool) error {
 	p.steps = append(p.steps, step)
 	ours, image := p.ours.apply(ctx, step), p.image.apply(ctx, step)
@@ -193,10 +201,17 @@ func (p *Pair) Apply(ctx context.Context, step Step, files bool) error {
 	if err := p.compareResults(ours, image); err != nil {
 		return err
 	}
+	if p.dead { // Linux leaves the records of modules that come and go then
+		return nil
+	}
 	if err := p.compareOrder(); err != nil {
 		return err
 	}
-	return p.compare(files)
+	if err := p.compare(files); err != nil {
+		return err
+	}
+	p.dead = errors.Is(ours.err, errno.ENODEV) && p.died()
+	return nil
 }
 
 // result is what a step gave.
@@ -207,7 +222,7 @@ type result struct {
 }
 
 func (s *side) apply(ctx context.Context, step Step) (res result) {
-	if s.order != nil && step.Verb != Call && step.Verb != Free { // nobody reads what is freed
+	if s.order != nil && step.Verb.ordered() {
 		s.order.observe(true)
 		defer s.order.observe(false)
 	}
@@ -241,8 +256,24 @@ func (s *side) apply(ctx context.Context, step Step) (res result) {
 		res.err = s.core.SetEnabled(step.Value)
 	case Call:
 		res = s.call(ctx, s.calls[step.Value])
+	case Load:
+		res = s.load(ctx, step)
+	case Unload:
+		if res.err = s.m.Kernel.Unload(s.modules[step.Value]); res.err == nil {
+			delete(s.modules, step.Value)
+		}
 	}
 	return res
+}
+
+// load loads a module; the result is where it lies.
+func (s *side) load(ctx context.Context, step Step) (res result) {
+	m, err := s.m.Kernel.LoadModuleFile(ctx, s.files[step.Value], &kernel.ModuleOptions{Far: step.Far})
+	if err != nil {
+		return result{err: err}
+	}
+	s.modules[step.Value] = m
+	return result{x0: m.Image.Bounds().Start}
 }
 
 func (s *side) newOps(step Step) (*ftrace.Ops, error) {
@@ -275,7 +306,7 @@ func (p *Pair) compareResults(ours, image result) error {
 		return p.differ("what it returned", a, b)
 	}
 	if ours.x0 != image.x0 {
-		return p.differ("the call's result", fmt.Sprintf("%#x", ours.x0), fmt.Sprintf("%#x", image.x0))
+		return p.differ("the result", fmt.Sprintf("%#x", ours.x0), fmt.Sprintf("%#x", image.x0))
 	}
 	if ours.insns != image.insns {
 		return p.differ("the call's instructions", fmt.Sprint(ours.insns), fmt.Sprint(image.insns))
@@ -343,7 +374,7 @@ func (p *Pair) compareText(recs []ftrace.Record) error {
 				return p.differ("the word at "+p.ours.m.Kernel.Symbols.Format(w), p.ours.word(w, x), p.image.word(w, y))
 			}
 		}
-		site, ok := p.ours.m.Kernel.Image.Site(rec.IP)
+		site, ok := p.ours.m.Kernel.Site(rec.IP)
 		if !ok || site.Literal == 0 {
 			continue
 		}
@@ -468,4 +499,15 @@ func (s *side) print(write func(ftrace.Core, *bytes.Buffer) error) (string, erro
 		name(addr, fmt.Sprintf("direct%d", i))
 	}
 	return text, err
+}
+
+// moduleSites are some call sites of the modules that are loaded.
+func (p *Pair) moduleSites() (ips []uint64) {
+	for _, i := range slices.Sorted(maps.Keys(p.ours.modules)) {
+		sites := p.ours.modules[i].Image.Sites()
+		for _, s := range sites[:min(len(sites), otherSites)] {
+			ips = append(ips, s.IP)
+		}
+	}
+	return ips
 }

@@ -38,10 +38,22 @@ func TestSoak_TheCoresAgree(t *testing.T) {
 	}
 }
 
+func TestSoak_TheCoresAgreeOnModules(t *testing.T) {
+	for _, series := range kernels.All {
+		t.Run(series, func(t *testing.T) {
+			s := &difftest.Soak{
+				Image: open(t, series), Steps: *operations / 3, Seed: *seed, Shrink: *shrink,
+				Modules: []string{kernels.Module(t, series, "af_alg"), kernels.Module(t, series, "authenc")},
+			}
+			require.NoError(t, s.Run(t.Context()))
+		})
+	}
+}
+
 func TestSoak_TheCoresDoItInTheSameOrder(t *testing.T) {
 	for _, series := range kernels.CallOps {
 		t.Run(series, func(t *testing.T) {
-			s := &difftest.Soak{Image: open(t, series), Steps: *operations / 10, Seed: *seed, Order: true, Shrink: *shrink}
+			s := &difftest.Soak{Image: open(t, series), Steps: *operations / 10, Seed: *seed, Order: true, Shrink: *shrink, Modules: []string{kernels.Module(t, series, "af_alg")}}
 			require.NoError(t, s.Run(t.Context()))
 		})
 	}

@@ -15,8 +15,11 @@ type random struct {
 	sites    []uint64
 	patterns []string // of functions, for filters by name
 	calls    int
+	modules  int
 	fail     bool // let allocations fail, now and then
 	noDirect bool // the kernel has no direct calls
+
+	loaded []uint64 // call sites of modules
 
 	ops     []opsState
 	made    int
@@ -49,6 +52,13 @@ var flagSets = []ftrace.OpsFlag{
 func (r *random) next() Step {
 	if len(r.ops) == 0 || len(r.ops) < mostOps && r.IntN(8) == 0 {
 		return r.make()
+	}
+	if r.modules > 0 && r.IntN(24) == 0 {
+		step := Step{Verb: Load, Value: r.IntN(r.modules), Far: r.IntN(2) == 0}
+		if r.IntN(2) == 0 {
+			step.Verb, step.Far = Unload, false
+		}
+		return step
 	}
 	i := r.IntN(len(r.ops))
 	o := &r.ops[i]
@@ -119,7 +129,11 @@ func (r *random) make() Step {
 func (r *random) filter(step *Step, o *opsState) {
 	step.Verb = Filter
 	for range 1 + r.IntN(4) {
-		step.Sites = append(step.Sites, r.sites[r.IntN(len(r.sites))])
+		from := r.sites
+		if len(r.loaded) > 0 && r.IntN(3) == 0 {
+			from = r.loaded
+		}
+		step.Sites = append(step.Sites, from[r.IntN(len(from))])
 	}
 	step.Reset, step.Remove = r.IntN(3) == 0, r.IntN(3) == 0
 }
@@ -144,4 +158,4 @@ func (r *random) succeeded(step Step) {
 }
 
 // restart forgets what was made.
-func (r *random) restart() { r.ops, r.made, r.statics = nil, 0, 0 }
+func (r *random) restart() { r.ops, r.loaded, r.made, r.statics = nil, nil, 0, 0 }

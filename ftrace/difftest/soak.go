@@ -17,6 +17,8 @@ type Soak struct {
 	Seed  uint64
 	// All tells both cores of all call sites, and not only of some hundreds.
 	All bool
+	// Modules are files of modules that come and go; none where it is empty.
+	Modules []string
 	// Order is [Config.Order].
 	Order bool
 	// Mutate is [Config.Mutate].
@@ -48,7 +50,7 @@ func (s *Soak) Run(ctx context.Context) error {
 		if err = ctx.Err(); err != nil {
 			break
 		}
-		if err = p.run(ctx, r, min(doneEvery, s.Steps-n)); err != nil || !p.died() {
+		if err = p.run(ctx, r, min(doneEvery, s.Steps-n)); err != nil || !p.dead {
 			continue
 		}
 		// Nothing is left to compare: both return ENODEV from now on.
@@ -76,6 +78,7 @@ func (p *Pair) run(ctx context.Context, r *random, n int) error {
 		}
 		if p.succeeded {
 			r.succeeded(step)
+			r.loaded = p.moduleSites()
 		}
 	}
 	return nil
@@ -102,7 +105,7 @@ const (
 // config chooses what the image has: functions to call, call sites, and random steps on
 // them.
 func (s *Soak) config() (Config, *random) {
-	cfg := Config{Image: s.Image, Order: s.Order, Mutate: s.Mutate}
+	cfg := Config{Image: s.Image, Modules: s.Modules, Order: s.Order, Mutate: s.Mutate}
 	r := &random{
 		Rand: rand.New(rand.NewPCG(s.Seed, 0)), patterns: patterns,
 		noDirect: s.Image.Layout().Ops.DirectCall == kernelimage.Absent,
@@ -124,7 +127,7 @@ func (s *Soak) config() (Config, *random) {
 			r.sites = append(r.sites, ip)
 		}
 	}
-	r.calls = len(cfg.Calls)
+	r.calls, r.modules = len(cfg.Calls), len(cfg.Modules)
 	some := slices.Clone(r.sites)
 	for i := 0; i < len(sites); i += max(1, len(sites)/someSites) {
 		some = append(some, sites[i].IP)

@@ -10,7 +10,7 @@ import (
 // Verb is what a step does.
 type Verb uint8
 
-// The verbs. Each but Switch and Call is about one ops.
+// The verbs. Each but the last four is about one ops.
 const (
 	New              Verb = iota // NewOps with Flags
 	NewStatic                    // NewOps in the kernel's own data
@@ -26,12 +26,15 @@ const (
 	Free                         // FreeFilter and FreeOps
 	Switch                       // SetEnabled to Value
 	Call                         // of the function Value
+	Load                         // the module Value, far away with Far
+	Unload                       // the module Value
 	numVerbs
 )
 
 var verbs = [numVerbs]string{
 	"new", "new-static", "new-direct", "filter", "glob", "notrace", "register", "unregister",
 	"register-direct", "unregister-direct", "modify-direct", "free", "ftrace_enabled", "call",
+	"load", "unload",
 }
 
 func (v Verb) String() string {
@@ -40,6 +43,10 @@ func (v Verb) String() string {
 	}
 	return fmt.Sprintf("verb %d", uint8(v))
 }
+
+// ordered reports whether the order of what a step stores can matter: nobody reads what is
+// freed, nor runs a module that comes or goes.
+func (v Verb) ordered() bool { return v != Call && v != Free && v != Load && v != Unload }
 
 // Step is one operation.
 type Step struct {
@@ -51,6 +58,7 @@ type Step struct {
 	Reset   bool
 	Remove  bool
 	Value   int
+	Far     bool
 
 	// Fail makes the kernel's nth allocation in this step fail, from 1; 0: none.
 	Fail int
@@ -65,6 +73,8 @@ func (s Step) String() string {
 		fmt.Fprintf(&b, " %d", s.Value)
 	case Call:
 		fmt.Fprintf(&b, " function %d", s.Value)
+	case Load, Unload:
+		fmt.Fprintf(&b, " module %d", s.Value)
 	default:
 		fmt.Fprintf(&b, " ops%d", s.Ops)
 	}
@@ -87,6 +97,9 @@ func (s Step) String() string {
 	}
 	if s.Remove {
 		b.WriteString(" remove")
+	}
+	if s.Far {
+		b.WriteString(" far")
 	}
 	if s.Fail > 0 {
 		fmt.Fprintf(&b, ", allocation %d fails", s.Fail)

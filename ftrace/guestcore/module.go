@@ -149,10 +149,13 @@ func (m memories) bounds() (r kernelimage.Range) {
 // setMemory writes where the module's memory is.
 func (c *Core) setMemory(g *guestModule) error {
 	l := &c.pack.Mod
-	if l.Memory == kernelimage.Absent {
-		return errors.Join(c.setPart(g, l.Core, g.memory(false).bounds()), c.setPart(g, l.Init, g.memory(true).bounds()))
-	}
 	core, init := g.memory(false), g.memory(true)
+	if l.Memory == kernelimage.Absent {
+		return errors.Join(
+			c.setLayout(g, l.Core, core.bounds(), core[0]),
+			c.setLayout(g, l.Init, init.bounds(), init[firstInit]),
+		)
+	}
 	for i := range core {
 		part := core[i]
 		if i >= firstInit {
@@ -163,6 +166,16 @@ func (c *Core) setMemory(g *guestModule) error {
 		}
 	}
 	return nil
+}
+
+// setLayout is setPart of what begins with text.
+func (c *Core) setLayout(g *guestModule, off int, all, text kernelimage.Range) error {
+	if n := c.pack.Mod.TextBytes; n != kernelimage.Absent {
+		if err := c.k.Mem.Store32(g.this+uint64(off+n), uint32(text.End-text.Start)); err != nil {
+			return err
+		}
+	}
+	return c.setPart(g, off, all)
 }
 
 func (c *Core) setPart(g *guestModule, off int, r kernelimage.Range) error {
@@ -232,7 +245,7 @@ func (c *Core) dropInit(g *guestModule) error {
 	}
 	l := &c.pack.Mod
 	if l.Memory == kernelimage.Absent {
-		return c.setPart(g, l.Init, kernelimage.Range{})
+		return c.setLayout(g, l.Init, kernelimage.Range{}, kernelimage.Range{})
 	}
 	for i := firstInit; i < len(types); i++ {
 		if err := c.setPart(g, l.Memory+i*l.Stride, kernelimage.Range{}); err != nil {
