@@ -8,7 +8,6 @@ import (
 	"slices"
 	"sync"
 
-	"callops/asm"
 	"callops/emu"
 	"callops/ftrace"
 	"callops/internal/errno"
@@ -106,9 +105,6 @@ func (c *Core) start() (err error) {
 			return err
 		}
 	}
-	if err := c.unmask(); err != nil {
-		return err
-	}
 	// What control files are read through has a cache of its own.
 	if _, err := c.call("seq_file_init", c.sym.seqInit); err != nil {
 		return err
@@ -117,24 +113,6 @@ func (c *Core) start() (err error) {
 		return c.startWith(c.opts.Sites)
 	}
 	_, err = c.call("ftrace_init", c.sym.init)
-	return err
-}
-
-// unmask has the CPU take interrupts (local_daif_restore(DAIF_PROCCTX)), as it does
-// wherever ops are registered: with interrupts disabled the core takes itself to be in
-// stop_machine, and sends no IPI.
-func (c *Core) unmask() error {
-	p, err := c.k.PlaceCode("ftrace-core", kernel.CodeOptions{Core: true}, func(base uint64) (*asm.Program, error) {
-		b := asm.NewBuilder()
-		b.Func("callops_daif_unmask")
-		b.Emit(asm.Word32(0xd5034fff), asm.Ret()) // msr daifclr, #15
-		b.EndFunc()
-		return b.Assemble(base)
-	})
-	if err != nil {
-		return err
-	}
-	_, err = c.call("callops_daif_unmask", p.Base)
 	return err
 }
 
