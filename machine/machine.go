@@ -101,7 +101,7 @@ func (m *Machine) setUp(ctx context.Context, cfg *Config) (err error) {
 		return fmt.Errorf("machine: both callops' ftrace and the kernel's own: %w", errno.EINVAL)
 	}
 	m.Kernel, err = kernel.Boot(img, engine, &kernel.BootOptions{
-		CPUs: cfg.CPUs, HeapSize: cfg.Heap, WritableRodata: cfg.KeepInit || cfg.Guest != nil, Warn: cfg.Warn,
+		CPUs: cfg.CPUs, HeapSize: cfg.Heap, WritableRodata: cfg.KeepInit || cfg.Guest != nil, Warn: m.warn(cfg.Warn),
 	})
 	if err != nil {
 		return err
@@ -150,6 +150,19 @@ func (cfg *Config) services() *services.Options {
 		opts.Printk = cfg.Printk
 	}
 	return &opts
+}
+
+// warn tells the services' listener of a WARN() too.
+func (m *Machine) warn(fn func(*kernel.Bug)) func(*kernel.Bug) {
+	if fn == nil {
+		return nil
+	}
+	return func(b *kernel.Bug) {
+		if m.Services != nil {
+			m.Services.Warned(b)
+		}
+		fn(b)
+	}
 }
 
 // surround has the scheduler's tasks and CPUs be those of the services, but for what the

@@ -398,3 +398,28 @@ func TestScheduled_IPIsInterruptTasks(t *testing.T) {
 		}
 	})
 }
+
+// A WARN is one of the events, in its place among them.
+func TestServices_TellOfWarnings(t *testing.T) {
+	img, err := kernelimage.Open(t.Context(), kernels.Path(t, kernels.Linux612), nil)
+	require.NoError(t, err)
+	defer img.Close()
+	var events []services.Event
+	var bugs []*kernel.Bug
+	m, err := machine.New(t.Context(), &machine.Config{
+		Image: img, Heap: 1 << 20, Warn: func(b *kernel.Bug) { bugs = append(bugs, b) },
+		Services: &services.Options{Event: func(e services.Event) { events = append(events, e) }},
+	})
+	require.NoError(t, err)
+	defer func() { assert.NoError(t, m.Close()) }()
+	count, err := m.Kernel.Heap.Alloc("refcount", 8)
+	require.NoError(t, err)
+	_, err = m.Kernel.CallName(t.Context(), 0, nil, "refcount_warn_saturate", count, 2) // REFCOUNT_ADD_UAF
+	require.NoError(t, err)
+	require.Len(t, bugs, 1)
+	assert.Equal(t, "lib/refcount.c", bugs[0].File)
+	require.NotEmpty(t, events)
+	last := events[len(events)-1]
+	assert.Equal(t, services.Event{Kind: services.Warned, Func: bugs[0].String(), Addr: bugs[0].Addr}, last)
+	assert.Equal(t, bugs[0].String(), last.String())
+}

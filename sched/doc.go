@@ -20,19 +20,23 @@
 //     tried again after a few instructions; preempt_schedule is never called,
 //     which in a distribution's kernel would lead into its own scheduler.
 //   - A voluntary switch leaves the task runnable, as cond_resched does. A task
-//     that waits for something is in [Task.User].
+//     that waits for something is in [Task.Sleep] or [Task.User]. Time passes only while all
+//     tasks sleep.
 //   - A running task counts as an RCU reader until its own CPU has seen that it is
 //     none. A grace period may so last longer, never shorter.
 //   - User mode takes no CPU.
 //   - synchronize_rcu_tasks has no RCU grace periods before and after it: here all tasks are
 //     checked at one moment.
 //
-// Left out: priorities, affinity, interrupts with code of their own, preemptible
+// An interrupt ([Scheduler.Interrupt]) is Go code between two instructions of a CPU, which may
+// call guest functions there.
+//
+// Left out: priorities, affinity, preemptible
 // RCU readers (rcu_read_lock of CONFIG_PREEMPT_RCU), SRCU, priorities of RCU
 // callbacks, PSTATE bits other than flags and interrupt masks. CNTVCT_EL0
 // counts a CPU's instructions, so it may go back for a task that moves.
 //
-// CPUs run in parallel where the engine's may: on package interp. Between New and
+// CPUs run in parallel; atomics are atomic between them on package interp only. Between New and
 // Close they belong to the Scheduler, and the kernel's Call must not be used;
 // nor may modules be loaded or gates added while tasks run that could see them.
 //

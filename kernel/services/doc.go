@@ -11,13 +11,17 @@
 // branch leads to a veneer, as in a module's PLT, and the veneer to a gate; both
 // are text of the kernel itself. They execute at most six instructions.
 //
-// kmalloc and its variants allocate from the kernel's heap, which poisons freed
-// objects; printk's lines go to a handler. The other allocators end the call with a
-// [NoAllocatorError].
+// Allocators allocate from the kernel's heap, which poisons freed objects; printk's lines
+// go to a handler. Grace periods, IPIs and stores to text go through small interfaces, and so do
+// tasks that sleep: [GracePeriods], [Interrupts], [TextWriter] and [Tasks]. Package machine has a
+// scheduler behind them, and a checker its own; with none, CPUs take turns and each has one task.
+// What they did is a stream of [Event]. What is missing ends the call with a
+// [NoAllocatorError] or a [MissingError].
 //
-// It follows mm/ and kernel/printk/printk.c of Linux 6.1 to 7.x. Left out on
-// purpose: pages, caches of objects, locks, RCU and clocks; docs/services.md describes what
-// that means for a caller.
+// It follows mm/, kernel/printk/printk.c, kernel/rcu/, kernel/smp.c, kernel/stop_machine.c, kernel/locking/ and
+// arch/arm64/kernel/patching.c of Linux 6.1 to 7.x. Left out on purpose: struct page,
+// clocks, timers, work queues and threads; docs/services.md describes what that means
+// for a caller.
 //
 // Start at [Install]. It belongs to the goroutine that sets the kernel
 // up; what it installs runs on the goroutine of each CPU.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"callops/emu"
+	"callops/kernel"
 )
 
 // EventKind is what a service did.
@@ -58,7 +59,18 @@ func (e Event) String() string {
 	case TextWritten:
 		return fmt.Sprintf("CPU %d: %s: %#x = %#0*x", e.CPU, e.Kind, e.Addr, 2+2*e.Size, e.Value)
 	}
+	if e.Kind == Warned {
+		return e.Func
+	}
 	return fmt.Sprintf("%s: %#x, %d bytes", e.Kind, e.Addr, e.Size)
+}
+
+// Warned tells of a WARN(), which the kernel's own handler is given: see
+// [kernel.BootOptions].
+func (s *Services) Warned(b *kernel.Bug) {
+	if s.opts.Event != nil {
+		s.opts.Event(Event{Kind: Warned, CPU: b.CPU, Func: b.String(), Addr: b.Addr})
+	}
 }
 
 // event tells of one.

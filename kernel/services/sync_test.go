@@ -324,6 +324,21 @@ func TestStopMachine_CallsOnTheCPUsThatAreNamed(t *testing.T) {
 	}
 }
 
+// Names and addresses are the kernel's own affair: its kallsyms needs no help.
+func TestKallsyms_IsTheKernelsOwn(t *testing.T) {
+	eachKernel(t, 1, func(r *rig) {
+		buf := r.bytes(make([]byte, 512))
+		for _, name := range []string{"vfs_read", "ftrace_caller"} {
+			sym, err := r.Symbols.Lookup(name)
+			require.NoError(r.t, err)
+			assert.Equal(r.t, sym.Addr, r.call("kallsyms_lookup_name", r.string(name)))
+			n := r.call("sprint_symbol_no_offset", buf, sym.Addr)
+			assert.Equal(r.t, name, string(r.read(buf, int(n))))
+		}
+		assert.Zero(r.t, r.call("kallsyms_lookup_name", r.string("no_such_function")))
+	})
+}
+
 func TestMissing_NamesTheServiceAndItsCaller(t *testing.T) {
 	eachKernel(t, 1, func(r *rig) {
 		work := r.words(make([]uint64, 8))
