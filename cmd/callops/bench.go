@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"math"
 
@@ -47,7 +48,7 @@ func newBench() *cobra.Command {
 		relevant:   numbers{max: math.MaxInt32},
 		irrelevant: numbers{max: math.MaxInt32},
 		trampoline: newChoice(both, trampolineOurs, trampolineImage),
-		core:       newChoice(coreOurs, coreImage),
+		core:       newChoice(coreOurs, coreImage, both),
 		tracer:     newChoice(bench.TracerNop, bench.TracerCount),
 		format:     newChoice(formatTable, formatJSON, "csv", "svg"),
 	}
@@ -76,7 +77,7 @@ are those of the emulation, not of any hardware.`,
 	addModules(cmd, &b.modules)
 	f.StringVar(&b.tracee, "tracee", "", "`FUNC` to call (default tracee_relevant, or else an empty function)")
 	f.Var(&b.trampoline, "trampoline", "whose ftrace to measure; both: each image's own, where it has one, and callops' on the first image")
-	f.Var(&b.core, "core", "whose ftrace core registers the ops, callops' or the image's own, which then is measured alone")
+	f.Var(&b.core, "core", "whose ftrace core registers the ops, callops' or the image's own, on the image's trampolines; both: both of them, which have to count the same")
 	f.Var(&b.args, "args", "arguments of the tracee")
 	f.Var(&b.relevant, "relevant", "list of numbers of ops that trace the tracee")
 	f.Var(&b.irrelevant, "irrelevant", "list of numbers of ops that trace other functions (default, without either: the rows published for Linux)")
@@ -96,7 +97,7 @@ func (b *benchFlags) run(cmd *cobra.Command) error {
 	if b.format.value != formatTable && !cmd.Flags().Changed("trampoline") {
 		b.oneCode = true
 	}
-	if b.core.value == coreImage {
+	if b.core.value != coreOurs {
 		b.trampoline.value = trampolineImage
 	}
 	runs, err := b.runs(cmd.Context())
@@ -109,14 +110,7 @@ func (b *benchFlags) run(cmd *cobra.Command) error {
 	}
 	var results []report.Named
 	for i, r := range runs {
-		cfg, err := b.config(cmd, r, b.registration && i == 0) // on the sites of --image
-		if err != nil {
-			return err
-		}
-		done, finish := progress(cmd.ErrOrStderr(), "bench")
-		cfg.Progress = done
-		res, err := bench.Run(cmd.Context(), cfg)
-		finish()
+		res, err := b.measure(cmd, r, b.registration && i == 0) // on the sites of --image
 		if err != nil {
 			return err
 		}
@@ -133,6 +127,45 @@ func (b *benchFlags) run(cmd *cobra.Command) error {
 		"svg":       report.SVG,
 	}
 	return render[b.format.value](out, results[0].Result)
+}
+
+// measure measures an image with the core that was chosen, or with each.
+func (b *benchFlags) measure(cmd *cobra.Command, r benchRun, registration bool) (*bench.Result, error) {
+	cfg, err := b.config(cmd, r, registration)
+	if err != nil {
+		return nil, err
+	}
+	done, finish := progress(cmd.ErrOrStderr(), "bench")
+	defer finish()
+	cfg.Progress = done
+	if b.core.value != both {
+		return bench.Run(cmd.Context(), cfg)
+	}
+	cfg.ImageCore = false
+	ours, err := bench.Run(cmd.Context(), cfg)
+	if err != nil {
+		return nil, err
+	}
+	cfg.ImageCore = true
+	own, err := bench.Run(cmd.Context(), cfg)
+	if err != nil {
+		return nil, err
+	}
+	return own, sameCounts(ours.Rows, own.Rows)
+}
+
+// sameCounts returns the first row in which two cores do not count the same, as an error.
+func sameCounts(ours, image []bench.Row) error {
+	counts := func(r bench.Row) bench.Row { r.NsPerCall = 0; return r }
+	for i := range min(len(ours), len(image)) {
+		if a, b := counts(ours[i]), counts(image[i]); a != b {
+			return fmt.Errorf("the cores differ in a row:\n  ours   %+v\n  image  %+v", a, b)
+		}
+	}
+	if len(ours) != len(image) {
+		return fmt.Errorf("the cores differ: %d rows with callops', %d with the image's own", len(ours), len(image))
+	}
+	return nil
 }
 
 func (b *benchFlags) config(cmd *cobra.Command, r benchRun, registration bool) (*bench.Config, error) {
