@@ -29,6 +29,7 @@ type build struct {
 	key     string     // the key of its static branch
 	helper  string     // the name of a static function
 	added   bool       // there is one more
+	hidden  bool       // objects have no symbols
 }
 
 // usual is a kernel; the tests change parts of it.
@@ -164,7 +165,13 @@ func (o *build) image(t testing.TB) *kernelimage.Image {
 		p.Symbols = append(p.Symbols, kernelimage.Symbol{Name: s.Name, Addr: s.Addr, Func: true, Type: 'T'})
 	}
 	for _, s := range data.Symbols {
+		if o.hidden {
+			continue
+		}
 		p.Symbols = append(p.Symbols, kernelimage.Symbol{Name: s.Name, Addr: s.Addr, Type: 'D'})
+	}
+	if o.hidden {
+		return kernelimage.New(p)
 	}
 	for i, name := range []string{"__alt_instructions", "__alt_instructions_end", "__start___jump_table", "__stop___jump_table"} {
 		p.Symbols = append(p.Symbols, kernelimage.Symbol{Name: name, Addr: tables + []uint64{0, 12, 16, 32}[i], Type: 'D'})

@@ -64,6 +64,37 @@ func TestRelevant_IsWhatTheSourceFilesDefine(t *testing.T) {
 	}
 }
 
+func TestCompare_OfAKernelWithItselfFindsNothing(t *testing.T) {
+	for _, series := range kernels.All { // in 6.1 objects have no names
+		t.Run(series, func(t *testing.T) {
+			img := openKernel(t, series)
+			d, err := Compare(t.Context(), img, img)
+			require.NoError(t, err)
+			assert.Empty(t, d.Changes)
+			assert.Equal(t, d.Functions, d.Same)
+		})
+	}
+}
+
+// A reference to another variable is found without names, too: others tell which it was.
+func TestCompare_FindsAnotherVariableWithoutNames(t *testing.T) {
+	img := openKernel(t, kernels.Linux61)
+	d, _, err := sides(img, img)
+	require.NoError(t, err)
+	f := &d.funcs[d.byName["ftrace_kill"][0]]
+	words := make(map[uint64]uint32)
+	for _, in := range d.code(f).insns {
+		if in.kind == refLow && len(words) == 0 {
+			words[in.pc] = in.raw ^ 2<<10 // in the immediate
+		}
+	}
+	require.Len(t, words, 1)
+	diff, err := Compare(t.Context(), img, patchimage.Words(t, img, words))
+	require.NoError(t, err)
+	require.Len(t, diff.Changes, 1)
+	assert.Equal(t, "ftrace_kill", diff.Changes[0].Name)
+}
+
 func TestCompare_FindsAWordThatChangedInAnyFunction(t *testing.T) {
 	img := openKernel(t, kernels.Linux612)
 	d, _, err := sides(img, img)

@@ -20,7 +20,10 @@ type space struct {
 	text  []kernelimage.Range
 	syms  []kernelimage.Symbol // in address order
 	index map[string]int       // of the first symbol of a name
-	named bool                 // objects have symbols (CONFIG_KALLSYMS_ALL)
+
+	// match is where objects without names are in the other kernel, see matchUnnamed;
+	// nil: it is not known yet, and any may be the same.
+	match map[uint64]uint64
 }
 
 // part is a segment's bytes.
@@ -28,6 +31,7 @@ type part struct {
 	kernelimage.Range // with what is zero at the start
 	data              []byte
 	perm              emu.Perm
+	named             bool // what is in it has symbols: objects have none without CONFIG_KALLSYMS_ALL
 }
 
 func newSpace(img *kernelimage.Image) (*space, error) {
@@ -37,7 +41,7 @@ func newSpace(img *kernelimage.Image) (*space, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", img.Name(), err)
 		}
-		s.parts = append(s.parts, part{kernelimage.Range{Start: seg.Addr, End: seg.End()}, data, seg.Perm})
+		s.parts = append(s.parts, part{Range: kernelimage.Range{Start: seg.Addr, End: seg.End()}, data: data, perm: seg.Perm})
 	}
 	slices.SortStableFunc(s.syms, func(a, b kernelimage.Symbol) int {
 		if a.Addr != b.Addr {
@@ -53,7 +57,9 @@ func newSpace(img *kernelimage.Image) (*space, error) {
 		if _, again := s.index[sym.Name]; !again {
 			s.index[sym.Name] = i
 		}
-		s.named = s.named || strings.IndexByte("dDbBrR", sym.Type) >= 0 && sym.Type != 0
+		if p := s.part(sym.Addr); p != nil && sym.Addr > p.Start { // the linker script names the start
+			p.named = true
+		}
 	}
 	if len(s.text) == 0 || len(s.syms) == 0 {
 		return nil, fmt.Errorf("%s: has no text, or no symbols: %w", img.Name(), errno.ENOENT)
@@ -214,19 +220,29 @@ func sameAddr(a *space, x uint64, b *space, y uint64) bool {
 	return !a.inText(x) && !b.inText(y) && a.sameUnnamed(x, b, y)
 }
 
+// unnamed reports whether nothing tells what is at an address.
+func (s *space) unnamed(addr uint64) bool {
+	p := s.part(addr)
+	return p != nil && !p.named && !s.inText(addr) && len(s.at(addr)) == 0
+}
+
 // constantSize is how many bytes of constants without a name are compared.
 const constantSize = 16
 
 // sameUnnamed reports whether data without a symbol of its own is the same: constants
 // that begin with the same bytes, or what begins with the address of the same string, as
-// a source location for UBSAN does. Where objects have no symbols at all, nothing tells,
-// and they are taken for the same.
+// a source location for UBSAN does. Where objects have no symbols at all, it is what
+// most functions that are otherwise the same say.
 func (s *space) sameUnnamed(x uint64, b *space, y uint64) bool {
 	if len(s.at(x)) > 0 || len(b.at(y)) > 0 {
 		return false
 	}
-	if !s.named || !b.named {
-		return true
+	if s.unnamed(x) && b.unnamed(y) {
+		if _, str := s.str(x); str && s.part(x).perm&emu.Write == 0 {
+			return false // of what can be read only, strings tell
+		}
+		to, known := s.match[x]
+		return !known || to == y
 	}
 	p, q := s.bytes(x), b.bytes(y)
 	if s.part(x).perm == emu.Read && b.part(y).perm == emu.Read &&

@@ -100,6 +100,7 @@ type comparison struct {
 func (c *comparison) run(ctx context.Context) (*Diff, error) {
 	d := &Diff{Functions: len(c.newFuncs), Changes: []Function{}, Structures: []Structure{}}
 	pairs, gone, added := c.pairs()
+	c.matchUnnamed(pairs)
 	for _, p := range pairs {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -178,6 +179,42 @@ func (c *comparison) pairs() (pairs []couple, gone, added []int) {
 		gone = append(gone, i)
 	}
 	return pairs, gone, added
+}
+
+// matchUnnamed finds out which objects without names are the same ones: functions that are
+// the same otherwise refer to them in the same places, and most of these count.
+func (c *comparison) matchUnnamed(pairs []couple) {
+	votes := make(map[[2]uint64]int)
+	for _, p := range pairs {
+		a, b := c.old.code(&c.old.funcs[p.old]), c.new.code(&c.new.funcs[p.new])
+		if len(a.insns) != len(b.insns) {
+			continue
+		}
+		var refs [][2]uint64
+		same := true
+		for i := range a.insns {
+			x, y := &a.insns[i], &b.insns[i]
+			if same = same && x.to == y.to && sameInsn(a, x, b, y); !same {
+				break
+			}
+			if (x.kind == refLow || x.kind == refAddr) && c.old.unnamed(x.ref) && c.new.unnamed(y.ref) {
+				refs = append(refs, [2]uint64{x.ref, y.ref})
+			}
+		}
+		if !same {
+			continue
+		}
+		for _, r := range refs {
+			votes[r]++
+		}
+	}
+	match, most := make(map[uint64]uint64), make(map[uint64]int)
+	for r, n := range votes {
+		if n > most[r[0]] || n == most[r[0]] && r[1] < match[r[0]] {
+			match[r[0]], most[r[0]] = r[1], n
+		}
+	}
+	c.old.match = match
 }
 
 // compare compares two versions of a function; same: nothing differs.

@@ -93,6 +93,16 @@ func TestCompare_TellsOfNewAndGoneFunctions(t *testing.T) {
 	assert.Equal(t, Function{Name: "ops_new", File: "kernel/trace/ftrace.c", State: Gone, OldSize: 4, Lines: []Line{}}, d.Changes[0])
 }
 
+// Without CONFIG_KALLSYMS_ALL nothing names variables.
+func TestCompare_WithoutNamesOfObjects(t *testing.T) {
+	before, after := usual(), usual()
+	before.hidden, after.hidden = true, true
+	after.before, after.data = 40, 0xffff800089999000
+	assert.Empty(t, compare(t, before, after).Changes, "linked anew")
+	after.cond = asm.NE
+	assert.Len(t, compare(t, before, after).Changes, 1)
+}
+
 // What a compiler makes of a function may be called otherwise.
 func TestCompare_KnowsAFunctionByWhatItWasMadeOf(t *testing.T) {
 	after := usual()

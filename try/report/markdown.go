@@ -66,7 +66,7 @@ func (m *markdown) kernels(r *try.Report) {
 		name string
 		*try.Kernel
 	}{{"old", &r.Old}, {"new", &r.New}} {
-		m.line("| %s | %s | %d | %s |", k.name, code(k.Name), k.Sites, escape(k.Banner))
+		m.line("| %s | %s | %d | %s |", k.name, code(k.Name), k.Sites, escape(release(k.Banner)))
 	}
 	m.line("")
 	for _, n := range r.Notes {

@@ -39,7 +39,7 @@ func (p *page) kernels(r *try.Report) {
 		name string
 		*try.Kernel
 	}{{"old", &r.Old}, {"new", &r.New}} {
-		p.line("%s  %s, %d call sites: %s", k.name, clean(k.Name), k.Sites, clean(k.Banner))
+		p.line("%s  %s, %d call sites: %s", k.name, clean(k.Name), k.Sites, clean(release(k.Banner)))
 	}
 	for _, n := range r.Notes {
 		p.line("note: %s", clean(n))

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -186,5 +187,11 @@ func sequence(d *try.Difference) string {
 	fmt.Fprintf(&b, "%s: the kernel's %s, callops' %s\n", clean(d.What), clean(d.Kernel), clean(d.Callops))
 	return b.String()
 }
+
+// banner is what linux_banner has: the release, who built it with what, and the build.
+var banner = regexp.MustCompile(`^(Linux version \S+) \(.*\) (#.*)$`)
+
+// release is a banner without builder and compiler.
+func release(s string) string { return banner.ReplaceAllString(s, "$1 $2") }
 
 func clean(s string) string { return text.Printable(strings.TrimSpace(s)) }
