@@ -17,9 +17,10 @@ type Report struct {
 
 	Text     *textdiff.Diff `json:"text"`
 	Costs    Costs          `json:"costs"`
+	Core     *Core          `json:"core"`
+	Patcher  Patcher        `json:"patcher"` // whose core patches while scenarios are searched
 	Verdicts []Verdict      `json:"verdicts"`
 	LeftOut  []string       `json:"left_out"` // scenarios that are for other kernels, or took too long for Quick
-	Core     *Core          `json:"core"`
 
 	// Worse is what held and does not any more, and costs that rose by more than is
 	// allowed, a sentence each. Better is the other way round.
@@ -35,6 +36,15 @@ type Kernel struct {
 	PageSize uint64 `json:"page_size"`
 	Sites    int    `json:"sites"` // without those in init text
 }
+
+// Patcher is whose core patches.
+type Patcher string
+
+// The cores that there are.
+const (
+	PatcherImage   Patcher = "image"   // each kernel's own
+	PatcherCallops Patcher = "callops" // callops', with the kernels' own trampolines
+)
 
 // Costs are what traced calls cost, in instructions.
 type Costs struct {

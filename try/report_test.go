@@ -5,7 +5,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
-	"callops/check"
 	"callops/check/property"
 )
 
@@ -48,13 +47,4 @@ func TestCore_OfTwoKernelsIsWorseOnlyWhereTheOldOneWasNot(t *testing.T) {
 	} {
 		assert.Equal(t, c.want, (&Core{Old: c.old, New: c.now}).compare(), "%v to %v", c.old, c.now)
 	}
-}
-
-func TestQuick_NamesScenariosThatThereAre(t *testing.T) {
-	var all []string
-	for _, sc := range check.Scenarios() {
-		all = append(all, sc.Name)
-	}
-	assert.Subset(t, all, Quick())
-	assert.Less(t, len(Quick()), len(all))
 }

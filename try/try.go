@@ -21,7 +21,7 @@ type Config struct {
 	// Allow is by how many instructions a cost may rise without being worse.
 	Allow float64
 
-	// Quick leaves out the scenarios whose search takes longest.
+	// Quick leaves out the scenarios whose search takes long.
 	Quick bool
 
 	// Scenarios are searched, of those that fit; nil: all.
@@ -56,7 +56,7 @@ func Run(ctx context.Context, cfg *Config) (*Report, error) {
 		Old: kernelOf(&cfg.Old), New: kernelOf(&cfg.New), Notes: append([]string{}, notes...),
 		Verdicts: []Verdict{}, LeftOut: []string{}, Worse: []string{}, Better: []string{},
 	}}
-	for _, step := range []func(context.Context) error{t.text, t.costs, t.verdicts, t.core} {
+	for _, step := range []func(context.Context) error{t.text, t.costs, t.core, t.verdicts} {
 		if err := step(ctx); err != nil {
 			return nil, fmt.Errorf("try: %w", err)
 		}
@@ -107,7 +107,9 @@ func (t *trial) each(f func(b *Build, isNew bool) error) error {
 
 // checkOptions are those of a search on a kernel.
 func (t *trial) checkOptions(b *Build, name string) *check.Options {
-	opts := &check.Options{Image: b.Image, ImageCode: true, Workers: t.Workers, Memory: t.Memory}
+	opts := &check.Options{
+		Image: b.Image, ImageCode: true, ImageCore: t.report.Patcher == PatcherImage, Workers: t.Workers, Memory: t.Memory,
+	}
 	if t.Progress != nil {
 		opts.Progress = func(p check.Progress) { t.progress("%s, %s: %d states, depth %d", b.Name, name, p.States, p.Depth) }
 	}

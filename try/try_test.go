@@ -81,6 +81,7 @@ func TestRun_OfOneKernelFindsNoDifference(t *testing.T) {
 	assert.Contains(t, r.Notes[0], "both say that they are the same build: Linux version 6.12.")
 	assert.Equal(t, []string{"disable-bti"}, r.LeftOut, "it is for a kernel with BTI")
 
+	assert.Equal(t, PatcherImage, r.Patcher)
 	require.Len(t, r.Verdicts, 2)
 	assert.Equal(t, Holds, r.Verdicts[0].New.Outcome)
 	assert.Equal(t, Broken, r.Verdicts[1].New.Outcome)
@@ -197,8 +198,9 @@ func TestRun_FindsACoreThatDoesOtherwise(t *testing.T) {
 	assert.Equal(t, Worse, r.Core.Change)
 	require.NotNil(t, r.Core.New.Difference)
 	assert.NotEmpty(t, r.Core.New.Difference.Steps)
-	require.Len(t, r.Worse, 1)
+	require.Len(t, r.Worse, 2)
 	assert.Contains(t, r.Worse[0], "the kernel's own core differs from callops' in ")
+	assert.Contains(t, r.Worse[1], "enable: the kernel's code fails: ") // it patches there, too
 }
 
 func TestRun_RefusesImagesThatDoNotBelongTogether(t *testing.T) {

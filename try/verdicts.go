@@ -3,29 +3,20 @@ package try
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"callops/check"
 )
 
-// Quick returns the names of the scenarios that are searched with Config.Quick.
-func Quick() (names []string) {
-	for _, sc := range check.Scenarios() {
-		if !sc.Slow {
-			names = append(names, sc.Name)
-		}
-	}
-	return names
-}
-
 // verdicts searches the scenarios on both kernels.
 func (t *trial) verdicts(ctx context.Context) error {
-	quick := Quick()
+	t.choosePatcher()
 	for _, sc := range check.Scenarios() {
 		if t.Scenarios != nil && !slices.Contains(t.Scenarios, sc.Name) {
 			continue
 		}
-		if t.Quick && !slices.Contains(quick, sc.Name) {
+		if t.Quick && sc.Slow {
 			t.report.LeftOut = append(t.report.LeftOut, sc.Name)
 			continue
 		}
@@ -62,6 +53,18 @@ func (t *trial) verdicts(ctx context.Context) error {
 		t.judgeVerdict(&v)
 	}
 	return nil
+}
+
+// choosePatcher decides whose core patches: the kernels' own, where it runs on both.
+func (t *trial) choosePatcher() {
+	t.report.Patcher = PatcherImage
+	c := t.report.Core
+	for _, k := range []struct{ name, failed string }{{t.Old.Name, c.Old.Failed}, {t.New.Name, c.New.Failed}} {
+		if k.failed != "" {
+			t.report.Patcher = PatcherCallops
+			t.report.Notes = append(t.report.Notes, fmt.Sprintf("callops' core patches while scenarios are searched: that of %s can't be run: %s", k.name, k.failed))
+		}
+	}
 }
 
 // search searches a scenario on a kernel. Only the end of ctx, and a scenario that is for

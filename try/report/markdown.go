@@ -31,8 +31,8 @@ func Markdown(w io.Writer, r *try.Report) error {
 	}
 	m.kernels(r)
 	m.costs(r)
-	m.verdicts(r)
 	m.core(r.Core)
+	m.verdicts(r)
 	m.text(r.Text)
 	_, err := w.Write(m.Bytes())
 	return err

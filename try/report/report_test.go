@@ -39,7 +39,7 @@ func reports() map[string]*try.Report {
 			Text:     &textdiff.Diff{Functions: 247, Same: 247, Changes: []textdiff.Function{}, Structures: []textdiff.Structure{}},
 			Costs:    try.Costs{Tracee: "empty", Rows: []try.Cost{cost(1, 0, "", c42, c42), cost(2, 0, "", c198, c198)}},
 			Verdicts: []try.Verdict{{Name: "enable", Old: holds, New: holds, Change: try.Same}},
-			LeftOut:  []string{}, Worse: []string{}, Better: []string{},
+			LeftOut:  []string{}, Worse: []string{}, Better: []string{}, Patcher: try.PatcherImage,
 			Core: &try.Core{Old: try.Agreement{Operations: 3000}, New: try.Agreement{Operations: 3000}, Change: try.Same},
 		},
 		"worse": {
@@ -90,7 +90,7 @@ func reports() map[string]*try.Report {
 				},
 				{Name: "rcu-idle", Old: holds, New: try.Found{Outcome: try.Bounded}, Change: try.Unknown},
 			},
-			LeftOut: []string{"disable-bti"},
+			LeftOut: []string{"disable-bti"}, Patcher: try.PatcherCallops,
 			Core: &try.Core{
 				Old: try.Agreement{Operations: 3000}, Change: try.Worse,
 				New: try.Agreement{Operations: 256, Difference: &try.Difference{

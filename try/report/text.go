@@ -23,8 +23,8 @@ func Text(w io.Writer, r *try.Report) error {
 	p.kernels(r)
 	p.text(r.Text)
 	p.costs(r)
-	p.verdicts(r)
 	p.core(r.Core)
+	p.verdicts(r)
 	p.result(r)
 	_, err := w.Write(p.Bytes())
 	return err

@@ -134,7 +134,9 @@ func verdictSummary(r *try.Report) string {
 			count[string(f.Outcome)]++
 		}
 	}
-	s := fmt.Sprintf("%d scenarios", len(r.Verdicts))
+	s := fmt.Sprintf("%d scenarios, %s core patches", len(r.Verdicts), map[try.Patcher]string{
+		try.PatcherImage: "each kernel's own", try.PatcherCallops: "callops'",
+	}[r.Patcher])
 	sep := ": "
 	for _, c := range []struct{ name, says string }{
 		{string(try.Holds), "hold"}, {"findings", "show a known finding"}, {"broken", "broken"}, {string(try.Failed), "failed"},
