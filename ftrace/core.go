@@ -50,6 +50,7 @@ type Core interface {
 	WriteEnabled(w io.Writer) error
 	WriteTouched(w io.Writer) error
 
+	Variables() map[string]uint64
 	Validate() error
 	Close() error
 }

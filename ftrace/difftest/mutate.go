@@ -77,7 +77,7 @@ func (c *Campaign) Run(ctx context.Context) ([]Outcome, error) {
 // cover runs the soak on the core as it is.
 func (c *Campaign) cover(ctx context.Context, funcs []textdiff.Text) (*coverage, error) {
 	seen := newCoverage(funcs)
-	_, err := c.run(ctx, func(cfg *Config) { cfg.onStep = seen.step })
+	_, err := c.run(ctx, true, func(cfg *Config) { cfg.onStep = seen.step })
 	return seen, err
 }
 
@@ -118,7 +118,7 @@ func (c *Campaign) try(ctx context.Context, o *Outcome) {
 		o.Fate = Unreached
 		return
 	}
-	steps, err := c.run(ctx, func(cfg *Config) { cfg.Mutate, cfg.budget = o.invert, callBudget })
+	steps, err := c.run(ctx, true, func(cfg *Config) { cfg.Mutate, cfg.budget = o.invert, callBudget })
 	o.Steps = steps
 	var d *Difference
 	switch {
@@ -144,7 +144,7 @@ func reason(err error) string {
 }
 
 // run applies the steps on a pair that change configures, and returns how many.
-func (c *Campaign) run(ctx context.Context, change func(*Config)) (int, error) {
+func (c *Campaign) run(ctx context.Context, kill bool, change func(*Config)) (int, error) {
 	cfg, r := c.config()
 	change(&cfg)
 	p, err := NewPair(ctx, cfg)
@@ -152,7 +152,7 @@ func (c *Campaign) run(ctx context.Context, change func(*Config)) (int, error) {
 		return 0, err
 	}
 	if err = p.compare(true); err == nil {
-		err = p.run(ctx, r, c.Steps)
+		err = p.runToEnd(ctx, r, c.Steps, kill)
 	}
 	return len(p.steps), errors.Join(err, p.Close())
 }

@@ -65,17 +65,24 @@ type Pair struct {
 
 // side is one machine.
 type side struct {
-	name    string
-	m       *machine.Machine
-	core    ftrace.Core
-	ops     map[int]*ftrace.Ops
-	directs [2]uint64
-	calls   []Callee
-	files   []string               // of modules
-	modules map[int]*module.Module // loaded, by their files
-	counted map[int]uint32         // calls, by ops
-	order   *order                 // nil: it is not compared
-	warns   int                    // WARN()s since the last comparison
+	name        string
+	m           *machine.Machine
+	core        ftrace.Core
+	ops         map[int]*ftrace.Ops
+	directs     [2]uint64
+	calls       []Callee
+	files       []string               // of modules
+	modules     map[int]*module.Module // loaded, by their files
+	counted     map[int]uint32         // calls, by ops
+	order       *order                 // nil: it is not compared
+	warns       int                    // WARN()s since the last comparison
+	was         map[uint64]int         // ops by address, those too that were freed
+	shared      string                 // what was asked of DIRECT ops since the last comparison
+	live        int                    // objects that operations have allocated and not freed
+	liveModules int                    // of these, what modules that came have allocated, and those that went not freed
+
+	// failAlloc has the n-th allocation from now on fail, and returns how many there were.
+	failAlloc func(n int) uint64
 }
 
 // counterSize is that of the counter of ops_func_count, after the ops.
@@ -120,19 +127,27 @@ func NewPair(ctx context.Context, cfg Config) (_ *Pair, err error) {
 	}); err != nil {
 		return nil, err
 	}
+	p.image.failAlloc = p.image.nthOfServices
+	fails := &failing{}
 	p.ours, err = newSide(ctx, "callops'", cfg, func(o *order) *machine.Config {
 		mc := &machine.Config{}
-		opts := &ftrace.Options{ImageCode: true, PlainOps: true, Sites: cfg.Sites}
+		opts := &ftrace.Options{ImageCode: true, PlainOps: true, Sites: cfg.Sites, FailAlloc: fails.fails}
 		if mc.Ftrace = machine.Options(opts); o != nil {
 			o.ours(mc, opts)
 		}
 		return mc
 	})
+	if err == nil {
+		p.ours.failAlloc = fails.nth
+	}
 	return p, err
 }
 
 func newSide(ctx context.Context, name string, cfg Config, config func(*order) *machine.Config) (*side, error) {
-	s := &side{name: name, ops: make(map[int]*ftrace.Ops), calls: cfg.Calls, files: cfg.Modules, modules: make(map[int]*module.Module), counted: make(map[int]uint32)}
+	s := &side{
+		name: name, ops: make(map[int]*ftrace.Ops), was: make(map[uint64]int), calls: cfg.Calls, files: cfg.Modules,
+		modules: make(map[int]*module.Module), counted: make(map[int]uint32),
+	}
 	if cfg.Order {
 		s.order = &order{s: s}
 	}
@@ -153,6 +168,7 @@ func newSide(ctx context.Context, name string, cfg Config, config func(*order) *
 	if err := s.placeDirects(); err != nil {
 		return nil, errors.Join(err, s.m.Close())
 	}
+	s.watch()
 	return s, nil
 }
 
@@ -192,8 +208,8 @@ func (p *Pair) Close() error {
 func (p *Pair) Steps() []Step { return slices.Clone(p.steps) }
 
 // Apply does a step on both, and compares; a [*Difference] where they differ. Files, too,
-// compares what control files print. Once ftrace is dead on both, only what a step returns is
-// compared.
+// compares what control files print. Once a module comes or goes where ftrace is dead on both, only
+// what a step returns is compared.
 func (p *Pair) Apply(ctx context.Context, step Step, files bool) error {
 	p.steps = append(p.steps, step)
 	ours, image := p.ours.apply(ctx, step), p.image.apply(ctx, step)
@@ -201,17 +217,13 @@ func (p *Pair) Apply(ctx context.Context, step Step, files bool) error {
 	if err := p.compareResults(ours, image); err != nil {
 		return err
 	}
-	if p.dead { // Linux leaves the records of modules that come and go then
+	if p.dead = p.dead || step.Verb.module() && p.died(); p.dead { // Linux leaves the records of modules that come and go then
 		return nil
 	}
 	if err := p.compareOrder(); err != nil {
 		return err
 	}
-	if err := p.compare(files); err != nil {
-		return err
-	}
-	p.dead = errors.Is(ours.err, errno.ENODEV) && p.died()
-	return nil
+	return p.compare(files)
 }
 
 // result is what a step gave.
@@ -219,9 +231,21 @@ type result struct {
 	err   error
 	x0    uint64
 	insns uint64
+	saw   string // what Look found, and what DIRECT ops were asked
+
+	allocs uint64 // that could have failed
 }
 
 func (s *side) apply(ctx context.Context, step Step) (res result) {
+	allocs, live := s.failAlloc(step.Fail), s.live
+	defer func() {
+		res.allocs = s.failAlloc(0) - allocs
+		res.saw, s.shared = res.saw+s.shared, ""
+		if step.Verb.module() {
+			res.allocs = 0 // records are allocated too
+			s.liveModules += s.live - live
+		}
+	}()
 	if s.order != nil && step.Verb.ordered() {
 		s.order.observe(true)
 		defer s.order.observe(false)
@@ -230,7 +254,9 @@ func (s *side) apply(ctx context.Context, step Step) (res result) {
 	filter := &ftrace.FilterOptions{Reset: step.Reset, Remove: step.Remove}
 	switch step.Verb {
 	case New, NewStatic, NewDirect:
-		s.ops[step.Ops], res.err = s.newOps(step)
+		if s.ops[step.Ops], res.err = s.newOps(step); res.err == nil {
+			s.was[s.ops[step.Ops].Addr()] = step.Ops
+		}
 	case Filter:
 		res.err = s.core.SetFilterIPs(o, step.Sites, filter)
 	case Glob:
@@ -262,6 +288,13 @@ func (s *side) apply(ctx context.Context, step Step) (res result) {
 		if res.err = s.m.Kernel.Unload(s.modules[step.Value]); res.err == nil {
 			delete(s.modules, step.Value)
 		}
+	case Look:
+		res.saw = s.look(o, step.Sites)
+	case Kill:
+		s.core.Kill()
+	case Break:
+		res.err = s.m.Kernel.Mem.Store32(step.Sites[0], uint32(step.Value))
+		s.m.Kernel.Mem.SyncText(step.Sites[0], 4)
 	}
 	return res
 }
@@ -279,7 +312,11 @@ func (s *side) load(ctx context.Context, step Step) (res result) {
 func (s *side) newOps(step Step) (*ftrace.Ops, error) {
 	name := fmt.Sprintf("ops%d", step.Ops)
 	if step.Verb == NewDirect {
-		return s.core.NewDirectOps(name)
+		o, err := s.core.NewDirectOps(name)
+		if err == nil {
+			o.Share = s.share(name, step.Value)
+		}
+		return o, err
 	}
 	return s.core.NewOps(name, s.core.Code().OpsFuncCount, &ftrace.OpsOptions{
 		Flags: step.Flags, Extra: counterSize, Static: step.Verb == NewStatic,
@@ -304,6 +341,12 @@ func (p *Pair) compareResults(ours, image result) error {
 	// An operation in which ftrace dies returns that in callops' core; in Linux some return 0.
 	if a, b := errnoOf(ours.err), errnoOf(image.err); a != b && !(errors.Is(ours.err, errno.ENODEV) && p.died()) {
 		return p.differ("what it returned", a, b)
+	}
+	if ours.saw != image.saw {
+		return p.differ("what is found", ours.saw, image.saw)
+	}
+	if ours.allocs != image.allocs {
+		return p.differ("the allocations", fmt.Sprint(ours.allocs), fmt.Sprint(image.allocs))
 	}
 	if ours.x0 != image.x0 {
 		return p.differ("the result", fmt.Sprintf("%#x", ours.x0), fmt.Sprintf("%#x", image.x0))
@@ -355,6 +398,9 @@ func (p *Pair) compare(files bool) error {
 		return err
 	}
 	if err := p.compareOps(); err != nil {
+		return err
+	}
+	if err := p.compareState(files); err != nil {
 		return err
 	}
 	if !files {
@@ -409,8 +455,8 @@ func (s *side) word(pc uint64, w uint32) string {
 }
 
 func (s *side) describe(addr uint64) string {
-	if i := s.nameOps()[addr]; i > 0 {
-		return fmt.Sprintf("ops%d", i-1)
+	if i, ok := s.was[addr]; ok {
+		return fmt.Sprintf("ops%d", i)
 	}
 	return s.m.Kernel.Symbols.Format(addr)
 }

@@ -16,7 +16,6 @@ type random struct {
 	patterns []string // of functions, for filters by name
 	calls    int
 	modules  int
-	fail     bool // let allocations fail, now and then
 	noDirect bool // the kernel has no direct calls
 
 	loaded []uint64 // call sites of modules
@@ -63,12 +62,16 @@ func (r *random) next() Step {
 	i := r.IntN(len(r.ops))
 	o := &r.ops[i]
 	step := Step{Ops: o.place}
-	if r.fail && r.IntN(16) == 0 {
-		step.Fail = 1 + r.IntN(4)
-	}
 	switch n := r.IntN(100); {
-	case n < 25:
+	case n < 21:
 		r.filter(&step, o)
+	case n < 25:
+		step.Verb = Look
+		for range 4 {
+			// In a function, in front of it and beside its site.
+			step.Sites = append(step.Sites, r.sites[r.IntN(len(r.sites))]+uint64(r.IntN(12)*4)-20)
+		}
+		return step
 	case n < 30 && len(r.patterns) > 0:
 		step.Verb = Glob
 		if r.IntN(3) == 0 {
@@ -90,7 +93,21 @@ func (r *random) next() Step {
 	default:
 		step.Verb = Unregister
 	}
+	if r.IntN(16) == 0 {
+		step.Fail = 1 + r.IntN(1<<r.IntN(6))
+	}
 	return step
+}
+
+// yield is an instruction that no compiler puts at a call site, and that does nothing.
+const yield = 0xd503203f
+
+// end makes ftrace's last steps: it is killed, or a site's word is not what ftrace left there.
+func (r *random) end(kill bool) Step {
+	if kill {
+		return Step{Verb: Kill}
+	}
+	return Step{Verb: Break, Sites: []uint64{r.sites[r.IntN(len(r.sites))]}, Value: yield}
 }
 
 // undefined reports whether registering an ops or unregistering it reads through a pointer that
@@ -112,6 +129,7 @@ func (r *random) make() Step {
 	switch n := r.IntN(6); {
 	case n == 0 && !r.noDirect:
 		step.Verb, o.direct = NewDirect, true
+		step.Value = r.IntN(numShares)
 	case n == 1:
 		if r.statics < mostStatics {
 			step.Verb = NewStatic

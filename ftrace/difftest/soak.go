@@ -69,6 +69,23 @@ func (s *Soak) Run(ctx context.Context) error {
 	return err
 }
 
+// endingSteps is how many steps follow the end of ftrace.
+const endingSteps = 48
+
+// runToEnd applies n steps, then one that is the end of ftrace, and some more.
+func (p *Pair) runToEnd(ctx context.Context, r *random, n int, kill bool) error {
+	if err := p.run(ctx, r, n); err != nil {
+		return err
+	}
+	if err := p.Apply(ctx, r.end(kill), true); err != nil {
+		return err
+	}
+	if err := p.run(ctx, r, endingSteps); err != nil {
+		return err
+	}
+	return p.compare(true)
+}
+
 // run applies n steps.
 func (p *Pair) run(ctx context.Context, r *random, n int) error {
 	for i := range n {

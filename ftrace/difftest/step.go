@@ -10,11 +10,11 @@ import (
 // Verb is what a step does.
 type Verb uint8
 
-// The verbs. Each but the last four is about one ops.
+// The verbs. Those up to Free, and Look, are about one ops.
 const (
 	New              Verb = iota // NewOps with Flags
 	NewStatic                    // NewOps in the kernel's own data
-	NewDirect                    // NewDirectOps
+	NewDirect                    // NewDirectOps, with the Share of Value: see [Pair.Apply]
 	Filter                       // SetFilterIPs with Sites
 	Glob                         // SetFilter with Pattern
 	Notrace                      // SetNotrace with Pattern
@@ -28,6 +28,9 @@ const (
 	Call                         // of the function Value
 	Load                         // the module Value, far away with Far
 	Unload                       // the module Value
+	Look                         // Location, Direct and Matches of each of Sites
+	Kill                         // Kill
+	Break                        // writes Value over the word of Sites[0]
 	numVerbs
 )
 
@@ -35,6 +38,7 @@ var verbs = [numVerbs]string{
 	"new", "new-static", "new-direct", "filter", "glob", "notrace", "register", "unregister",
 	"register-direct", "unregister-direct", "modify-direct", "free", "ftrace_enabled", "call",
 	"load", "unload",
+	"look", "kill", "break",
 }
 
 func (v Verb) String() string {
@@ -46,7 +50,10 @@ func (v Verb) String() string {
 
 // ordered reports whether the order of what a step stores can matter: nobody reads what is
 // freed, nor runs a module that comes or goes.
-func (v Verb) ordered() bool { return v != Call && v != Free && v != Load && v != Unload }
+func (v Verb) ordered() bool { return v != Call && v != Free && !v.module() }
+
+// module reports whether a module comes or goes.
+func (v Verb) module() bool { return v == Load || v == Unload }
 
 // Step is one operation.
 type Step struct {
@@ -75,6 +82,7 @@ func (s Step) String() string {
 		fmt.Fprintf(&b, " function %d", s.Value)
 	case Load, Unload:
 		fmt.Fprintf(&b, " module %d", s.Value)
+	case Kill, Break:
 	default:
 		fmt.Fprintf(&b, " ops%d", s.Ops)
 	}
@@ -85,7 +93,9 @@ func (s Step) String() string {
 		}
 	case RegisterDirect, UnregisterDirect, ModifyDirect:
 		fmt.Fprintf(&b, " direct%d", s.Value)
-	case Filter:
+	case NewDirect:
+		fmt.Fprintf(&b, " share %d", s.Value)
+	case Filter, Look, Break:
 		for _, ip := range s.Sites {
 			fmt.Fprintf(&b, " %#x", ip)
 		}
