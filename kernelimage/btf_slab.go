@@ -11,13 +11,14 @@ import (
 // slab is what the types tell of the allocators. What they do not is absent: no
 // function of ftrace depends on it.
 func (t *btfTypes) slab() SlabLayout {
-	cache, args := t.optional("kmem_cache"), t.optional("kmem_cache_args")
+	cache, args, page := t.optional("kmem_cache"), t.optional("kmem_cache_args"), t.optional("page")
 	s := SlabLayout{
 		Cache: CacheLayout{
 			Size: sizeOf(cache), Flags: t.find(cache, "flags"), ObjSize: t.find(cache, "size"), ObjectSize: t.find(cache, "object_size"),
 			Inuse: t.find(cache, "inuse"), Align: t.find(cache, "align"), RefCount: t.find(cache, "refcount"), Ctor: t.find(cache, "ctor"),
 			Name: t.find(cache, "name"),
 		},
+		Page: StructPageLayout{Size: sizeOf(page), RefCount: t.find(page, "_refcount"), MapCount: t.find(page, "_mapcount")},
 		Args: CacheArgsLayout{Align: t.find(args, "align"), Ctor: t.find(args, "ctor")},
 		Flags: AllocFlags{
 			KmallocNode:      t.flagsArg("__kmalloc_node_noprof", "__kmalloc_node"),
@@ -54,8 +55,13 @@ func (s *SlabLayout) plausible() bool {
 			return false
 		}
 	}
+	for _, off := range []int{s.Page.RefCount, s.Page.MapCount} {
+		if off != Absent && (off < 0 || off > s.Page.Size-4 || off%4 != 0) {
+			return false
+		}
+	}
 	z := &s.Sizes
-	sizes := []int{c.Size, z.XANode, z.MapleNode, z.EventField, z.EventFile, z.Task, z.Files, z.FS, z.Cred, z.VMA, z.Pid}
+	sizes := []int{c.Size, s.Page.Size, z.XANode, z.MapleNode, z.EventField, z.EventFile, z.Task, z.Files, z.FS, z.Cred, z.VMA, z.Pid}
 	return !slices.ContainsFunc(sizes, func(n int) bool { return n < 0 || n > most })
 }
 

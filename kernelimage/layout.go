@@ -135,6 +135,7 @@ type SlabLayout struct {
 	Args  CacheArgsLayout
 	Flags AllocFlags
 	Sizes ObjectSizes
+	Page  StructPageLayout
 
 	OldFlags bool // SLAB_* as they were before they became the bits of an enum, in 6.9
 }
@@ -144,6 +145,9 @@ type CacheLayout struct{ Size, Flags, ObjSize, ObjectSize, Inuse, Align, RefCoun
 
 // CacheArgsLayout is struct kmem_cache_args (include/linux/slab.h), absent before 6.12.
 type CacheArgsLayout struct{ Align, Ctor int }
+
+// StructPageLayout is struct page (include/linux/mm_types.h).
+type StructPageLayout struct{ Size, RefCount, MapCount int }
 
 // AllocFlags are the registers that hold the gfp_t of functions which take more or
 // less in front of it, by version and configuration (CONFIG_SLAB_BUCKETS); Absent

@@ -19,7 +19,7 @@ func testAllocating(m *machine) {
 		caller string // begins with; "": the call itself
 	}{
 		{m.first("kmem_cache_alloc_noprof", "kmem_cache_alloc"), []uint64{0, gfpKernel}, ""},
-		{m.first("__alloc_pages_noprof", "__alloc_pages", "__alloc_frozen_pages_noprof"), []uint64{gfpKernel, 0, 0, 0}, ""},
+		{"split_page", []uint64{0, 0}, ""},
 		{"vmap", []uint64{0, 0, 0, 0}, ""},
 		{"get_vm_area", []uint64{100, 0}, ""},
 	} {

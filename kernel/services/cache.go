@@ -189,7 +189,11 @@ func (c *request) cache(addr uint64) (*cache, error) {
 	defer c.s.objects.mu.Unlock()
 	k, ok := c.s.objects.caches[addr]
 	if !ok {
-		return nil, &NoAllocatorError{Func: c.r.Name, Caller: c.caller(), What: fmt.Sprintf("no cache at %#x: it is made at boot", addr)}
+		what := fmt.Sprintf("there is no cache at %#x", addr)
+		if addr == 0 {
+			what = "the cache, which boot makes, is NULL"
+		}
+		return nil, &NoAllocatorError{Func: c.r.Name, Caller: c.caller(), What: what}
 	}
 	return k, nil
 }

@@ -169,31 +169,6 @@ func (m *machine) text(addr uint64) string {
 
 func (m *machine) u64(addr uint64) uint64 { return binary.LittleEndian.Uint64(m.read(addr, 8)) }
 
-func testPages(m *machine) {
-	page := m.Image.PageSize()
-	get := m.first("get_free_pages_noprof", "__get_free_pages")
-	for order := range uint64(5) {
-		p := m.call(get, gfpKernel, order)
-		assert.Zero(m.t, p%(page<<order))
-		assert.Equal(m.t, bytes.Repeat([]byte{0x5a}, int(page<<order)), m.read(p, int(page<<order)))
-		_, err := m.try("free_pages", p, order+1)
-		assert.ErrorContains(m.t, err, "which is the page allocator's")
-		_, err = m.try("kfree", p)
-		assert.ErrorContains(m.t, err, "which is the page allocator's")
-		m.call("free_pages", p, order)
-		_, err = m.try("free_pages", p, order)
-		assert.ErrorContains(m.t, err, "double free: free_pages of 0x")
-	}
-	m.call("free_pages", 0, 0)
-	assert.Zero(m.t, m.call(get, gfpKernel, 14), "more than MAX_PAGE_ORDER")
-	p := m.call(m.first("get_zeroed_page_noprof", "get_zeroed_page"), gfpKernel)
-	assert.Equal(m.t, make([]byte, page), m.read(p, int(page)))
-	exact := m.call(m.first("alloc_pages_exact_noprof", "alloc_pages_exact"), 3*page-5, gfpKernel)
-	assert.Zero(m.t, exact%page)
-	m.fill(exact, int(3*page))
-	m.call("free_pages_exact", exact, 3*page-5)
-}
-
 func testVmalloc(m *machine) {
 	page := m.Image.PageSize()
 	p := m.call(m.first("vmalloc_noprof", "vmalloc"), 3*page+1)

@@ -11,7 +11,8 @@
 // branch leads to a veneer, as in a module's PLT, and the veneer to a gate; both
 // are text of the kernel itself. They execute at most six instructions.
 //
-// Allocators allocate from the kernel's heap, which poisons freed objects; printk's lines
+// Allocators allocate from the kernel's heap, which poisons freed objects, pages from a part of
+// the linear map, and per-CPU variables; printk's lines
 // go to a handler. Grace periods, IPIs and stores to text go through small interfaces, and so do
 // tasks that sleep: [GracePeriods], [Interrupts], [TextWriter] and [Tasks]. Package machine has a
 // scheduler behind them, and a checker its own; with none, CPUs take turns and each has one task.
@@ -19,7 +20,7 @@
 // [NoAllocatorError] or a [MissingError].
 //
 // It follows mm/, kernel/printk/printk.c, kernel/rcu/, kernel/smp.c, kernel/stop_machine.c, kernel/locking/ and
-// arch/arm64/kernel/patching.c of Linux 6.1 to 7.x. Left out on purpose: struct page,
+// arch/arm64/kernel/patching.c of Linux 6.1 to 7.x. Left out on purpose: zones, vmap,
 // clocks, timers, work queues and threads; docs/services.md describes what that means
 // for a caller.
 //

@@ -51,6 +51,7 @@ type Services struct {
 	replaced []Replaced
 	objects  objects
 	boot     bootCaches
+	linear   linear
 	failing  failing
 	log      log
 	graces   graces

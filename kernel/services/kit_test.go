@@ -59,6 +59,7 @@ func TestLinux(t *testing.T) {
 		{"a cache by RCU", testByRCU},
 		{"caches that boot makes", testStaticCaches},
 		{"pages by address", testPages},
+		{"struct pages", testStructPages},
 		{"vmalloc", testVmalloc},
 		{"per-CPU variables", testPerCPU},
 		{"allocations that fail", testFailAlloc},

@@ -1,11 +1,14 @@
 package services
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -58,6 +61,9 @@ func (g *guest) of(fn string, args ...uint64) uint64 {
 }
 
 func (g *guest) buf(n int) uint64 { return g.bytes(make([]byte, n)) }
+
+// sortedKeys are a map's keys in their order, which instruction counts depend on.
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
 
 // gate makes a Go function that the kernel's code can call.
 func (g *guest) gate(fn func(args [8]uint64) uint64) uint64 {

@@ -32,6 +32,7 @@ type object struct {
 	size  uint64 // bytes; what ksize returns
 	kind  kind
 	cache *cache // of ofCache
+	heap  *emu.Heap
 }
 
 // owner is what the object is of, for messages.
@@ -94,6 +95,7 @@ type gfp uint32
 const (
 	gfpZero   gfp = 0x100
 	gfpNoFail gfp = 0x8000
+	gfpComp   gfp = 0x40000
 )
 
 // flags are those in register xi; where none has them, memory is zeroed.
@@ -111,10 +113,15 @@ const poisonInUse = 0x5a5a_5a5a_5a5a_5a5a
 // alloc gives guest code an object; 0 where this allocation is to fail. Where the heap
 // has no room the call ends: its size is callops', not the kernel's.
 func (c *request) alloc(o object, align uint64, flags gfp) (uint64, error) {
+	return c.allocFrom(c.s.k.Heap, o, align, flags)
+}
+
+func (c *request) allocFrom(heap *emu.Heap, o object, align uint64, flags gfp) (uint64, error) {
+	o.heap = heap
 	if c.s.failing.fails(c, o.size, flags) {
 		return 0, nil
 	}
-	addr, err := c.s.k.Heap.AllocAligned(c.allocated(), o.size, max(align, minAlign))
+	addr, err := heap.AllocAligned(c.allocated(), o.size, max(align, minAlign))
 	if err != nil {
 		return 0, err
 	}
@@ -183,32 +190,45 @@ func (c *request) freeIf(addr uint64, own func(o *object) bool) error {
 	if addr <= zeroSizePtr {
 		return nil
 	}
-	if parked, err := c.takeBack(addr, own); parked || err != nil {
+	o, err := c.takeBack(addr, own)
+	if err != nil || o.cache != nil && o.cache.byRCU {
 		return err
 	}
-	return c.s.k.Heap.Free(addr)
+	return o.heap.Free(addr)
 }
 
-// takeBack takes an object from the live ones. parked: it stays in its cache as it is.
-func (c *request) takeBack(addr uint64, own func(o *object) bool) (parked bool, err error) {
+// takeBack takes an object from the live ones. That of a cache by RCU stays in its cache
+// as it is.
+func (c *request) takeBack(addr uint64, own func(o *object) bool) (*object, error) {
 	c.s.objects.mu.Lock()
 	defer c.s.objects.mu.Unlock()
 	o, err := c.find(addr)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	if !own(o) {
-		return false, c.notOwn(addr, o)
+		return nil, c.notOwn(addr, o)
 	}
 	delete(c.s.objects.live, addr)
 	if o.cache == nil {
-		return false, nil
+		return o, nil
 	}
 	o.cache.live--
 	if o.cache.byRCU {
 		o.cache.parked = append(o.cache.parked, addr)
 	}
-	return o.cache.byRCU, nil
+	return o, nil
+}
+
+// owned is an error unless there is a live object at addr that is the function's to free.
+func (c *request) owned(addr uint64, own func(o *object) bool) error {
+	c.s.objects.mu.Lock()
+	defer c.s.objects.mu.Unlock()
+	o, err := c.find(addr)
+	if err == nil && !own(o) {
+		err = c.notOwn(addr, o)
+	}
+	return err
 }
 
 // size is how large an object is; that of NULL and ZERO_SIZE_PTR is 0.

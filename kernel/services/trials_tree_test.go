@@ -59,14 +59,6 @@ func (t *rbtree) sorted() (nodes []uint64) {
 	return nodes
 }
 
-func sortedKeys[K cmp.Ordered, V any](m map[K]V) (keys []K) {
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
-}
-
 // check looks at what makes it a red-black tree, and that the nodes are in their order.
 func (t *rbtree) check() {
 	t.t.Helper()

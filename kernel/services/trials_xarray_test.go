@@ -2,7 +2,6 @@ package services
 
 import (
 	"encoding/binary"
-	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -74,26 +73,26 @@ func (g *guest) xaWalk(xa, filter uint64) (found []uint64) {
 
 func xaLoads(g *guest) {
 	xa, want := g.xaFilled()
-	for i, e := range want {
-		g.equal(e, g.of("xa_load", xa, i))
+	for _, i := range sortedKeys(want) {
+		g.equal(want[i], g.of("xa_load", xa, i))
 		_, next := want[i+1]
 		g.equal(next, g.of("xa_load", xa, i+1) != 0)
 	}
 	g.xaEmptied(xa)
-	for i := range want {
+	for _, i := range sortedKeys(want) {
 		g.equal(uint64(0), g.of("xa_load", xa, i), "destroyed")
 	}
 }
 
 func xaFinds(g *guest) {
 	xa, want := g.xaFilled()
-	g.equal(slices.Sorted(maps.Keys(want)), g.xaWalk(xa, xaPresent))
+	g.equal(sortedKeys(want), g.xaWalk(xa, xaPresent))
 	g.xaEmptied(xa)
 }
 
 func xaMarks(g *guest) {
 	xa, want := g.xaFilled()
-	all := slices.Sorted(maps.Keys(want))
+	all := sortedKeys(want)
 	marked := func(i uint64) bool { return i%3 == 0 }
 	for _, i := range all {
 		g.of("xa_set_mark", xa, i, 1)
@@ -279,7 +278,7 @@ var xarrays = []trial{
 	{"xa_clear_mark", "50 entries", "those divisible by 3", xaMarks},
 	{"xa_erase", "50 entries, two at a time", "a Go map", func(g *guest) {
 		xa, want := g.xaFilled()
-		for _, i := range slices.Sorted(maps.Keys(want)) {
+		for _, i := range sortedKeys(want) {
 			g.equal(want[i], g.do(xa, i))
 			g.equal(uint64(0), g.do(xa, i))
 			delete(want, i)
@@ -289,7 +288,7 @@ var xarrays = []trial{
 	}},
 	{"xa_extract", "50 entries from the 10th on", "slices.Sorted", func(g *guest) {
 		xa, want := g.xaFilled()
-		all := slices.Sorted(maps.Keys(want))[10:]
+		all := sortedKeys(want)[10:]
 		out := g.buf(8 * 64)
 		got := g.u64s(out, g.do(xa, out, all[0], math.MaxUint64, 64, xaPresent)&math.MaxUint32)
 		for i := range all {
