@@ -49,6 +49,7 @@ type TaskLayout struct {
 	RetStack, CurrRetStack        int
 	TraceRecursion                int
 	State, Usage                  int // __state, which schedule goes by; the count of references
+	RCULocked                     int // rcu_read_lock_nesting, of a preemptible kernel
 }
 
 // PerCPULayout gives offsets from the per-CPU base (tpidr_el1).
@@ -175,7 +176,7 @@ var layout612 = Layout{
 	Regs:    RegsLayout{Size: 112, X0: 0, DirectTramp: 72, FP: 80, LR: 88, SP: 96, PC: 104},
 	Task: TaskLayout{
 		Size: 4736, Flags: 0, PreemptCount: 8, CPU: 16, Stack: 32, Pid: 1376, StackCanary: 1384, Comm: 1920,
-		RetStack: 2808, CurrRetStack: 2800, TraceRecursion: 2832, State: Absent, Usage: Absent,
+		RetStack: 2808, CurrRetStack: 2800, TraceRecursion: 2832, State: Absent, Usage: Absent, RCULocked: Absent,
 	},
 	PerCPU: PerCPULayout{Size: 4096, ContextState: 8, RingBuffer: 32},
 	Bug:    BugLayout{Size: 12, Addr: 0, File: 4, Line: 8, Flags: 10},

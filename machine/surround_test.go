@@ -301,6 +301,16 @@ func TestScheduled_DeadlockNamesLockAndOwner(t *testing.T) {
 // forget has the errors of tasks that were looked at not be the scheduler's too.
 func (m *scheduled) forget() { _ = m.Sched.Close() }
 
+// turned returns when a grace period has begun and a task has since been round its loop many times,
+// and through many slices.
+func (m *scheduled) turned(turns uint64) {
+	m.t.Helper()
+	soon := func(ok func() bool) { require.Eventually(m.t, ok, time.Minute, time.Millisecond) }
+	soon(func() bool { return m.began(services.GraceBegan) })
+	from := m.word(turns)
+	soon(func() bool { return m.word(turns) > from+1000 })
+}
+
 // A grace period that guest code waits for ends after what ran when it began.
 func TestScheduled_GracePeriodWaitsForATaskInTheKernel(t *testing.T) {
 	eachScheduled(t, func(m *scheduled) {
@@ -309,10 +319,11 @@ func TestScheduled_GracePeriodWaitsForATaskInTheKernel(t *testing.T) {
 			names = []string{"synchronize_rcu"} // not preemptible
 		}
 		for _, name := range names {
-			stop, left := m.words(1), m.words(1)
+			stop, left, turns := m.words(1), m.words(1), m.words(1)
 			spin := m.place("reader", func(b *asm.Builder) {
 				b.Emit(asm.MovImm(asm.X19, stop)...)
 				again := b.Here("again")
+				add(b, turns)
 				b.Emit(asm.Ldr(asm.X0, asm.Off(asm.X19, 0)), asm.Cbz(asm.X0, again))
 				add(b, left)
 			})
@@ -329,13 +340,53 @@ func TestScheduled_GracePeriodWaitsForATaskInTheKernel(t *testing.T) {
 				seen = m.word(left)
 				return err
 			})
-			require.Eventually(m.t, func() bool { return m.began(services.GraceBegan) }, time.Minute, time.Millisecond)
+			m.turned(turns)
 			assert.False(m.t, m.began(services.GraceEnded))
 			require.NoError(m.t, m.Kernel.Mem.Store64(stop, 1))
 			require.NoError(m.t, waiter.Wait())
 			require.NoError(m.t, reader.Wait())
 			assert.EqualValues(m.t, 1, seen, name)
 		}
+	})
+}
+
+// A reader that rcu_read_lock marks may be preempted; synchronize_rcu waits for it all the same. Debian's kernels have no
+// CONFIG_PREEMPT_RCU: a word at the end of the task stands in for rcu_read_lock_nesting.
+func TestScheduled_GracePeriodWaitsForAPreemptedReader(t *testing.T) {
+	eachScheduled(t, func(m *scheduled) {
+		l := *m.Kernel.Layout
+		off := l.Task.Size - 8
+		l.Task.RCULocked = off
+		m.Kernel.Layout = &l
+		stop, left, turns := m.words(1), m.words(1), m.words(1)
+		lock := func(b *asm.Builder, n uint16) { // rcu_read_lock_nesting
+			b.Emit(asm.Mrs(asm.X9, asm.SP_EL0))
+			b.Emit(asm.MovImm(asm.X10, uint64(off))...)
+			b.Emit(asm.Add(asm.X9, asm.X9, asm.X10), asm.Movz(asm.W10, n, 0), asm.Str(asm.W10, asm.Off(asm.X9, 0)))
+		}
+		inside := m.words(1)
+		reader := m.run("reader", m.place("reader", func(b *asm.Builder) {
+			lock(b, 1)
+			add(b, inside)
+			b.Emit(asm.MovImm(asm.X19, stop)...)
+			again := b.Here("again")
+			add(b, turns)
+			b.Emit(asm.Ldr(asm.X0, asm.Off(asm.X19, 0)), asm.Cbz(asm.X0, again))
+			add(b, left)
+			lock(b, 0)
+		}))
+		require.Eventually(m.t, func() bool { return m.word(inside) == 1 }, time.Minute, time.Millisecond)
+		seen := uint64(99)
+		waiter := m.spawn("waiter", func(t *sched.Task) error {
+			_, err := t.Call(nil, m.fn("synchronize_rcu"))
+			seen = m.word(left)
+			return err
+		})
+		m.turned(turns)
+		require.NoError(m.t, m.Kernel.Mem.Store64(stop, 1))
+		require.NoError(m.t, waiter.Wait())
+		require.NoError(m.t, reader.Wait())
+		assert.EqualValues(m.t, 1, seen)
 	})
 }
 

@@ -31,7 +31,7 @@
 // An interrupt ([Scheduler.Interrupt]) is Go code between two instructions of a CPU, which may
 // call guest functions there.
 //
-// Left out: priorities, affinity, preemptible
+// Left out: priorities, affinity,
 // RCU readers (rcu_read_lock of CONFIG_PREEMPT_RCU), SRCU, priorities of RCU
 // callbacks, PSTATE bits other than flags and interrupt masks. CNTVCT_EL0
 // counts a CPU's instructions, so it may go back for a task that moves.

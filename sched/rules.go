@@ -26,6 +26,7 @@ type Reader struct {
 	Kernel      bool // it is in the kernel: false in user mode, or once it has left voluntarily (sleeps), or is gone
 	Idle        bool // it is the idle task of its CPU
 	Preemptible bool // its preempt_count is 0
+	Locked      bool // its rcu_read_lock_nesting is not 0 (CONFIG_PREEMPT_RCU)
 }
 
 // Holds reports whether a grace period of this kind that begins now has to wait
@@ -33,10 +34,11 @@ type Reader struct {
 func (k Kind) Holds(r Reader) bool {
 	switch k {
 	case RCU:
-		// A stretch with preemption disabled can't be off its CPU. The idle loop
+		// A stretch with preemption disabled can't be off its CPU, rcu_read_lock of a preemptible
+		// kernel can (rcu_preempt_ctxt_queue, kernel/rcu/tree_plugin.h). The idle loop
 		// has it disabled all the time, but RCU is not watching it
 		// (ct_idle_enter, kernel/context_tracking.c).
-		return r.Running && r.Kernel && !r.Idle && !r.Preemptible
+		return r.Kernel && !r.Idle && (r.Running && !r.Preemptible || r.Locked)
 	case Rude:
 		// schedule_on_each_cpu asks no CPU what it runs.
 		return r.Running
@@ -60,13 +62,12 @@ const (
 )
 
 // Ends reports whether the event ends the grace period's wait for a reader that
-// held it. r is the reader as it is after the event; that it had to be waited
-// for is known, so only the event decides.
-func (k Kind) Ends(e Event, _ Reader) bool {
+// held it. r is the reader as it is after the event.
+func (k Kind) Ends(e Event, r Reader) bool {
 	switch k {
 	case RCU:
-		// No task leaves a CPU with preemption disabled.
-		return true
+		// No task leaves a CPU with preemption disabled, nor voluntarily after rcu_read_lock.
+		return !r.Locked || e == Switched || e == UserMode
 	case Rude:
 		// Preemptible again, the CPU may still run what it ran.
 		return e != Preemptible

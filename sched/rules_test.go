@@ -15,6 +15,8 @@ func TestHolds(t *testing.T) {
 		asleep    = Reader{Preemptible: true}
 		idle      = Reader{Running: true, Kernel: true, Idle: true}
 		idleOff   = Reader{Kernel: true, Idle: true}
+		locked    = Reader{Running: true, Kernel: true, Preemptible: true, Locked: true}
+		lockedOff = Reader{Kernel: true, Preemptible: true, Locked: true}
 	)
 	for _, c := range []struct {
 		kind   Kind
@@ -27,6 +29,8 @@ func TestHolds(t *testing.T) {
 		{RCU, preempted, false, "what could be preempted was in no reader"},
 		{RCU, user, false, "user mode is no reader"},
 		{RCU, asleep, false, "no task sleeps in a reader"},
+		{RCU, locked, true, "it has called rcu_read_lock"},
+		{RCU, lockedOff, true, "it was preempted after rcu_read_lock"},
 		{RCU, idle, false, "RCU is not watching the idle loop"},
 
 		{Rude, running, true, "its CPU has not been through its scheduler"},
@@ -72,6 +76,12 @@ func TestEnds(t *testing.T) {
 		{Tasks, Preemptible, false, "trampolines are preemptible in part"},
 	} {
 		assert.Equal(t, c.want, c.kind.Ends(c.event, Reader{}), "%s, event %d: %s", c.kind, c.event, c.why)
+	}
+}
+
+func TestEnds_RCUReadersThatWerePreempted(t *testing.T) {
+	for event, want := range map[Event]bool{Preempted: false, Preemptible: false, Switched: true, UserMode: true} {
+		assert.Equal(t, want, RCU.Ends(event, Reader{Kernel: true, Preemptible: true, Locked: true}), "event %d", event)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"callops/emu"
 	"callops/internal/errno"
 	"callops/kernel"
+	"callops/kernelimage"
 )
 
 var errGoexit = errors.New("the task's body ended its goroutine")
@@ -347,5 +348,16 @@ func (t *Task) reader() Reader {
 		Kernel:      t.state == running || t.state == preempted,
 		Idle:        t.idle,
 		Preemptible: t.state != running,
+		Locked:      t.locked(),
 	}
+}
+
+// locked reports whether the task has called rcu_read_lock of a kernel with CONFIG_PREEMPT_RCU, and has not unlocked.
+func (t *Task) locked() bool {
+	off := t.s.k.Layout.Task.RCULocked
+	if off == kernelimage.Absent {
+		return false
+	}
+	n, err := t.s.k.Mem.Load32(t.task.Addr + uint64(off))
+	return err == nil && n != 0
 }

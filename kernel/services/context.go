@@ -25,12 +25,16 @@ type AtomicError struct {
 	Func   string
 	Caller string // as %pS; "" where the call itself did
 	Count  uint32 // preempt_count
+	Locked uint32 // rcu_read_lock_nesting, where the function waits for RCU's readers
 }
 
 func (e *AtomicError) Error() string {
 	by := ""
 	if e.Caller != "" {
 		by = " by " + e.Caller
+	}
+	if e.Locked != 0 {
+		return fmt.Sprintf("%s was called%s, and waits for RCU's readers, of which its task is one (rcu_read_lock_nesting %d)", e.Func, by, e.Locked)
 	}
 	return fmt.Sprintf("%s was called%s, and may sleep, where preempt_count is %#x", e.Func, by, e.Count)
 }
@@ -57,7 +61,20 @@ func (c *request) maySleep() error {
 	if err != nil || n == 0 {
 		return err
 	}
-	return &AtomicError{c.r.Name, c.caller(), n}
+	return &AtomicError{Func: c.r.Name, Caller: c.caller(), Count: n}
+}
+
+// notReader is an error where the task is a reader that it would wait for.
+func (c *request) notReader(kind GraceKind) error {
+	off := c.s.k.Layout.Task.RCULocked
+	if off == kernelimage.Absent || kind != RCU {
+		return nil
+	}
+	n, err := c.s.k.Mem.Load32(c.task() + uint64(off))
+	if err != nil || n == 0 {
+		return err
+	}
+	return &AtomicError{Func: c.r.Name, Caller: c.caller(), Locked: n}
 }
 
 // inContext calls a function of the kernel with preempt_count raised, as in an

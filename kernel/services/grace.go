@@ -1,6 +1,7 @@
 package services
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -131,7 +132,7 @@ func (c *request) begin(kind GraceKind) (p GracePeriod, err error) {
 // synchronize makes functions that return after a grace period.
 func synchronize(kind GraceKind) func(*Services, Replaced) emu.GateFunc {
 	return serving(func(c *request) (uint64, error) {
-		if err := c.maySleep(); err != nil {
+		if err := cmp.Or(c.maySleep(), c.notReader(kind)); err != nil {
 			return 0, err
 		}
 		p, err := c.begin(kind)

@@ -233,6 +233,28 @@ func TestSynchronize_WhereTheTaskCannotSleepIsAnError(t *testing.T) {
 	})
 }
 
+// rcu_read_lock counts in the task where the kernel has CONFIG_PREEMPT_RCU. Debian's have not, so a word
+// at the end of the task stands in for the counter.
+func TestSynchronizeRCU_InItsOwnReaderIsAnError(t *testing.T) {
+	eachKernel(t, 1, func(r *rig) {
+		own := r.Layout
+		defer func() { r.Kernel.Layout = own }()
+		assert.Equal(r.t, kernelimage.Absent, own.Task.RCULocked)
+		l := *own
+		off := l.Task.Size - 8
+		l.Task.RCULocked = off
+		r.Kernel.Layout = &l
+		at := r.CPUs[0].Task + uint64(off)
+		require.NoError(r.t, r.Mem.Store32(at, 2))
+		defer func() { require.NoError(r.t, r.Mem.Store32(at, 0)) }()
+		_, err := r.try("synchronize_rcu")
+		var atomic *AtomicError
+		require.ErrorAs(r.t, err, &atomic)
+		assert.EqualValues(r.t, 2, atomic.Locked)
+		r.call("synchronize_rcu_tasks_rude")
+	})
+}
+
 func TestCallRCU_OfAHeadThatIsQueuedIsAnError(t *testing.T) {
 	eachKernel(t, 1, func(r *rig) {
 		fn, _ := r.counter("callback")
