@@ -55,7 +55,7 @@ type BootOptions struct {
 	HeapSize uint64 // bytes; 64 MiB when 0
 
 	// WritableRodata leaves a Linux kernel's read-only data as it is before
-	// mark_rodata_ro, so that its init code can run.
+	// mark_rodata_ro, so that its init code can run, until [Kernel.FreeInitMem].
 	WritableRodata bool
 
 	// Warn is called for each WARN() that a CPU reaches, by the goroutine that
@@ -87,6 +87,7 @@ type Kernel struct {
 	bugs bugs
 
 	initFreed bool
+	rodata    []*emu.Region      // still writable, see BootOptions.WritableRodata
 	sites     []kernelimage.Site // the image's, less those that were freed
 
 	claimed atomic.Bool // the CPUs belong to another than Call
@@ -176,11 +177,16 @@ func (k *Kernel) load(writable bool) error {
 		return fmt.Errorf("segments from %#x to %#x, or what is placed after them, are not at 48-bit addresses: %w", b.Start, b.End, errno.EINVAL)
 	}
 	for _, p := range pagesOf(k.Image.Segments()) {
-		if writable && k.Image.Linux() != nil && p.perm == emu.Read {
+		readOnlyLater := writable && k.Image.Linux() != nil && p.perm == emu.Read
+		if readOnlyLater {
 			p.perm |= emu.Write
 		}
-		if _, err := k.Mem.Map(p.name, p.Start, p.End-p.Start, p.perm); err != nil {
+		r, err := k.Mem.Map(p.name, p.Start, p.End-p.Start, p.perm)
+		if err != nil {
 			return err
+		}
+		if readOnlyLater {
+			k.rodata = append(k.rodata, r)
 		}
 	}
 	for _, s := range k.Image.Segments() {

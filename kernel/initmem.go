@@ -16,7 +16,8 @@ const poisonFreeInitmem = 0xcc
 // Func does not find its functions any more, and Sites leaves out its sites.
 // As in Linux, kallsyms keeps its symbols. Subscribers are notified of
 // [InitFreeing] first, and an error of theirs keeps init text. An image without
-// init text has nothing to free, and a second time nothing is left. No CPU may run
+// init text has nothing to free, and a second time nothing is left. Read-only data that
+// [BootOptions.WritableRodata] left writable is read-only then (mark_rodata_ro). No CPU may run
 // meanwhile.
 //
 // Differs: Linux unmaps the memory too, and frees init data as well.
@@ -33,7 +34,12 @@ func (k *Kernel) FreeInitMem() error {
 		return err
 	}
 	k.Mem.SyncText(text.Start, size)
-	k.initFreed = true
+	for _, r := range k.rodata {
+		if err := k.Mem.WriteProtect(r); err != nil {
+			return err
+		}
+	}
+	k.rodata, k.initFreed = nil, true
 	k.sites = slices.DeleteFunc(k.Image.Sites(), func(s kernelimage.Site) bool { return s.Init })
 	return nil
 }

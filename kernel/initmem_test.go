@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"callops/emu"
+	"callops/emu/engines"
 	"callops/internal/errno"
 	"callops/internal/kernels"
 	"callops/kernelimage"
@@ -94,4 +95,27 @@ func TestLinux_InitTextRunsUntilItIsFreed(t *testing.T) {
 		assert.ErrorIs(t, err, errno.ENOENT)
 		assert.EqualValues(t, 1000, m.call("int_sqrt", 1_000_000))
 	})
+}
+
+// mark_rodata_ro: what init code wrote is read-only once it is gone.
+func TestLinux_ReadOnlyDataCanBeWrittenUntilInitIsFreed(t *testing.T) {
+	img, _ := linux(t, kernels.Linux612)
+	i := slices.IndexFunc(img.Segments(), func(s kernelimage.Segment) bool { return s.Name == "rodata" })
+	require.GreaterOrEqual(t, i, 0)
+	at := img.Segments()[i].Addr
+	for _, e := range engines.All() {
+		t.Run(e.Name, func(t *testing.T) {
+			k, err := Boot(img, e.New, &BootOptions{WritableRodata: true})
+			require.NoError(t, err)
+			defer func() { require.NoError(t, k.Close()) }()
+			_, err = k.CallName(t.Context(), 0, nil, "memset", at, 0x55, 8)
+			require.NoError(t, err)
+			require.NoError(t, k.FreeInitMem())
+			_, err = k.CallName(t.Context(), 0, nil, "memset", at, 0, 8)
+			assert.ErrorIs(t, err, errno.EFAULT)
+			v, err := k.Mem.Load64(at)
+			require.NoError(t, err)
+			assert.EqualValues(t, 0x5555_5555_5555_5555, v)
+		})
+	}
 }

@@ -13,6 +13,7 @@ const unmapped = 0xffff_8000_c000_0000
 
 var faultCases = []testCase{
 	{"data accesses that memory refuses", testDataFaults},
+	{"a region that is write-protected", testWriteProtect},
 	{"a fault leaves everything as before the instruction", func(m *machine) {
 		f := m.code(
 			asm.Movz(asm.X1, 7, 0), asm.Str(asm.X1, asm.Base(asm.X2)), asm.AddImm(asm.X1, asm.X1, 1),
@@ -92,6 +93,33 @@ var faultCases = []testCase{
 			assert.Equal(m, uint64(4), m.regs.X[0])
 		}
 	}},
+}
+
+// A store that went through before faults afterwards, and the other CPU's too.
+func testWriteProtect(m *machine) {
+	const base = dataBase + 16<<20
+	r := m.region("sealed", base, 3*emu.PageSize, emu.Read|emu.Write)
+	m.region("beside", r.End(), emu.PageSize, emu.Read|emu.Write)
+	store, load := m.code(asm.Str(asm.X1, asm.Base(asm.X0))), m.code(asm.Ldr(asm.X0, asm.Base(asm.X0)))
+	both := []*machine{m, m.second()}
+	for _, c := range both {
+		c.call(store, base+emu.PageSize, 1)
+	}
+	require.NoError(m, m.mem.WriteProtect(r))
+	for _, c := range both {
+		for _, addr := range []uint64{base, base + emu.PageSize, r.End() - 8} {
+			c.enter(store, addr, 2)
+			exit := c.run(1)
+			require.Equal(m, emu.ExitFault, exit.Reason)
+			assert.Equal(m, &emu.Fault{Addr: addr, Size: 8, Access: emu.Store, Kind: emu.Denied, PC: store}, exit.Fault)
+		}
+		c.call(store, r.End(), 2)
+		c.call(load, base+emu.PageSize)
+		assert.EqualValues(m, 1, c.regs.X[0])
+	}
+	require.NoError(m, m.mem.Store64(base, 3), "the host may still write")
+	assert.EqualValues(m, 3, m.load64(base))
+	require.ErrorIs(m, m.mem.WriteProtect(nil), errno.EINVAL)
 }
 
 func testDataFaults(m *machine) {

@@ -17,7 +17,7 @@ const tlbSize = 256
 func slotOf(addr uint64) uint32 { return uint32(addr/emu.PageSize) * 0x9e3779b1 >> 24 }
 
 // tlb is a direct-mapped cache of pages that one kind of access may touch. It
-// never has to drop one: regions stay while an engine is open.
+// drops them where a region is write-protected: regions stay while an engine is open.
 type tlb [tlbSize]tlbEntry
 
 type tlbEntry struct {
@@ -41,6 +41,9 @@ func (t *tlb) at(addr, last uint64) (unsafe.Pointer, bool) {
 	e := &t[slotOf(addr)]
 	return unsafe.Add(e.host, addr%emu.PageSize), e.page == (addr+last)/emu.PageSize
 }
+
+// PermChanged implements [emu.PermObserver].
+func (c *CPU) PermChanged(*emu.Region) { c.stores.clear() }
 
 // permits reports whether guest code may access memory so. As with stage 1
 // descriptors at EL1, whatever is mapped with any permission can be read.

@@ -43,7 +43,7 @@ func (m *mirror) sync() error {
 	}
 	// Changed text is taken first: a change after this line is announced to the
 	// engines next time, with the words that it announces.
-	changed := m.text.take()
+	changed, sealed := m.text.take()
 	for _, r := range m.seen {
 		c := m.copies[r]
 		base := c.base.Host()
@@ -56,6 +56,12 @@ func (m *mirror) sync() error {
 			load(to, r.Host()[off:])
 			copy(c.sides[0].Host()[off:], to)
 			copy(c.sides[1].Host()[off:], to)
+		}
+	}
+	for _, r := range sealed {
+		c := m.copies[r]
+		if err := errors.Join(m.base.WriteProtect(c.base), m.sides[0].WriteProtect(c.sides[0]), m.sides[1].WriteProtect(c.sides[1])); err != nil {
+			return err
 		}
 	}
 	for _, s := range changed {

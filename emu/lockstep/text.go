@@ -1,17 +1,22 @@
 package lockstep
 
-import "sync"
+import (
+	"sync"
+
+	"callops/emu"
+)
 
 // maxSpans is how many changes of text are kept apart.
 const maxSpans = 64
 
 type span struct{ addr, size uint64 }
 
-// changes implements [emu.TextObserver]: it keeps what changed until the next
+// changes implements [emu.TextObserver] and [emu.PermObserver]: it keeps what changed until the next
 // chunk, from whichever goroutine it comes.
 type changes struct {
-	mu    sync.Mutex
-	spans []span
+	mu     sync.Mutex
+	spans  []span
+	sealed []*emu.Region // write-protected
 }
 
 // TextChanged implements [emu.TextObserver].
@@ -30,10 +35,17 @@ func (c *changes) TextChanged(addr, size uint64) {
 	c.spans = append(c.spans, span{addr, size})
 }
 
-func (c *changes) take() []span {
+// PermChanged implements [emu.PermObserver].
+func (c *changes) PermChanged(r *emu.Region) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	spans := c.spans
-	c.spans = nil
-	return spans
+	c.sealed = append(c.sealed, r)
+}
+
+func (c *changes) take() (spans []span, sealed []*emu.Region) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	spans, sealed = c.spans, c.sealed
+	c.spans, c.sealed = nil, nil
+	return spans, sealed
 }

@@ -143,6 +143,13 @@ func (c *CPU) Count() uint64 {
 // TextChanged implements [emu.TextObserver].
 func (c *CPU) TextChanged(addr, size uint64) { c.changes.add(addr, size) }
 
+// PermChanged implements [emu.PermObserver].
+func (c *CPU) PermChanged(r *emu.Region) {
+	c.changes.mu.Lock()
+	defer c.changes.mu.Unlock()
+	c.changes.sealed = append(c.changes.sealed, r)
+}
+
 // Recent implements [emu.CPU].
 func (c *CPU) Recent(n int) []uint64 {
 	defer runtime.KeepAlive(c)
@@ -388,6 +395,11 @@ func (c *CPU) sync(ctx context.Context) error {
 			c.mapped[r] = true
 		}
 		c.seen = regions
+	}
+	for _, r := range c.changes.takeSealed() {
+		if err := c.state.text.seal(r); err != nil {
+			return err
+		}
 	}
 	return c.changes.drop(regions, c.textChanged)
 }

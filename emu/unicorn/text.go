@@ -18,9 +18,18 @@ type span struct{ addr, size uint64 }
 // changes are the ranges of text changed since the CPU last ran. They may come
 // from any goroutine.
 type changes struct {
-	mu    sync.Mutex
-	spans []span
-	all   bool
+	mu     sync.Mutex
+	spans  []span
+	all    bool
+	sealed []*emu.Region // write-protected since
+}
+
+func (c *changes) takeSealed() []*emu.Region {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	sealed := c.sealed
+	c.sealed = nil
+	return sealed
 }
 
 func (c *changes) add(addr, size uint64) {

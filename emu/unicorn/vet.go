@@ -78,6 +78,20 @@ func (t *text) add(r *emu.Region) (uint64, error) {
 	return t.tables.add(r)
 }
 
+// seal has no page of a region of data be written.
+func (t *text) seal(r *emu.Region) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for page := r.Base; page != r.End(); page += emu.PageSize {
+		if err := t.tables.protect(page, false, false); err != nil {
+			return err
+		}
+	}
+	t.flush = true
+	t.pending.Store(true)
+	return nil
+}
+
 // openPage makes the page executable. Its words are looked at first.
 func (t *text) openPage(page uint64, r *emu.Region) error {
 	t.mu.Lock()
