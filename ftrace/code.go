@@ -65,13 +65,13 @@ func (r *Registry) replaceCode(enable bool) {
 
 // replaceRecord is __ftrace_replace_code.
 func (r *Registry) replaceRecord(rec *Record, enable bool) (bugType, error) {
+	// Both addresses depend on the flags as they were, the literal's ops on the
+	// flags as they will be.
+	addr, old := r.newAddr(rec), r.currentAddr(rec)
 	act, flags := r.prof.check(rec.Flags, enable)
 	if act == ignore || enable && r.keepsUnique(rec) {
 		return bugUnknown, nil
 	}
-	// Both addresses depend on the flags as they were, the literal's ops on the
-	// flags as they will be.
-	addr, old := r.newAddr(rec), r.currentAddr(rec)
 	rec.Flags = flags
 	switch act {
 	case makeCall:
@@ -89,7 +89,7 @@ func (r *Registry) newAddr(rec *Record) uint64 {
 		if addr := r.directOf(rec.IP); addr != 0 {
 			return addr
 		}
-		r.printk("WARNING: no direct call for " + r.sym(rec.IP))
+		r.warnOnce("ftrace_get_addr_new", "no direct call for %s", rec.IP)
 	}
 	if rec.is(RecTramp) {
 		for _, o := range r.list {
@@ -120,7 +120,7 @@ func (r *Registry) withRegs() bool { return r.code.RegsCaller != 0 }
 // currentAddr is ftrace_get_addr_curr: what the site calls now.
 func (r *Registry) currentAddr(rec *Record) uint64 {
 	if rec.is(RecDirectEn) && r.directOf(rec.IP) == 0 {
-		r.printk("WARNING: no direct call for " + r.sym(rec.IP))
+		r.warnOnce("ftrace_get_addr_curr", "no direct call for %s", rec.IP)
 	}
 	addr, ok := r.calledAddr(rec)
 	if !ok {

@@ -187,3 +187,12 @@ func (r *Registry) warn(format string, args ...any) {
 	r.printk("WARNING: " + fmt.Sprintf(format, args...))
 	r.kill()
 }
+
+// warnOnce is WARN_ON_ONCE in a function of Linux's, about a site. It kills nothing.
+func (r *Registry) warnOnce(where, format string, ip uint64) {
+	if r.warned[where] {
+		return
+	}
+	r.warned[where] = true
+	r.printk("WARNING: " + fmt.Sprintf(format, r.sym(ip)))
+}

@@ -76,7 +76,7 @@ func (r *Registry) setOps(rec *Record) error {
 		if o := r.uniqueOps(rec.IP, nil); o != nil {
 			ops = o.addr
 		} else {
-			r.printk("WARNING: " + r.sym(rec.IP) + " has no unique ops")
+			r.warnOnce("arm64_rec_get_ops", "%s has no unique ops", rec.IP)
 		}
 	}
 	return r.setLiteral(rec.IP, ops)

@@ -117,6 +117,7 @@ func (r *Registry) shutdown(o *Ops) error {
 		return r.dead()
 	}
 	if !o.is(OpsEnabled) {
+		r.printk("WARNING: " + o.Name + " is not registered")
 		return fmt.Errorf("not registered: %w", errno.EBUSY)
 	}
 	r.unlistOps(o)
@@ -180,6 +181,7 @@ func (r *Registry) listOps(o *Ops) error {
 	case o.is(OpsDeleted):
 		return fmt.Errorf("deleted: %w", errno.EINVAL)
 	case o.is(OpsEnabled):
+		r.printk("WARNING: " + o.Name + " is registered already")
 		return fmt.Errorf("registered already: %w", errno.EBUSY)
 	case !r.withRegs() && o.is(OpsSaveRegs) && !o.is(OpsSaveRegsIfSupported):
 		return fmt.Errorf("SAVE_REGS, which arm64 does not support: %w", errno.EINVAL)

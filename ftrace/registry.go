@@ -118,6 +118,8 @@ type Registry struct {
 	setTraceOp uint64 // set_function_trace_op: and with which ops
 	savedFunc  uint64 // saved_ftrace_func: the selection last acted upon
 	calledFunc uint64 // what the trampoline calls
+
+	warned map[string]bool // the functions whose WARN_ON_ONCE was reached
 }
 
 // New builds ftrace on a booted kernel: it places the trampolines and prepares
@@ -152,6 +154,7 @@ func New(k *kernel.Kernel, opts *Options) (*Registry, error) {
 		failAlloc:  opts.FailAlloc,
 		mem:        kmem{Memory: opts.Memory},
 		enabled:    1,
+		warned:     make(map[string]bool),
 	}
 	if r.mem.Memory == nil {
 		r.mem.Memory = LiveMemory(k)

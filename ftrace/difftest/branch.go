@@ -146,6 +146,13 @@ func (c *coverage) step(cpu emu.CPU, before *emu.Regs) {
 	c.seen[(before.PC-c.Start)/4] |= way
 }
 
+// add adds what another one has seen.
+func (c *coverage) add(other *coverage) {
+	for i, way := range other.seen {
+		c.seen[i] |= way
+	}
+}
+
 func (c *coverage) at(pc uint64) uint8 { return c.seen[(pc-c.Start)/4] }
 
 // within reports whether anything in a range was executed.

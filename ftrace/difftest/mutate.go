@@ -9,7 +9,7 @@ import (
 
 	"callops/emu"
 	"callops/ftrace/guestcore"
-	"callops/kernelimage/textdiff"
+	"callops/kernelimage"
 )
 
 // Fate is what became of a mutation.
@@ -17,13 +17,13 @@ type Fate uint8
 
 // The fates.
 const (
-	Survived  Fate = iota // every comparison held, and the branch was executed
+	Unreached Fate = iota // no step executes the branch
+	Survived              // every comparison held
 	Caught                // a comparison failed
 	Crashed               // the core did not return, or did not start
-	Unreached             // no step executes the branch
 )
 
-var fates = [...]string{Survived: "survived", Caught: "caught", Crashed: "crashed", Unreached: "unreached"}
+var fates = [...]string{Unreached: "unreached", Survived: "survived", Caught: "caught", Crashed: "crashed"}
 
 func (f Fate) String() string { return fates[f] }
 
@@ -32,57 +32,64 @@ type Outcome struct {
 	Branch
 	Fate
 	How   string // what differed, or the crash
-	Steps int    // after which it showed
-	Taken uint8  // which way it goes without the mutation: 1 on, 2 away, 3 both
+	Round int    // in which it showed, from 0
+	Steps int    // of that round, after which it showed
 }
 
-// Campaign inverts the conditional branches of the kernel's core, one at a time, and runs a
-// soak with each. So it tells how much of what a core can do wrong the comparison sees.
+// Campaign inverts the conditional branches of the kernel's core, one at a time, and applies
+// random steps with each. So it tells how much of what a core can do wrong the comparison
+// sees.
 type Campaign struct {
-	Soak        // without Mutate
-	Workers int // soaks at a time; 0: GOMAXPROCS
+	Image   *kernelimage.Image
+	Modules []string // files of modules that come and go
+	Steps   int      // of each round
+	Seed    uint64
+	Workers int // machines at a time; 0: GOMAXPROCS
 	// Only chooses branches; nil: all.
 	Only func(Branch) bool
 	// Done is called after each one; nil: nobody asks.
 	Done func(Outcome)
 }
 
+// rounds are the runs that a mutation has to pass, each with other steps. Comparing the order
+// takes time, and is left for what the others do not catch.
+var rounds = []struct{ kill, order bool }{{kill: true}, {}, {order: true}, {kill: true, order: true}}
+
 // callBudget bounds a call of a mutated core, in instructions: many times what any takes with
 // some hundred sites.
 const callBudget = 1 << 25
 
-// Run returns what became of each branch, in address order. The core as it is has to pass.
+// Run returns what became of each branch of the functions that the steps execute, and of what
+// these call, in address order. The core as it is has to pass.
 func (c *Campaign) Run(ctx context.Context) ([]Outcome, error) {
 	funcs, err := coreText(c.Image)
 	if err != nil {
 		return nil, err
 	}
-	seen, err := c.cover(ctx, funcs)
-	if err != nil {
-		return nil, fmt.Errorf("the core as it is: %w", err)
+	all := newCoverage(funcs)
+	covered := make([]*coverage, len(rounds))
+	for i := range rounds {
+		covered[i] = newCoverage(funcs)
+		if _, err := c.run(ctx, i, func(cfg *Config) { cfg.onStep, cfg.Order = covered[i].step, false }); err != nil {
+			return nil, fmt.Errorf("the core as it is: %w", err)
+		}
+		all.add(covered[i])
 	}
-	all, err := branches(c.Image, closure(funcs, seen))
+	list, err := branches(c.Image, closure(funcs, all))
 	if err != nil {
 		return nil, err
 	}
 	var outcomes []Outcome
-	for _, b := range all {
+	for _, b := range list {
 		if c.Only == nil || c.Only(b) {
-			outcomes = append(outcomes, Outcome{Branch: b, Taken: seen.at(b.PC)})
+			outcomes = append(outcomes, Outcome{Branch: b})
 		}
 	}
-	return outcomes, c.each(ctx, outcomes)
+	return outcomes, c.each(ctx, outcomes, covered)
 }
 
-// cover runs the soak on the core as it is.
-func (c *Campaign) cover(ctx context.Context, funcs []textdiff.Text) (*coverage, error) {
-	seen := newCoverage(funcs)
-	_, err := c.run(ctx, true, func(cfg *Config) { cfg.onStep = seen.step })
-	return seen, err
-}
-
-// each runs the soaks.
-func (c *Campaign) each(ctx context.Context, outcomes []Outcome) error {
+// each tries the branches.
+func (c *Campaign) each(ctx context.Context, outcomes []Outcome, covered []*coverage) error {
 	workers := c.Workers
 	if workers == 0 {
 		workers = runtime.GOMAXPROCS(0)
@@ -93,7 +100,11 @@ func (c *Campaign) each(ctx context.Context, outcomes []Outcome) error {
 	for range workers {
 		wg.Go(func() {
 			for o := range next {
-				c.try(ctx, o)
+				for i := range rounds {
+					if o.Fate <= Survived && covered[i].at(o.PC) != 0 {
+						c.try(ctx, o, i)
+					}
+				}
 				if c.Done != nil && ctx.Err() == nil {
 					mu.Lock()
 					c.Done(*o)
@@ -112,14 +123,10 @@ func (c *Campaign) each(ctx context.Context, outcomes []Outcome) error {
 	return ctx.Err()
 }
 
-// try finds out what becomes of one.
-func (c *Campaign) try(ctx context.Context, o *Outcome) {
-	if o.Taken == 0 {
-		o.Fate = Unreached
-		return
-	}
-	steps, err := c.run(ctx, true, func(cfg *Config) { cfg.Mutate, cfg.budget = o.invert, callBudget })
-	o.Steps = steps
+// try finds out what becomes of one in a round that executes it.
+func (c *Campaign) try(ctx context.Context, o *Outcome, round int) {
+	steps, err := c.run(ctx, round, func(cfg *Config) { cfg.Mutate, cfg.budget = o.invert, callBudget })
+	o.Round, o.Steps = round, steps
 	var d *Difference
 	switch {
 	case err == nil:
@@ -131,8 +138,12 @@ func (c *Campaign) try(ctx context.Context, o *Outcome) {
 	}
 }
 
-// reason is the innermost of a crash.
+// reason is how the core crashed.
 func reason(err error) string {
+	var d *Difference
+	if errors.As(err, &d) {
+		return d.Image
+	}
 	var crash *guestcore.CrashError
 	if errors.As(err, &crash) {
 		err = crash.Err
@@ -143,16 +154,17 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// run applies the steps on a pair that change configures, and returns how many.
-func (c *Campaign) run(ctx context.Context, kill bool, change func(*Config)) (int, error) {
-	cfg, r := c.config()
+// run applies the steps of a round on a pair that change configures, and returns how many.
+func (c *Campaign) run(ctx context.Context, round int, change func(*Config)) (int, error) {
+	s := &Soak{Image: c.Image, Modules: c.Modules, Seed: c.Seed + uint64(round), Order: rounds[round].order}
+	cfg, r := s.config()
 	change(&cfg)
 	p, err := NewPair(ctx, cfg)
 	if err != nil {
 		return 0, err
 	}
 	if err = p.compare(true); err == nil {
-		err = p.runToEnd(ctx, r, c.Steps, kill)
+		err = p.runToEnd(ctx, r, c.Steps, rounds[round].kill)
 	}
 	return len(p.steps), errors.Join(err, p.Close())
 }

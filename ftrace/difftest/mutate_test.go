@@ -21,13 +21,13 @@ func TestCampaign(t *testing.T) {
 		t.Skip("-mutate 6.12 does it")
 	}
 	start := time.Now()
-	_ = kernels.Linux612
-	c := &difftest.Campaign{Soak: difftest.Soak{Image: open(t, *mutate), Steps: *mutateSteps, Seed: *seed}}
+	c := &difftest.Campaign{Image: open(t, *mutate), Steps: *mutateSteps, Seed: *seed,
+		Modules: []string{kernels.Module(t, *mutate, "af_alg"), kernels.Module(t, *mutate, "authenc")}}
 	n := map[difftest.Fate]int{}
 	c.Only = func(b difftest.Branch) bool { return *mutateOnly == "" || b.Func == *mutateOnly }
 	c.Done = func(o difftest.Outcome) {
 		n[o.Fate]++
-		fmt.Printf("%-9v %d %-4d %-60s %-40s %.150q %v\n", o.Fate, o.Taken, o.Steps, o.Branch, o.Text(), o.How, time.Since(start))
+		fmt.Printf("%-9v %d %-4d %-60s %-40s %.150q %v\n", o.Fate, o.Round, o.Steps, o.Branch, o.Text(), o.How, time.Since(start))
 	}
 	_, err := c.Run(t.Context())
 	require.NoError(t, err)

@@ -75,7 +75,7 @@ type side struct {
 	modules     map[int]*module.Module // loaded, by their files
 	counted     map[int]uint32         // calls, by ops
 	order       *order                 // nil: it is not compared
-	warns       int                    // WARN()s since the last comparison
+	warns       *warnings              // WARN()s since the last comparison
 	was         map[uint64]int         // ops by address, those too that were freed
 	shared      string                 // what was asked of DIRECT ops since the last comparison
 	live        int                    // objects that operations have allocated and not freed
@@ -128,17 +128,17 @@ func NewPair(ctx context.Context, cfg Config) (_ *Pair, err error) {
 		return nil, err
 	}
 	p.image.failAlloc = p.image.nthOfServices
-	fails := &failing{}
+	fails, warns := &failing{}, &warnings{}
 	p.ours, err = newSide(ctx, "callops'", cfg, func(o *order) *machine.Config {
 		mc := &machine.Config{}
-		opts := &ftrace.Options{ImageCode: true, PlainOps: true, Sites: cfg.Sites, FailAlloc: fails.fails}
+		opts := &ftrace.Options{ImageCode: true, PlainOps: true, Sites: cfg.Sites, FailAlloc: fails.fails, Printk: warns.line}
 		if mc.Ftrace = machine.Options(opts); o != nil {
 			o.ours(mc, opts)
 		}
 		return mc
 	})
 	if err == nil {
-		p.ours.failAlloc = fails.nth
+		p.ours.failAlloc, p.ours.warns = fails.nth, warns
 	}
 	return p, err
 }
@@ -146,7 +146,7 @@ func NewPair(ctx context.Context, cfg Config) (_ *Pair, err error) {
 func newSide(ctx context.Context, name string, cfg Config, config func(*order) *machine.Config) (*side, error) {
 	s := &side{
 		name: name, ops: make(map[int]*ftrace.Ops), was: make(map[uint64]int), calls: cfg.Calls, files: cfg.Modules,
-		modules: make(map[int]*module.Module), counted: make(map[int]uint32),
+		modules: make(map[int]*module.Module), counted: make(map[int]uint32), warns: &warnings{},
 	}
 	if cfg.Order {
 		s.order = &order{s: s}
@@ -156,7 +156,7 @@ func newSide(ctx context.Context, name string, cfg Config, config func(*order) *
 		mc.CPUs, mc.Unscheduled = 2, true // IPIs go to another CPU
 	}
 	mc.Image = cfg.Image
-	mc.Warn = func(*kernel.Bug) { s.warns++ }
+	mc.Warn = func(b *kernel.Bug) { s.warns.add(b.String()) }
 	var err error
 	if s.m, err = machine.New(ctx, mc); err != nil {
 		return nil, err
@@ -232,6 +232,7 @@ type result struct {
 	x0    uint64
 	insns uint64
 	saw   string // what Look found, and what DIRECT ops were asked
+	warns string // the first WARN()
 
 	allocs uint64 // that could have failed
 }
@@ -241,6 +242,7 @@ func (s *side) apply(ctx context.Context, step Step) (res result) {
 	defer func() {
 		res.allocs = s.failAlloc(0) - allocs
 		res.saw, s.shared = res.saw+s.shared, ""
+		res.warns = s.warns.take()
 		if step.Verb.module() {
 			res.allocs = 0 // records are allocated too
 			s.liveModules += s.live - live
@@ -344,6 +346,9 @@ func (p *Pair) compareResults(ours, image result) error {
 	}
 	if ours.saw != image.saw {
 		return p.differ("what is found", ours.saw, image.saw)
+	}
+	if (ours.warns == "") != (image.warns == "") {
+		return p.differ("its warnings", ours.warns, image.warns)
 	}
 	if ours.allocs != image.allocs {
 		return p.differ("the allocations", fmt.Sprint(ours.allocs), fmt.Sprint(image.allocs))

@@ -35,6 +35,28 @@ func (s *side) nthOfServices(n int) uint64 {
 	return s.m.Services.Allocations()
 }
 
+// warnings keeps the first WARN() of a step.
+type warnings struct{ first string }
+
+func (w *warnings) add(text string) {
+	if w.first == "" {
+		w.first = text
+	}
+}
+
+// line is a line of the log of callops' core.
+func (w *warnings) line(line string) {
+	if strings.HasPrefix(line, "WARNING: ") {
+		w.add(line)
+	}
+}
+
+func (w *warnings) take() string {
+	first := w.first
+	w.first = ""
+	return first
+}
+
 // What the Share of a DIRECT ops says.
 const (
 	noShare = iota // it has none
