@@ -22,16 +22,24 @@ type RunError struct {
 	Backtrace []uint64   // pc, then return addresses, innermost first
 	Callers   []string   // the latter as %pS
 	Freed     emu.Object // the freed object that the faulting address was taken from; no Name: none was
+	Unwritten bool       // the faulting address is PoisonInUse, or near it
 	InitFreed bool       // PC is in init text, which has been freed
 
 	Err error
 }
+
+// PoisonInUse fills allocated memory that nobody has written (POISON_INUSE,
+// include/linux/poison.h). As an address it faults.
+const PoisonInUse = 0x5a5a_5a5a_5a5a_5a5a
 
 func (e *RunError) Error() string {
 	var sb strings.Builder
 	fmt.Fprintf(&sb, "%s: stopped in %s: %v", e.Func, e.PC, cause(e.Err))
 	if e.Freed.Name != "" {
 		fmt.Fprintf(&sb, ": the address was taken from %s (%#x, %d bytes), which has been freed", e.Freed.Name, e.Freed.Addr, e.Freed.Size)
+	}
+	if e.Unwritten {
+		sb.WriteString(": the address was taken from allocated memory that nobody wrote")
 	}
 	if e.InitFreed {
 		sb.WriteString(": it is in init text, which has been freed")
@@ -155,6 +163,7 @@ func (k *Kernel) RunError(stack kernelimage.Range, call *emu.CallError) *RunErro
 		if o, ok := k.Heap.Poisoned(fault.Addr); ok && o.Freed {
 			e.Freed = o
 		}
+		e.Unwritten = fault.Addr>>16 == PoisonInUse>>16
 	}
 	return e
 }

@@ -99,7 +99,7 @@ func testConstructor(m *machine) {
 	k := m.cacheOf("made", 32, 0, ctor.Base)
 	for range 3 {
 		o := m.call(m.cacheAlloc(), k, gfpKernel)
-		assert.Equal(m.t, []uint64{poisonInUse, word}, []uint64{m.u64(o), m.u64(o + 8)})
+		assert.Equal(m.t, []uint64{kernel.PoisonInUse, word}, []uint64{m.u64(o), m.u64(o + 8)})
 		m.call("kmem_cache_free", k, o)
 	}
 	m.call("kmem_cache_destroy", k)

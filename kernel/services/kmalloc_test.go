@@ -158,6 +158,11 @@ func testFreeErrors(m *machine) {
 	var run *kernel.RunError
 	require.ErrorAs(m.t, err, &run)
 	assert.Equal(m.t, "what the call allocated", run.Freed.Name, "use after free is told")
+
+	_, err = m.try("strlen", m.u64(m.kmalloc(8)))
+	require.ErrorAs(m.t, err, &run)
+	assert.True(m.t, run.Unwritten)
+	assert.ErrorContains(m.t, err, ": the address was taken from allocated memory that nobody wrote")
 }
 
 func testKmallocUsers(m *machine) {

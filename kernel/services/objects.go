@@ -10,6 +10,7 @@ import (
 
 	"callops/emu"
 	"callops/internal/errno"
+	"callops/kernel"
 )
 
 // kind is what allocator an object is of.
@@ -106,11 +107,8 @@ func (c *request) flags(i int) gfp {
 	return gfp(c.args[i])
 }
 
-// poisonInUse fills memory that nobody has asked to be zeroed, as slub_debug=P does: a
-// value taken from there shows (POISON_INUSE, include/linux/poison.h).
-const poisonInUse = 0x5a5a_5a5a_5a5a_5a5a
-
-// alloc gives guest code an object; 0 where this allocation is to fail. Where the heap
+// alloc gives guest code an object; 0 where this allocation is to fail. What nobody asked
+// to be zeroed holds POISON_INUSE, as with slub_debug=P. Where the heap
 // has no room the call ends: its size is callops', not the kernel's.
 func (c *request) alloc(o object, align uint64, flags gfp) (uint64, error) {
 	return c.allocFrom(c.s.k.Heap, o, align, flags)
@@ -126,7 +124,7 @@ func (c *request) allocFrom(heap *emu.Heap, o object, align uint64, flags gfp) (
 		return 0, err
 	}
 	if flags&gfpZero == 0 {
-		if err := c.s.fill(addr, o.size, poisonInUse); err != nil {
+		if err := c.s.fill(addr, o.size, kernel.PoisonInUse); err != nil {
 			return 0, err
 		}
 	}
