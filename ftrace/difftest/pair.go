@@ -59,8 +59,9 @@ type Pair struct {
 	image *side
 	steps []Step // that were applied
 
-	succeeded bool // the last one did
-	dead      bool // both died
+	succeeded bool   // the last one did
+	allocs    uint64 // that it made
+	dead      bool   // both died
 }
 
 // side is one machine.
@@ -207,13 +208,16 @@ func (p *Pair) Close() error {
 // Steps returns the steps that were applied.
 func (p *Pair) Steps() []Step { return slices.Clone(p.steps) }
 
+// Allocations is how many allocations that can fail the last step made.
+func (p *Pair) Allocations() uint64 { return p.allocs }
+
 // Apply does a step on both, and compares; a [*Difference] where they differ. Files, too,
 // compares what control files print. Once a module comes or goes where ftrace is dead on both, only
 // what a step returns is compared.
 func (p *Pair) Apply(ctx context.Context, step Step, files bool) error {
 	p.steps = append(p.steps, step)
 	ours, image := p.ours.apply(ctx, step), p.image.apply(ctx, step)
-	p.succeeded = ours.err == nil
+	p.succeeded, p.allocs = ours.err == nil, ours.allocs
 	if err := p.compareResults(ours, image); err != nil {
 		return err
 	}
