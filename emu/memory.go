@@ -78,6 +78,31 @@ type Memory struct {
 	mu        sync.Mutex // guards the slow paths: mapping and observers
 	regions   atomic.Pointer[[]*Region]
 	observers []TextObserver
+	registers map[uint16]uint64
+}
+
+// SetRegister has CPUs read a constant system register as something else than package isa says. id is
+// bits 20:5 of its MRS. It is called before a CPU is made.
+func (m *Memory) SetRegister(id uint16, value uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.registers == nil {
+		m.registers = make(map[uint16]uint64)
+	}
+	m.registers[id] = value
+}
+
+// Register returns what SetRegister has set.
+func (m *Memory) Register(id uint16) (value uint64, ok bool) {
+	value, ok = m.registers[id]
+	return value, ok
+}
+
+// CopyRegisters sets what another memory's SetRegister has set.
+func (m *Memory) CopyRegisters(from *Memory) {
+	for id, v := range from.registers {
+		m.SetRegister(id, v)
+	}
 }
 
 // NewMemory returns an empty address space.

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"callops/emu"
+	"callops/emu/isa"
 	"callops/internal/errno"
 	"callops/kernelimage"
 )
@@ -57,6 +58,9 @@ type BootOptions struct {
 	// WritableRodata leaves a Linux kernel's read-only data as it is before
 	// mark_rodata_ro, so that its init code can run, until [Kernel.FreeInitMem].
 	WritableRodata bool
+
+	// Features are what the ID registers tell the kernel of.
+	Features isa.Features
 
 	// Warn is called for each WARN() that a CPU reaches, by the goroutine that
 	// drives the CPU, and the kernel goes on. nil: a WARN() ends the call, as a
@@ -145,6 +149,9 @@ func Boot(img *kernelimage.Image, newEngine emu.NewEngine, opts *BootOptions) (*
 }
 
 func (k *Kernel) boot(newEngine emu.NewEngine, opts *BootOptions) error {
+	for id, v := range opts.Features.Registers() {
+		k.Mem.SetRegister(uint16(id), v)
+	}
 	if err := k.load(opts.WritableRodata); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 
 	"callops/emu"
 	"callops/emu/interp"
+	"callops/emu/isa"
 	"callops/ftrace"
 	"callops/ftrace/guestcore"
 	"callops/internal/errno"
@@ -24,6 +25,8 @@ type Config struct {
 	Engine emu.NewEngine
 	CPUs   int    // 1 when 0
 	Heap   uint64 // bytes, see [kernel.BootOptions]
+	// Features are what the ID registers tell the kernel of.
+	Features isa.Features
 
 	// KeepInit leaves the kernel as it is before free_initmem: init text runs,
 	// and read-only data can be written.
@@ -101,7 +104,7 @@ func (m *Machine) setUp(ctx context.Context, cfg *Config) (err error) {
 		return fmt.Errorf("machine: both callops' ftrace and the kernel's own: %w", errno.EINVAL)
 	}
 	m.Kernel, err = kernel.Boot(img, engine, &kernel.BootOptions{
-		CPUs: cfg.CPUs, HeapSize: cfg.Heap, WritableRodata: cfg.KeepInit || cfg.Guest != nil, Warn: m.warn(cfg.Warn),
+		CPUs: cfg.CPUs, HeapSize: cfg.Heap, Features: cfg.Features, WritableRodata: cfg.KeepInit || cfg.Guest != nil, Warn: m.warn(cfg.Warn),
 	})
 	if err != nil {
 		return err

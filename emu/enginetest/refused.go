@@ -23,9 +23,7 @@ var refusedCases = []testCase{
 	}},
 	{"registers that control translation, FP and debugging", func(m *machine) {
 		for name, reg := range map[string]asm.SysReg{
-			"sctlr_el1": sysReg(3, 0, 1, 0, 0), "actlr_el1": sysReg(3, 0, 1, 0, 1), "cpacr_el1": sysReg(3, 0, 1, 0, 2),
-			"ttbr0_el1": sysReg(3, 0, 2, 0, 0), "ttbr1_el1": sysReg(3, 0, 2, 0, 1), "tcr_el1": sysReg(3, 0, 2, 0, 2),
-			"apiakeylo_el1": sysReg(3, 0, 2, 1, 0), "fpcr": sysReg(3, 3, 4, 4, 0), "spsel": sysReg(3, 0, 4, 2, 0),
+			"actlr_el1": sysReg(3, 0, 1, 0, 1), "apiakeylo_el1": sysReg(3, 0, 2, 1, 0), "fpcr": sysReg(3, 3, 4, 4, 0), "spsel": sysReg(3, 0, 4, 2, 0),
 			"dbgbcr1_el1": sysReg(2, 0, 0, 1, 5), "dbgwcr1_el1": sysReg(2, 0, 0, 1, 7), "oslar_el1": sysReg(2, 0, 1, 0, 4), "mdscr_el1": sysReg(2, 0, 0, 2, 2),
 			"csselr_el1": sysReg(3, 2, 0, 0, 0),
 		} {
@@ -42,7 +40,8 @@ var refusedCases = []testCase{
 			for name, reg := range map[string]asm.SysReg{
 				"spsr_el1": sysReg(3, 0, 4, 0, 0), "elr_el1": sysReg(3, 0, 4, 0, 1), "afsr0_el1": sysReg(3, 0, 5, 1, 0), "esr_el1": sysReg(3, 0, 5, 2, 0),
 				"far_el1": sysReg(3, 0, 6, 0, 0), "par_el1": sysReg(3, 0, 7, 4, 0), "mair_el1": sysReg(3, 0, 10, 2, 0), "amair_el1": sysReg(3, 0, 10, 3, 0),
-				"vbar_el1": sysReg(3, 0, 12, 0, 0), "contextidr_el1": sysReg(3, 0, 13, 0, 1), "cntkctl_el1": sysReg(3, 0, 14, 1, 0),
+				"sctlr_el1": sysReg(3, 0, 1, 0, 0), "cpacr_el1": sysReg(3, 0, 1, 0, 2), "ttbr0_el1": sysReg(3, 0, 2, 0, 0),
+				"ttbr1_el1": sysReg(3, 0, 2, 0, 1), "tcr_el1": sysReg(3, 0, 2, 0, 2), "vbar_el1": sysReg(3, 0, 12, 0, 0), "contextidr_el1": sysReg(3, 0, 13, 0, 1), "cntkctl_el1": sysReg(3, 0, 14, 1, 0),
 			} {
 				const daifclr = 0xd5034fff
 				m.do([]uint64{value, dataBase}, asm.Msr(reg, asm.X0), asm.Isb(), asm.Word32(daifclr), asm.Nop(),
@@ -51,6 +50,15 @@ var refusedCases = []testCase{
 				m.stopsAt(name, asm.Brk(1), emu.ExitException)
 				m.next = textBase
 			}
+		}
+	}},
+	{"registers of translation hold what was written", func(m *machine) {
+		for _, reg := range []asm.SysReg{sysReg(3, 0, 1, 0, 0), sysReg(3, 0, 1, 0, 2), sysReg(3, 0, 2, 0, 0), sysReg(3, 0, 2, 0, 1), sysReg(3, 0, 2, 0, 2)} {
+			before := m.cpu.Count()
+			m.do([]uint64{0x1234_5678_9abc}, asm.Mrs(asm.X2, reg), asm.Msr(reg, asm.X0), asm.Mrs(asm.X1, reg), asm.Msr(reg, asm.XZR), asm.Mrs(asm.X3, reg),
+				asm.Msr(reg, asm.X2), asm.Mrs(asm.X4, reg), asm.Mrs(asm.XZR, reg))
+			assert.Equal(m, []uint64{0x1234_5678_9abc, m.regs.X[2], 0, m.regs.X[2]}, m.regs.X[1:5], "%v", reg)
+			assert.EqualValues(m, 9, m.cpu.Count()-before)
 		}
 	}},
 	{"a refused word does nothing where it is not reached", func(m *machine) {

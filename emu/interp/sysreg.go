@@ -14,7 +14,7 @@ type sysregs struct {
 }
 
 // numStored is how many registers of isa.Registers this engine only keeps.
-const numStored = 13
+const numStored = 18
 
 // storedRegs are the places of those and storedMasks the bits that they keep,
 // constantRegs the values of others.
@@ -73,6 +73,9 @@ func (c *CPU) readSysreg(id asm.SysReg) (uint64, bool) {
 	}
 	if i, ok := storedRegs[id]; ok {
 		return c.sys.stored[i], true
+	}
+	if v, ok := c.engine.mem.Register(uint16(id)); ok {
+		return v, true
 	}
 	if v, ok := constantRegs[id]; ok {
 		return v, true

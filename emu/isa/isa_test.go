@@ -21,14 +21,14 @@ func TestClassify(t *testing.T) {
 			"nop": 0xd503201f, "wfi": 0xd503207f, "isb": 0xd5033fdf, "clrex": 0xd503305f,
 			"msr daifset": 0xd5034fdf, "msr spsel, #1": 0xd50041bf, "cfinv": 0xd500401f,
 			"dc zva": 0xd50b7420, "dc civac": 0xd50b7e20, "ic ialluis": 0xd508711f, "tlbi vmalle1": 0xd508871f,
-			"mrs sctlr_el1": 0xd5381000, "mrs tcr_el1": 0xd5382040, "msr vbar_el1": 0xd518c000, "mrs id_aa64zfr0_el1": 0xd5380480,
+			"mrs sctlr_el1": 0xd5381000, "mrs tcr_el1": 0xd5382040, "msr sctlr_el1": 0xd5181000, "msr tcr_el1": 0xd5182040,
+			"msr ttbr0_el1": 0xd5182000, "mrs ttbr1_el1": 0xd5382020, "msr cpacr_el1": 0xd5181040, "msr vbar_el1": 0xd518c000, "mrs id_aa64zfr0_el1": 0xd5380480,
 		}},
 		{Unsupported, map[string]uint32{
 			"fadd": 0x1e612800, "fmov": 0x9e670000, "add v0.16b": 0x4e208400, "sha512h": 0xce608000, "ptrue": 0x2518e3e0,
 			"ldr q0": 0x3dc00020, "ldp d0, d1": 0x6d400420, "ld1": 0x4c407020, "ldr q0, .": 0x9c000000,
 			"eret": 0xd69f03e0, "eretab": 0xd69f0fff, "msr spsel, #0": 0xd50040bf, "at s1e1r": 0xd5087800,
-			"msr sctlr_el1": 0xd5181000, "msr tcr_el1": 0xd5182040, "msr ttbr0_el1": 0xd5182000, "mrs ttbr1_el1": 0xd5382020,
-			"msr cpacr_el1": 0xd5181040, "msr dbgbcr1_el1": 0xd51001a0, "msr mdscr_el1": 0xd5100240, "msr spsel, x0": 0xd5184200, "mrs pmccntr_el0": 0xd53b9d00,
+			"msr actlr_el1": 0xd5181020, "msr apiakeylo_el1": 0xd5182100, "msr dbgbcr1_el1": 0xd51001a0, "msr mdscr_el1": 0xd5100240, "msr spsel, x0": 0xd5184200, "mrs pmccntr_el0": 0xd53b9d00,
 		}},
 		{Undefined, map[string]uint32{
 			"udf": 0, "all ones": ^uint32(0), "dcps1": 0xd4a00001, "drps": 0xd6bf03e0, "retaa x1": 0xd65f083f, "br with op4": 0xd61f0001,
@@ -98,5 +98,30 @@ func TestIsFP(t *testing.T) {
 		"eret": 0xd69f03e0, "cas": 0xc8a07c00, "b": 0x14000000, "unallocated": 0,
 	} {
 		assert.False(t, IsFP(w), name)
+	}
+}
+
+func TestFeatures_AreFieldsOfTheIDRegisters(t *testing.T) {
+	for id, v := range (Features{}).Registers() {
+		r, ok := Lookup(id)
+		assert.True(t, ok)
+		assert.Equal(t, r.Value, v, "%v: what the machine has by itself", id)
+	}
+	// The CPU model "max" of QEMU 5.0, but for RNDR.
+	max := Features{FP: true, SVE: true, PAuth: true}.Registers()
+	assert.EqualValues(t, 0x100112222, max[ID(3, 0, 0, 4, 0)])
+	assert.EqualValues(t, 0x0021111110212120, max[ID(3, 0, 0, 6, 0)])
+	assert.EqualValues(t, 0x11101211012, max[ID(3, 0, 0, 6, 1)])
+	assert.EqualValues(t, 0x201, Features{MTE: true}.Registers()[ID(3, 0, 0, 4, 1)])
+	assert.EqualValues(t, 1, Features{RNDR: true}.Registers()[ID(3, 0, 0, 6, 0)]>>60)
+}
+
+func TestEmulated_AreMovesOfThoseRegisters(t *testing.T) {
+	for w, want := range map[uint32]bool{
+		0xd5381000: true, 0xd5181000: true, 0xd5382040: true, 0xd5380400: true, 0xd5384100: false, 0xd5081000: false, 0xd503201f: false,
+	} {
+		_, write, ok := Emulated(w)
+		assert.Equal(t, want, ok, "%#08x", w)
+		assert.Equal(t, w == 0xd5181000, write, "%#08x", w)
 	}
 }

@@ -9,7 +9,7 @@ const (
 	// Constant registers read as Value; writing is undefined or unsupported.
 	Constant Kind = iota
 	// Stored registers are kept, of what is written the bits of Mask, and have
-	// no effect: they are for exceptions and translation, neither of which
+	// no effect: they are for exceptions, translation and traps, none of which
 	// guest code meets. Value is what they reset to.
 	Stored
 	// Live registers are part of the CPU's state.
@@ -44,7 +44,8 @@ const TCR = 16 | 16<<16 | 2<<30 | 5<<32 | 0x3500 | 0x3500<<16
 const all64 = ^uint64(0)
 
 // Registers are the system registers of the machine. The constants are those
-// of QEMU 5.0's CPU model "max", so that all engines answer alike.
+// of QEMU 5.0's CPU model "max", so that all engines answer alike, without the features that
+// engines do not execute: see [Features].
 //
 // Reserved ID registers (3, 0, 0, 1..7, x) that are not here read as zero.
 var Registers = []Register{
@@ -56,6 +57,11 @@ var Registers = []Register{
 	{PAN, Live, 0, 0},
 	{UAO, Live, 0, 0},
 
+	{ID(3, 0, 1, 0, 0), Stored, 0xc50839, all64},   // SCTLR_EL1
+	{ID(3, 0, 1, 0, 2), Stored, 0, all64},          // CPACR_EL1
+	{ID(3, 0, 2, 0, 0), Stored, 0, all64},          // TTBR0_EL1
+	{ID(3, 0, 2, 0, 1), Stored, 0, all64},          // TTBR1_EL1
+	{ID(3, 0, 2, 0, 2), Stored, TCR, all64},        // TCR_EL1
 	{ID(3, 0, 4, 0, 0), Stored, 0, all64},          // SPSR_EL1
 	{ID(3, 0, 4, 0, 1), Stored, 0, all64},          // ELR_EL1
 	{ID(3, 0, 5, 1, 0), Stored, 0, 0},              // AFSR0_EL1
@@ -95,16 +101,14 @@ var Registers = []Register{
 	{ID(3, 0, 0, 3, 0), Constant, 0x10110222, 0},
 	{ID(3, 0, 0, 3, 1), Constant, 0x12111111, 0},
 	{ID(3, 0, 0, 3, 2), Constant, 0x43, 0},
-	{ID(3, 0, 0, 4, 0), Constant, 0x100112222, 0},        // ID_AA64PFR0_EL1
+	{ID(3, 0, 0, 4, 0), Constant, 0xff2222, 0},           // ID_AA64PFR0_EL1; see Features
 	{ID(3, 0, 0, 4, 1), Constant, 0x1, 0},                // ID_AA64PFR1_EL1
 	{ID(3, 0, 0, 5, 0), Constant, 0x10305506, 0},         // ID_AA64DFR0_EL1
-	{ID(3, 0, 0, 6, 0), Constant, 0x1021111110212120, 0}, // ID_AA64ISAR0_EL1
-	{ID(3, 0, 0, 6, 1), Constant, 0x11101211012, 0},      // ID_AA64ISAR1_EL1
+	{ID(3, 0, 0, 6, 0), Constant, 0x0020000000210000, 0}, // ID_AA64ISAR0_EL1; see Features
+	{ID(3, 0, 0, 6, 1), Constant, 0x11000200002, 0},      // ID_AA64ISAR1_EL1; see Features
 	{ID(3, 0, 0, 7, 0), Constant, 0x1124, 0},             // ID_AA64MMFR0_EL1
 	{ID(3, 0, 0, 7, 1), Constant, 0x211120, 0},           // ID_AA64MMFR1_EL1
 	{ID(3, 0, 0, 7, 2), Constant, 0x11, 0},               // ID_AA64MMFR2_EL1
-	{ID(3, 0, 1, 0, 0), Constant, 0xc50839, 0},           // SCTLR_EL1
-	{ID(3, 0, 2, 0, 2), Constant, TCR, 0},                // TCR_EL1
 	{ID(3, 0, 12, 1, 0), Constant, 0, 0},                 // ISR_EL1
 	{ID(3, 1, 0, 0, 0), Constant, 0x701fe00a, 0},         // CCSIDR_EL1
 	{ID(3, 1, 0, 0, 1), Constant, 0xa200023, 0},          // CLIDR_EL1
@@ -136,8 +140,8 @@ func Lookup(id asm.SysReg) (Register, bool) {
 // to write, given as op0, op1, CRn, CRm and op2, -1 standing for any.
 var others = [][5]int{
 	{2, -1, -1, -1, -1}, // debug
-	{3, 0, 1, 0, -1},    // SCTLR_EL1 (to write), ACTLR_EL1, CPACR_EL1
-	{3, 0, 2, -1, -1},   // translation (TCR_EL1 to write), keys of pointer authentication
+	{3, 0, 1, 0, -1},    // ACTLR_EL1
+	{3, 0, 2, -1, -1},   // keys of pointer authentication
 	{3, 0, 9, 14, -1},   // performance monitors
 	{3, 3, 9, -1, -1},
 	{3, 3, 14, 8, -1},

@@ -26,10 +26,14 @@ type copies struct {
 }
 
 func newMirror(real *emu.Memory) *mirror {
-	return &mirror{
+	m := &mirror{
 		real: real, base: emu.NewMemory(), sides: [2]*emu.Memory{emu.NewMemory(), emu.NewMemory()},
 		copies: map[*emu.Region]*copies{},
 	}
+	for _, side := range m.sides {
+		side.CopyRegisters(real)
+	}
+	return m
 }
 
 func (m *mirror) close() error {

@@ -11,6 +11,7 @@ import (
 
 	uc "github.com/unicorn-engine/unicorn/bindings/go/unicorn"
 
+	"callops/asm"
 	"callops/emu"
 	"callops/emu/isa"
 )
@@ -39,6 +40,7 @@ type CPU struct {
 	mapped  map[*emu.Region]bool
 	shares  bool // it has regions that guest code can write and execute
 	changes changes
+	kept    map[asm.SysReg]uint64 // registers that are nothing but what was written: see isa.Emulated
 }
 
 // state is what has to be freed.
@@ -54,7 +56,7 @@ func newCPU(e *Engine, id int) (*CPU, error) {
 	if err := s.setup(); err != nil {
 		return nil, errors.Join(err, s.free())
 	}
-	c := &CPU{engine: e, id: id, state: s, mapped: map[*emu.Region]bool{}}
+	c := &CPU{engine: e, id: id, state: s, mapped: map[*emu.Region]bool{}, kept: map[asm.SysReg]uint64{}}
 	s.cleanup = runtime.AddCleanup(c, func(s *state) { _ = s.free() }, s)
 	return c, nil
 }

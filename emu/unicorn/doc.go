@@ -37,6 +37,9 @@
 // fetch or a store switches it, on all CPUs. What callops itself writes is
 // checked at emu.Memory.SyncText, and assumed harmless until then.
 //
+// Registers that control translation and traps, and ID registers that say less than the library's model
+// has, are not its own: an MRS or MSR of one is an exit too, and is executed here.
+//
 // Refused words end a Run with an [emu.UnsupportedError], or are undefined, as
 // they do in package interp. FP and SIMD are among them.
 //

@@ -51,8 +51,39 @@ func (c *CPU) atExit(pc uint64) (emu.Exit, bool, error) {
 		c.invalidateText(word, all)
 		return emu.Exit{PC: c.regs.PC}, false, nil
 	}
+	if id, write, ok := isa.Emulated(word); ok && isa.Classify(word) == isa.Executed {
+		c.move(word, id, write)
+		return emu.Exit{PC: c.regs.PC}, false, nil
+	}
 	exit, err := refused(word, pc)
 	return exit, true, err
+}
+
+// move executes MRS and MSR of a register that the library must not have, at PC.
+func (c *CPU) move(word uint32, id asm.SysReg, write bool) {
+	rt := word & 31
+	switch {
+	case write && rt < 31:
+		c.kept[id] = c.regs.X[rt]
+	case write:
+		c.kept[id] = 0
+	case rt < 31:
+		c.regs.X[rt] = c.read(id)
+	}
+	c.executed(c.regs.PC)
+	c.regs.PC += 4
+}
+
+// read is what such a register holds.
+func (c *CPU) read(id asm.SysReg) uint64 {
+	if v, ok := c.kept[id]; ok {
+		return v
+	}
+	if v, ok := c.engine.mem.Register(uint16(id)); ok {
+		return v
+	}
+	r, _ := isa.Lookup(id)
+	return r.Value
 }
 
 // invalidateText executes IC, at PC.

@@ -31,6 +31,9 @@ func contained(w uint32) bool {
 	if _, ok := isa.TextMaintenance(w); ok {
 		return false // which the library does nothing for: see atExit
 	}
+	if _, _, ok := isa.Emulated(w); ok {
+		return false // likewise
+	}
 	switch w >> 25 & 15 {
 	case 0, 1, 3: // literals; disas_a64_insn has nothing there
 		return true
