@@ -136,3 +136,37 @@ func TestReplay_OfAnotherCore(t *testing.T) {
 	_, err = check.Replay(r.Violations[0].Token, &check.Options{Image: opts.Image, ImageCode: true})
 	assert.ErrorIs(t, err, check.ErrToken)
 }
+
+// With the kernel's own core too the verdict is the same where nothing is left out.
+func TestReduction_ChangesNoVerdictOfAnOwnCore(t *testing.T) {
+	opts := own(t, kernels.Linux612)
+	for _, tt := range []struct {
+		scenario, mutation string
+		cpus               int
+	}{
+		{"enable", "", 1},
+		{"disable", "", 1},
+		{"replace", "", 1},
+		{"filter-list", "", 1},
+		{"protection", "", 2},
+		{"enable", "no-invalidate", 2},
+		{"enable", "literal-halves", 2},
+		{"replace", "literal-not-restored", 1},
+		{"filter-list", "plain-filter", 1},
+		{"third-arrives", "head-before-next", 1},
+	} {
+		at := *opts
+		at.CPUs = tt.cpus
+		reduced, err := check.Check(t.Context(), tt.scenario, tt.mutation, &at)
+		require.NoError(t, err)
+		at.NoReduce = true
+		whole, err := check.Check(t.Context(), tt.scenario, tt.mutation, &at)
+		require.NoError(t, err)
+		require.True(t, reduced.Complete && whole.Complete)
+		require.Len(t, whole.Violations, len(reduced.Violations), "%v", tt)
+		for i := range whole.Violations {
+			assert.Equal(t, whole.Violations[i].Property, reduced.Violations[i].Property, "%v", tt)
+		}
+		assert.Greater(t, whole.States, reduced.States)
+	}
+}

@@ -40,8 +40,15 @@ type patcher struct {
 	queued   []queued // callbacks, by the number that a step has
 	callback *running // nil: none runs
 	fresh    []Object // allocated since the last instruction
-	ipiAt    uint64   // how many instructions had been executed at the last IPI
-	err      error    // the first thing that can't be recorded
+	ipi      ipi
+	err      error // the first thing that can't be recorded
+}
+
+// ipi is an interrupt that a service sends: to how many CPUs, and by whom.
+type ipi struct {
+	at   uint64 // how many instructions had been executed
+	pc   uint64
+	cpus int
 }
 
 // queued identifies a callback that was handed over.
@@ -125,6 +132,7 @@ func (p *patcher) begin() {
 func (p *patcher) end() error {
 	p.cpu.CPU.(*record.CPU).Observe(nil)
 	p.settle()
+	p.interrupted()
 	for i, c := range p.rec.calls {
 		if c == nil && i < len(p.queued) {
 			p.fail("callback %s was not run", p.m.name(p.queued[i].fn))
@@ -330,11 +338,21 @@ func (p *patcher) note(s Step) {
 
 // interrupts notes an IPI to every CPU. There is one event for each of them.
 func (p *patcher) interrupts() {
-	if now := p.cpu.Count(); p.ipiAt != now {
-		p.ipiAt = now
+	if now := p.cpu.Count(); p.ipi.at != now {
+		p.interrupted()
+		p.ipi = ipi{at: now, pc: p.at()}
 		p.note(Step{Kind: event.InterruptAll})
 		p.note(Step{Kind: event.AllAnswered})
 	}
+	p.ipi.cpus++
+}
+
+// interrupted checks that the last IPI went to every CPU: the search knows no other.
+func (p *patcher) interrupted() {
+	if others := len(p.m.k.CPUs) - 1; p.ipi.cpus != 0 && p.ipi.cpus != others {
+		p.fail("%s interrupts %d of %d CPUs", p.m.name(p.ipi.pc), p.ipi.cpus, others)
+	}
+	p.ipi.cpus = 0
 }
 
 // runs notes that a callback begins to run.
