@@ -8,7 +8,7 @@
 // have a symbol in common, or read the same string. NOPs that align a loop are left
 // out, as a compiler aligns anew where a function in front of them has grown.
 //
-// The functions compared are those of ftrace: see [Files]. The kernel's own table of
+// The functions compared are those of ftrace's source files. The kernel's own table of
 // BUG() and WARN() tells which code was compiled from which source file, and a file's
 // functions lie together; the names of its entry points tell the rest.
 //

@@ -297,11 +297,9 @@ func (f *flow) step(i int32, in *insn, r *regs, resolve bool) {
 			reads &^= 1 << o.base
 		}
 	}
-	if w&0xffe0ffe0 == 0xaa0003e0 { // mov
-		if rd, rm := w&31, w>>16&31; rd < 31 {
-			if r[rd] = (value{}); rm < 31 {
-				r[rd] = r[rm]
-			}
+	if rd, rm, ok := asm.DecodeMov(w); ok && rd.Num() < 31 {
+		if r[rd.Num()] = (value{}); rm.Num() < 31 {
+			r[rd.Num()] = r[rm.Num()]
 		}
 		return
 	}

@@ -47,14 +47,15 @@ func pcRelative(pc uint64, w uint32) (target uint64, word uint32, branch, ok boo
 	if target, _, ok = asm.DecodeBranch(pc, w); ok {
 		return target, w &^ maskImm26, true, true
 	}
-	imm19 := pc + uint64(int64(int32(w<<8)>>13)*4)
-	switch {
-	case w&0xff000000 == 0x54000000, w&0x7e000000 == 0x34000000: // b.cond, bc.cond; cbz, cbnz
-		return imm19, w &^ maskImm19, true, true
-	case w&0x7e000000 == 0x36000000: // tbz, tbnz
-		return pc + uint64(int64(int32(w<<13)>>18)*4), w &^ maskImm14, true, true
-	case w&0x3b000000 == 0x18000000: // ldr of a literal
-		return imm19, w &^ maskImm19, false, true
+	if target, ok = asm.DecodeBranchCond(pc, w); ok {
+		field := uint32(maskImm19)
+		if w&0x7e000000 == 0x36000000 { // tbz, tbnz
+			field = maskImm14
+		}
+		return target, w &^ field, true, true
+	}
+	if isLiteral(w) {
+		return pc + uint64(int64(int32(w<<8)>>13)*4), w &^ maskImm19, false, true
 	}
 	return 0, w, false, false
 }

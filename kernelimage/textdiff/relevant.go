@@ -52,15 +52,6 @@ var files = []file{
 	}},
 }
 
-// Files returns the source files whose functions are compared.
-func Files() []string {
-	var names []string
-	for _, f := range files {
-		names = append(names, f.name)
-	}
-	return names
-}
-
 // apart is how far apart, in bytes, functions of one file may be: more than the largest
 // function, and less than another file's text would be.
 const apart = 8 << 10

@@ -100,12 +100,6 @@ func (s *space) quad(addr uint64) (uint64, bool) {
 	return binary.LittleEndian.Uint64(b), true
 }
 
-// relative reads a 32-bit distance from itself, and returns what it leads to.
-func (s *space) relative(addr uint64) (uint64, bool) {
-	d, ok := s.word(addr)
-	return addr + uint64(int64(int32(d))), ok
-}
-
 func (s *space) inText(addr uint64) bool {
 	return slices.ContainsFunc(s.text, func(r kernelimage.Range) bool { return r.Contains(addr) })
 }

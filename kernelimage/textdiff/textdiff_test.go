@@ -1,6 +1,7 @@
 package textdiff
 
 import (
+	"encoding/binary"
 	"slices"
 	"testing"
 
@@ -8,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"callops/asm"
+	"callops/kernelimage"
 )
 
 func compare(t *testing.T, before, after build) *Diff {
@@ -115,4 +117,34 @@ func TestCompare_WithoutTypesSaysSo(t *testing.T) {
 	d := compare(t, usual(), usual())
 	assert.Contains(t, d.Untyped, "there is none")
 	assert.Empty(t, d.Structures)
+}
+
+// ld --fix-cortex-a53-843419 makes ADR of ADRP where that is at the end of a page.
+func TestCompare_ADRThatALinkerMadeOfADRPIsNoDifference(t *testing.T) {
+	near := usual()
+	near.data = 0xffff800080080000
+	img := near.image(t)
+	p := img.Parts()
+	code, err := p.Segments[0].Bytes()
+	require.NoError(t, err)
+	rewritten := 0
+	for off := 0; off+4 <= len(code); off += 4 {
+		pc := p.Segments[0].Addr + uint64(off)
+		rd, page, isPage, _ := asm.DecodeAdr(pc, binary.LittleEndian.Uint32(code[off:]))
+		if !isPage {
+			continue
+		}
+		b := asm.NewBuilder()
+		b.Emit(asm.Adr(rd, b.Abs("page", page)))
+		adr, err := b.Assemble(pc)
+		require.NoError(t, err)
+		copy(code[off:], adr.Code)
+		rewritten++
+	}
+	require.Positive(t, rewritten)
+	p.Segments[0] = kernelimage.NewSegment("text", p.Segments[0].Addr, code, uint64(len(code)), p.Segments[0].Perm)
+	before := usual()
+	d, err := Compare(t.Context(), before.image(t), kernelimage.New(p))
+	require.NoError(t, err)
+	assert.Empty(t, d.Changes)
 }
