@@ -2,6 +2,7 @@ package services
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 
 	"callops/emu"
@@ -112,8 +113,8 @@ func cacheCreateArgs(c *request) (uint64, error) {
 	return c.createCache(c.args[1], uint64(align), c.args[3], ctor)
 }
 
-// createCache makes a cache named after the string at x0. NULL: it has no name, or its
-// objects are too large, which the kernel panics of with SLAB_PANIC.
+// createCache makes a cache named after the string at x0. EINVAL: it has no name, or its
+// objects are too large or oddly aligned.
 func (c *request) createCache(size, align, flags, ctor uint64) (uint64, error) {
 	size, align = uint64(uint32(size)), uint64(uint32(align))
 	if c.args[0] == 0 || size > c.kmallocMax() || align&(align-1) != 0 {
@@ -144,29 +145,20 @@ const (
 
 // addCache fills in a cache's structure, of room bytes, which its name follows.
 func (s *Services) addCache(k *cache, flags, room uint64) error {
-	l := s.k.Layout.Slab.Cache
-	for _, f := range []struct {
-		off  int
-		size int
-		v    uint64
-	}{
-		{l.Flags, 4, flags}, {l.ObjSize, 4, k.size}, {l.ObjectSize, 4, k.size}, {l.Inuse, 4, k.size}, {l.Align, 4, k.align},
-		{l.RefCount, 4, 1}, {l.Ctor, 8, k.ctor}, {l.Name, 8, k.addr + room},
-	} {
-		if l.Size == 0 || f.off < 0 {
-			continue
+	b := make([]byte, room, room+uint64(len(k.name))+1)
+	if l := s.k.Layout.Slab.Cache; l.Size != 0 {
+		for off, v := range map[int]uint64{l.Flags: flags, l.ObjSize: k.size, l.ObjectSize: k.size, l.Inuse: k.size, l.Align: k.align, l.RefCount: 1} {
+			if off >= 0 {
+				binary.LittleEndian.PutUint32(b[off:], uint32(v))
+			}
 		}
-		at, err := k.addr+uint64(f.off), error(nil)
-		if f.size == 8 {
-			err = s.k.Mem.Store64(at, f.v)
-		} else {
-			err = s.k.Mem.Store32(at, uint32(f.v))
-		}
-		if err != nil {
-			return err
+		for off, v := range map[int]uint64{l.Ctor: k.ctor, l.Name: k.addr + room} {
+			if off >= 0 && off+8 <= len(b) {
+				binary.LittleEndian.PutUint64(b[off:], v)
+			}
 		}
 	}
-	if err := s.k.Mem.Write(k.addr+room, append([]byte(k.name), 0)); err != nil {
+	if err := s.k.Mem.Write(k.addr, append(append(b, k.name...), 0)); err != nil {
 		return err
 	}
 	s.objects.mu.Lock()
@@ -207,21 +199,30 @@ func cacheDestroy(c *request) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	c.s.objects.mu.Lock()
-	defer c.s.objects.mu.Unlock()
-	if k.live > 0 {
-		return 0, &CacheError{Cache: k.name, Caller: c.caller(), Live: k.live, Object: c.firstOf(k)}
+	if err := c.forget(k); err != nil {
+		return 0, err
 	}
-	delete(c.s.objects.caches, k.addr)
-	for _, addr := range k.parked {
+	gone := k.parked
+	if !k.static {
+		gone = append(gone, k.addr)
+	}
+	for _, addr := range gone {
 		if err := c.s.k.Heap.Free(addr); err != nil {
 			return 0, err
 		}
 	}
-	if k.static {
-		return 0, nil
+	return 0, nil
+}
+
+// forget takes a cache that has no live objects from the known ones.
+func (c *request) forget(k *cache) error {
+	c.s.objects.mu.Lock()
+	defer c.s.objects.mu.Unlock()
+	if k.live > 0 {
+		return &CacheError{Cache: k.name, Caller: c.caller(), Live: k.live, Object: c.firstOf(k)}
 	}
-	return 0, c.s.k.Heap.Free(k.addr)
+	delete(c.s.objects.caches, k.addr)
+	return nil
 }
 
 // firstOf is the live object of a cache with the lowest address; mu is held.
@@ -246,13 +247,14 @@ func cacheAlloc(flags int) func(*Services, Replaced) emu.GateFunc {
 	})
 }
 
-// allocOf gives out an object of a cache, constructed where it has a constructor.
+// allocOf gives out an object of a cache, constructed where it has a constructor. One
+// that was freed and can still be read is given out as it is.
 func (c *request) allocOf(k *cache, flags gfp) (uint64, error) {
-	addr, err := c.unpark(k, flags)
-	if err != nil || addr != 0 {
-		return addr, err
+	if addr := c.unpark(k); addr != 0 {
+		return c.again(k, addr, flags)
 	}
-	if addr, err = c.alloc(object{size: k.size, kind: ofCache, cache: k}, k.align, flags); err != nil || addr == 0 || k.ctor == 0 {
+	addr, err := c.alloc(object{size: k.size, kind: ofCache, cache: k}, k.align, flags)
+	if err != nil || addr == 0 || k.ctor == 0 {
 		return addr, err
 	}
 	if _, err := c.s.k.Caller().Call(context.Background(), c.cpu, nil, k.ctor, addr); err != nil {
@@ -261,23 +263,30 @@ func (c *request) allocOf(k *cache, flags gfp) (uint64, error) {
 	return addr, nil
 }
 
-// unpark gives out an object that was freed and is as it was then; 0: there is none.
-func (c *request) unpark(k *cache, flags gfp) (uint64, error) {
-	c.s.objects.mu.Lock()
-	n := len(k.parked)
-	c.s.objects.mu.Unlock()
-	if n == 0 || c.s.failing.fails(c, k.size, flags) {
-		return 0, nil
-	}
+// unpark takes an object that was freed last; 0: there is none.
+func (c *request) unpark(k *cache) uint64 {
 	c.s.objects.mu.Lock()
 	defer c.s.objects.mu.Unlock()
-	n = len(k.parked) - 1
+	n := len(k.parked) - 1
 	if n < 0 {
-		return 0, nil
+		return 0
 	}
 	addr := k.parked[n]
 	k.parked = k.parked[:n]
-	c.s.objects.live[addr] = &object{size: k.size, kind: ofCache, cache: k}
+	return addr
+}
+
+// again gives out an object that was parked; it is so again where the allocation is to
+// fail.
+func (c *request) again(k *cache, addr uint64, flags gfp) (uint64, error) {
+	failed := c.s.failing.fails(c, k.size, flags)
+	c.s.objects.mu.Lock()
+	defer c.s.objects.mu.Unlock()
+	if failed {
+		k.parked = append(k.parked, addr)
+		return 0, nil
+	}
+	c.s.objects.add(addr, &object{size: k.size, kind: ofCache, cache: k, heap: c.s.k.Heap})
 	k.live++
 	if flags&gfpZero != 0 {
 		return addr, c.s.fill(addr, k.size, 0)

@@ -124,6 +124,8 @@ func testByRCU(m *machine) {
 	assert.Equal(m.t, bytes.Repeat([]byte{0xa5}, 32), m.read(o, 32))
 	_, err := m.try("kmem_cache_free", k, o)
 	assert.ErrorContains(m.t, err, "double free")
+	m.FailAlloc(1)
+	assert.Zero(m.t, m.call(m.cacheAlloc(), k, gfpKernel))
 	assert.Equal(m.t, o, m.call(m.cacheAlloc(), k, gfpKernel))
 	assert.Equal(m.t, bytes.Repeat([]byte{0xa5}, 32), m.read(o, 32))
 	m.call("kmem_cache_free", k, o)

@@ -60,14 +60,18 @@ type FreeError struct {
 	Func   string // that was given the address
 	Caller string // what called it, as %pS; "" where the call itself did
 	Addr   uint64
+	How    string     // the order or size that it was given, "with order 1"; "" for none
 	Object emu.Object // that the address is in; no Name: in none
 	Owner  string     // whose the object is that begins there, where it is not Func's; "" otherwise
 }
 
 func (e *FreeError) Error() string {
 	by := ""
+	if e.How != "" {
+		by = " " + e.How
+	}
 	if e.Caller != "" {
-		by = " by " + e.Caller
+		by += " by " + e.Caller
 	}
 	switch o := e.Object; {
 	case e.Owner != "":
@@ -175,7 +179,7 @@ func (c *request) notLive(addr uint64) error {
 	for _, k := range c.s.objects.caches {
 		in.Freed = in.Freed || slices.Contains(k.parked, in.Addr)
 	}
-	return &FreeError{Func: c.r.Name, Caller: c.caller(), Addr: addr, Object: in}
+	return &FreeError{Func: c.r.Name, Caller: c.caller(), Addr: addr, How: c.how, Object: in}
 }
 
 // free gives back an object of one of the kinds. NULL and ZERO_SIZE_PTR are none.
@@ -293,5 +297,5 @@ func (c *request) resize(addr, size, align uint64, kinds []kind) (had uint64, st
 // notOwn is the error of an object that the function must not free.
 func (c *request) notOwn(addr uint64, o *object) error {
 	in, _ := c.s.k.Heap.Lookup(addr)
-	return &FreeError{Func: c.r.Name, Caller: c.caller(), Addr: addr, Object: in, Owner: o.owner()}
+	return &FreeError{Func: c.r.Name, Caller: c.caller(), Addr: addr, How: c.how, Object: in, Owner: o.owner()}
 }

@@ -1,6 +1,10 @@
 package services
 
-import "callops/emu"
+import (
+	"fmt"
+
+	"callops/emu"
+)
 
 // pageRows is the page allocator (mm/page_alloc.c, mm/mempolicy.c). free_pages, get_page,
 // put_page and what reads a struct page are the kernel's own.
@@ -109,6 +113,7 @@ func freePages(c *request) (uint64, error) {
 		return 0, err
 	}
 	addr, size := l.addr(c.args[0], c.pageSize()), c.pageSize()<<min(c.order(), 32)
+	c.how = fmt.Sprintf("with order %d", c.order())
 	if err := c.owned(addr, func(o *object) bool { return o.kind == ofPages && o.size == size }); err != nil {
 		return 0, err
 	}
@@ -159,6 +164,7 @@ func (c *request) allocExact(size uint64, flags gfp) (uint64, error) {
 // freePagesExact is free_pages_exact(addr, size).
 func freePagesExact(c *request) (uint64, error) {
 	size := c.pageUp(c.args[1])
+	c.how = fmt.Sprintf("of %d bytes", c.args[1])
 	return 0, c.freeIf(c.args[0], func(o *object) bool { return o.kind == ofPages && o.size == size })
 }
 

@@ -8,6 +8,7 @@ type request struct {
 	r    Replaced
 	cpu  emu.CPU
 	args [8]uint64
+	how  string // what else an error about an address has to say of the call
 }
 
 // serving makes functions that a Go function of the request stands in for. Where it
@@ -15,7 +16,7 @@ type request struct {
 func serving(serve func(c *request) (uint64, error)) func(*Services, Replaced) emu.GateFunc {
 	return func(s *Services, r Replaced) emu.GateFunc {
 		return func(cpu emu.CPU, args [8]uint64) (uint64, error) {
-			x0, err := serve(&request{s, r, cpu, args})
+			x0, err := serve(&request{s: s, r: r, cpu: cpu, args: args})
 			if err != nil {
 				return r.leave(cpu, err)
 			}
