@@ -151,3 +151,30 @@ func (l *lab) returnTo(in, callee string) uint64 {
 	require.Fail(l.t, "no call", "%s of %s", in, callee)
 	return 0
 }
+
+// The filter of a registered DIRECT ops can be changed, though direct_functions does not follow.
+func TestFinding_ADirectOpsThatMovesLeavesItsOldSiteBusy(t *testing.T) {
+	labs(t, func(t *testing.T, l *lab) {
+		d := l.directOps("moves", "gcd")
+		require.NoError(t, l.RegisterDirect(d, l.direct[0]))
+		require.NoError(t, l.SetFilterIP(d, l.ip("lcm"), &ftrace.FilterOptions{Reset: true}))
+		assert.NotEmpty(t, l.warned)
+		require.NoError(t, l.UnregisterDirect(d, l.direct[0]))
+		assert.Zero(t, l.enabled())
+		assert.ErrorIs(t, l.RegisterDirect(l.directOps("next", "gcd"), l.direct[1]), errno.EBUSY)
+		assert.False(t, l.Dead())
+	})
+}
+
+func TestFinding_ADirectOpsThatGrowsKillsFtrace(t *testing.T) {
+	labs(t, func(t *testing.T, l *lab) {
+		share := func(*ftrace.Ops, ftrace.ShareCommand) error { return nil }
+		owner, grows := l.directOps("owner", "gcd"), l.directOps("grows", "lcm")
+		owner.Share, grows.Share = share, share
+		require.NoError(t, l.RegisterDirect(owner, l.direct[0]))
+		require.NoError(t, l.RegisterDirect(grows, l.direct[1]))
+		l.register(l.ops("ipmodify", ftrace.OpsIPModify, "gcd"))
+		require.NoError(t, l.SetFilterIP(grows, l.ip("gcd"), nil))
+		assert.True(t, l.Dead())
+	})
+}

@@ -186,3 +186,43 @@ func TestFinding_AGraphThatTracesNothingHasAllFunctionsCallIt(t *testing.T) {
 		assert.Empty(t, l.warned)
 	})
 }
+
+// unregister_ftrace_graph clears saved_func, and waits for no CPU that is about to call it.
+func TestFinding_AGraphFilteredByPidCallsNull(t *testing.T) {
+	graphLabs(t, func(t *testing.T, fresh func() *lab) {
+		l := fresh()
+		require.Zero(t, l.registerGraph(l.graph("lcm")), "so that no CPU is interrupted for the tracepoint's sake")
+		g := l.pidGraph("gcd")
+		require.Zero(t, l.registerGraph(g))
+		require.Equal(t, l.sym("fgraph_pid_func"), l.load(g))
+		l.events = nil
+
+		other := l.second()
+		at := breakpoints{l.sym("fgraph_pid_func"): other.stop}
+		l.start(other, at.options(), "gcd", 84, 36)
+		l.call("unregister_ftrace_graph", g)
+		assert.Empty(t, l.graces(), "with a CPU in fgraph_pid_func")
+		var fault *emu.Fault
+		require.ErrorAs(t, other.finish(), &fault)
+		assert.Zero(t, fault.Addr)
+	})
+}
+
+// pidGraph is a graph of a trace array that traces some tasks only, those that run among them.
+func (l *lab) pidGraph(funcs ...string) uint64 {
+	l.t.Helper()
+	data, err := l.k.AllocPerCPU("trace_array_cpu", 256, 16)
+	require.NoError(l.t, err)
+	const tracePid = ^uint32(1) // FTRACE_PID_TRACE, -2
+	for _, c := range l.k.CPUs {
+		require.NoError(l.t, l.k.Mem.Store32(data+c.PerCPU+l.offset("trace_array_cpu", "ftrace_ignore_pid"), tracePid))
+	}
+	tr := l.alloc("trace_array", 8192)
+	l.store(tr+l.offset("trace_array", "function_pids"), tr)
+	l.store(tr+l.offset("trace_array", "array_buffer")+l.offset("array_buffer", "data"), data)
+	g := l.graph(funcs...)
+	at := g + graphOps + uint64(l.k.Layout.Ops.Flags)
+	l.store(at, l.load(at)|uint64(ftrace.OpsPID))
+	l.store(g+graphOps+uint64(l.k.Layout.Ops.Private), tr)
+	return g
+}

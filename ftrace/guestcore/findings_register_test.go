@@ -115,3 +115,17 @@ func TestFinding_ARefusedIPModifyLeavesDirectOpsSharing(t *testing.T) {
 		assertAlive(t, l)
 	})
 }
+
+// A dead ftrace unregisters nothing, and what its sites call is freed all the same.
+func TestFinding_ADeadFtraceStillCallsWhatIsFreed(t *testing.T) {
+	labs(t, func(t *testing.T, l *lab) {
+		o := l.ops("o", 0, "gcd")
+		l.register(o)
+		l.call("ftrace_kill")
+		require.ErrorIs(t, l.Unregister(o), errno.ENODEV)
+		require.NoError(t, l.FreeOps(o))
+		_, err := l.k.CallName(t.Context(), 0, nil, "gcd", 84, 36)
+		var fault *emu.Fault
+		require.ErrorAs(t, err, &fault)
+	})
+}
