@@ -60,7 +60,8 @@ func TestKernel_OwnCore(t *testing.T) {
 			"enable", "enable-strict", "enable-strict-fixed", "disable", "off-and-on", "second-leaves", "third-arrives", "replace", "filter-live",
 			"two-sites", "filter-idle", "filter-idle-fixed", "direct-shared", "two-patchers", "protection",
 		},
-		kernels.Linux61: {"global-static", "global-static-fixed"},
+		kernels.Linux716K: {"replace", "protection"},
+		kernels.Linux61:   {"global-static", "global-static-fixed"},
 	} {
 		t.Run(kernel, func(t *testing.T) {
 			opts := own(t, kernel)

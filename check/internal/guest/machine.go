@@ -80,16 +80,9 @@ func New(cfg Config) (*Machine, error) {
 		return nil, fmt.Errorf("preempt_count is at %#x of a task, which is not a multiple of 8", cfg.Kernel.Layout.Task.PreemptCount)
 	}
 	m := &Machine{cfg: cfg, insns: map[uint64]*effects.Operands{}, preem: cfg.Kernel.Layout.Task.PreemptCount}
-	l := cfg.Kernel.Layout
 	for kind, calls := range cfg.Tasks {
 		c := cfg.Kernel.CPUs[kind]
-		t := &task{
-			cpu: c, calls: calls, index: map[string]*Node{},
-			areas: []kernelimage.Range{
-				{Start: c.Task, End: c.Task + uint64(l.Task.Size)},
-				{Start: c.PerCPU + l.PerCPU.Start, End: c.PerCPU + l.PerCPU.Start + uint64(l.PerCPU.Size)},
-			},
-		}
+		t := &task{cpu: c, calls: calls, index: map[string]*Node{}, areas: cfg.Kernel.Own(c)}
 		// A frame record that ends the chain, as a task's first frame has.
 		t.fp = c.StackTop - 16
 		t.base, t.low = t.fp, t.fp

@@ -12,6 +12,7 @@ import (
 	"callops/emu/interp"
 	"callops/emu/record"
 	"callops/ftrace/guestcore"
+	"callops/internal/errno"
 	"callops/kernel"
 	"callops/kernel/services"
 	"callops/kernelimage"
@@ -65,7 +66,7 @@ type running struct {
 // newPatcher makes the last CPU of m's kernel the patcher.
 func newPatcher(m *Machine) (*patcher, error) {
 	p := &patcher{m: m, rec: m.rec, cpu: m.k.CPUs[len(m.k.CPUs)-1]}
-	p.own = append(areasOf(m.k, p.cpu), p.cpu.Stack)
+	p.own = append(m.k.Own(p.cpu), p.cpu.Stack)
 	p.tape = record.NewTape(m.k.Mem, p.effect)
 	p.tape.Private = func(addr uint64) bool { return within(p.own, addr) }
 	p.tape.Text = m.isText
@@ -75,15 +76,6 @@ func newPatcher(m *Machine) (*patcher, error) {
 		return nil, fmt.Errorf("the engine of CPU %d can't be observed", p.cpu.ID())
 	}
 	return p, nil
-}
-
-// areasOf are a CPU's task_struct and its per-CPU area.
-func areasOf(k *kernel.Kernel, c *kernel.CPU) []kernelimage.Range {
-	l := k.Layout
-	return []kernelimage.Range{
-		{Start: c.Task, End: c.Task + uint64(l.Task.Size)},
-		{Start: c.PerCPU + l.PerCPU.Start, End: c.PerCPU + l.PerCPU.Start + uint64(l.PerCPU.Size)},
-	}
 }
 
 func within(areas []kernelimage.Range, addr uint64) bool {
@@ -107,7 +99,11 @@ func (m *Machine) runCore(cfg *machine.Config) {
 			if m.guest, err = newPatcher(m); err != nil || m.fault.Code == nil {
 				return err
 			}
-			return m.fault.Code(&Code{k})
+			err = m.fault.Code(&Code{k})
+			if errors.Is(err, errno.ENOENT) { // the compiler made something else of it
+				err = fmt.Errorf("%w: %w", ErrUnfit, err)
+			}
+			return err
 		},
 		Call: func(ctx context.Context, opts *emu.CallOptions, addr uint64, args ...uint64) (emu.Result, error) {
 			return m.k.Call(ctx, m.guest.cpu.ID(), opts, addr, args...)
@@ -196,7 +192,7 @@ func (p *patcher) filled(in *record.Insn) error {
 // ownerOf is the CPU of a scenario whose task or area an address is in, or nil.
 func (p *patcher) ownerOf(addr uint64) *kernel.CPU {
 	for _, c := range p.m.k.CPUs {
-		if c != p.cpu && (c.Stack.Contains(addr) || within(areasOf(p.m.k, c), addr)) {
+		if c != p.cpu && (c.Stack.Contains(addr) || within(p.m.k.Own(c), addr)) {
 			return c
 		}
 	}
