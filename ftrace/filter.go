@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"callops/internal/errno"
 )
@@ -97,6 +98,7 @@ func (r *Registry) setPattern(o *Ops, kind filterKind, pat string, opts *FilterO
 		if pat == "" && opts.Reset {
 			return nil
 		}
+		o.commands = o.commands || strings.Contains(pat, ":")
 		sel, err := parseSelector(pat, opts.Remove)
 		switch {
 		case err != nil:
@@ -297,7 +299,7 @@ func (r *Registry) FreeFilter(o *Ops) error {
 	}
 	r.initOps(o)
 	err := errors.Join(r.discard(o.hash.filter), r.discard(o.hash.notrace))
-	o.hash, o.waiting = hashes{}, [2][]modFilter{}
+	o.hash, o.waiting, o.commands = hashes{}, [2][]modFilter{}, false
 	r.mem.set64(r.hashSlot(o, filterHash), 0)
 	r.mem.set64(r.hashSlot(o, notraceHash), 0)
 	return r.done("free filter of "+o.Name, err)

@@ -21,16 +21,16 @@ func (r *Registry) initFreeing() error {
 // forget takes sites out of direct_functions and of the filters of all ops. Linux does so for
 // the filters of trace arrays (clear_mod_from_hashes).
 func (r *Registry) forget(gone *group) {
-	if r.plainOps {
-		return
-	}
 	for i := range gone.records {
-		if r.direct != nil {
+		if r.direct != nil && !r.plainOps {
 			r.direct.remove(gone.records[i].IP)
 		}
 	}
 	r.all.Range(func(_, v any) bool {
 		o := v.(*Ops)
+		if r.plainOps && !o.commands {
+			return true
+		}
 		for _, h := range []*hash{o.hash.filter, o.hash.notrace} {
 			r.clearSites(h, gone)
 		}

@@ -48,6 +48,7 @@ type Ops struct {
 	directCall uint64
 	core       bool // lies in the kernel's own data: not DYNAMIC
 	freed      bool
+	commands   bool // its filters were given commands: in Linux it belongs to a trace array
 
 	guest *guestOps // nil: a Registry keeps it
 }

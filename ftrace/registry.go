@@ -35,8 +35,9 @@ type Options struct {
 	// every function.
 	FixMod bool
 
-	// PlainOps has what Linux does for ops that belong to no trace array: the sites of a module that
-	// goes stay in their filters, and among direct calls.
+	// PlainOps does as Linux does for ops that belong to no trace array, which are those that no :mod:
+	// filter was set for: the sites of a module that goes stay in their filters, and among direct
+	// calls.
 	PlainOps bool
 
 	// ImageCode uses the trampolines, list function and ops that the image has

@@ -323,8 +323,15 @@ func (t *btfTypes) core() CoreLayout {
 			"state": &l.Mod.State, "list": &l.Mod.List, "name": &l.Mod.Name,
 			"ftrace_callsites": &l.Mod.Callsites, "num_ftrace_callsites": &l.Mod.NumCallsites,
 		}},
-		{"file", &l.File.Size, map[string]*int{"f_mode": &l.File.Mode, "private_data": &l.File.PrivateData}},
+		{"file", &l.File.Size, map[string]*int{"f_mode": &l.File.Mode, "f_flags": &l.File.Flags, "private_data": &l.File.PrivateData}},
 		{"kiocb", &l.Kiocb.Size, map[string]*int{"ki_filp": &l.Kiocb.Filp, "ki_pos": &l.Kiocb.Pos}},
+		{"trace_array", &l.Array.Size, map[string]*int{
+			"list": &l.Array.List, "ops": &l.Array.Ops, "mod_trace": &l.Array.ModTrace, "mod_notrace": &l.Array.ModNotrace,
+		}},
+		{"ftrace_mod_load", &l.ModLoad.Size, map[string]*int{"list": &l.ModLoad.List, "func": &l.ModLoad.Func, "module": &l.ModLoad.Module}},
+		{"trace_parser", &l.Parser.Size, map[string]*int{
+			"cont": &l.Parser.Cont, "buffer": &l.Parser.Buffer, "idx": &l.Parser.Idx, "size": &l.Parser.Room,
+		}},
 		{"iov_iter", &l.IovIter, nil},
 		{"inode", &l.Inode, nil},
 		{"ctl_table", &l.Ctl.Size, map[string]*int{"data": &l.Ctl.Data, "maxlen": &l.Ctl.MaxLen, "mode": &l.Ctl.Mode}},
@@ -341,6 +348,10 @@ func (t *btfTypes) core() CoreLayout {
 				return CoreLayout{}
 			}
 		}
+	}
+	var parser *btf.Struct
+	if t.spec.TypeByName("trace_parser", &parser) == nil {
+		l.Parser.Fail = t.find(parser, "fail")
 	}
 	if !t.module(&l.Mod) {
 		return CoreLayout{}

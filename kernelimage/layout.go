@@ -84,6 +84,9 @@ type CoreLayout struct {
 	Mod     ModLayout
 	File    FileLayout
 	Kiocb   KiocbLayout
+	Array   TraceArrayLayout
+	ModLoad ModLoadLayout
+	Parser  ParserLayout
 	IovIter int // size of struct iov_iter
 	Inode   int // size of struct inode
 	Ctl     CtlLayout
@@ -112,6 +115,19 @@ type ModLayout struct {
 	Tree    ModTreeLayout
 }
 
+// TraceArrayLayout is struct trace_array (kernel/trace/trace.h).
+type TraceArrayLayout struct{ Size, List, Ops, ModTrace, ModNotrace int }
+
+// ParserLayout is struct trace_parser (kernel/trace/trace.h).
+type ParserLayout struct {
+	Size, Cont, Buffer, Idx, Room int
+	Fail                          int // absent in some
+}
+
+// ModLoadLayout is struct ftrace_mod_load (kernel/trace/ftrace.c): what a filter is to get of a
+// module.
+type ModLoadLayout struct{ Size, List, Func, Module int }
+
 // ModSymbolsLayout is struct mod_kallsyms.
 type ModSymbolsLayout struct{ Size, Symtab, NumSymtab, Strtab, Typetab int }
 
@@ -121,7 +137,7 @@ type ModTreeLayout struct{ AddrMin, AddrMax int }
 
 // FileLayout is struct file (include/linux/fs.h), with flags that say whether it was opened
 // for reading.
-type FileLayout struct{ Size, Mode, PrivateData int }
+type FileLayout struct{ Size, Mode, Flags, PrivateData int }
 
 // KiocbLayout is struct kiocb (include/linux/fs.h).
 type KiocbLayout struct{ Size, Filp, Pos int }

@@ -16,7 +16,8 @@ type random struct {
 	patterns []string // of functions, for filters by name
 	calls    int
 	modules  int
-	noDirect bool // the kernel has no direct calls
+	commands []string // filters of modules
+	noDirect bool     // the kernel has no direct calls
 
 	loaded []uint64 // call sites of modules
 
@@ -79,6 +80,9 @@ func (r *random) next() Step {
 		}
 		step.Pattern = r.patterns[r.IntN(len(r.patterns))]
 		step.Reset, step.Remove = r.IntN(2) == 0, r.IntN(4) == 0
+		if len(r.commands) > 0 && r.IntN(2) == 0 && !o.direct && o.flags&ftrace.OpsIPModify == 0 {
+			step.Pattern, step.Reset, step.Remove = r.commands[r.IntN(len(r.commands))], false, false
+		}
 	case n < 36:
 		return r.free(i)
 	case n < 42:
@@ -93,7 +97,7 @@ func (r *random) next() Step {
 	default:
 		step.Verb = Unregister
 	}
-	if r.IntN(16) == 0 {
+	if r.IntN(16) == 0 && len(r.commands) == 0 {
 		step.Fail = 1 + r.IntN(1<<r.IntN(6))
 	}
 	return step

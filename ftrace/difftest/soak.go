@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"callops/kernelimage"
@@ -19,6 +21,8 @@ type Soak struct {
 	All bool
 	// Modules are files of modules that come and go; none where it is empty.
 	Modules []string
+	// Commands has filters wait for them, see [Config.Commands].
+	Commands bool
 	// Order is [Config.Order].
 	Order bool
 	// Mutate is [Config.Mutate].
@@ -122,7 +126,7 @@ const (
 // config chooses what the image has: functions to call, call sites, and random steps on
 // them.
 func (s *Soak) config() (Config, *random) {
-	cfg := Config{Image: s.Image, Modules: s.Modules, Order: s.Order, Mutate: s.Mutate}
+	cfg := Config{Image: s.Image, Modules: s.Modules, Commands: s.Commands, Order: s.Order, Mutate: s.Mutate}
 	r := &random{
 		Rand: rand.New(rand.NewPCG(s.Seed, 0)), patterns: patterns,
 		noDirect: s.Image.Layout().Ops.DirectCall == kernelimage.Absent,
@@ -145,6 +149,9 @@ func (s *Soak) config() (Config, *random) {
 		}
 	}
 	r.calls, r.modules = len(cfg.Calls), len(cfg.Modules)
+	if s.Commands {
+		r.commands = commandsFor(s.Modules)
+	}
 	some := slices.Clone(r.sites)
 	for i := 0; i < len(sites); i += max(1, len(sites)/someSites) {
 		some = append(some, sites[i].IP)
@@ -154,4 +161,16 @@ func (s *Soak) config() (Config, *random) {
 		cfg.Sites = some
 	}
 	return cfg, r
+}
+
+// commandsFor are filters of modules. The closing of a control file has errors of its own, which
+// Linux drops, and so takes part in no comparison: a filter that is refused is not one that begins
+// anew, and no ops is given one that may not have it.
+func commandsFor(modules []string) (commands []string) {
+	for _, file := range modules {
+		name, _, _ := strings.Cut(filepath.Base(file), ".")
+		name = strings.ReplaceAll(name, "-", "_")
+		commands = append(commands, "*:mod:"+name, "*a*:mod:"+name, "!*:mod:"+name, "!*a*:mod:"+name, "nothing:mod:"+name)
+	}
+	return commands
 }

@@ -126,7 +126,7 @@ func (p *Pair) compareState(all bool) error {
 			}
 		}
 	}
-	if all {
+	if all && !p.cfg.Commands {
 		return p.compareHeap()
 	}
 	return nil

@@ -56,6 +56,9 @@ type Core struct {
 	share   uint64                  // the gate of ops_func; 0 before its first use
 	statics uint64                  // bytes taken of the initial task's stack
 	modules map[string]*guestModule // by name
+	arrays  map[*ftrace.Ops]uint64  // trace arrays
+
+	openParams int // of ftrace_regex_open; 0: not known yet
 }
 
 var _ ftrace.Core = (*Core)(nil)
@@ -67,7 +70,7 @@ func New(k *kernel.Kernel, opts *Options) (*Core, error) {
 	if k == nil {
 		return nil, fmt.Errorf("ftrace core of the image: no kernel: %w", errno.EINVAL)
 	}
-	c := &Core{k: k, modules: make(map[string]*guestModule), pack: &k.Layout.Core}
+	c := &Core{k: k, modules: make(map[string]*guestModule), arrays: make(map[*ftrace.Ops]uint64), pack: &k.Layout.Core}
 	if opts != nil {
 		c.opts = *opts
 	}
@@ -107,6 +110,9 @@ func (c *Core) start() (err error) {
 	}
 	// What control files are read through has a cache of its own.
 	if _, err := c.call("seq_file_init", c.sym.seqInit); err != nil {
+		return err
+	}
+	if err := c.prepareFiles(); err != nil {
 		return err
 	}
 	if c.opts.Sites != nil {

@@ -12,7 +12,7 @@
 // [*CrashError] with the place. What the kernel returns is a [*StatusError]
 // with its errno.
 //
-// Left out: trace arrays, so :mod: patterns wait for no module; ops are not placed in
+// Left out: of trace arrays all but what their filters' control files use; ops are not placed in
 // the kernel's .bss.
 //
 // Start at [New], before init text is freed. A Core may be used from any goroutine.

@@ -8,21 +8,21 @@ import (
 	"callops/internal/errno"
 )
 
-// SetFilter is ftrace_set_filter. The kernel's function takes no :mod:, which only its
-// control files know: EOPNOTSUPP.
+// SetFilter is ftrace_set_filter; a pattern with a command (:mod:) is written to a control file,
+// see [Core.Waiting].
 func (c *Core) SetFilter(o *ftrace.Ops, pat string, opts *ftrace.FilterOptions) error {
-	return c.setPattern(o, "ftrace_set_filter", c.sym.setFilter, pat, opts)
+	return c.setPattern(o, "ftrace_set_filter", c.sym.setFilter, false, pat, opts)
 }
 
 // SetNotrace is ftrace_set_notrace.
 func (c *Core) SetNotrace(o *ftrace.Ops, pat string, opts *ftrace.FilterOptions) error {
-	return c.setPattern(o, "ftrace_set_notrace", c.sym.setNotrace, pat, opts)
+	return c.setPattern(o, "ftrace_set_notrace", c.sym.setNotrace, true, pat, opts)
 }
 
 // maxPattern is that of [ftrace.Registry.SetFilter].
 const maxPattern = 669
 
-func (c *Core) setPattern(o *ftrace.Ops, name string, addr uint64, pat string, opts *ftrace.FilterOptions) error {
+func (c *Core) setPattern(o *ftrace.Ops, name string, addr uint64, notrace bool, pat string, opts *ftrace.FilterOptions) error {
 	if opts == nil {
 		opts = &ftrace.FilterOptions{}
 	}
@@ -35,12 +35,16 @@ func (c *Core) setPattern(o *ftrace.Ops, name string, addr uint64, pat string, o
 		return fmt.Errorf("set filter: %w", err)
 	}
 	switch {
-	case strings.Contains(pat, ":"):
-		return fmt.Errorf("filter %q of %s: %s takes no commands: %w", pat, o.Name, name, errno.EOPNOTSUPP)
 	case len(pat) > maxPattern || strings.Contains(pat, "\x00"):
 		return fmt.Errorf("filter of %d bytes: %w", len(pat), errno.EINVAL)
 	case pat == "" && !opts.Reset:
 		return fmt.Errorf("filter of %s: an empty pattern: %w", o.Name, errno.EINVAL)
+	}
+	if strings.Contains(pat, ":") {
+		if err := c.writeFilter(o, notrace, pat, opts.Reset); err != nil {
+			return fmt.Errorf("filter %q of %s: %w", pat, o.Name, err)
+		}
+		return nil
 	}
 	err := c.with("filter", append([]byte(pat), 0), func(buf uint64) error {
 		if pat == "" {
@@ -102,9 +106,6 @@ func (c *Core) Matches(o *ftrace.Ops, ip uint64) bool {
 	x0, err := c.call("ftrace_ops_test", c.sym.opsTest, o.Addr(), ip, o.Addr())
 	return err == nil && int32(x0) != 0
 }
-
-// Waiting is empty: no filter waits for a module.
-func (c *Core) Waiting(*ftrace.Ops, bool) []string { return nil }
 
 // Match returns the records that the kernel's own matching finds for a pattern, in the
 // order of Records.

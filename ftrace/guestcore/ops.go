@@ -82,6 +82,9 @@ func (c *Core) FreeOps(o *ftrace.Ops) error {
 	if c.isStatic(o.Addr()) {
 		return fmt.Errorf("free of %s, which is the kernel's own: %w", o.Name, errno.EINVAL)
 	}
+	if err := c.unlistArray(o); err != nil {
+		return err
+	}
 	if err := c.k.Heap.Free(o.Addr()); err != nil {
 		return err
 	}
@@ -102,6 +105,9 @@ func (c *Core) FreeFilter(o *ftrace.Ops) error {
 	}
 	if o.Flags()&ftrace.OpsEnabled != 0 {
 		return fmt.Errorf("free filter of %s: it is registered: %w", o.Name, errno.EBUSY)
+	}
+	if err := errors.Join(c.emptyArray(o), c.unlistArray(o)); err != nil {
+		return err
 	}
 	if _, err := c.call("ftrace_free_filter", c.sym.freeFilter, o.Addr()); err != nil {
 		return err

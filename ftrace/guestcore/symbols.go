@@ -17,6 +17,8 @@ type symbols struct {
 	seqRead, seqRelease, iovIterKvec                     uint64
 	moduleInit, moduleEnable, releaseMod, freeMem        uint64
 	treeInsert, treeRemove, treeRemoveInit               uint64
+	modCommand, regexOpen, regexRelease                  uint64
+	filterWrite, notraceWrite, traceArrays, tracingOff   uint64
 	modules, modTree                                     uint64
 	pages, enabled, lastEnabled, initStack, sdata, edata uint64
 }
@@ -72,6 +74,14 @@ var names = []struct {
 	{"mod_tree_remove_init", func(s *symbols) *uint64 { return &s.treeRemoveInit }, never},
 	{"modules", func(s *symbols) *uint64 { return &s.modules }, never},
 	{"mod_tree", func(s *symbols) *uint64 { return &s.modTree }, never},
+
+	{"ftrace_mod_cmd_init", func(s *symbols) *uint64 { return &s.modCommand }, never},
+	{"ftrace_regex_open", func(s *symbols) *uint64 { return &s.regexOpen }, never},
+	{"ftrace_filter_write", func(s *symbols) *uint64 { return &s.filterWrite }, never},
+	{"ftrace_notrace_write", func(s *symbols) *uint64 { return &s.notraceWrite }, never},
+	{"ftrace_regex_release", func(s *symbols) *uint64 { return &s.regexRelease }, never},
+	{"ftrace_trace_arrays", func(s *symbols) *uint64 { return &s.traceArrays }, never},
+	{"tracing_disabled", func(s *symbols) *uint64 { return &s.tracingOff }, never},
 
 	{"ftrace_pages_start", func(s *symbols) *uint64 { return &s.pages }, always},
 	{"ftrace_enabled", func(s *symbols) *uint64 { return &s.enabled }, always},

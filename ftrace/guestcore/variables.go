@@ -47,6 +47,16 @@ func (f *finder) where(fn string, want func(refs.Ref) bool) []uint64 {
 	return slices.Sorted(maps.Keys(found))
 }
 
+// oneOf is where for the first of the functions that uses any.
+func (f *finder) oneOf(want func(refs.Ref) bool, fns ...string) (found []uint64) {
+	for _, fn := range fns {
+		if found = f.where(fn, want); len(found) > 0 {
+			break
+		}
+	}
+	return found
+}
+
 func loads(size int) func(refs.Ref) bool {
 	return func(r refs.Ref) bool { return r.Kind == refs.Load && r.Size == size }
 }
@@ -79,6 +89,13 @@ var variables = []struct {
 	{"last_ftrace_enabled", func(s *symbols) *uint64 { return &s.lastEnabled }, func(f *finder) []uint64 {
 		others := append(f.where("ftrace_kill", storesInt(0)), f.where("ftrace_is_dead", loads(4))...)
 		return slices.DeleteFunc(f.where("ftrace_init", storesInt(1)), func(v uint64) bool { return slices.Contains(others, v) })
+	}},
+	// list_for_each_entry(tr, &ftrace_trace_arrays, list).
+	{"ftrace_trace_arrays", func(s *symbols) *uint64 { return &s.traceArrays }, func(f *finder) []uint64 {
+		return f.where("trace_array_find", loads(8))
+	}},
+	{"tracing_disabled", func(s *symbols) *uint64 { return &s.tracingOff }, func(f *finder) []uint64 {
+		return f.oneOf(loads(4), "tracing_is_disabled", "tracing_check_open_get_tr", "tracing_check_open_get_tr.part.0")
 	}},
 	// list_for_each_entry(mod, &modules, list).
 	{"modules", func(s *symbols) *uint64 { return &s.modules }, func(f *finder) []uint64 {

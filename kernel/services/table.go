@@ -23,6 +23,7 @@ var table = slices.Concat(kmallocRows, cacheRows, pageRows, vmallocRows, perCPUR
 // otherRows are all that is neither memory nor in [syncRows].
 var otherRows = []row{
 	{"printk", []string{"vprintk_emit"}, printk},
+	{"user memory", []string{"trace_get_user"}, traceGetUser},
 	{"hardened usercopy", []string{"__check_object_size"}, nothing},
 }
 
