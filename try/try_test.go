@@ -1,6 +1,7 @@
 package try
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -8,11 +9,13 @@ import (
 
 	"callops/asm"
 	"callops/bench"
+	"callops/check/property"
 	"callops/emu/interp"
 	"callops/internal/errno"
 	"callops/internal/kernels"
 	"callops/internal/patchimage"
 	"callops/kernelimage"
+	"callops/kernelimage/textdiff"
 )
 
 func openKernel(t *testing.T, series string) *kernelimage.Image {
@@ -88,7 +91,7 @@ func TestRun_OfOneKernelFindsNoDifference(t *testing.T) {
 	assert.EqualValues(t, 1, r.Verdicts[1].New.Finding)
 	assert.Equal(t, Same, r.Verdicts[1].Change)
 	assert.Nil(t, r.Verdicts[1].New.Counterexample)
-	assert.Equal(t, &Core{Old: Agreement{Operations: 300}, New: Agreement{Operations: 300}, Change: Same}, r.Core)
+	assert.Equal(t, &Core{Old: Agreement{Operations: 300, Ordered: 30}, New: Agreement{Operations: 300, Ordered: 30}, Change: Same}, r.Core)
 
 	// As on the booted kernel.
 	want := map[Cost]float64{
@@ -239,4 +242,39 @@ func TestRun_WithoutImagesIsAnError(t *testing.T) {
 		_, err := Run(t.Context(), cfg)
 		assert.ErrorIs(t, err, errno.EINVAL)
 	}
+}
+
+// A core that frees without waiting for those who may still run what it frees.
+func TestRun_FindsACoreThatDoesNotWait(t *testing.T) {
+	img := openKernel(t, kernels.Linux612)
+	functions, err := textdiff.Ftrace(img)
+	require.NoError(t, err)
+	waits := make(map[uint64]bool)
+	for _, s := range img.Symbols() {
+		if strings.HasPrefix(s.Name, "synchronize_rcu") {
+			waits[s.Addr] = true
+		}
+	}
+	words := make(map[uint64]uint32)
+	for _, f := range functions {
+		if name, _, _ := strings.Cut(f.Name, "."); name != "ftrace_shutdown" {
+			continue
+		}
+		for pc := f.Start; pc < f.End; pc += 4 {
+			w, _ := img.Word(pc)
+			if target, link, ok := asm.DecodeBranch(pc, w); ok && link && waits[target] {
+				words[pc] = asm.NOP
+			}
+		}
+	}
+	require.NotEmpty(t, words)
+	r := compare(t, img, words, 0, "disable")
+	assert.Equal(t, Worse, r.Core.Change)
+	require.NotNil(t, r.Core.New.Difference)
+	assert.Equal(t, "the order of what other CPUs can see", r.Core.New.Difference.thing())
+	require.Len(t, r.Text.Changes, 1)
+	assert.Equal(t, "kernel/trace/ftrace.c", r.Text.Changes[0].File)
+	require.Len(t, r.Verdicts, 1)
+	assert.Equal(t, Worse, r.Verdicts[0].Change)
+	assert.Equal(t, property.NoUseAfterFree, r.Verdicts[0].New.Property)
 }

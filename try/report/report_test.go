@@ -40,7 +40,7 @@ func reports() map[string]*try.Report {
 			Costs:    try.Costs{Tracee: "empty", Rows: []try.Cost{cost(1, 0, "", c42, c42), cost(2, 0, "", c198, c198)}},
 			Verdicts: []try.Verdict{{Name: "enable", Old: holds, New: holds, Change: try.Same}},
 			LeftOut:  []string{}, Worse: []string{}, Better: []string{}, Patcher: try.PatcherImage,
-			Core: &try.Core{Old: try.Agreement{Operations: 3000}, New: try.Agreement{Operations: 3000}, Change: try.Same},
+			Core: &try.Core{Old: try.Agreement{Operations: 3000, Ordered: 400}, New: try.Agreement{Operations: 3000, Ordered: 400}, Change: try.Same},
 		},
 		"worse": {
 			Old: kernel("vmlinuz.old"), New: kernel("vm`linuz\x1b[31m|"), Notes: []string{"they are of two series, 6.12 and 6.13"},

@@ -168,7 +168,11 @@ func agreement(a *try.Agreement) string {
 	case a.Difference != nil:
 		return fmt.Sprintf("differs in %s after %d operations", a.Difference.What, len(a.Difference.Steps))
 	}
-	return fmt.Sprintf("does what callops' does in %d operations", a.Operations)
+	s := fmt.Sprintf("does what callops' does in %d operations", a.Operations)
+	if a.Ordered > 0 {
+		s += fmt.Sprintf(", and in the same order in %d more", a.Ordered)
+	}
+	return s
 }
 
 // coreSummary is both cores in a sentence.
@@ -186,7 +190,12 @@ func sequence(d *try.Difference) string {
 	for i, step := range d.Steps {
 		fmt.Fprintf(&b, "%6d  %s\n", i+1, clean(step))
 	}
-	fmt.Fprintf(&b, "%s: the kernel's %s, callops' %s\n", clean(d.What), clean(d.Kernel), clean(d.Callops))
+	fmt.Fprintf(&b, "%s\n", clean(d.What))
+	for _, side := range []struct{ name, has string }{{"kernel", d.Kernel}, {"callops", d.Callops}} {
+		for line := range strings.Lines(strings.TrimSpace(side.has)) {
+			fmt.Fprintf(&b, "  %-8s %s\n", side.name, clean(line))
+		}
+	}
 	return b.String()
 }
 
