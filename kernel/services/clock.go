@@ -8,7 +8,7 @@ import (
 	"callops/internal/errno"
 )
 
-// Clock is the time of a kernel that has no timers: nanoseconds that pass only while every
+// clock is the time of a kernel that has no timers: nanoseconds that pass only while every
 // task sleeps, to when the first of them is to be woken.
 type clock struct {
 	s *Services
@@ -25,14 +25,9 @@ func (c *clock) read() uint64 {
 	return c.now
 }
 
-// jiffy is how long one lasts. The kernel tells how many there are in a second.
+// jiffy is how long one lasts. The kernel tells how many there are in a second; it is asked each time, so that the
+// same call always takes the same number of instructions.
 func (c *clock) jiffy(cpu emu.CPU) (uint64, error) {
-	c.mu.Lock()
-	tick := c.tick
-	c.mu.Unlock()
-	if tick != 0 {
-		return tick, nil
-	}
 	sym, err := c.s.k.Symbols.Lookup("__msecs_to_jiffies")
 	if err != nil {
 		return 0, err
@@ -46,11 +41,14 @@ func (c *clock) jiffy(cpu emu.CPU) (uint64, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	first := c.tick == 0
 	c.tick = 1_000_000_000 / hz
-	if at := c.s.jiffies; at != 0 {
-		if c.began, err = c.s.k.Mem.Load64(at); err != nil {
+	if first && c.s.jiffies != 0 {
+		now, err := c.s.k.Mem.Load64(c.s.jiffies)
+		if err != nil {
 			return 0, err
 		}
+		c.began = now - c.now/c.tick
 	}
 	return c.tick, nil
 }

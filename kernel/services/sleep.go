@@ -13,8 +13,8 @@ type Tasks interface {
 	// returns when it has its CPU again.
 	Switch(cpu emu.CPU) error
 
-	// Sleep takes the task on cpu off it, voluntarily, until ready reports true, or until the
-	// time of a [Clock] where it is not 0 and nothing else can run before. expired
+	// Sleep takes the task on cpu off it, voluntarily, until ready reports true, or to the time
+	// until, where that is not 0 and all other tasks sleep, or are to be woken later. expired
 	// reports the latter. ready may be called at any time, on any goroutine, and only
 	// looks at memory. [ErrDeadlock] where nothing can happen that wakes the task.
 	Sleep(cpu emu.CPU, ready func() bool, until uint64) (expired bool, err error)
