@@ -474,3 +474,35 @@ func TestServices_TellOfWarnings(t *testing.T) {
 	assert.Equal(t, services.Event{Kind: services.Warned, Func: bugs[0].String(), Addr: bugs[0].Addr}, last)
 	assert.Equal(t, bugs[0].String(), last.String())
 }
+
+// A task that is never preempted lets another one run where it says so.
+func TestScheduled_TasksYield(t *testing.T) {
+	for _, series := range kernels.CallOps {
+		t.Run(series, func(t *testing.T) {
+			img, err := kernelimage.Open(t.Context(), kernels.Path(t, series), nil)
+			require.NoError(t, err)
+			defer img.Close()
+			mach, err := machine.New(t.Context(), &machine.Config{Image: img, Heap: 1 << 20, Sched: &sched.Options{Slice: 1 << 60}})
+			require.NoError(t, err)
+			defer func() { assert.NoError(t, mach.Close()) }()
+			m := &scheduled{Machine: mach, t: t}
+			for _, name := range []string{"schedule", "yield", "__cond_resched"} {
+				if _, err := m.Kernel.Symbols.Lookup(name); err != nil {
+					assert.Equal(t, []string{kernels.Linux7, "__cond_resched"}, []string{series, name}, "7.x is preempted instead")
+					continue
+				}
+				flag := m.words(1)
+				wait := m.place("wait", func(b *asm.Builder) {
+					again := b.Here("again")
+					call(b, m.fn(name))
+					b.Emit(asm.MovImm(asm.X9, flag)...)
+					b.Emit(asm.Ldr(asm.X0, asm.Off(asm.X9, 0)), asm.Cbz(asm.X0, again))
+				})
+				waiter := m.run("waiter", wait)
+				setter := m.run("setter", m.place("set", func(b *asm.Builder) { add(b, flag) }))
+				require.NoError(t, waiter.Wait(), name)
+				require.NoError(t, setter.Wait(), name)
+			}
+		})
+	}
+}
