@@ -28,7 +28,12 @@ type Object struct {
 	Addr  uint64
 	Size  uint64
 	Freed bool
+
+	zone uint64 // bytes after it that are its own
 }
+
+// room is how much the object takes up.
+func (o *Object) room() uint64 { return (max(o.Size+o.zone, 1) + heapAlign - 1) &^ (heapAlign - 1) }
 
 // Heap hands out zeroed memory of one region and poisons what is freed. Freed
 // memory is reused only when the rest is used up, the half that was freed first. It may
@@ -124,41 +129,45 @@ func (h *Heap) Alloc(name string, size uint64) (uint64, error) {
 // AllocAligned is Alloc at a multiple of align, a power of two; another one is
 // EINVAL.
 func (h *Heap) AllocAligned(name string, size, align uint64) (uint64, error) {
+	return h.AllocZoned(name, size, align, 0)
+}
+
+// AllocZoned is AllocAligned with at least zone bytes after the object in which no other
+// one lies.
+func (h *Heap) AllocZoned(name string, size, align, zone uint64) (uint64, error) {
 	if align == 0 || align&(align-1) != 0 {
 		return 0, fmt.Errorf("heap: %s, aligned to %#x bytes: %w", name, align, errno.EINVAL)
 	}
-	addr, err := h.alloc(name, size, align)
+	addr, err := h.alloc(Object{Name: name, Size: size, zone: zone}, align)
 	if err == nil {
 		h.tell(addr)
 	}
 	return addr, err
 }
 
-func (h *Heap) alloc(name string, size, align uint64) (uint64, error) {
+func (h *Heap) alloc(o Object, align uint64) (uint64, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if size > h.size {
-		return 0, fmt.Errorf("heap: %s, %d bytes: %w", name, size, errno.ENOMEM)
+	full := func() error { return fmt.Errorf("heap: %s, %d bytes: %w", o.Name, o.Size, errno.ENOMEM) }
+	if o.Size > h.size || o.zone > h.size {
+		return 0, full()
 	}
-	addr, ok := h.take(room(size), align)
-	for !ok {
+	var ok bool
+	for o.Addr, ok = h.take(o.room(), align); !ok; o.Addr, ok = h.take(o.room(), align) {
 		if len(h.freed) == 0 {
-			return 0, fmt.Errorf("heap: %s, %d bytes: %w", name, size, errno.ENOMEM)
+			return 0, full()
 		}
 		h.recycle()
-		addr, ok = h.take(room(size), align)
 	}
-	h.insert(Object{Name: name, Addr: addr, Size: size})
-	dirty := min(addr+room(size), h.used)
-	h.used = max(h.used, addr+room(size))
-	if dirty <= addr {
-		return addr, nil
+	h.insert(o)
+	end := o.Addr + o.room()
+	dirty := min(end, h.used)
+	h.used = max(h.used, end)
+	if dirty <= o.Addr {
+		return o.Addr, nil
 	}
-	return addr, h.mem.Write(addr, make([]byte, dirty-addr))
+	return o.Addr, h.mem.Write(o.Addr, make([]byte, dirty-o.Addr))
 }
-
-// room is how much an object of a size takes up.
-func room(size uint64) uint64 { return (max(size, 1) + heapAlign - 1) &^ (heapAlign - 1) }
 
 // take takes room from the first span that has it. What alignment leaves in front of it
 // is lost until the next recycle.
@@ -194,7 +203,7 @@ func (h *Heap) recycle() {
 			if o := &chunk[i]; o.Addr > from {
 				h.spans = append(h.spans, span{from, o.Addr})
 			}
-			from = chunk[i].Addr + room(chunk[i].Size)
+			from = chunk[i].Addr + chunk[i].room()
 		}
 	}
 	if end := h.base + h.size; end > from {
@@ -229,7 +238,7 @@ func (h *Heap) free(addr uint64) error {
 	}
 	o.Freed = true
 	h.freed = append(h.freed, addr)
-	p := make([]byte, room(o.Size))
+	p := make([]byte, o.room())
 	for j := 0; j < len(p); j += 8 {
 		binary.LittleEndian.PutUint64(p[j:], h.poison(addr))
 	}

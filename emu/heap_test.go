@@ -238,3 +238,22 @@ func TestHeap_IsUsedUpManyTimes(t *testing.T) {
 	_, err = h.Alloc("all", size)
 	require.NoError(t, err, "freed neighbours are one")
 }
+
+func TestAllocZoned_NothingLiesRightAfterIt(t *testing.T) {
+	m, h := newHeap(t)
+	for _, size := range []uint64{1, 8, 16, 17} {
+		addr, err := h.AllocZoned("zoned", size, 16, 8)
+		require.NoError(t, err)
+		next := alloc(t, h, "next", 1)
+		assert.GreaterOrEqual(t, next, addr+size+8)
+		_, ok := h.Lookup(addr + size)
+		assert.False(t, ok, "the zone is not the object")
+		require.NoError(t, h.Free(addr))
+		v, err := m.Load64(next - 8)
+		require.NoError(t, err)
+		_, ok = h.Poisoned(v)
+		assert.True(t, ok)
+	}
+	_, err := h.AllocZoned("zoned", 8, 16, ^uint64(0)-4)
+	require.ErrorIs(t, err, errno.ENOMEM)
+}

@@ -286,7 +286,7 @@ func (c *request) again(k *cache, addr uint64, flags gfp) (uint64, error) {
 		k.parked = append(k.parked, addr)
 		return 0, nil
 	}
-	c.s.objects.add(addr, &object{size: k.size, kind: ofCache, cache: k, heap: c.s.k.Heap})
+	c.s.objects.add(addr, &object{size: k.size, room: roomOf(k.size, minZone), kind: ofCache, cache: k, heap: c.s.k.Heap})
 	k.live++
 	if flags&gfpZero != 0 {
 		return addr, c.s.fill(addr, k.size, 0)

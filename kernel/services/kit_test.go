@@ -54,6 +54,7 @@ func TestLinux(t *testing.T) {
 		{"kmalloc and kfree", testKmalloc},
 		{"krealloc", testKrealloc},
 		{"kfree of no object", testFreeErrors},
+		{"writes past an object", testOverruns},
 		{"caches", testCaches},
 		{"a cache's constructor", testConstructor},
 		{"a cache by RCU", testByRCU},

@@ -165,6 +165,38 @@ func testFreeErrors(m *machine) {
 	assert.ErrorContains(m.t, err, ": the address was taken from allocated memory that nobody wrote")
 }
 
+// What is written past an object's end is told when it is freed, by the kernel's own
+// strcpy too.
+func testOverruns(m *machine) {
+	for _, size := range []uint64{1, 8, 15, 16, 100, 4096} {
+		p := m.kmalloc(size)
+		require.NoError(m.t, m.Mem.Write(p+size, []byte{0xa5}))
+		_, err := m.try("kfree", p)
+		var overrun *OverrunError
+		require.ErrorAs(m.t, err, &overrun)
+		assert.Equal(m.t, OverrunError{Func: "kfree", Object: overrun.Object, Addr: p + size, Found: 0xa5}, *overrun)
+		assert.Equal(m.t, size, overrun.Object.Size)
+		assert.ErrorIs(m.t, err, errno.EFAULT)
+	}
+	p := m.kmalloc(5)
+	m.call("strcpy", p, m.string("hello"))
+	_, err := m.try("kfree", p)
+	assert.Regexp(m.t, `kfree of 0x[0-9a-f]+, what the call allocated \(5 bytes\), past the end of which 0x0 was written, at 0x`, err.Error())
+
+	p = m.kmalloc(100)
+	realloc := func(size uint64) uint64 {
+		fn := m.first("krealloc_node_align_noprof", "krealloc_noprof", "krealloc")
+		if fn == "krealloc_node_align_noprof" {
+			return m.call(fn, p, size, 1, gfpKernel, 0)
+		}
+		return m.call(fn, p, size, gfpKernel)
+	}
+	require.Equal(m.t, p, realloc(50))
+	require.NoError(m.t, m.Mem.Write(p+50, []byte{1}))
+	_, err = m.try("kfree", p)
+	assert.ErrorContains(m.t, err, "(50 bytes), past the end", "it was made smaller")
+}
+
 func testKmallocUsers(m *machine) {
 	before := maps.Clone(m.objects.live)
 	for _, g := range allocating {

@@ -31,6 +31,7 @@ var kindNames = [...]string{ofKmalloc: "kmalloc", ofKvmalloc: "kvmalloc", ofCach
 // object is memory that guest code has.
 type object struct {
 	size  uint64 // bytes; what ksize returns
+	room  uint64 // bytes with what follows it that is its own: [redZone] up to there
 	kind  kind
 	cache *cache // of ofCache
 	heap  *emu.Heap
@@ -123,8 +124,16 @@ func (c *request) allocFrom(heap *emu.Heap, o object, align uint64, flags gfp) (
 	if c.s.failing.fails(c, o.size, flags) {
 		return 0, nil
 	}
-	addr, err := heap.AllocAligned(c.allocated(), o.size, max(align, minAlign))
+	zone := uint64(minZone)
+	if o.kind == ofPages {
+		zone = 0 // pages follow one another
+	}
+	addr, err := heap.AllocZoned(c.allocated(), o.size, max(align, minAlign), zone)
 	if err != nil {
+		return 0, err
+	}
+	o.room = roomOf(o.size, zone)
+	if err := c.s.mark(addr, &o); err != nil {
 		return 0, err
 	}
 	if flags&gfpZero == 0 {
@@ -193,6 +202,9 @@ func (c *request) freeIf(addr uint64, own func(o *object) bool) error {
 		return nil
 	}
 	o, err := c.takeBack(addr, own)
+	if err == nil {
+		err = c.overrun(addr, o)
+	}
 	if err != nil || o.cache != nil && o.cache.byRCU {
 		return err
 	}
@@ -288,10 +300,14 @@ func (c *request) resize(addr, size, align uint64, kinds []kind) (had uint64, st
 		return 0, false, c.notOwn(addr, o)
 	}
 	had = o.size
-	if stays = size <= had && addr&(align-1) == 0; stays {
-		o.size = size
+	if stays = size <= had && addr&(align-1) == 0; !stays {
+		return had, false, nil
 	}
-	return had, stays, nil
+	if err := c.overrun(addr, o); err != nil {
+		return 0, false, err
+	}
+	o.size = size
+	return had, true, c.s.mark(addr, o)
 }
 
 // notOwn is the error of an object that the function must not free.
