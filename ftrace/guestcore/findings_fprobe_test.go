@@ -66,7 +66,7 @@ func TestFinding_AnFprobeWithoutMemoryIsTheLastWithAnExitHandler(t *testing.T) {
 // What finding 11 does to fprobes.
 func TestFinding_AnFprobeThatLeavesWithoutMemoryIsTheLastWithAnExitHandler(t *testing.T) {
 	setUp := func() (l *lab, fp uint64) {
-		l, fp = fprobeLab(t), 0
+		l = fprobeLab(t)
 		require.Zero(t, l.registerGraph(l.graph("int_sqrt")))
 		fp = l.fprobe(true)
 		require.Zero(t, l.registerFprobe(fp, "gcd"))

@@ -53,13 +53,15 @@ const (
 	updateUser huntKind = "ops of update_ftrace_direct_add"
 )
 
-// How long a sequence is, the functions that it is about, and how far off an allocation that fails
-// can be.
+// How long a sequence is, after how many steps records are checked, and how far off an allocation
+// that fails can be.
 const (
 	huntSteps = 25
+	huntCheck = 4
 	huntFails = 14
 )
 
+// huntFuncs are the functions that it is about.
 var huntFuncs = labFuncs[:4]
 
 // keptNames are what begins the names of objects that stay: this test's own, and probes of
@@ -95,9 +97,10 @@ func (h *hunt) sequence() bool {
 	h.warned = nil
 	had := maps.Clone(h.live)
 	h.makeUsers()
-	for range huntSteps {
-		if h.step(); len(h.warned) > 0 || h.Dead() {
-			return assert.Empty(h.t, h.warned) && assert.False(h.t, h.Dead())
+	for i := range huntSteps {
+		h.step()
+		if !assert.Empty(h.t, h.warned) || !assert.False(h.t, h.Dead()) || i%huntCheck == 0 && !h.consistent() {
+			return false
 		}
 	}
 	for _, u := range h.users {
@@ -227,6 +230,35 @@ func (h *hunt) updateStep(u *huntUser, fn string) {
 		}
 	}
 	h.call("free_ftrace_hash", hash)
+}
+
+// consistent compares the records with what the registered ops and graphs match.
+func (h *hunt) consistent() bool {
+	for _, fn := range huntFuncs {
+		rec := h.record(fn)
+		matches := func(ops uint64) bool { return status(h.call("ftrace_ops_test", ops, rec.IP, 0)) != 0 }
+		count, graphs, ipmodify := 0, false, ftrace.RecFlags(0)
+		for _, o := range h.Registered() {
+			if !matches(o.Addr()) {
+				continue
+			}
+			count++
+			graphs = graphs || o.Addr() == h.sym("graph_ops")
+			if o.Flags()&ftrace.OpsIPModify != 0 {
+				ipmodify = ftrace.RecIPModify
+			}
+		}
+		for _, u := range h.users {
+			if u.kind == graphUser && u.registered && !graphs && matches(u.ops) {
+				return assert.Fail(h.t, "a graph that is not called", "%s at %#x on %s", u.kind, u.addr, fn)
+			}
+		}
+		if !assert.Equal(h.t, count, h.Count(rec), "how many ops trace %s", fn) ||
+			!assert.Equal(h.t, ipmodify, rec.Flags&ftrace.RecIPModify, "IPMODIFY of %s", fn) {
+			return false
+		}
+	}
+	return true
 }
 
 // leave unregisters a user, and frees what it has.

@@ -152,9 +152,9 @@ func (l *lab) sym(name string) uint64 {
 // ip is the call site of a function.
 func (l *lab) ip(name string) uint64 {
 	l.t.Helper()
-	ip := l.Location(l.sym(name))
-	require.NotZero(l.t, ip, name)
-	return ip
+	site, ok := l.k.Image.Site(l.sym(name))
+	require.True(l.t, ok, name)
+	return site.IP
 }
 
 // ops is an ops that counts, on the functions that are named.
