@@ -81,9 +81,15 @@ type replaced struct {
 func (d *side) code(f *function) *code {
 	b := d.decode(f, &d.tables)
 	alts := d.altsIn(f)
-	kept := keep(b.code, func(pc uint64) bool {
-		return slices.ContainsFunc(alts, func(a alternative) bool { return pc >= a.at && pc < a.at+uint64(a.room) })
-	})
+	special := make([]bool, len(b.code))
+	for _, a := range alts {
+		for pc := a.at; pc < a.at+uint64(a.room); pc += 4 {
+			if i := b.index(pc); i != none {
+				special[i] = true
+			}
+		}
+	}
+	kept := keep(b.code, special)
 	c := &code{side: d, start: f.Start}
 	moved := make([]int32, len(b.code))
 	for i := range b.code {
@@ -137,7 +143,7 @@ const (
 
 // keep tells which instructions are not NOPs that align the next one: what is branched
 // to, on an even address, and not the place of an alternative.
-func keep(insns []insn, special func(pc uint64) bool) []bool {
+func keep(insns []insn, special []bool) []bool {
 	targets := make([]bool, len(insns)+1)
 	for i := range insns {
 		if insns[i].to != none {
@@ -152,7 +158,7 @@ func keep(insns []insn, special func(pc uint64) bool) []bool {
 		}
 		for k := i - 1; k >= 0 && i-k <= mostPads; k-- {
 			p := &insns[k]
-			if p.raw != asm.NOP || p.kind != refNone || targets[k] || special(p.pc) {
+			if p.raw != asm.NOP || p.kind != refNone || targets[k] || special[k] {
 				break
 			}
 			kept[k] = false

@@ -81,10 +81,14 @@ func (s *space) textEnd(addr uint64) uint64 {
 // fallsThrough reports whether the code that starts at a function and ends at end goes
 // on there.
 func (s *space) fallsThrough(start, end uint64) bool {
-	end = s.trim(start, end)
+	end = s.trim(max(start, end-min(end, mostFill)), end)
 	w, ok := s.word(end - 4)
 	return ok && end > start && !leaves(w) && !asm.IsBL(w)
 }
+
+// mostFill bounds what fills the room up to the next function, in bytes: no function is
+// aligned to more.
+const mostFill = 64
 
 // trim returns the end without what fills the room up to the next function.
 func (s *space) trim(start, end uint64) uint64 {

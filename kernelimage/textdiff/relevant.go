@@ -97,16 +97,23 @@ func (d *side) relevant() map[int]string {
 // neighbours adds the functions at the ends of a file's text that nothing marks: next
 // to one that is found, and called by what is found only.
 func (d *side) neighbours(found map[int]string) {
-	for grown := true; grown; {
-		grown = false
-		for _, i := range keys(found) {
-			for _, k := range []int{i - 1, i + 1} {
-				if k < 0 || k >= len(d.funcs) || found[k] != "" || len(d.callers[k]) == 0 {
-					continue
-				}
-				if !slices.ContainsFunc(d.callers[k], func(c int) bool { return found[c] != found[i] }) {
-					found[k], grown = found[i], true
-				}
+	callees := make(map[int][]int)
+	for to, callers := range d.callers {
+		for _, from := range callers {
+			callees[from] = append(callees[from], to)
+		}
+	}
+	beside := func(k int, file string) bool { return found[k-1] == file || found[k+1] == file }
+	for work := keys(found); len(work) > 0; {
+		i := work[len(work)-1]
+		work = work[:len(work)-1]
+		for _, k := range append([]int{i - 1, i + 1}, callees[i]...) {
+			if k < 0 || k >= len(d.funcs) || found[k] != "" || len(d.callers[k]) == 0 || !beside(k, found[i]) {
+				continue
+			}
+			if !slices.ContainsFunc(d.callers[k], func(c int) bool { return found[c] != found[i] }) {
+				found[k] = found[i]
+				work = append(work, k)
 			}
 		}
 	}
