@@ -129,3 +129,21 @@ func TestFinding_ADeadFtraceStillCallsWhatIsFreed(t *testing.T) {
 		require.ErrorAs(t, err, &fault)
 	})
 }
+
+// A DIRECT ops that is refused loses its func at once, under a CPU that is about to call it.
+func TestFinding_ARefusedDirectOpsCanKillFtrace(t *testing.T) {
+	labs(t, func(t *testing.T, l *lab) {
+		l.register(l.ops("ipmodify", ftrace.OpsIPModify, "gcd"), l.ops("plain", 0, "gcd"))
+		refused := l.directOps("refused", "gcd")
+		other := l.second()
+		at := breakpoints{l.sym("__ftrace_hash_update_ipmodify"): func() {
+			l.start(other, l.holding(other, refused.Addr(), "arch_ftrace_ops_list_func"), "gcd", 84, 36)
+		}}
+		res, err := l.k.CallName(t.Context(), 0, at.options(), "register_ftrace_direct", refused.Addr(), l.direct[0])
+		require.NoError(t, err)
+		require.Equal(t, -16, status(res.X0), "EBUSY: it does not share with IPMODIFY")
+		require.False(t, l.Dead())
+		require.NoError(t, other.finish())
+		assert.True(t, l.Dead())
+	})
+}
