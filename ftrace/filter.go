@@ -67,6 +67,7 @@ func (r *Registry) SetFilterIPs(o *Ops, ips []uint64, opts *FilterOptions) error
 		opts = &FilterOptions{}
 	}
 	return r.setHash(o, filterHash, opts.Reset, func(work *filterEdit) error {
+		work.waiting, work.keeps = o.waiting[filterHash], true
 		for _, ip := range ips {
 			if err := r.editIP(work.hash, ip, opts.Remove); err != nil {
 				return err
@@ -169,6 +170,7 @@ func (r *Registry) enterRecord(h *hash, rec *Record, remove bool) error {
 type filterEdit struct {
 	hash    *hash
 	waiting []modFilter
+	keeps   bool // no control file: what waits stays, and the copy's flags too
 }
 
 // setHash is ftrace_set_hash, and for what waits for modules ftrace_regex_release:
@@ -193,7 +195,11 @@ func (r *Registry) setHash(o *Ops, kind filterKind, reset bool, edit func(*filte
 		err = edit(work)
 	}
 	if err == nil {
-		work.hash.mod = kind == filterHash && len(work.waiting) > 0
+		if work.keeps {
+			work.hash.mod = from != nil && from.mod
+		} else {
+			work.hash.mod = kind == filterHash && len(work.waiting) > 0
+		}
 		err = r.moveHash(o, kind, work.hash)
 	}
 	if err == nil {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"callops/internal/errno"
+	"callops/kernelimage/module"
 )
 
 // selector is a token of set_ftrace_filter: functions, and in the form
@@ -108,7 +109,7 @@ func (r *Registry) Waiting(o *Ops, notrace bool) []string {
 // runWaiting is process_cached_mods: filters that wait for modules get what they
 // wait for of this one. Like Linux it continues after a filter that can't be changed, and
 // drops the entries of this module.
-func (r *Registry) runWaiting(module string) {
+func (r *Registry) runWaiting(m *module.Module) {
 	var ops []*Ops
 	r.all.Range(func(_, o any) bool {
 		ops = append(ops, o.(*Ops))
@@ -120,22 +121,24 @@ func (r *Registry) runWaiting(module string) {
 			if len(o.waiting[kind]) == 0 {
 				continue
 			}
-			if err := r.runWaitingOf(o, kind, module); err != nil {
-				r.printk(fmt.Sprintf("WARNING: %s of %s for module %s: %v", kind, o.Name, module, err))
+			if err := r.runWaitingOf(o, kind, m); err != nil {
+				r.printk(fmt.Sprintf("WARNING: %s of %s for module %s: %v", kind, o.Name, m.Name, err))
 			}
 		}
 	}
+	r.forget(newGroup(m, m.InitSites)) // ftrace_free_mem
 }
 
-// runWaitingOf is process_mod_list.
-func (r *Registry) runWaitingOf(o *Ops, kind filterKind, module string) error {
+// runWaitingOf is process_mod_list. The filter gets the module's init code too, which has
+// records until it has run.
+func (r *Registry) runWaitingOf(o *Ops, kind filterKind, m *module.Module) error {
 	work, err := r.copyHash(o.hashOf(kind))
 	if err != nil {
 		return err
 	}
 	var left []modFilter
 	for _, w := range o.waiting[kind] {
-		if w.module != module {
+		if w.module != m.Name {
 			left = append(left, w)
 			continue
 		}
@@ -144,6 +147,13 @@ func (r *Registry) runWaitingOf(o *Ops, kind filterKind, module string) error {
 			return err
 		}
 		r.matchRecords(work, sel)
+		for _, s := range m.InitSites {
+			if name, module, ok := r.k.Symbols.FormatName(s.IP); ok && sel.match(name, module) {
+				if err := r.enterRecord(work, &Record{IP: s.IP}, false); err != nil {
+					break // as in matchRecords
+				}
+			}
+		}
 	}
 	o.waiting[kind] = left
 	work.mod = kind == filterHash && (len(left) > 0 || r.fixMod && work.count == 0)

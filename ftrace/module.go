@@ -91,7 +91,7 @@ func (r *Registry) moduleComing(m *module.Module) error {
 	case r.Dead():
 		return nil
 	case len(m.Image.Sites()) == 0:
-		r.runWaiting(m.Name)
+		r.runWaiting(m)
 		return r.done(what, nil)
 	}
 	if err := r.fillPLT(m); err != nil {
@@ -122,7 +122,7 @@ func (r *Registry) enableGroup(g *group) error {
 			return r.dead()
 		}
 	}
-	r.runWaiting(g.module.Name)
+	r.runWaiting(g.module)
 	return nil
 }
 
@@ -151,8 +151,12 @@ func (r *Registry) enableRecord(rec *Record) (bugType, error) {
 		if !o.is(OpsEnabled) || !o.hash.match(rec.IP) {
 			continue
 		}
-		if o.is(OpsDirect | OpsIPModify) {
-			r.printk(fmt.Sprintf("WARNING: %s is DIRECT or IPMODIFY, and passed over for %s", o.Name, r.sym(rec.IP)))
+		switch {
+		case o.is(OpsDirect):
+			r.warnOnce("referenced_filters, DIRECT", "a DIRECT ops is passed over for %s", rec.IP)
+			continue
+		case o.is(OpsIPModify):
+			r.warnOnce("referenced_filters, IPMODIFY", "an IPMODIFY ops is passed over for %s", rec.IP)
 			continue
 		}
 		n++

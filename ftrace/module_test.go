@@ -92,7 +92,7 @@ func TestModule_PassesOverIPModify(t *testing.T) {
 	require.NoError(t, text.Load(k.k.Mem))
 	require.NoError(t, k.notified(kernel.ModuleComing, m))
 	assert.Equal(t, "0 nop nop", k.site("fixture_sum"))
-	assert.Contains(t, strings.Join(log, "\n"), "changer is DIRECT or IPMODIFY, and passed over for fixture_sum+0x4")
+	assert.Contains(t, strings.Join(log, "\n"), "an IPMODIFY ops is passed over for fixture_sum+0x4")
 }
 
 func TestModule_ZeroesTheEntriesOfFilters(t *testing.T) {

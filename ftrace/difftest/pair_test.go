@@ -38,6 +38,18 @@ func TestSoak_TheCoresAgree(t *testing.T) {
 	}
 }
 
+func TestSoak_TheCoresAgreeOnFiltersThatWaitForModules(t *testing.T) {
+	for _, series := range kernels.All {
+		t.Run(series, func(t *testing.T) {
+			s := &difftest.Soak{
+				Image: open(t, series), Steps: *operations / 3, Seed: *seed, Shrink: *shrink, Commands: true,
+				Modules: []string{kernels.Module(t, series, "af_alg"), kernels.Module(t, series, "authenc")},
+			}
+			require.NoError(t, s.Run(t.Context()))
+		})
+	}
+}
+
 func TestSoak_TheCoresAgreeOnModules(t *testing.T) {
 	for _, series := range kernels.All {
 		t.Run(series, func(t *testing.T) {

@@ -31,6 +31,7 @@ type opsState struct {
 	place    int
 	direct   bool
 	filtered bool // it has a filter hash
+	commands bool // its filter was given one
 	flags    ftrace.OpsFlag
 }
 
@@ -81,8 +82,9 @@ func (r *random) next() Step {
 		step.Pattern = r.patterns[r.IntN(len(r.patterns))]
 		step.Reset, step.Remove = r.IntN(2) == 0, r.IntN(4) == 0
 		if len(r.commands) > 0 && r.IntN(2) == 0 && !o.direct && o.flags&ftrace.OpsIPModify == 0 {
-			step.Pattern, step.Reset, step.Remove = r.commands[r.IntN(len(r.commands))], false, false
+			step.Pattern, step.Remove, o.commands = r.commands[r.IntN(len(r.commands))], false, true
 		}
+		step.Reset = step.Reset && !o.commands // opening the file forgets what waits, whatever is written
 	case n < 36:
 		return r.free(i)
 	case n < 42:

@@ -8,8 +8,8 @@ import (
 	"callops/internal/errno"
 )
 
-// SetFilter is ftrace_set_filter; a pattern with a command (:mod:) is written to a control file,
-// see [Core.Waiting].
+// SetFilter is ftrace_set_filter; a pattern with a command (:mod:) is written to a control file, as
+// all are after the first such one, see [Core.Waiting].
 func (c *Core) SetFilter(o *ftrace.Ops, pat string, opts *ftrace.FilterOptions) error {
 	return c.setPattern(o, "ftrace_set_filter", c.sym.setFilter, false, pat, opts)
 }
@@ -40,7 +40,7 @@ func (c *Core) setPattern(o *ftrace.Ops, name string, addr uint64, notrace bool,
 	case pat == "" && !opts.Reset:
 		return fmt.Errorf("filter of %s: an empty pattern: %w", o.Name, errno.EINVAL)
 	}
-	if strings.Contains(pat, ":") {
+	if _, ok := c.arrays[o]; ok || strings.Contains(pat, ":") {
 		if err := c.writeFilter(o, notrace, pat, opts.Reset); err != nil {
 			return fmt.Errorf("filter %q of %s: %w", pat, o.Name, err)
 		}
