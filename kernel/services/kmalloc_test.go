@@ -2,7 +2,7 @@ package services
 
 import (
 	"bytes"
-	"maps"
+	"slices"
 	"strings"
 
 	"github.com/stretchr/testify/assert"
@@ -198,13 +198,22 @@ func testOverruns(m *machine) {
 }
 
 func testKmallocUsers(m *machine) {
-	before := maps.Clone(m.objects.live)
-	for _, g := range allocating {
-		if m.first(g.fn) != "" {
-			g.run(&guest{machine: m, fn: g.fn})
+	before := sortedKeys(m.objects.live)
+	users := slices.Concat(allocating, maples)
+	if m.Layout.Slab.OldFlags { // 6.1's own code finds no gap (EINVAL) where there is one
+		users = slices.DeleteFunc(users, func(c trial) bool { return c.fn == "mtree_alloc_range" })
+	}
+	for _, c := range xarrays {
+		if strings.HasPrefix(c.fn, "xa_") || strings.HasPrefix(c.fn, "radix_tree_") {
+			users = append(users, c)
 		}
 	}
-	assert.Equal(m.t, before, m.objects.live, "what was allocated was freed")
+	for _, c := range users {
+		if m.first(c.fn) != "" {
+			c.run(&guest{machine: m, fn: c.fn})
+		}
+	}
+	assert.Equal(m.t, before, sortedKeys(m.objects.live), "what was allocated was freed")
 }
 
 func testFullHeap(m *machine) {
