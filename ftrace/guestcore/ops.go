@@ -106,7 +106,10 @@ func (c *Core) FreeFilter(o *ftrace.Ops) error {
 	if o.Flags()&ftrace.OpsEnabled != 0 {
 		return fmt.Errorf("free filter of %s: it is registered: %w", o.Name, errno.EBUSY)
 	}
-	if err := errors.Join(c.emptyArray(o), c.unlistArray(o)); err != nil {
+	if err := c.emptyArray(o); err != nil && (c.crash != nil || !errors.Is(err, errno.ENODEV)) { // a dead ftrace opens no file
+		return err
+	}
+	if err := c.unlistArray(o); err != nil {
 		return err
 	}
 	if _, err := c.call("ftrace_free_filter", c.sym.freeFilter, o.Addr()); err != nil {
