@@ -76,7 +76,9 @@ func FuzzReplay(f *testing.F) {
 		}
 	}
 	for _, m := range mutations {
-		add(m.Scenario, m.Name)
+		if !m.fault.OnlyCode() {
+			add(m.Scenario, m.Name)
+		}
 	}
 	f.Fuzz(func(t *testing.T, text string, choices []byte) {
 		c, err := Replay(text+base64.RawURLEncoding.EncodeToString(choices), nil)
