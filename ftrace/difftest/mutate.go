@@ -42,7 +42,7 @@ type Outcome struct {
 type Campaign struct {
 	Image   *kernelimage.Image
 	Modules []string // files of modules that come and go
-	Steps   int      // of each round
+	Steps   int      // of the longest round
 	Seed    uint64
 	Workers int // machines at a time; 0: GOMAXPROCS
 	// Only chooses branches; nil: all.
@@ -51,9 +51,16 @@ type Campaign struct {
 	Done func(Outcome)
 }
 
-// rounds are the runs that a mutation has to pass, each with other steps. Comparing the order
-// takes time, and is left for what the others do not catch.
-var rounds = []struct{ kill, order bool }{{kill: true}, {}, {order: true}, {kill: true, order: true}}
+// rounds are the runs that a mutation has to pass, each with other steps: a part of
+// Campaign.Steps, then the end of ftrace. What shows at once, or only then, shows in the short ones.
+// Comparing the order takes time, and is left for what the others do not catch.
+var rounds = []struct {
+	part        int
+	kill, order bool
+}{
+	{part: 8, kill: true}, {part: 8}, {part: 8}, {part: 1, kill: true}, {part: 1},
+	{part: 2, order: true}, {part: 2, kill: true, order: true},
+}
 
 // callBudget bounds a call of a mutated core, in instructions: many times what any takes with
 // some hundred sites.
@@ -164,7 +171,7 @@ func (c *Campaign) run(ctx context.Context, round int, change func(*Config)) (in
 		return 0, err
 	}
 	if err = p.compare(true); err == nil {
-		err = p.runToEnd(ctx, r, c.Steps, rounds[round].kill)
+		err = p.runToEnd(ctx, r, c.Steps/rounds[round].part, rounds[round].kill)
 	}
 	return len(p.steps), errors.Join(err, p.Close())
 }
