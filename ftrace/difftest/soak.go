@@ -84,7 +84,7 @@ func (p *Pair) runToEnd(ctx context.Context, r *random, n int, kill bool) error 
 	if err := p.Apply(ctx, r.end(kill), true); err != nil {
 		return err
 	}
-	if err := p.run(ctx, r, endingSteps); err != nil {
+	if err := p.run(ctx, r, endingSteps); err != nil || p.dead {
 		return err
 	}
 	return p.compare(true)
