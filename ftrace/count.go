@@ -190,9 +190,14 @@ func (r *Registry) warn(format string, args ...any) {
 
 // warnOnce is WARN_ON_ONCE in a function of Linux's, about a site. It kills nothing.
 func (r *Registry) warnOnce(where, format string, ip uint64) {
-	if r.warned[where] {
-		return
+	if r.first(where) {
+		r.printk("WARNING: " + fmt.Sprintf(format, r.sym(ip)))
 	}
-	r.warned[where] = true
-	r.printk("WARNING: " + fmt.Sprintf(format, r.sym(ip)))
+}
+
+// first reports whether a function of Linux's logs what it logs once for the first time.
+func (r *Registry) first(where string) bool {
+	logged := r.logged[where]
+	r.logged[where] = true
+	return !logged
 }

@@ -276,6 +276,9 @@ func (r *Registry) SetEnabled(v int) error {
 			r.runUpdate(updateCalls | r.funcChanged())
 		}
 	case r.prof.staysOn:
+		if r.first("ftrace_enable_sysctl") {
+			r.printk("The ftrace_enabled file is deprecated and no longer disables ftrace")
+		}
 		r.enabled = 1
 		return fmt.Errorf("switch ftrace off: %w", errno.EOPNOTSUPP)
 	default:

@@ -120,7 +120,7 @@ type Registry struct {
 	savedFunc  uint64 // saved_ftrace_func: the selection last acted upon
 	calledFunc uint64 // what the trampoline calls
 
-	warned map[string]bool // the functions whose WARN_ON_ONCE was reached
+	logged map[string]bool // the functions that have logged what they log once
 }
 
 // New builds ftrace on a booted kernel: it places the trampolines and prepares
@@ -155,7 +155,7 @@ func New(k *kernel.Kernel, opts *Options) (*Registry, error) {
 		failAlloc:  opts.FailAlloc,
 		mem:        kmem{Memory: opts.Memory},
 		enabled:    1,
-		warned:     make(map[string]bool),
+		logged:     make(map[string]bool),
 	}
 	if r.mem.Memory == nil {
 		r.mem.Memory = LiveMemory(k)

@@ -16,6 +16,7 @@ import (
 	"callops/ftrace/guestcore"
 	"callops/internal/errno"
 	"callops/kernel"
+	"callops/kernel/services"
 	"callops/kernelimage"
 	"callops/kernelimage/module"
 	"callops/machine"
@@ -160,6 +161,7 @@ func newSide(ctx context.Context, name string, cfg Config, config func(*order) *
 		mc.CPUs, mc.Unscheduled = 2, true // IPIs go to another CPU
 	}
 	mc.Image = cfg.Image
+	mc.Printk = func(l services.Line) { s.warns.line(l.Text) }
 	mc.Warn = func(b *kernel.Bug) { s.warns.add(b.String()) }
 	var err error
 	if s.m, err = machine.New(ctx, mc); err != nil {
@@ -240,6 +242,7 @@ type result struct {
 	insns uint64
 	saw   string // what Look found, and what DIRECT ops were asked
 	warns string // the first WARN()
+	log   string // what else was logged
 
 	allocs uint64 // that could have failed
 }
@@ -249,7 +252,7 @@ func (s *side) apply(ctx context.Context, step Step) (res result) {
 	defer func() {
 		res.allocs = s.failAlloc(0) - allocs
 		res.saw, s.shared = res.saw+s.shared, ""
-		res.warns = s.warns.take()
+		res.warns, res.log = s.warns.take()
 		if step.Verb.module() {
 			res.allocs = 0 // records are allocated too
 			s.liveModules += s.live - live
@@ -357,7 +360,14 @@ func (p *Pair) compareResults(ours, image result) error {
 	if (ours.warns == "") != (image.warns == "") {
 		return p.differ("its warnings", ours.warns, image.warns)
 	}
+<<<<<<< HEAD
 	if ours.allocs != image.allocs && !p.cfg.Commands {
+=======
+	if ours.log != image.log {
+		return p.differ("its log", ours.log, image.log)
+	}
+	if ours.allocs != image.allocs {
+>>>>>>> bd87653 (ftrace, ftrace/difftest: what is logged is compared)
 		return p.differ("the allocations", fmt.Sprint(ours.allocs), fmt.Sprint(image.allocs))
 	}
 	if ours.x0 != image.x0 {

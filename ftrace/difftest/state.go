@@ -35,8 +35,12 @@ func (s *side) nthOfServices(n int) uint64 {
 	return s.m.Services.Allocations()
 }
 
-// warnings keeps the first WARN() of a step.
-type warnings struct{ first string }
+// warnings keeps the first WARN() of a step, and what else it logs, without the ends of lines:
+// Linux ends some where callops' core goes on.
+type warnings struct {
+	first string
+	log   strings.Builder
+}
 
 func (w *warnings) add(text string) {
 	if w.first == "" {
@@ -48,13 +52,16 @@ func (w *warnings) add(text string) {
 func (w *warnings) line(line string) {
 	if strings.HasPrefix(line, "WARNING: ") {
 		w.add(line)
+		return
 	}
+	w.log.WriteString(line)
 }
 
-func (w *warnings) take() string {
-	first := w.first
+func (w *warnings) take() (first, log string) {
+	first, log = w.first, w.log.String()
 	w.first = ""
-	return first
+	w.log.Reset()
+	return first, log
 }
 
 // What the Share of a DIRECT ops says.
@@ -235,8 +242,9 @@ func (s *side) readHash(at uint64) (h hash, err error) {
 	return h, err
 }
 
-// watch counts the heap's objects from now on.
+// watch counts the heap's objects from now on, and forgets what starting has logged.
 func (s *side) watch() {
+	s.warns.take()
 	s.m.Kernel.Heap.Observe(func(o emu.Object) {
 		if o.Freed {
 			s.live--
