@@ -360,14 +360,10 @@ func (p *Pair) compareResults(ours, image result) error {
 	if (ours.warns == "") != (image.warns == "") {
 		return p.differ("its warnings", ours.warns, image.warns)
 	}
-<<<<<<< HEAD
-	if ours.allocs != image.allocs && !p.cfg.Commands {
-=======
 	if ours.log != image.log {
 		return p.differ("its log", ours.log, image.log)
 	}
-	if ours.allocs != image.allocs {
->>>>>>> bd87653 (ftrace, ftrace/difftest: what is logged is compared)
+	if ours.allocs != image.allocs && !p.cfg.Commands {
 		return p.differ("the allocations", fmt.Sprint(ours.allocs), fmt.Sprint(image.allocs))
 	}
 	if ours.x0 != image.x0 {
