@@ -15,12 +15,12 @@ func (r *Registry) count(o *Ops, inc bool) (update bool) {
 
 // countNotrace is count where it is the notrace hash that changes, in kernels before 6.11: only
 // the records in that leave the ops, or come back to it.
-func (r *Registry) countNotrace(o *Ops, inc bool) (update bool) {
+func (r *Registry) countNotrace(o *Ops, inc bool) {
 	h := o.hash
 	if h.notrace.empty() {
-		return false
+		return
 	}
-	return r.countThose(o, inc, h.notrace.count, func(ip uint64) bool {
+	r.countThose(o, inc, h.notrace.count, func(ip uint64) bool {
 		return h.notrace.lookup(ip) != nil && (h.filter.empty() || h.filter.lookup(ip) != nil)
 	})
 }

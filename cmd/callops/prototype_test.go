@@ -76,18 +76,16 @@ func TestLinux_ResultsArePrintedByTheirType(t *testing.T) {
 }
 
 func TestLinux_WhatIsNotThereIsReportedWithTheCallChain(t *testing.T) {
-	code, out, errs := runIn(nil, "call", "--image", kernels.Path(t, kernels.Linux612), "msleep", "1")
+	code, out, errs := runIn(nil, "call", "--image", kernels.Path(t, kernels.Linux612), "kernel_read", "0", "0", "0", "0")
 	assert.Equal(t, exitFailed, code)
 	assert.Empty(t, out)
-	assert.Regexp(t, `^callops: msleep\+0x0/\S+: stopped in __schedule\+\S+: load at 0x[0-9a-f]+: unmapped, from pc 0x[0-9a-f]+
-  pc 0x[0-9a-f]+ __schedule\+\S+
+	assert.Regexp(t, `^callops: kernel_read\+0x0/\S+: stopped in rw_verify_area\+\S+: load at 0x[0-9a-f]+: unmapped, from pc 0x[0-9a-f]+
+  pc 0x[0-9a-f]+ rw_verify_area\+\S+
   called by:
-    schedule\+\S+
-    schedule_timeout\S*
-    msleep\+\S+
+    kernel_read\+\S+
     return_to_host
   last instructions:
-(    __schedule\+.*\n)+`, errs)
+(    (security_file_permission|rw_verify_area)\+.*\n)+`, errs)
 
 	code, _, errs = runIn(nil, "call", "--image", kernels.Path(t, kernels.Linux612), "filp_open", "0", "0", "0")
 	assert.Equal(t, exitFailed, code)

@@ -37,8 +37,11 @@ func (b Branch) Text() string { return asm.Disassemble(b.Word, b.PC, nil) }
 func (b Branch) invert(k *kernel.Kernel) error {
 	w, ok := asm.InvertBranch(b.Word)
 	have, err := k.Mem.Load32(b.PC)
-	if err != nil || !ok || have != b.Word {
-		return fmt.Errorf("invert %s: found %#08x %v, not %#08x: %w", b, have, err, b.Word, errno.EINVAL)
+	if err != nil {
+		return fmt.Errorf("invert %s: %w", b, err)
+	}
+	if !ok || have != b.Word {
+		return fmt.Errorf("invert %s: found %#08x, not %#08x: %w", b, have, b.Word, errno.EINVAL)
 	}
 	if err := k.Mem.Store32(b.PC, w); err != nil {
 		return err

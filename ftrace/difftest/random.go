@@ -66,7 +66,7 @@ func (r *random) next() Step {
 	step := Step{Ops: o.place}
 	switch n := r.IntN(100); {
 	case n < 21:
-		r.filter(&step, o)
+		r.filter(&step)
 	case n < 25:
 		step.Verb = Look
 		for range 4 {
@@ -122,7 +122,7 @@ func (r *random) undefined(o *opsState) bool { return o.flags&ftrace.OpsIPModify
 
 func (r *random) register(step *Step, o *opsState) {
 	if r.undefined(o) { // likewise
-		r.filter(step, o)
+		r.filter(step)
 		return
 	}
 	step.Verb = Register
@@ -150,7 +150,7 @@ func (r *random) make() Step {
 	return step
 }
 
-func (r *random) filter(step *Step, o *opsState) {
+func (r *random) filter(step *Step) {
 	step.Verb = Filter
 	for range 1 + r.IntN(4) {
 		from := r.sites

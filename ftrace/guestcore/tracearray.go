@@ -207,13 +207,14 @@ func (c *Core) waiting(o *ftrace.Ops, notrace bool) (list []string, err error) {
 		if err := c.k.Mem.Read(at-uint64(l.List), b); err != nil {
 			return list, err
 		}
-		fn, module := "*", ""
+		fn := "*"
 		if p := binary.LittleEndian.Uint64(b[l.Func:]); p != 0 {
 			if fn, err = c.k.Mem.ReadString(p, maxPattern); err != nil {
 				return list, err
 			}
 		}
-		if module, err = c.k.Mem.ReadString(binary.LittleEndian.Uint64(b[l.Module:]), maxPattern); err != nil {
+		module, err := c.k.Mem.ReadString(binary.LittleEndian.Uint64(b[l.Module:]), maxPattern)
+		if err != nil {
 			return list, err
 		}
 		if list = append(list, fn+":mod:"+module); len(list) > maxList {
