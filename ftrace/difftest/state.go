@@ -120,6 +120,11 @@ func (p *Pair) compareState(all bool) error {
 	last := -1
 	if n := len(p.steps); n > 0 {
 		last = p.steps[n-1].Ops
+		if p.steps[n-1].Verb.direct() || all {
+			if err := p.compareDirects(); err != nil {
+				return err
+			}
+		}
 	}
 	for i, o := range p.ours.ops {
 		other := p.image.ops[i]
@@ -135,6 +140,17 @@ func (p *Pair) compareState(all bool) error {
 	}
 	if all && !p.cfg.Commands {
 		return p.compareHeap()
+	}
+	return nil
+}
+
+// compareDirects compares what direct_functions has for each site.
+func (p *Pair) compareDirects() error {
+	for _, rec := range p.ours.core.Records() {
+		a, b := p.ours.pointer(p.ours.core.Direct(rec.IP)), p.image.pointer(p.image.core.Direct(rec.IP))
+		if a != b {
+			return p.differ("the direct call of "+p.ours.m.Kernel.Symbols.Format(rec.IP), a, b)
+		}
 	}
 	return nil
 }

@@ -52,6 +52,9 @@ func (v Verb) String() string {
 // freed, nor runs a module that comes or goes.
 func (v Verb) ordered() bool { return v != Call && v != Free && !v.module() }
 
+// direct reports whether direct calls change.
+func (v Verb) direct() bool { return v == RegisterDirect || v == UnregisterDirect || v == ModifyDirect }
+
 // module reports whether a module comes or goes.
 func (v Verb) module() bool { return v == Load || v == Unload }
 
