@@ -32,7 +32,8 @@ type cpu struct {
 	task   *Task    // that is on it; nil: its idle task. Its goroutine's
 	ipis   ipis
 
-	resched atomic.Bool // go through the scheduler when that can be
+	ticks   atomic.Uint64 // how often it was between two instructions of a task, or before the first
+	resched atomic.Bool   // go through the scheduler when that can be
 }
 
 func (s *Scheduler) newCPU(id int) (*cpu, error) {
@@ -197,6 +198,7 @@ func (c *cpu) newSlice(most uint64) { c.left = 1 + c.rnd.Uint64N(most) }
 // between two guest instructions or in its body's Go code.
 func (c *cpu) tick(t *Task) error {
 	s := c.s
+	c.ticks.Add(1)
 	t.note(c.Regs())
 	if err := c.interrupt(); err != nil {
 		return err

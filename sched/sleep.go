@@ -18,6 +18,8 @@ var ErrDeadlock = errors.New("nothing that can run wakes it")
 type sleep struct {
 	ready   func() bool
 	until   uint64 // 0: however long it takes
+	stalls  bool   // a CPU that executes no instructions for Options.Stall does not keep it
+	ticks   uint64 // of all CPUs, when it was looked at last
 	expired bool   // it was woken because of until
 	stuck   bool   // given up
 	stall   *time.Timer
@@ -37,6 +39,10 @@ func (s *Scheduler) Current(on emu.CPU) *Task {
 // the task sleeps no longer than until all others do, or wait for later; expired
 // reports that. [ErrAtomic] where it can't leave its CPU, [ErrDeadlock] where nothing wakes it.
 func (t *Task) Sleep(ready func() bool, until uint64) (expired bool, err error) {
+	return t.sleepFor(sleep{ready: ready, until: until})
+}
+
+func (t *Task) sleepFor(what sleep) (expired bool, err error) {
 	ok, err := t.cpu.preemptible(t)
 	if err != nil {
 		return false, err
@@ -44,10 +50,10 @@ func (t *Task) Sleep(ready func() bool, until uint64) (expired bool, err error) 
 	if !ok {
 		return false, fmt.Errorf("%s: %w", t.Name, ErrAtomic)
 	}
-	if ready() {
+	if what.ready() {
 		return false, nil
 	}
-	t.sleep = sleep{ready: ready, until: until}
+	t.sleep = what
 	t.leave(leaving{to: waiting})
 	woken := t.sleep
 	t.sleep = sleep{}
@@ -102,6 +108,7 @@ func (s *Scheduler) fallAsleep(t *Task) {
 	s.sleeping = append(s.sleeping, t)
 	s.asleep.Store(int32(len(s.sleeping)))
 	if t.sleep.until == 0 {
+		t.sleep.ticks = s.ticks()
 		t.sleep.stall = time.AfterFunc(s.opts.Stall, func() { s.giveUp(t) })
 	}
 }
@@ -146,14 +153,27 @@ func (s *Scheduler) expire() bool {
 	return true
 }
 
-// giveUp ends a sleep that has lasted for Options.Stall, unless something can still happen.
+// ticks counts what all CPUs' tasks execute.
+func (s *Scheduler) ticks() (n uint64) {
+	for _, c := range s.cpus {
+		n += c.ticks.Load()
+	}
+	return n
+}
+
+// giveUp ends a sleep that has lasted for Options.Stall, unless something can still happen. A CPU
+// that is in Go may wait for the sleeper: one that executed nothing all the time does not keep a
+// sleep that stalls.
 func (s *Scheduler) giveUp(t *Task) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !slices.Contains(s.sleeping, t) {
 		return
 	}
-	if s.idle < len(s.cpus) || s.users > 0 || len(s.queue) > 0 {
+	ticks := s.ticks()
+	busy := s.idle < len(s.cpus) || s.users > 0 || len(s.queue) > 0
+	if busy && !(t.sleep.stalls && ticks == t.sleep.ticks) {
+		t.sleep.ticks = ticks
 		t.sleep.stall = time.AfterFunc(s.opts.Stall, func() { s.giveUp(t) })
 		return
 	}
@@ -196,7 +216,7 @@ func (g *GracePeriod) Wait(on emu.CPU) error {
 }
 
 func (g *GracePeriod) sleep(t *Task) error {
-	_, err := t.Sleep(g.Ended, 0)
+	_, err := t.sleepFor(sleep{ready: g.Ended, stalls: true})
 	if errors.Is(err, ErrDeadlock) {
 		return g.s.stalled(g.p, fmt.Sprintf("has not ended after %v", g.s.opts.Stall.Round(time.Millisecond)), nil)
 	}

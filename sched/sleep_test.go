@@ -131,3 +131,20 @@ func TestInterrupt_RunsOnIdleAndBusyCPUs(t *testing.T) {
 	require.NoError(t, m.k.Mem.Store64(flag, 1))
 	require.NoError(t, busy.Wait())
 }
+
+// A gate on another CPU may wait for what the sleeper holds: its CPU is not idle, and does nothing.
+func TestGracePeriodWait_IsGivenUpWhileAnotherCPUWaitsInGo(t *testing.T) {
+	m := boot(t, 2, &Options{Stall: 20 * time.Millisecond})
+	entered, given := make(chan struct{}), make(chan struct{})
+	holder, err := m.Spawn("holder", func(*Task) error { close(entered); <-given; return nil })
+	require.NoError(t, err)
+	<-entered
+	waiter, err := m.Spawn("waiter", func(t *Task) error { return m.Begin(Tasks).sleep(t) })
+	require.NoError(t, err)
+	var stall *StallError
+	require.ErrorAs(t, waiter.Wait(), &stall)
+	assert.Equal(t, "holder", stall.Readers[0].Task)
+	close(given)
+	require.NoError(t, holder.Wait())
+	m.errs = nil // it was looked at
+}
