@@ -77,8 +77,8 @@ type Machine struct {
 	Sched    *sched.Scheduler // nil: the caller drives the CPUs
 }
 
-// New sets a machine up; cfg may be nil. Tasks end with ctx. After an error
-// nothing is left.
+// New sets a machine up; cfg may be nil. Tasks end with ctx, and operations of the kernel's
+// own ftrace core. After an error nothing is left.
 func New(ctx context.Context, cfg *Config) (*Machine, error) {
 	if cfg == nil {
 		cfg = &Config{}
@@ -128,7 +128,7 @@ func (m *Machine) setUp(ctx context.Context, cfg *Config) (err error) {
 		}
 	}
 	if cfg.Guest != nil {
-		if err := m.startGuest(cfg); err != nil {
+		if err := m.startGuest(ctx, cfg); err != nil {
 			return err
 		}
 	}
@@ -213,11 +213,18 @@ func (m *Machine) startFtrace(cfg *Config) error {
 	return err
 }
 
-// startGuest has the kernel start its ftrace, and frees init text.
-func (m *Machine) startGuest(cfg *Config) error {
+// startGuest has the kernel start its ftrace, and frees init text. What the core does
+// ends with ctx.
+func (m *Machine) startGuest(ctx context.Context, cfg *Config) error {
 	opts := *cfg.Guest
-	if opts.Call == nil && m.Sched != nil {
+	switch {
+	case opts.Call != nil:
+	case m.Sched != nil:
 		opts.Call = m.inTask
+	default:
+		opts.Call = func(_ context.Context, opts *emu.CallOptions, addr uint64, args ...uint64) (emu.Result, error) {
+			return m.Kernel.Call(ctx, 0, opts, addr, args...)
+		}
 	}
 	c, err := guestcore.New(m.Kernel, &opts)
 	if err != nil {
