@@ -344,7 +344,11 @@ func (t *btfTypes) core() CoreLayout {
 			*f.size = int(s.Size)
 		}
 		for path, off := range f.fields {
-			if *off = t.find(s, path); *off == Absent || *off < 0 || *off > int(s.Size)-4 {
+			room := 8
+			if f.structure == "trace_parser" && (path == "idx" || path == "size") { // the last ones
+				room = 4
+			}
+			if *off = t.find(s, path); *off == Absent || *off < 0 || *off > int(s.Size)-room {
 				return CoreLayout{}
 			}
 		}
@@ -385,7 +389,7 @@ func (t *btfTypes) module(l *ModLayout) bool {
 		Size: sizeOf(syms), Symtab: field(syms, "symtab"), NumSymtab: t.find(syms, "num_symtab"),
 		Strtab: field(syms, "strtab"), Typetab: field(syms, "typetab"),
 	}
-	if l.Symbols.Symtab == Absent || l.Symbols.NumSymtab == Absent || l.Symbols.Strtab == Absent {
+	if n := l.Symbols.NumSymtab; l.Symbols.Symtab == Absent || l.Symbols.Strtab == Absent || n < 0 || n > l.Symbols.Size-4 {
 		l.Kallsyms = Absent
 	}
 	l.Tree = ModTreeLayout{AddrMin: field(tree, "addr_min"), AddrMax: field(tree, "addr_max")}

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"callops/asm"
+	"callops/emu"
 	"callops/emu/interp"
 	"callops/ftrace"
 	"callops/ftrace/guestcore"
@@ -259,6 +260,42 @@ func TestCore_ThatDoesNotReturnIsAResult(t *testing.T) {
 			assert.ErrorAs(t, m.Ftrace.Validate(), &crash)
 		})
 	}
+}
+
+type counter int
+
+func (n *counter) Write(b []byte) (int, error) { *n += counter(len(b)); return len(b), nil }
+
+func TestCore_AControlFileThatDoesNotEndIsCorrupt(t *testing.T) {
+	const afterSite = 8 // each read fills the buffer: movz x0, #2, lsl #16
+	m := start(t, kernels.Linux612, patch("seq_read_iter", afterSite, asm.Word32(0xd2a00040), asm.Ret()))
+	var n counter
+	var corrupt *guestcore.CorruptError
+	require.ErrorAs(t, m.Ftrace.WriteEnabled(&n), &corrupt)
+	assert.LessOrEqual(t, int(n), 256<<20)
+}
+
+func TestNewOps_ThatHasNoRoomIsRefused(t *testing.T) {
+	m := start(t, kernels.Linux612, nil)
+	for _, opts := range []*ftrace.OpsOptions{{Extra: 1 << 62}, {Extra: 1 << 40, Static: true}} {
+		_, err := m.Ftrace.NewOps("large", m.Ftrace.Code().OpsFuncNop, opts)
+		assert.ErrorIs(t, err, errno.ENOMEM)
+	}
+}
+
+func TestMatch_LeavesNoOpsWhereThePatternIsRefused(t *testing.T) {
+	m := start(t, kernels.Linux612, nil)
+	var live int
+	m.Kernel.Heap.Observe(func(o emu.Object) {
+		if o.Name == "ops match" && o.Freed {
+			live--
+		} else if o.Name == "ops match" {
+			live++
+		}
+	})
+	_, err := m.Ftrace.Match("nothing*")
+	require.ErrorIs(t, err, errno.EINVAL)
+	assert.Zero(t, live)
 }
 
 func TestValidate_NamesWhatIsCorrupt(t *testing.T) {

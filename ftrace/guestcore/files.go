@@ -36,6 +36,13 @@ const fmodeRead = 1
 // chunk is how much is read at once, as cat does.
 const chunk = 128 << 10
 
+// maxFile bounds a control file: a line of 256 bytes for each of the most records. A read counts
+// as a line at least.
+const (
+	minRead = 256
+	maxFile = maxRecords * minRead
+)
+
 // iterDest is ITER_DEST (include/linux/uio.h): the iterator's buffer is written.
 const iterDest = 0
 
@@ -74,10 +81,13 @@ func (c *Core) readAll(w io.Writer, iocb uint64) error {
 	return c.with("buffer", make([]byte, chunk), func(buf uint64) error {
 		return c.with("iov_iter", make([]byte, c.pack.IovIter), func(iter uint64) error {
 			return c.with("kvec", make([]byte, 16), func(kvec uint64) error {
-				for {
+				for total := 0; ; {
 					n, err := c.readOnce(iocb, iter, kvec, buf)
 					if n == 0 || err != nil {
 						return err
+					}
+					if total += max(n, minRead); total > maxFile {
+						return &CorruptError{"read", iocb, "the control file does not end"}
 					}
 					text := make([]byte, n)
 					if err := c.k.Mem.Read(buf, text); err != nil {

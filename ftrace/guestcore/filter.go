@@ -1,6 +1,7 @@
 package guestcore
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -109,11 +110,16 @@ func (c *Core) Matches(o *ftrace.Ops, ip uint64) bool {
 
 // Match returns the records that the kernel's own matching finds for a pattern, in the
 // order of Records.
-func (c *Core) Match(pat string) ([]ftrace.Record, error) {
+func (c *Core) Match(pat string) (found []ftrace.Record, err error) {
 	o, err := c.newOps("match", c.code.Stub, &ftrace.OpsOptions{})
 	if err != nil {
 		return nil, err
 	}
+	defer func() {
+		if freed := errors.Join(c.FreeFilter(o), c.FreeOps(o)); err == nil && freed != nil {
+			found, err = nil, freed
+		}
+	}()
 	if err := c.SetFilter(o, pat, nil); err != nil {
 		return nil, err
 	}
@@ -121,14 +127,10 @@ func (c *Core) Match(pat string) ([]ftrace.Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	var found []ftrace.Record
 	for _, rec := range c.Records() {
 		if ips[rec.IP] {
 			found = append(found, rec)
 		}
 	}
-	if err := c.FreeFilter(o); err != nil {
-		return nil, err
-	}
-	return found, c.FreeOps(o)
+	return found, nil
 }

@@ -28,15 +28,19 @@ func (c *Core) newOps(name string, fn uint64, opts *ftrace.OpsOptions) (*ftrace.
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	l := &c.k.Layout.Ops
-	b := make([]byte, l.Size+opts.Extra)
+	alloc := c.k.Heap.Alloc
+	if opts.Static {
+		alloc = c.allocStatic
+	}
+	size := uint64(l.Size) + uint64(opts.Extra)
+	addr, err := alloc("ops "+name, size)
+	if err != nil {
+		return nil, fmt.Errorf("ops %s: %w", name, err)
+	}
+	b := make([]byte, size)
 	put64(b, l.Func, fn)
 	put64(b, l.Flags, uint64(opts.Flags))
-	place := c.place
-	if opts.Static {
-		place = c.placeStatic
-	}
-	addr, err := place("ops "+name, b)
-	if err != nil {
+	if err := c.k.Mem.Write(addr, b); err != nil {
 		return nil, fmt.Errorf("ops %s: %w", name, err)
 	}
 	o := ftrace.GuestOps(name, addr, c.k.Mem, l)
@@ -47,17 +51,17 @@ func (c *Core) newOps(name string, fn uint64, opts *ftrace.OpsOptions) (*ftrace.
 // staticRoom is how much of the initial task's stack is used: THREAD_SIZE is 16 KiB at least.
 const staticRoom = 16 << 10
 
-func (c *Core) placeStatic(_ string, b []byte) (uint64, error) {
+func (c *Core) allocStatic(_ string, size uint64) (uint64, error) {
 	s := c.sym
 	if s.initStack == 0 || s.initStack < s.sdata || s.initStack+staticRoom > s.edata {
 		return 0, fmt.Errorf("no init_stack in the kernel's data: %w", errno.EOPNOTSUPP)
 	}
-	if c.statics+uint64(len(b)) > staticRoom {
+	if c.statics+size > staticRoom {
 		return 0, errno.ENOMEM
 	}
 	addr := s.initStack + c.statics
-	c.statics += (uint64(len(b)) + 63) &^ 63
-	return addr, c.k.Mem.Write(addr, b)
+	c.statics += (size + 63) &^ 63
+	return addr, nil
 }
 
 // NewDirectOps makes an ops for RegisterDirect: one without a func.
