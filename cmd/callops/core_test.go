@@ -42,6 +42,12 @@ func TestCore_AnImageWithoutOneIsToldSo(t *testing.T) {
 	assert.Contains(t, errs, "has no core of its own")
 }
 
+func TestCore_TheImagesOwnRefusesOurTrampolines(t *testing.T) {
+	code, _, errs := runIn(nil, "trace", "--core", coreImage, "--trampoline", trampolineOurs, "gcd", "1", "2")
+	assert.Equal(t, exitUsage, code)
+	assert.Contains(t, errs, "--core image goes with the image's own trampolines")
+}
+
 func TestSameLines_NamesTheFirstDifference(t *testing.T) {
 	assert.NoError(t, sameLines("a 0xffff8000f0000000\nb", "a 0xffff8000f0000100\nb"))
 	assert.ErrorContains(t, sameLines("a\nb", "a\nc"), "line 2")

@@ -87,6 +87,9 @@ func (m *machineFlags) eachCore(cmd *cobra.Command, run func() error) error {
 	if m.core.value == coreOurs {
 		return run()
 	}
+	if m.trampoline.given && m.trampoline.value == trampolineOurs {
+		return usagef("--core %s goes with the image's own trampolines", m.core.value)
+	}
 	m.trampoline.value = trampolineImage
 	if m.core.value != both {
 		return run()
