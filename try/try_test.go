@@ -154,6 +154,16 @@ func TestRun_OfTheOtherWayRoundFindsWhatIsMended(t *testing.T) {
 	assert.Equal(t, []string{"enable: holds now"}, r.Better)
 }
 
+// Operations are done on some call sites, which ftrace_init is not told of.
+func TestRun_OfACoreThatDoesNotStartIsWorse(t *testing.T) {
+	img := openKernel(t, kernels.Linux612)
+	const afterSite, forever = 8, 0x14000000 // b .
+	r := compare(t, img, map[uint64]uint32{patchimage.Addr(t, img, "ftrace_init", afterSite): forever}, 0, "enable")
+	require.Len(t, r.Worse, 1)
+	assert.Contains(t, r.Worse[0], "the kernel's own core can't be run")
+	assert.Contains(t, r.Core.New.Failed, "ftrace_init")
+}
+
 // Code that faults or does not end is a result, and only the rows that come to it fail.
 func TestRun_OfCodeThatFailsIsAResult(t *testing.T) {
 	img := openKernel(t, kernels.Linux612)
