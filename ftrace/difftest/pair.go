@@ -81,7 +81,8 @@ type side struct {
 	counted     map[int]uint32         // calls, by ops
 	order       *order                 // nil: it is not compared
 	warns       *warnings              // WARN()s since the last comparison
-	was         map[uint64]int         // ops by address, those too that were freed
+	was         map[uint64]int         // ops by address, those too that were freed lately
+	gone        []uint64               // where the latter were, the first freed first
 	shared      string                 // what was asked of DIRECT ops since the last comparison
 	live        int                    // objects that operations have allocated and not freed
 	liveModules int                    // of these, what modules that came have allocated, and those that went not freed
@@ -288,7 +289,7 @@ func (s *side) apply(ctx context.Context, step Step) (res result) {
 	case Free:
 		if res.err = s.core.FreeFilter(o); res.err == nil {
 			res.err = s.core.FreeOps(o)
-			delete(s.ops, step.Ops)
+			s.freed(step.Ops)
 		}
 	case Switch:
 		res.err = s.core.SetEnabled(step.Value)
@@ -461,6 +462,23 @@ func (s *side) nameOps() map[uint64]int {
 		}
 	}
 	return names
+}
+
+// mostGone is how many freed ops are known by their names.
+const mostGone = 32
+
+// freed forgets an ops, and which one of those freed long ago was where.
+func (s *side) freed(place int) {
+	if o := s.ops[place]; o != nil {
+		s.gone = append(s.gone, o.Addr())
+	}
+	delete(s.ops, place)
+	if len(s.gone) > mostGone {
+		if at := s.gone[0]; s.ops[s.was[at]] == nil || s.ops[s.was[at]].Addr() != at {
+			delete(s.was, at)
+		}
+		s.gone = s.gone[1:]
+	}
 }
 
 // word is a word of text: what it calls, where that is a direct trampoline, which need not lie at the

@@ -195,12 +195,14 @@ func (s *side) fields(o *ftrace.Ops, contents bool) []field {
 
 // pointer is what a pointer points to: an ops or what is in it, an object, or a symbol.
 func (s *side) pointer(v uint64) string {
+	object, found := s.m.Kernel.Heap.Lookup(v)
 	for addr, i := range s.was {
-		if off := v - addr; off < uint64(s.m.Kernel.Layout.Ops.Size) {
+		off := v - addr
+		if reused := found && !object.Freed && s.ops[i] == nil; off < uint64(s.m.Kernel.Layout.Ops.Size) && !reused {
 			return fmt.Sprintf("ops%d+%#x", i, off)
 		}
 	}
-	if _, live := s.m.Kernel.Heap.Lookup(v); live {
+	if found {
 		return "an object"
 	}
 	if h, err := s.readHash(v); v != 0 && err == nil && h.count == 0 && len(h.ips) == 0 {
