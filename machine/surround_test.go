@@ -48,7 +48,7 @@ func eachScheduled(t *testing.T, test func(m *scheduled)) {
 					}
 					m, err := machine.New(t.Context(), &machine.Config{
 						Image: img, Engine: e.New, CPUs: cpus, Heap: 1 << 20,
-						Sched: &sched.Options{Slice: 300, Stall: 300 * time.Millisecond},
+						Sched: &sched.Options{Slice: 300, Stall: 2 * time.Second},
 						Services: &services.Options{Event: func(e services.Event) {
 							s.mu.Lock()
 							defer s.mu.Unlock()

@@ -134,7 +134,11 @@ func verdictSummary(r *try.Report) string {
 			count[string(f.Outcome)]++
 		}
 	}
-	s := fmt.Sprintf("%d scenarios, %s core patches", len(r.Verdicts), map[try.Patcher]string{
+	scenarios := "scenarios"
+	if len(r.Verdicts) == 1 {
+		scenarios = "scenario"
+	}
+	s := fmt.Sprintf("%d %s, %s core patches", len(r.Verdicts), scenarios, map[try.Patcher]string{
 		try.PatcherImage: "each kernel's own", try.PatcherCallops: "callops'",
 	}[r.Patcher])
 	sep := ": "
