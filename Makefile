@@ -86,7 +86,7 @@ clean: ## remove what was built
 unicorn:
 	@.ci/need 'echo "#include <unicorn/unicorn.h>" | gcc -E -' libunicorn-dev
 
-cross:
+cross: ## install the cross compiler for arm64
 	@.ci/need 'command -v aarch64-linux-gnu-gcc && command -v aarch64-linux-gnu-as' gcc-aarch64-linux-gnu binutils-aarch64-linux-gnu
 
 .PHONY: help bench build kernels test lint ports move soak check workload clean unicorn cross

@@ -36,6 +36,15 @@ var textCases = []testCase{
 		m.run(1)
 		assert.Equal(m, uint64(2), m.regs.X[0])
 	}},
+	{"the last line of the address space is invalidated", func(m *machine) {
+		f := m.code(asm.Movz(asm.X0, 1, 0))
+		m.call(f)
+		flush := m.place(func(b *asm.Builder) { b.Emit(asm.IcIvau(asm.X1), asm.Ret()) }).Base
+		m.call(flush, 0, ^uint64(0))
+		m.mem.SyncText(1<<63, 1<<63)
+		m.call(f)
+		assert.Equal(m, uint64(1), m.regs.X[0])
+	}},
 	{"a patch between runs", func(m *machine) {
 		f := m.code(asm.Nop(), asm.Nop(), asm.Nop())
 		for i := range uint16(4) {

@@ -189,15 +189,16 @@ func (t *text) changed(addr, size uint64, drop func(addr, size uint64) error) er
 		}
 		return nil
 	}
-	for page := addr &^ pageMask; page <= last; page += emu.PageSize {
-		if t.open[page] == nil {
-			continue
+	for page := addr &^ pageMask; ; page += emu.PageSize {
+		if t.open[page] != nil {
+			if err := each(page); err != nil {
+				return err
+			}
 		}
-		if err := each(page); err != nil {
-			return err
+		if last-page < emu.PageSize { // page <= last does not end at the last page of all
+			return nil
 		}
 	}
-	return nil
 }
 
 // look finds the exits in [from, to), which lies on one page.

@@ -1,6 +1,7 @@
 package difftest
 
 import (
+	"context"
 	"errors"
 	"math/rand/v2"
 	"testing"
@@ -52,7 +53,7 @@ func FuzzPair(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, input []byte) {
 		if p == nil {
-			p, err = NewPair(t.Context(), cfg)
+			p, err = NewPair(context.Background(), cfg) // it outlives the input
 			require.NoError(t, err)
 		}
 		src := &bytesSource{left: input}

@@ -175,7 +175,9 @@ func (s *side) fields(o *ftrace.Ops, contents bool) []field {
 		return v
 	}
 	word("saved_func", l.Ops.SavedFunc)
-	word("next", l.Ops.Next)
+	if o.Flags()&ftrace.OpsEnabled != 0 { // one that left the list keeps it, whatever lies there since
+		word("next", l.Ops.Next)
+	}
 	word("trampoline", l.Ops.Trampoline)
 	word("direct_call", l.Ops.DirectCall)
 	word("func_hash", l.Ops.FuncHash)
