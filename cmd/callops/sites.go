@@ -86,6 +86,11 @@ func (s *sites) run(cmd *cobra.Command, args []string) (err error) {
 	if err := registerEach(cmd, m, s.filter); err != nil {
 		return err
 	}
+	if s.core.value == coreImage { // what is corrupt would end the records early
+		if err := m.Ftrace.Validate(); err != nil {
+			return err
+		}
+	}
 	if s.enabled {
 		return m.Ftrace.WriteEnabled(cmd.OutOrStdout())
 	}
