@@ -320,6 +320,10 @@ func TestValidate_NamesWhatIsCorrupt(t *testing.T) {
 			require.ErrorAs(t, m.Ftrace.Validate(), &corrupt)
 			assert.Equal(t, name, corrupt.What)
 			assert.ErrorIs(t, corrupt, errno.EFAULT)
+			if name == "struct ftrace_page" {
+				_, err := m.Ftrace.Match("int_sqrt")
+				assert.ErrorIs(t, err, errno.ENODEV, "the kernel's own walk faults on them")
+			}
 		})
 	}
 }

@@ -127,7 +127,11 @@ func (c *Core) Match(pat string) (found []ftrace.Record, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, rec := range c.Records() {
+	recs, err := c.records()
+	if err != nil {
+		return nil, err
+	}
+	for _, rec := range recs {
 		if ips[rec.IP] {
 			found = append(found, rec)
 		}
