@@ -8,19 +8,12 @@ import (
 	"slices"
 )
 
-// Functions is what the function tracer recorded.
-type Functions struct {
-	CPUs    int // on which was traced
-	Events  []Event
-	Overrun uint64 // events that were lost before those
-}
-
-// WriteText writes a head and a line for each event, as Linux's trace file has
-// them, and after them how often each function was called. name gives an
-// address its function's name.
+// WriteFunctions writes what the function tracer recorded: a head and a line for
+// each event, as Linux's trace file has them, and after them how often each function
+// was called. name gives an address its function's name.
 //
 // Differs: times are instructions, and there is no task.
-func (f *Functions) WriteText(w io.Writer, name func(addr uint64) string) error {
+func WriteFunctions(w io.Writer, f *Recording, name func(addr uint64) string) error {
 	out := bufio.NewWriter(w)
 	fmt.Fprintf(out, `# tracer: function
 #
@@ -28,7 +21,7 @@ func (f *Functions) WriteText(w io.Writer, name func(addr uint64) string) error 
 #
 # CPU   INSTRUCTION  FUNCTION
 #  |         |          |
-`, len(f.Events), uint64(len(f.Events))+f.Overrun, f.CPUs)
+`, len(f.Events), uint64(len(f.Events))+f.Overrun(), f.CPUs)
 	for _, e := range f.Events {
 		fmt.Fprintf(out, "[%03d] %12d: %s <-%s\n", e.CPU, e.Time, name(e.IP), name(e.ParentIP))
 	}
@@ -45,7 +38,7 @@ type count struct {
 }
 
 // counts is how often each function was called, the most often first.
-func (f *Functions) counts(name func(addr uint64) string) []count {
+func (f *Recording) counts(name func(addr uint64) string) []count {
 	calls := make(map[string]int)
 	for _, e := range f.Events {
 		calls[name(e.IP)]++
@@ -71,8 +64,8 @@ type callJSON struct {
 	Parent   string `json:"parent"`
 }
 
-// JSON is the events as encoding/json takes them.
-func (f *Functions) JSON(name func(addr uint64) string) any {
+// FunctionsJSON is what the function tracer recorded, as encoding/json takes it.
+func FunctionsJSON(f *Recording, name func(addr uint64) string) any {
 	events := make([]callJSON, len(f.Events))
 	for i, e := range f.Events {
 		events[i] = callJSON{e.CPU, e.Time, hex(e.IP), name(e.IP), hex(e.ParentIP), name(e.ParentIP)}

@@ -10,13 +10,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestFunctions_WriteText(t *testing.T) {
-	f := &Functions{
-		CPUs: 2, Overrun: 7,
-		Events: []Event{{0, 1, 9, 12}, {1, 2, 9, 5}, {0, 1, 2, 30}},
+func TestWriteFunctions(t *testing.T) {
+	f := &Recording{
+		CPUs: 2, Lost: []uint64{3, 4},
+		Events: []Event{
+			{CPU: 0, IP: 1, ParentIP: 9, Time: 12}, {CPU: 1, IP: 2, ParentIP: 9, Time: 5}, {CPU: 0, IP: 1, ParentIP: 2, Time: 30},
+		},
 	}
 	var got strings.Builder
-	require.NoError(t, f.WriteText(&got, func(addr uint64) string { return fmt.Sprintf("f%d", addr) }))
+	require.NoError(t, WriteFunctions(&got, f, func(addr uint64) string { return fmt.Sprintf("f%d", addr) }))
 	assert.Equal(t, `# tracer: function
 #
 # entries-in-buffer/entries-written: 3/10   #P:2
@@ -33,8 +35,8 @@ func TestFunctions_WriteText(t *testing.T) {
 `, got.String())
 }
 
-func TestFunctions_WriteText_TellsOfAFailedWrite(t *testing.T) {
-	err := (&Functions{}).WriteText(full{}, nil)
+func TestWriteFunctions_TellsOfAFailedWrite(t *testing.T) {
+	err := WriteFunctions(full{}, &Recording{}, nil)
 	assert.ErrorIs(t, err, errFull)
 }
 

@@ -35,13 +35,6 @@ type Ring struct {
 	overrun uint64
 }
 
-// Event is one traced call.
-type Event struct {
-	CPU          uint32
-	IP, ParentIP uint64
-	Time         uint64 // instructions this CPU had executed (CNTVCT_EL0), since Rings.Start
-}
-
 // NewRing gives a CPU a ring of at least the given number of entries, a power
 // of two and no less than 16, and makes the function tracer record there. It
 // takes the place of the CPU's ring so far.
@@ -91,11 +84,11 @@ func (rs Rings) Start() {
 
 // Read returns what all CPUs have recorded since the last Read, by time: each CPU
 // counts its own instructions, so events of different CPUs are not ordered by it.
-func (rs Rings) Read() *Functions {
-	f := &Functions{CPUs: len(rs)}
-	for _, r := range rs {
+func (rs Rings) Read() *Recording {
+	f := &Recording{CPUs: len(rs), Lost: make([]uint64, len(rs))}
+	for i, r := range rs {
 		f.Events = append(f.Events, r.Read()...)
-		f.Overrun += r.Overrun() // which Read counts
+		f.Lost[i] = r.Overrun() // which Read counts
 	}
 	slices.SortStableFunc(f.Events, func(a, b Event) int { return cmp.Compare(a.Time, b.Time) })
 	return f

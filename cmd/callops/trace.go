@@ -153,7 +153,7 @@ func (t *tracing) run(cmd *cobra.Command, words []string) (err error) {
 		results, err = calls.run(cmd.Context(), m, t.dump, &emu.CallOptions{Budget: t.budget.value, OnStep: onStep})
 		return err
 	}
-	var functions *trace.Functions
+	var functions *trace.Recording
 	if insns != nil {
 		err = t.traceInsns(cmd, insns, m, traced)
 	} else {

@@ -13,7 +13,7 @@ const ringEntries = trace.MaxSlots
 
 // traceFunctions runs the calls and returns what the function tracer recorded, also
 // of a call that failed.
-func (t *tracing) traceFunctions(cmd *cobra.Command, m *machine.Machine, traced func(onStep onStepFunc) error) (*trace.Functions, error) {
+func (t *tracing) traceFunctions(cmd *cobra.Command, m *machine.Machine, traced func(onStep onStepFunc) error) (*trace.Recording, error) {
 	rings, err := trace.NewRings(m.Kernel, ringEntries)
 	if err != nil {
 		return nil, err

@@ -41,11 +41,11 @@ func (t *traceWriter) begin() {
 
 // end writes the events of the function tracer (nil for another tracer) and the
 // results.
-func (t *traceWriter) end(f *trace.Functions, name func(addr uint64) string, results []callResult, tasks int) error {
+func (t *traceWriter) end(f *trace.Recording, name func(addr uint64) string, results []callResult, tasks int) error {
 	if !t.json {
 		var err error
 		if f != nil {
-			err = f.WriteText(t.w, name)
+			err = trace.WriteFunctions(t.w, f, name)
 			fmt.Fprintln(t.w)
 		}
 		printResults(t.w, results, tasks)
@@ -57,8 +57,8 @@ func (t *traceWriter) end(f *trace.Functions, name func(addr uint64) string, res
 	lost := uint64(0)
 	events := []byte("\n  ")
 	if f != nil {
-		lost = f.Overrun
-		b, err := indented(f.JSON(name))
+		lost = f.Overrun()
+		b, err := indented(trace.FunctionsJSON(f, name))
 		if err != nil {
 			return err
 		}
