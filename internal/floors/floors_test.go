@@ -41,7 +41,7 @@ var floors = [][]string{
 	{"kernel/services", "trampolines", "sched"},
 	{"ftrace"},
 	{"ftrace/guestcore"},
-	{"machine", "trace"},
+	{"machine", "trace", "trace/ringbuffer"},
 	{"bench", "check", "tracefs", "ftrace/difftest"},
 	{"try"},
 	{"cmd/callops"},
