@@ -195,9 +195,7 @@ func (r *Registry) setHash(o *Ops, kind filterKind, reset bool, edit func(*filte
 		err = edit(work)
 	}
 	if err == nil {
-		if work.keeps {
-			work.hash.mod = from != nil && from.mod
-		} else {
+		if !work.keeps { // ftrace_regex_release
 			work.hash.mod = kind == filterHash && len(work.waiting) > 0
 		}
 		err = r.moveHash(o, kind, work.hash)

@@ -113,6 +113,7 @@ func (h *hash) each(f func(entry)) {
 // clone is alloc_and_copy_ftrace_hash.
 func (h *hash) clone() *hash {
 	c := newHash(hashDefaultBits)
+	c.mod = h != nil && h.mod
 	h.each(c.add)
 	return c
 }

@@ -130,7 +130,8 @@ func (r *Registry) runWaiting(m *module.Module) {
 }
 
 // runWaitingOf is process_mod_list. The filter gets the module's init code too, which has
-// records until it has run.
+// records until it has run. FTRACE_HASH_FL_MOD stays as it was while something waits: where
+// ftrace_set_filter_ips has cleared it, with reset, it is not set again.
 func (r *Registry) runWaitingOf(o *Ops, kind filterKind, m *module.Module) error {
 	work, err := r.copyHash(o.hashOf(kind))
 	if err != nil {
@@ -156,6 +157,8 @@ func (r *Registry) runWaitingOf(o *Ops, kind filterKind, m *module.Module) error
 		}
 	}
 	o.waiting[kind] = left
-	work.mod = kind == filterHash && (len(left) > 0 || r.fixMod && work.count == 0)
+	if len(left) == 0 && (!r.fixMod || work.count > 0) {
+		work.mod = false
+	}
 	return r.moveHash(o, kind, work)
 }
