@@ -69,7 +69,7 @@ func (c *Config) core(mc *machine.Config, callOps bool) {
 		mc.Warn = func(*kernel.Bug) {} // as callops' own, which goes on too
 		return
 	}
-	mc.Ftrace = machine.Options(&ftrace.Options{NoCallOps: !callOps, ImageCode: c.ImageTrampolines})
+	mc.Ftrace = machine.Options(&ftrace.Options{Scheme: schemeOf(callOps), ImageCode: c.ImageTrampolines})
 }
 
 // imageFor returns the configured image, or the built-in kernel as a compiler
@@ -267,4 +267,11 @@ func (r *rig) trampoline(ctx context.Context) (int, error) {
 		}
 	}}, 1)
 	return n, err
+}
+
+func schemeOf(callOps bool) ftrace.Scheme {
+	if callOps {
+		return ftrace.CallOps
+	}
+	return ftrace.Global
 }

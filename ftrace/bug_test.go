@@ -258,19 +258,19 @@ func TestNew_RefusesTrampolinesOfTheOtherScheme(t *testing.T) {
 		defer k.Close()
 		code, err := trampolines.Install(k, &trampolines.Options{CallOps: callOps})
 		require.NoError(t, err)
-		_, err = New(k, &Options{NoCallOps: callOps, Code: code})
+		_, err = New(k, &Options{Scheme: schemeOf(!callOps), Code: code})
 		assert.ErrorIs(t, err, errno.EINVAL)
-		_, err = New(k, &Options{NoCallOps: !callOps, Code: code})
+		_, err = New(k, &Options{Scheme: schemeOf(callOps), Code: code})
 		assert.NoError(t, err)
 	}
 }
 
 func TestNew_ASecondOneChangesNothing(t *testing.T) {
 	for _, noCallOps := range []bool{false, true} {
-		k := bootIdle(t, nil, &Options{NoCallOps: noCallOps})
+		k := bootIdle(t, nil, &Options{Scheme: schemeOf(!noCallOps)})
 		k.register(k.ops("all", k.code.OpsFuncNop, 0), k.ops("gcd", k.code.OpsFuncNop, 0, "gcd"))
 		before, symbols := k.enabledLines(), k.k.Symbols.All()
-		_, err := New(k.k, &Options{NoCallOps: noCallOps})
+		_, err := New(k.k, &Options{Scheme: schemeOf(!noCallOps)})
 		assert.ErrorIs(t, err, errno.EBUSY)
 		assert.NoError(t, k.Validate())
 		assert.Equal(t, before, k.enabledLines())

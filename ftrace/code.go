@@ -69,8 +69,14 @@ func (r *Registry) replaceRecord(rec *Record, enable bool) (bugType, error) {
 	// flags as they will be.
 	addr, old := r.newAddr(rec), r.currentAddr(rec)
 	act, flags := r.prof.check(rec.Flags, enable)
-	if act == ignore || enable && r.keepsUnique(rec) {
+	if enable && r.keepsUnique(rec) {
 		return bugUnknown, nil
+	}
+	if act == ignore {
+		if !rec.stale || !rec.is(RecEnabled) || r.fault == KeepSet {
+			return bugUnknown, nil
+		}
+		return bugUpdate, r.setOps(rec) // other ops, and the same flags
 	}
 	rec.Flags = flags
 	switch act {

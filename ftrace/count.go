@@ -31,6 +31,9 @@ func (r *Registry) countThose(o *Ops, inc bool, most int, match func(ip uint64) 
 	if !o.is(OpsEnabled) {
 		return false
 	}
+	if r.sets != nil {
+		r.sets.begin(o)
+	}
 	matched := 0
 	for rec := range r.each() {
 		if rec.skip() || !match(rec.IP) {
@@ -48,7 +51,8 @@ func (r *Registry) countThose(o *Ops, inc bool, most int, match func(ip uint64) 
 		} else if !r.keepsUnique(rec) {
 			rec.Flags &^= r.prof.ifCallOps(RecCallOps)
 		}
-		if act, _ := r.prof.check(rec.Flags, true); act != ignore {
+		rec.stale = r.sets != nil
+		if act, _ := r.prof.check(rec.Flags, true); act != ignore || rec.stale {
 			update = true
 		}
 		if matched++; matched == most {
@@ -62,6 +66,9 @@ func (r *Registry) countThose(o *Ops, inc bool, most int, match func(ip uint64) 
 // ops that joins or leaves, which is the wrong one when it leaves; FixCallOps tests
 // the one that remains.
 func (r *Registry) callable(rec *Record, o *Ops, inc bool) bool {
+	if r.scheme == List {
+		return false
+	}
 	if !inc && r.fixCallOps {
 		o = r.uniqueOps(rec.IP, o)
 	}

@@ -22,10 +22,24 @@ const (
 	// with trampolines.UnalignedLiteral.
 	UnalignedLiteral
 
+	// KeepSet misses the update of a site whose ops change and whose flags do not:
+	// its literal goes on naming the set that it had.
+	KeepSet
+
+	// OldestFirst has sets hold their ops in the order in which they were registered.
+	OldestFirst
+
+	// FreeSharedSet frees a set as soon as one of its sites leaves it, after the
+	// grace periods, with other sites in it.
+	FreeSharedSet
+
+	// FreeSetAtOnce frees a set without the grace periods.
+	FreeSetAtOnce
+
 	numFaults
 )
 
-var faultNames = [numFaults]string{"none", "keep-unique", "unaligned-literal"}
+var faultNames = [numFaults]string{"none", "keep-unique", "unaligned-literal", "keep-set", "oldest-first", "free-shared-set", "free-set-at-once"}
 
 func (f Fault) String() string {
 	if f < numFaults {

@@ -101,12 +101,12 @@ func TestFault_RefusedWhereItCanNotBe(t *testing.T) {
 	k, err := kernel.Boot(image, newIdle, nil)
 	require.NoError(t, err)
 	defer k.Close()
-	for _, opts := range []Options{{NoCallOps: true, Fault: KeepUnique}, {Fault: numFaults}} {
+	for _, opts := range []Options{{Scheme: Global, Fault: KeepUnique}, {Fault: numFaults}} {
 		_, err := New(k, &opts)
 		assert.ErrorIs(t, err, errno.EINVAL, opts.Fault)
 	}
 	assert.Equal(t, "keep-unique", KeepUnique.String())
-	assert.Equal(t, "fault 3", numFaults.String())
+	assert.Equal(t, "fault 7", numFaults.String())
 }
 
 // A CPU meets an ops without a func while an operation waits for that CPU.

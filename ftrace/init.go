@@ -22,6 +22,7 @@ func (r *Registry) initFreeing() error {
 // the filters of trace arrays (clear_mod_from_hashes).
 func (r *Registry) forget(gone *group) {
 	for i := range gone.records {
+		r.leaveSet(&gone.records[i])
 		if r.direct != nil && !r.plainOps {
 			r.direct.remove(gone.records[i].IP)
 		}

@@ -139,6 +139,8 @@ func (k *testKernel) literal(rec Record) string {
 		return "list"
 	case k.opsAt(lit) != nil:
 		return k.opsAt(lit).Name
+	case k.sets != nil && k.sets.byAddr[lit] != nil:
+		return fmt.Sprint(k.sets.byAddr[lit].members)
 	}
 	return fmt.Sprintf("%#x", lit)
 }
@@ -149,4 +151,22 @@ func (k *testKernel) enabledLines() string {
 	var b strings.Builder
 	require.NoError(k.t, k.WriteEnabled(&b))
 	return b.String()
+}
+
+func schemeOf(callOps bool) Scheme {
+	if callOps {
+		return CallOps
+	}
+	return Global
+}
+
+// bootNothing boots a kernel without ftrace.
+func bootNothing(t *testing.T, img *kernelimage.BuiltinOptions) *kernel.Kernel {
+	t.Helper()
+	image, err := kernelimage.Builtin(img)
+	require.NoError(t, err)
+	k, err := kernel.Boot(image, newIdle, nil)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, k.Close()) })
+	return k
 }

@@ -80,6 +80,13 @@ func (m *kmem) publish(addr uint64, v uint64) {
 	}
 }
 
+// release frees an object of the core's own.
+func (m *kmem) release(addr uint64) {
+	if err := m.Free(addr); m.err == nil {
+		m.err = err
+	}
+}
+
 // take returns the error kept, and forgets it.
 func (m *kmem) take() error {
 	err := m.err

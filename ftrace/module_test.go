@@ -120,7 +120,7 @@ func TestModule_NearAndFarCallsAreTraced(t *testing.T) {
 		for name, far := range map[string]bool{"near": false, "far": true} {
 			for scheme, noCallOps := range map[string]bool{"call_ops": false, "list": true} {
 				t.Run(e.Name+"/"+name+"/"+scheme, func(t *testing.T) {
-					k := bootOn(t, e.New, nil, &Options{NoCallOps: noCallOps})
+					k := bootOn(t, e.New, nil, &Options{Scheme: schemeOf(!noCallOps)})
 					m := k.load(far)
 					var seen []string
 					tracer, err := k.GoTracer("watch", func(ip, _ uint64, _ *Ops, regs *Regs) {

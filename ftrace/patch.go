@@ -68,18 +68,29 @@ func (r *Registry) makeNop(rec *Record, addr uint64) error {
 	return r.modifyCode(rec.IP, was, asm.NOP)
 }
 
-// setOps is ftrace_rec_update_ops: the record's flags, already updated, determine
-// whether its literal points to its one ops or to ftrace_list_ops.
+// setOps is ftrace_rec_update_ops.
 func (r *Registry) setOps(rec *Record) error {
-	ops := r.code.ListOps
+	if !r.callOps {
+		return nil
+	}
+	err := r.setLiteral(rec.IP, r.opsFor(rec))
+	rec.stale = false
+	return err
+}
+
+// opsFor is arm64_rec_get_ops: the record's flags, already updated, determine
+// whether its literal points to its one ops or to what shared sites have.
+func (r *Registry) opsFor(rec *Record) uint64 {
 	if r.prof.ifCallOps(rec.Flags)&RecCallOpsEn != 0 {
 		if o := r.uniqueOps(rec.IP, nil); o != nil {
-			ops = o.addr
-		} else {
-			r.warnOnce("arm64_rec_get_ops", "%s has no unique ops", rec.IP)
+			return o.addr
 		}
+		r.warnOnce("arm64_rec_get_ops", "%s has no unique ops", rec.IP)
 	}
-	return r.setLiteral(rec.IP, ops)
+	if r.sets != nil {
+		return r.setFor(rec)
+	}
+	return r.code.ListOps
 }
 
 // setLiteral is one aligned 64-bit store, and none without CALL_OPS.
@@ -87,7 +98,19 @@ func (r *Registry) setLiteral(ip, ops uint64) error {
 	if !r.callOps {
 		return nil
 	}
-	return r.mem.Store64(r.literalOf(ip), ops)
+	at := r.literalOf(ip)
+	if r.sets == nil {
+		return r.mem.Store64(at, ops)
+	}
+	old, err := r.mem.Load64(at)
+	if err != nil || old == ops {
+		return err
+	}
+	if err := r.mem.Store64(at, ops); err != nil {
+		return err
+	}
+	r.moved(old, ops)
+	return nil
 }
 
 // branchTo encodes a BL from the site to what reaches addr: addr itself, or

@@ -4,6 +4,8 @@ package ftrace
 type Record struct {
 	IP    uint64 // the word that toggles between NOP and BL
 	Flags RecFlags
+
+	stale bool // under Sets: an ops has joined or left since the literal was stored
 }
 
 func (r *Record) is(f RecFlags) bool { return r.Flags&f != 0 }

@@ -57,6 +57,9 @@ func (r *Registry) unregisterLocked(o *Ops) error {
 // done ends an operation: it names it, adds a store that failed on the way, and
 // tells when the operation was the end of ftrace.
 func (r *Registry) done(what string, err error) error {
+	if r.sets != nil {
+		r.sets.end()
+	}
 	if err == nil && r.Dead() {
 		err = r.dead()
 	}
@@ -135,13 +138,11 @@ func (r *Registry) shutdown(o *Ops) error {
 	if !o.is(OpsDynamic) {
 		return nil
 	}
-	// A CPU may be anywhere between loading the ops from the literal and the
-	// return of its func: where RCU is not watching (the rude wait ends that),
-	// or in a task that was preempted there (the tasks wait does).
-	if err := r.grace.SynchronizeRCUTasksRude(); err != nil {
+	if err := r.waitForReaders(); err != nil {
 		return err
 	}
-	return r.grace.SynchronizeRCUTasks()
+	r.freeSets()
+	return nil
 }
 
 // removeFromText patches the sites that an ops has left.

@@ -17,11 +17,16 @@ import (
 // Options configure ftrace; the zero value is Linux as it is, with
 // CALL_OPS where the image's sites have literals.
 type Options struct {
-	// NoCallOps leaves CALL_OPS out (CONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS=n).
-	NoCallOps bool
+	// Scheme is how a traced call finds its ops. EINVAL for Sets and List where
+	// sites have no literals.
+	Scheme Scheme
+
+	// SetLimit is how many sets there may be at a time, under Sets;
+	// DefaultSetLimit when 0. Sites that find no room go by the list.
+	SetLimit int
 
 	// FixCallOps decides whether a site may call its last ops directly from
-	// that ops, and not, as Linux does, from the one that left.
+	// that ops, and not, as Linux does, from the one that left. Sets does so anyway.
 	FixCallOps bool
 
 	// FixRegs clears a record's REGS when the last ops that wants it leaves, also
@@ -80,6 +85,8 @@ type Registry struct {
 	code       *trampolines.Code
 	prof       profile
 	callOps    bool
+	scheme     Scheme
+	sets       *siteSets // nil but under Sets
 	fixCallOps bool
 	fixRegs    bool
 	fixMod     bool
@@ -143,8 +150,9 @@ func New(k *kernel.Kernel, opts *Options) (*Registry, error) {
 	}
 	r := &Registry{
 		k: k, layout: k.Layout, prof: prof,
-		callOps:    k.Image.CallOps() && prof.callOps && !opts.NoCallOps,
-		fixCallOps: opts.FixCallOps,
+		callOps:    k.Image.CallOps() && prof.callOps && opts.Scheme != Global,
+		scheme:     opts.Scheme,
+		fixCallOps: opts.FixCallOps || opts.Scheme == Sets,
 		fixRegs:    opts.FixRegs,
 		fixMod:     opts.FixMod,
 		plainOps:   opts.PlainOps,
@@ -164,8 +172,11 @@ func New(k *kernel.Kernel, opts *Options) (*Registry, error) {
 		r.readers = &oneTask{}
 		r.grace = r.readers
 	}
-	if err := r.fault.check(r.callOps); err != nil {
+	if err := errors.Join(r.fault.check(r.callOps), r.scheme.check(r.callOps)); err != nil {
 		return nil, fmt.Errorf("ftrace: %w", err)
+	}
+	if r.scheme == Sets {
+		r.sets = newSiteSets(opts.SetLimit)
 	}
 	core := newGroup(nil, chosen(k.Sites(), opts.Sites))
 	if err := r.checkUnused(core); err != nil {

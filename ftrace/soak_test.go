@@ -36,16 +36,19 @@ func TestSoak(t *testing.T) {
 		name  string
 		img   kernelimage.BuiltinOptions
 		tasks int
+		opts  ftrace.Options
 	}
 	variants := []variant{
-		{"CALL_OPS, a task a CPU", kernelimage.BuiltinOptions{}, 2},
-		{"CALL_OPS, three tasks", kernelimage.BuiltinOptions{}, 3},
-		{"without CALL_OPS, three tasks", kernelimage.BuiltinOptions{NoCallOps: true}, 3},
-		{"6.1, three tasks", kernelimage.BuiltinOptions{Profile: kernelimage.Profile61}, 3},
+		{name: "CALL_OPS, a task a CPU", tasks: 2},
+		{name: "CALL_OPS, three tasks", tasks: 3},
+		{name: "sets, three tasks", tasks: 3, opts: ftrace.Options{Scheme: ftrace.Sets}},
+		{name: "a few sets, three tasks", tasks: 3, opts: ftrace.Options{Scheme: ftrace.Sets, SetLimit: 2}},
+		{name: "without CALL_OPS, three tasks", img: kernelimage.BuiltinOptions{NoCallOps: true}, tasks: 3},
+		{name: "6.1, three tasks", img: kernelimage.BuiltinOptions{Profile: kernelimage.Profile61}, tasks: 3},
 	}
 	for i, v := range variants {
 		t.Run(v.name, func(t *testing.T) {
-			s := newSoak(t, &v.img, v.tasks, uint64(i))
+			s := newSoak(t, &v.img, v.opts, v.tasks, uint64(i))
 			s.run(*soakTime / time.Duration(len(variants)))
 		})
 	}
@@ -77,7 +80,7 @@ type counted struct {
 	calls uint64
 }
 
-func newSoak(t *testing.T, img *kernelimage.BuiltinOptions, tasks int, seed uint64) *soak {
+func newSoak(t *testing.T, img *kernelimage.BuiltinOptions, opts ftrace.Options, tasks int, seed uint64) *soak {
 	image, err := kernelimage.Builtin(img)
 	require.NoError(t, err)
 	k, err := kernel.Boot(image, interp.New, &kernel.BootOptions{CPUs: 2})
@@ -88,7 +91,8 @@ func newSoak(t *testing.T, img *kernelimage.BuiltinOptions, tasks int, seed uint
 	s.sched, err = sched.New(t.Context(), k, &sched.Options{Slice: 10_000, Seed: seed})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, s.sched.Close()) })
-	s.Registry, err = ftrace.New(k, &ftrace.Options{Grace: s.sched, Printk: func(line string) { t.Error(line) }})
+	opts.Grace, opts.Printk = s.sched, func(line string) { t.Error(line) }
+	s.Registry, err = ftrace.New(k, &opts)
 	require.NoError(t, err)
 	for _, fn := range soakTargets[:soakShared] {
 		s.always = append(s.always, s.ops("always "+fn, 0, fn))

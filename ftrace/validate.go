@@ -21,6 +21,7 @@ func (r *Registry) Validate() error {
 	for rec := range r.each() {
 		errs = append(errs, r.validateRecord(rec))
 	}
+	errs = append(errs, r.validateSets())
 	return errors.Join(errs...)
 }
 
@@ -76,7 +77,7 @@ func (r *Registry) validateRecord(rec *Record) error {
 		errs = append(errs, fmt.Errorf("%s: count %d, but %d registered ops match", r.sym(rec.IP), n, want))
 	}
 	if r.callOps {
-		errs = append(errs, r.expect("literal of "+r.sym(rec.IP), r.literalOf(rec.IP), r.wantLiteral(rec)))
+		errs = append(errs, r.validateLiteral(rec))
 	}
 	word := asm.NOP
 	if rec.is(RecEnabled) {
@@ -99,15 +100,18 @@ func (r *Registry) expectWord(pc uint64, want uint32) error {
 	return err
 }
 
-func (r *Registry) wantLiteral(rec *Record) uint64 {
+func (r *Registry) validateLiteral(rec *Record) error {
+	want := r.code.ListOps
 	switch {
 	case !rec.is(RecEnabled):
-		return r.code.NopOps
+		want = r.code.NopOps
 	case r.prof.ifCallOps(rec.Flags)&RecCallOpsEn != 0:
+		want = 0
 		if o := r.uniqueOps(rec.IP, nil); o != nil {
-			return o.addr
+			want = o.addr
 		}
-		return 0
+	case r.sets != nil:
+		return r.validateShared(rec)
 	}
-	return r.code.ListOps
+	return r.expect("literal of "+r.sym(rec.IP), r.literalOf(rec.IP), want)
 }

@@ -7,8 +7,8 @@ import (
 	"callops/internal/errno"
 )
 
-// Fault is a defect that [Install] builds into ftrace_caller on purpose, for a
-// checker to find.
+// Fault is a defect that [Install] builds into ftrace_caller, or into the func of
+// sets, on purpose, for a checker to find.
 type Fault uint8
 
 // The faults.
@@ -32,11 +32,18 @@ const (
 	// UnalignedLiteral takes the literal from x30-16, not rounded down to 8.
 	UnalignedLiteral
 
+	// SetKeepsBit has the func of a set that protects its ops return with the
+	// recursion bit, and with preemption disabled.
+	SetKeepsBit
+
+	// SetSkipsRCU has that func call its ops where RCU is not watching, too.
+	SetSkipsRCU
+
 	numFaults
 )
 
 var faultNames = [numFaults]string{
-	"none", "load-literal-twice", "load-func-first", "lose-x8", "lose-x18", "unaligned-literal",
+	"none", "load-literal-twice", "load-func-first", "lose-x8", "lose-x18", "unaligned-literal", "set-keeps-bit", "set-skips-rcu",
 }
 
 func (f Fault) String() string {

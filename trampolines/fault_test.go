@@ -150,5 +150,5 @@ func TestFault_HasAName(t *testing.T) {
 		assert.False(t, strings.ContainsAny(f.String(), " \t"), f.String())
 		seen[f.String()] = true
 	}
-	assert.Equal(t, "fault 6", numFaults.String())
+	assert.Equal(t, "fault 8", numFaults.String())
 }

@@ -56,6 +56,8 @@ type Code struct {
 	NopFunc         uint64 // ftrace_ops_nop_func
 	CallDirectFuncs uint64 // call_direct_funcs; 0 where ops have no direct_call
 	StubDirectTramp uint64 // ftrace_stub_direct_tramp; 0 likewise
+	SetFunc         uint64 // the func of a set, see set.go; 0 without CALL_OPS
+	SetAssistFunc   uint64 // and of one whose ops ask for protection; 0 likewise
 
 	ListOps   uint64 // ftrace_list_ops, read-only
 	NopOps    uint64 // ftrace_nop_ops, read-only

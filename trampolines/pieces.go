@@ -62,6 +62,8 @@ var pieces = []piece{
 	{name: "ops_func_nop", addr: func(c *Code) *uint64 { return &c.OpsFuncNop }, emit: (*code).opsFuncNop, pointer: true, when: always},
 	{name: "ops_func_count", addr: func(c *Code) *uint64 { return &c.OpsFuncCount }, emit: (*code).opsFuncCount, pointer: true, when: always},
 	{name: "function_trace_call", addr: func(c *Code) *uint64 { return &c.FunctionTracer }, emit: (*code).functionTracer, pointer: true, when: withRing},
+	{name: "ftrace_ops_set_func", addr: func(c *Code) *uint64 { return &c.SetFunc }, emit: (*code).setFunc, pointer: true, when: withCallOps},
+	{name: "ftrace_ops_set_assist_func", addr: func(c *Code) *uint64 { return &c.SetAssistFunc }, emit: (*code).setAssistFunc, pointer: true, when: withCallOps},
 	{name: "ftrace_call_veneers", addr: func(c *Code) *uint64 { return &c.veneers.base }, emit: (*code).veneerArea, when: withoutCallOps},
 
 	{name: "ftrace_list_end", addr: func(c *Code) *uint64 { return &c.ListEnd }, size: sizeOfOps, perm: emu.Read | emu.Write, when: always, own: always},

@@ -20,13 +20,20 @@ func TestRecursion_EndsAfterTheTransition(t *testing.T) {
 		}{
 			{"list", func(m *machine) uint64 { return m.c.ListFunc }},
 			{"assist", func(m *machine) uint64 { return m.c.AssistFunc }},
+			{"set", func(m *machine) uint64 { return m.c.SetAssistFunc }},
 		} {
 			t.Run(v.name, func(t *testing.T) {
 				m := bootCallOps(t, newEngine)
 				var recursion, preempt []uint64
 				var op uint64
+				arg := func() uint64 {
+					if fn := v.call(m); fn == m.c.SetAssistFunc {
+						return m.newSet(true, op)
+					}
+					return op
+				}
 				nested := func() {
-					_, err := m.k.Call(context.Background(), 0, nil, v.call(m), 1, 2, op, 4)
+					_, err := m.k.Call(context.Background(), 0, nil, v.call(m), 1, 2, arg(), 4)
 					require.NoError(t, err)
 				}
 				op = m.newOps(opsSpec{fn: m.goTracer(func(emu.CPU, uint64, uint64, uint64, uint64) {
@@ -53,12 +60,26 @@ func TestRecursion_EndsAfterTheTransition(t *testing.T) {
 func TestRecursion_InterruptAtEveryInstruction(t *testing.T) {
 	const hardirq = 0x10000
 	forEngines(t, func(t *testing.T, newEngine emu.NewEngine) {
-		for name, count := range map[string]uint64{"hardirq": hardirq, "transition": 0} {
-			t.Run(name, func(t *testing.T) {
+		for _, v := range []struct {
+			name  string
+			count uint64
+			set   bool
+		}{
+			{"hardirq", hardirq, false},
+			{"transition", 0, false},
+			{"hardirq, set", hardirq, true},
+			{"transition, set", 0, true},
+		} {
+			count := v.count
+			t.Run(v.name, func(t *testing.T) {
 				m := bootCallOps(t, newEngine)
 				op := m.newOps(opsSpec{fn: m.c.OpsFuncCount})
 				m.register(op)
-				m.enable("dump", m.c.ListOps)
+				literal := m.c.ListOps
+				if v.set {
+					literal = m.newSet(true, op)
+				}
+				m.enable("dump", literal)
 				preempt := m.k.CPUs[0].Task + uint64(m.l.Task.PreemptCount)
 				for at := 0; ; at++ {
 					m.put64(op+uint64(m.l.Ops.Size), 0)

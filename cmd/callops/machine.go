@@ -288,9 +288,12 @@ func (m *machineFlags) ftrace(cfg *machine.Config, errw io.Writer, memory func(*
 }
 
 func (m *machineFlags) ftraceOptions(errw io.Writer) *ftrace.Options {
-	return &ftrace.Options{
-		NoCallOps: m.callOps.value == off,
+	opts := &ftrace.Options{
 		ImageCode: m.trampoline.value == trampolineImage,
 		Printk:    func(line string) { fmt.Fprintln(errw, text.Printable(line)) },
 	}
+	if m.callOps.value == off {
+		opts.Scheme = ftrace.Global
+	}
+	return opts
 }

@@ -153,7 +153,7 @@ func (m *Machine) ftrace(k *kernel.Kernel, own bool) (*ftrace.Options, error) {
 	}
 	m.rec.on = m.fault.LiveInit
 	return &ftrace.Options{
-		NoCallOps: m.sc.NoCallOps, FixCallOps: m.sc.FixCallOps, Code: code, Fault: m.fault.Core,
+		Scheme: m.sc.scheme(), FixCallOps: m.sc.FixCallOps, Code: code, Fault: m.fault.Core,
 		Memory: m.rec, Grace: m.rec,
 	}, nil
 }

@@ -33,6 +33,14 @@ const (
 	Irrelevant = "tracee_irrelevant"
 )
 
+// scheme is the core's.
+func (sc *Scenario) scheme() ftrace.Scheme {
+	if sc.NoCallOps {
+		return ftrace.Global
+	}
+	return ftrace.CallOps
+}
+
 // Ops is an ops of a scenario.
 type Ops struct {
 	Name       string
