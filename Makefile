@@ -45,7 +45,7 @@ build: unicorn ## bin/callops
 kernels: ## download the Debian arm64 kernels that the tests run on
 	@.ci/kernels
 
-test: unicorn ## everything that has to pass
+test: unicorn tools ## everything that has to pass
 	@.ci/kernels || { [ "$$CI" != true ] && echo "tests that run real kernels are skipped" >&2; }
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not formatted:" $$unformatted >&2; exit 1; fi
 	go vet ./...
@@ -90,7 +90,10 @@ clean: ## remove what was built
 unicorn:
 	@.ci/need 'echo "#include <unicorn/unicorn.h>" | gcc -E -' libunicorn-dev
 
+tools: ## install the programs that tests compare with
+	@.ci/need 'command -v trace-cmd' trace-cmd
+
 cross: ## install the cross compiler for arm64
 	@.ci/need 'command -v aarch64-linux-gnu-gcc && command -v aarch64-linux-gnu-as' gcc-aarch64-linux-gnu binutils-aarch64-linux-gnu
 
-.PHONY: help bench build kernels test lint ports move soak check workload clean unicorn cross
+.PHONY: help bench build kernels test lint ports move soak check workload clean unicorn tools cross

@@ -42,6 +42,7 @@ var floors = [][]string{
 	{"ftrace"},
 	{"ftrace/guestcore"},
 	{"machine", "trace", "trace/ringbuffer"},
+	{"trace/tracedat"},
 	{"bench", "check", "tracefs", "ftrace/difftest"},
 	{"try"},
 	{"cmd/callops"},
