@@ -40,7 +40,7 @@ func (r *rig) chooseIrrelevant(ctx context.Context, name string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("no function for irrelevant ops: a call of the tracee reaches every call site: %w", errno.EINVAL)
+	return fmt.Errorf("irrelevant ops need a function that a call of the tracee does not reach, and it reaches every call site (--irrelevant 0 needs none): %w", errno.EINVAL)
 }
 
 // reaches has the tracee called once, with a tracer on the site that counts.

@@ -14,7 +14,7 @@ type Result struct {
 	// Registration is there when it was asked for.
 	Registration []Registration `json:"registration,omitempty"`
 
-	Irrelevant string `json:"-"` // the function that irrelevant ops were on
+	Irrelevant string `json:"-"` // the function that irrelevant ops were on, "" where no row has any
 	Tracer     string `json:"-"`
 
 	// AsSample reports whether the figures of real kernels were measured the

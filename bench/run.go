@@ -117,10 +117,12 @@ func (j *job) run(ctx context.Context, cfg *Config, p *progress) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
-	if err := r.chooseIrrelevant(ctx, cfg.Irrelevant); err != nil {
-		return err
+	if cfg.Irrelevant != "" || slices.ContainsFunc(j.scenarios, func(s scenario) bool { return s.irrelevant > 0 }) {
+		if err := r.chooseIrrelevant(ctx, cfg.Irrelevant); err != nil {
+			return err
+		}
+		j.irrelevant = r.irrelevantName()
 	}
-	j.irrelevant = r.irrelevantName()
 	var base measured
 	for i, s := range j.scenarios {
 		m, err := r.measure(ctx, s)

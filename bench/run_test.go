@@ -215,6 +215,10 @@ func TestRun_IrrelevantIsNotReached(t *testing.T) {
 			}
 		})
 	})
+	t.Run("nor looked for where no row has irrelevant ops", func(t *testing.T) {
+		res := measure(t, &Config{Engines: engines[:1], Calls: 1, Relevant: []int{1}})
+		assert.Empty(t, res.Irrelevant)
+	})
 }
 
 func TestRun_Errors(t *testing.T) {

@@ -16,8 +16,11 @@ import (
 // the overhead grows.
 func Table(w io.Writer, r *bench.Result) error {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "%d calls of %s a row; tracers are ops_func_%s, irrelevant ops are on %s.\n",
-		r.Calls, r.Tracee, r.Tracer, r.Irrelevant)
+	fmt.Fprintf(&b, "%d calls of %s a row; tracers are ops_func_%s", r.Calls, r.Tracee, r.Tracer)
+	if r.Irrelevant != "" {
+		fmt.Fprintf(&b, ", irrelevant ops are on %s", r.Irrelevant)
+	}
+	b.WriteString(".\n")
 	fmt.Fprintf(&b, "The code that ran is %s.\n", ftraceOf(r))
 	b.WriteString("Per call: executed instructions. ns: wall clock of the emulation, not of hardware.\n")
 	var notes []string

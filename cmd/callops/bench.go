@@ -34,7 +34,7 @@ type benchFlags struct {
 	flags        opsFlags
 	registration bool
 	oneCode      bool // a format of one table: the image's own ftrace, or callops'
-	format       choice
+	format       outputFormat
 }
 
 // newBench builds `callops bench`.
@@ -50,7 +50,7 @@ func newBench() *cobra.Command {
 		trampoline: newChoice(both, trampolineOurs, trampolineImage),
 		core:       newChoice(coreOurs, coreImage, both),
 		tracer:     newChoice(bench.TracerNop, bench.TracerCount),
-		format:     newChoice(formatTable, formatJSON, "csv", "svg"),
+		format:     newFormat("csv", "svg"),
 	}
 	cmd := &cobra.Command{
 		Use:   "bench [flags]",
@@ -94,7 +94,7 @@ func (b *benchFlags) run(cmd *cobra.Command) error {
 	if len(b.modules) > 0 && (b.image == "" || len(b.beside) > 0) {
 		return usagef("--module needs exactly one --image, the kernel it belongs to")
 	}
-	if b.format.value != formatTable && !cmd.Flags().Changed("trampoline") {
+	if b.format.value != formatText && !cmd.Flags().Changed("trampoline") {
 		b.oneCode = true
 	}
 	if b.core.value != coreOurs {
@@ -105,8 +105,8 @@ func (b *benchFlags) run(cmd *cobra.Command) error {
 		return err
 	}
 	defer runs.close()
-	if len(runs) > 1 && b.format.value != formatTable {
-		return usagef("--beside and --trampoline both print several tables, which needs --format table")
+	if len(runs) > 1 && b.format.value != formatText {
+		return usagef("--beside and --trampoline both print several tables, which needs --format text")
 	}
 	var results []report.Named
 	for i, r := range runs {
@@ -121,10 +121,10 @@ func (b *benchFlags) run(cmd *cobra.Command) error {
 		return report.Beside(out, results)
 	}
 	render := map[string]func(io.Writer, *bench.Result) error{
-		formatTable: report.Table,
-		formatJSON:  report.JSON,
-		"csv":       report.CSV,
-		"svg":       report.SVG,
+		formatText: report.Table,
+		formatJSON: report.JSON,
+		"csv":      report.CSV,
+		"svg":      report.SVG,
 	}
 	return render[b.format.value](out, results[0].Result)
 }

@@ -13,10 +13,6 @@ import (
 	"callops/check"
 )
 
-const (
-	formatText = "text"
-)
-
 // checkFlags are the flags of `callops check`.
 type checkFlags struct {
 	scenarios []string
@@ -28,7 +24,7 @@ type checkFlags struct {
 	noReduce  bool
 	quick     bool
 	list      bool
-	format    choice
+	format    outputFormat
 	core      choice
 
 	machine *machineFlags // which kernel to check
@@ -41,7 +37,7 @@ func newCheck() *cobra.Command {
 		cpus:    number{min: 1, max: check.MaxCPUs},
 		workers: number{min: 1, max: math.MaxInt16},
 		memory:  size{4 << 30},
-		format:  newChoice(formatText, formatJSON),
+		format:  newFormat(),
 		core:    newChoice(coreOurs, coreImage),
 		machine: newMachine(),
 	}
@@ -155,16 +151,12 @@ func (c *checkFlags) alone(cmd *cobra.Command, flag string, do func(io.Writer) e
 func (c *checkFlags) search(cmd *cobra.Command, jobs []job) ([]outcome, error) {
 	out := cmd.OutOrStdout()
 	t := newCheckTable(out, jobs)
-	if c.format.value == formatText {
-		t.head()
-	}
 	var found []outcome
-	var unfit []string
-	var reason error // why the last one of them was left out
+	var left unfit
 	for i := range jobs {
 		r, err := c.searchOne(cmd.Context(), cmd.ErrOrStderr(), &jobs[i])
 		if errors.Is(err, check.ErrUnfit) && !jobs[i].named {
-			unfit, reason = append(unfit, jobs[i].name()), err
+			left.add(&jobs[i], err)
 			continue
 		}
 		if err != nil {
@@ -177,11 +169,9 @@ func (c *checkFlags) search(cmd *cobra.Command, jobs []job) ([]outcome, error) {
 		}
 	}
 	if len(found) == 0 {
-		return nil, fmt.Errorf("%d of %d left out, the last for this reason: %w", len(unfit), len(jobs), reason)
+		return nil, left.none(len(jobs))
 	}
-	if len(unfit) > 0 {
-		fmt.Fprintf(cmd.ErrOrStderr(), "left out %d of %d, which are for another kind of kernel: %s\n", len(unfit), len(jobs), strings.Join(unfit, ", "))
-	}
+	fmt.Fprint(cmd.ErrOrStderr(), left.note(len(jobs)))
 	if c.format.value == formatJSON {
 		return found, writeFound(out, found)
 	}

@@ -70,6 +70,7 @@ func (o *outcome) steps() int {
 type checkTable struct {
 	w         io.Writer
 	mutations bool
+	lines     int
 	first     int // width of the first column
 	second    int // and of the second
 }
@@ -98,7 +99,11 @@ func (t *checkTable) head() {
 		"CPUS", "STATES", "TRANSITIONS", "DEPTH", "SECONDS")
 }
 
+// line prints a search, the first one after the head.
 func (t *checkTable) line(o *outcome) {
+	if t.lines++; t.lines == 1 {
+		t.head()
+	}
 	r := o.result
 	if !t.mutations {
 		fmt.Fprintf(t.w, "%-*s  %-*s  %4d  %10d  %11d  %5d  %7.2f\n", t.first, o.name(), t.second, o.verdict(),

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -34,6 +35,16 @@ func TestCore_TheImagesOwnCostsWhatTheBootedKernelDoes(t *testing.T) {
 	require.Equal(t, exitDone, code, errs)
 	assert.Regexp(t, `(?m)^interp,true,1,0,50,42,`, out)
 	assert.Regexp(t, `(?m)^interp,true,2,0,206,198,`, out)
+}
+
+func TestCore_BothLogOnceWhatBothLog(t *testing.T) {
+	code, _, errs := runIn(nil, "call", "--image", kernels.Path(t, kernels.Linux612), "--core", both, "--fail-alloc", "9", "kstrdup", "a", "0xcc0")
+	require.Equal(t, exitDone, code, errs)
+	assert.Equal(t, 1, strings.Count(errs, "--fail-alloc 9: there were 1 allocations\n"), errs)
+
+	var b strings.Builder
+	writeLogs(&b, "a\nb\nb\n", "b\nc\n")
+	assert.Equal(t, "b\nc\ncallops: with --core ours only: a\ncallops: with --core ours only: b\n", b.String())
 }
 
 func TestCore_AnImageWithoutOneIsToldSo(t *testing.T) {

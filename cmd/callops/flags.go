@@ -32,6 +32,27 @@ func (c *choice) Set(s string) error {
 	return nil
 }
 
+// Output formats that several commands have.
+const (
+	formatText  = "text"
+	formatTable = "table" // another word for it
+	formatJSON  = "json"
+)
+
+// outputFormat is the flag --format: text, JSON, and what else a command has.
+type outputFormat struct{ choice }
+
+func newFormat(more ...string) outputFormat {
+	return outputFormat{newChoice(append([]string{formatText, formatJSON}, more...)...)}
+}
+
+func (f *outputFormat) Set(s string) error {
+	if s == formatTable {
+		s = formatText
+	}
+	return f.choice.Set(s)
+}
+
 // onOff is a flag that is on, off, or the image's default.
 type onOff struct{ choice }
 

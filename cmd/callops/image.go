@@ -19,15 +19,10 @@ import (
 // builtin names the built-in kernel among files.
 const builtin = "builtin"
 
-const (
-	formatTable = "table"
-	formatJSON  = "json"
-)
-
 // newImage builds `callops image`.
 func newImage() *cobra.Command {
 	m := newMachine()
-	format := newChoice(formatTable, formatJSON)
+	format := newFormat()
 	cmd := &cobra.Command{
 		Use:   "image [flags] [FILE]...",
 		Short: "Describe images, and the size of CALL_OPS in their text",

@@ -44,6 +44,22 @@ func TestInterruptible_ReadsEverything(t *testing.T) {
 	assert.Equal(t, text, string(got))
 }
 
+func TestFormat_IsTheSameWordEverywhere(t *testing.T) {
+	with := 0
+	for _, cmd := range newRoot(nil, io.Discard, io.Discard).Commands() {
+		f := cmd.Flags().Lookup("format")
+		if f == nil {
+			continue
+		}
+		with++
+		assert.Equal(t, formatText, f.DefValue, cmd.Name())
+		require.NoError(t, f.Value.Set(formatTable), cmd.Name())
+		assert.Equal(t, formatText, f.Value.String(), cmd.Name())
+		require.NoError(t, f.Value.Set(formatJSON), cmd.Name())
+	}
+	assert.Equal(t, 6, with)
+}
+
 func TestSetFilters_HeedCtrlC(t *testing.T) {
 	m, err := machine.New(t.Context(), &machine.Config{Ftrace: machine.Options(nil)})
 	require.NoError(t, err)

@@ -40,11 +40,11 @@ Without --image, commands use a small kernel that is built in.`,
 	root.SetOut(out)
 	root.SetErr(errw)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SuggestionsMinimumDistance = 2
 	root.AddCommand(newBench(), newCall(), newTrace(), newImage(), newSites(), newCheck(), newTry())
 	root.SetHelpCommand(newHelp(root))
 	completeChoices(root)
+	root.InitDefaultCompletionCmd()
 	return root
 }
 

@@ -23,12 +23,12 @@ type sites struct {
 	*machineFlags
 	filter  []string
 	enabled bool
-	format  choice
+	format  outputFormat
 }
 
 // newSites builds `callops sites`.
 func newSites() *cobra.Command {
-	s := &sites{machineFlags: newMachine(), format: newChoice(formatTable, formatJSON)}
+	s := &sites{machineFlags: newMachine(), format: newFormat()}
 	m := s.machineFlags
 	cmd := &cobra.Command{
 		Use:   "sites [flags] [GLOB]",

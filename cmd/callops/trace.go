@@ -29,7 +29,7 @@ type tracing struct {
 	flags   opsFlags
 	budget  *number
 	dump    dumps
-	format  choice
+	format  outputFormat
 }
 
 const (
@@ -43,7 +43,7 @@ func newTrace() *cobra.Command {
 		machineFlags: newMachine(),
 		tracer:       newChoice(tracerFunction, tracerInsn),
 		budget:       newBudget(),
-		format:       newChoice(formatText, formatJSON),
+		format:       newFormat(),
 		opsFunc:      newChoice("nop", "count", tracerFunction),
 	}
 	cmd := &cobra.Command{

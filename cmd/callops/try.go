@@ -41,7 +41,7 @@ type tryFlags struct {
 	workers   number
 	memory    size
 	engine    engineFlag
-	format    choice
+	format    outputFormat
 }
 
 // newTry builds `callops try`.
@@ -51,7 +51,7 @@ func newTry() *cobra.Command {
 		workers: number{min: 1, max: math.MaxInt16},
 		memory:  size{1 << 30},
 		engine:  newEngineFlag(),
-		format:  newChoice(formatText, "markdown", formatJSON),
+		format:  newFormat("markdown"),
 	}
 	cmd := &cobra.Command{
 		Use:   "try [flags] OLD NEW",

@@ -292,7 +292,7 @@ func (m *Machine) unregister(i int) (err error) {
 func (m *Machine) setEnabled(v int) error {
 	err := m.r.SetEnabled(v)
 	if m.guest != nil && errors.Is(err, errno.EOPNOTSUPP) { // Linux 7.x switches ftrace off no more
-		return fmt.Errorf("%w: %w", ErrUnfit, err)
+		return fmt.Errorf("%w: %w", err, ErrUnfit)
 	}
 	if err != nil {
 		return err

@@ -101,7 +101,7 @@ func (m *Machine) runCore(cfg *machine.Config) {
 			}
 			err = m.fault.Code(&Code{k})
 			if errors.Is(err, errno.ENOENT) { // the compiler made something else of it
-				err = fmt.Errorf("%w: %w", ErrUnfit, err)
+				err = fmt.Errorf("%w: %w", err, ErrUnfit)
 			}
 			return err
 		},
