@@ -6,6 +6,7 @@ import (
 
 	"callops/internal/errno"
 	"callops/kernelimage"
+	"callops/trampolines"
 )
 
 // Direct calls: a caller's own code instead of a tracer. A site alone
@@ -35,7 +36,7 @@ func (r *Registry) NewDirectOps(name string) (*Ops, error) {
 
 func (r *Registry) registerDirectLocked(o *Ops, addr uint64) error {
 	switch {
-	case !r.callOps || r.layout.Ops.DirectCall == kernelimage.Absent:
+	case !r.callOps && r.code.Direct != trampolines.DirectHash || r.layout.Ops.DirectCall == kernelimage.Absent:
 		return fmt.Errorf("direct calls need CALL_OPS and ops with direct_call: %w", errno.EOPNOTSUPP)
 	case o.Func() != 0 || o.trampoline != 0:
 		return fmt.Errorf("it has a func or a trampoline: %w", errno.EINVAL)
@@ -52,6 +53,9 @@ func (r *Registry) registerDirectLocked(o *Ops, addr uint64) error {
 	})
 	if busy != 0 {
 		return fmt.Errorf("%s has a direct call already: %w", r.sym(busy), errno.EBUSY)
+	}
+	if r.oneOps() {
+		return r.addDirect(o, directsOf(o, addr))
 	}
 	table, err := r.copyDirect(o.hash.filter, addr)
 	if err != nil {
@@ -77,6 +81,13 @@ func (r *Registry) registerDirectLocked(o *Ops, addr uint64) error {
 		return err
 	}
 	return nil
+}
+
+// directsOf is a direct call to addr for each site of the ops.
+func directsOf(o *Ops, addr uint64) *hash {
+	calls := newDirectTable(o.hash.filter.count)
+	o.hash.filter.each(func(e entry) { calls.add(entry{ip: e.ip, direct: addr}) })
+	return calls
 }
 
 // copyDirect is direct_functions with the sites of a filter added.
@@ -116,12 +127,16 @@ func (r *Registry) resetDirect(o *Ops, addr uint64) {
 }
 
 // UnregisterDirect is unregister_ftrace_direct. A wrong addr leaves the sites'
-// entries in place, which then remain busy, as in Linux.
+// entries in place, which then remain busy, as in Linux; where an ops has calls of its sites' own it
+// is EINVAL.
 func (r *Registry) UnregisterDirect(o *Ops, addr uint64) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.directRegistered(o); err != nil {
 		return fmt.Errorf("unregister direct: %w", err)
+	}
+	if r.oneOps() {
+		return r.done("unregister direct "+o.Name, r.delDirect(o, directsOf(o, addr)))
 	}
 	err := r.unregisterLocked(o)
 	r.resetDirect(o, addr)
@@ -145,6 +160,9 @@ func (r *Registry) ModifyDirect(o *Ops, addr uint64) error {
 	defer r.mu.Unlock()
 	if err := r.directRegistered(o); err != nil {
 		return fmt.Errorf("modify direct: %w", err)
+	}
+	if r.oneOps() {
+		return r.done("modify direct "+o.Name, r.modDirect(o, directsOf(o, addr)))
 	}
 	return r.done("modify direct "+o.Name, r.modifyDirectLocked(o, addr))
 }

@@ -301,10 +301,14 @@ func (r *Registry) FreeFilter(o *Ops) error {
 	if o.is(OpsEnabled) {
 		return fmt.Errorf("free filter of %s, which is registered: %w", o.Name, errno.EBUSY)
 	}
+	return r.done("free filter of "+o.Name, r.freeFilter(o))
+}
+
+func (r *Registry) freeFilter(o *Ops) error {
 	r.initOps(o)
 	err := errors.Join(r.discard(o.hash.filter), r.discard(o.hash.notrace))
 	o.hash, o.waiting, o.commands = hashes{}, [2][]modFilter{}, false
 	r.mem.set64(r.hashSlot(o, filterHash), 0)
 	r.mem.set64(r.hashSlot(o, notraceHash), 0)
-	return r.done("free filter of "+o.Name, err)
+	return err
 }

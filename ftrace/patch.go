@@ -73,6 +73,9 @@ func (r *Registry) setOps(rec *Record) error {
 	if !r.callOps {
 		return nil
 	}
+	if literal, ok := r.directLiteral(rec); ok {
+		return r.storeLiteral(rec.IP, literal)
+	}
 	err := r.setLiteral(rec.IP, r.opsFor(rec))
 	rec.stale = false
 	return err
@@ -93,23 +96,28 @@ func (r *Registry) opsFor(rec *Record) uint64 {
 	return r.code.ListOps
 }
 
-// setLiteral is one aligned 64-bit store, and none without CALL_OPS.
+// setLiteral has a site's literal name an ops.
 func (r *Registry) setLiteral(ip, ops uint64) error {
+	return r.storeLiteral(ip, r.code.OpsLiteral(ops))
+}
+
+// storeLiteral is one aligned 64-bit store, and none without CALL_OPS.
+func (r *Registry) storeLiteral(ip, literal uint64) error {
 	if !r.callOps {
 		return nil
 	}
 	at := r.literalOf(ip)
 	if r.sets == nil {
-		return r.mem.Store64(at, ops)
+		return r.mem.Store64(at, literal)
 	}
 	old, err := r.mem.Load64(at)
-	if err != nil || old == ops {
+	if err != nil || old == literal {
 		return err
 	}
-	if err := r.mem.Store64(at, ops); err != nil {
+	if err := r.mem.Store64(at, literal); err != nil {
 		return err
 	}
-	r.moved(old, ops)
+	r.moved(old, literal)
 	return nil
 }
 

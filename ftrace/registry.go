@@ -56,6 +56,10 @@ type Options struct {
 	// Sites are the call sites of the kernel that ftrace is told of, by their IP; nil: all.
 	Sites []uint64
 
+	// Direct is the design of direct calls. Code, where it is given, has to be of the same. Under
+	// Sets it is DirectOps.
+	Direct trampolines.Direct
+
 	// Memory and Grace stand in for the live machine, under a checker. Without
 	// Grace, grace periods end at once: no CPU may then run on a goroutine
 	// beside the one that unregisters an ops or changes a filter.
@@ -111,16 +115,19 @@ type Registry struct {
 	// for that call.
 	disabled atomic.Bool
 
-	mu      sync.Mutex // ftrace_lock: guards what follows
-	mem     kmem
-	groups  []*group  // ftrace_pages_start: the kernel's records, then each module's
-	list    []*Ops    // ftrace_ops_list, newest first
-	direct  *hash     // direct_functions
-	tmpOps  *Ops      // tmp_ops of modify_ftrace_direct; nil before its first use
-	removed *Ops      // removed_ops: whose sites are being patched after it left
-	enabled int       // ftrace_enabled; see on
-	startUp int       // ftrace_start_up
-	bug     *BugError // what killed it
+	mu        sync.Mutex // ftrace_lock: guards what follows
+	mem       kmem
+	groups    []*group          // ftrace_pages_start: the kernel's records, then each module's
+	list      []*Ops            // ftrace_ops_list, newest first
+	direct    *hash             // direct_functions
+	directOps *Ops              // DirectOps; nil before its first use
+	minis     map[uint64]uint64 // the mini-ops of addresses, with trampolines.DirectMini
+	unused    []uint64          // what a grace period that could not end was to free
+	tmpOps    *Ops              // tmp_ops of modify_ftrace_direct; nil before its first use
+	removed   *Ops              // removed_ops: whose sites are being patched after it left
+	enabled   int               // ftrace_enabled; see on
+	startUp   int               // ftrace_start_up
+	bug       *BugError         // what killed it
 
 	traceFunc  uint64 // ftrace_trace_function: what the shared trampoline should call; see wantedFunc
 	setTraceOp uint64 // set_function_trace_op: and with which ops
@@ -164,6 +171,7 @@ func New(k *kernel.Kernel, opts *Options) (*Registry, error) {
 		mem:        kmem{Memory: opts.Memory},
 		enabled:    1,
 		logged:     make(map[string]bool),
+		minis:      make(map[uint64]uint64),
 	}
 	if r.mem.Memory == nil {
 		r.mem.Memory = LiveMemory(k)
@@ -187,7 +195,7 @@ func New(k *kernel.Kernel, opts *Options) (*Registry, error) {
 		if opts.ImageCode {
 			install = trampolines.FromImage
 		}
-		code, err := install(k, &trampolines.Options{CallOps: r.callOps, Warn: r.noFunc})
+		code, err := install(k, &trampolines.Options{CallOps: r.callOps, Direct: opts.Direct, Warn: r.noFunc})
 		if err != nil {
 			return nil, fmt.Errorf("ftrace: %w", err)
 		}
@@ -196,6 +204,13 @@ func New(k *kernel.Kernel, opts *Options) (*Registry, error) {
 	if callOps := r.code.CallSlot == 0; callOps != r.callOps {
 		return nil, fmt.Errorf("ftrace: sites with CALL_OPS %v, trampolines with CALL_OPS %v: %w", r.callOps, callOps, errno.EINVAL)
 	}
+	if r.code.Direct != opts.Direct {
+		return nil, fmt.Errorf("ftrace: direct calls %s, trampolines with direct calls %s: %w", opts.Direct, r.code.Direct, errno.EINVAL)
+	}
+	if r.scheme == Sets && opts.Direct != trampolines.DirectOps {
+		return nil, fmt.Errorf("ftrace: sets of ops, and direct calls %s: %w", opts.Direct, errno.EINVAL)
+	}
+	r.layout = r.code.Layout
 	r.emptyHash = newHash(0)
 	r.emptyHash.addr = r.code.EmptyHash
 	r.traceFunc, r.savedFunc, r.calledFunc = r.code.Stub, r.code.Stub, r.code.Stub

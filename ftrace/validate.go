@@ -101,14 +101,17 @@ func (r *Registry) expectWord(pc uint64, want uint32) error {
 }
 
 func (r *Registry) validateLiteral(rec *Record) error {
-	want := r.code.ListOps
+	want := r.code.OpsLiteral(r.code.ListOps)
+	direct, leads := r.directLiteral(rec)
 	switch {
 	case !rec.is(RecEnabled):
-		want = r.code.NopOps
+		want = r.code.OpsLiteral(r.code.NopOps)
+	case leads:
+		want = direct
 	case r.prof.ifCallOps(rec.Flags)&RecCallOpsEn != 0:
 		want = 0
 		if o := r.uniqueOps(rec.IP, nil); o != nil {
-			want = o.addr
+			want = r.code.OpsLiteral(o.addr)
 		}
 	case r.sets != nil:
 		return r.validateShared(rec)

@@ -2,8 +2,6 @@ package trampolines
 
 import (
 	. "callops/asm" // mnemonics read as in a listing
-
-	"callops/kernelimage"
 )
 
 // The literal of a site lies 12 bytes before its BL, or 16 where a BTI stands
@@ -46,22 +44,22 @@ const (
 // through x10, which is left pointing at it.
 func (c *code) caller() {
 	var (
-		direct      = c.callOps && c.l.Ops.DirectCall != kernelimage.Absent
+		direct      = c.directCalls()
 		directEarly = c.Label("ftrace_caller_direct")
 		directLate  = c.Label("ftrace_caller_direct_late")
+		restore     = c.Label("ftrace_caller_restore")
 	)
 	c.Emit(Bti(BTIC))
-	if direct {
-		// An ops with a direct call, alone on its site, goes there at once:
-		// nothing is saved, only x11 and x17 have changed.
-		c.loadOps(X11)
-		c.Emit(
-			Ldr(X17, at(X11, c.l.Ops.DirectCall)),
-			Cbnz(X17, directEarly),
-		)
+	if direct && c.callOps {
+		// A direct call, alone on its site, is made at once: nothing is saved,
+		// only x11 and x17 have changed.
+		c.findDirect(directEarly)
 	}
-	c.saveRegs(direct)
-	c.callTracer(direct)
+	c.saveRegs(direct, XZR)
+	c.callTracer(direct && c.callOps)
+	if c.direct == DirectTagged {
+		c.Bind(restore)
+	}
 	c.restoreRegs(direct)
 	if direct {
 		c.Emit(Cbnz(X17, directLate))
@@ -77,14 +75,21 @@ func (c *code) caller() {
 			Mov(X9, LR),
 			Mov(LR, X10),
 		)
+		if c.callOps && !c.apart() {
+			c.Bind(directEarly)
+		}
 		// BR through x17 may land on BTI C.
-		c.Bind(directEarly)
 		c.Emit(Br(X17))
+	}
+	if direct && c.callOps && c.apart() {
+		c.Bind(directEarly)
+		c.earlyDirect(restore)
 	}
 }
 
-// saveRegs makes the frame and points x29 at record 2.
-func (c *code) saveRegs(direct bool) {
+// saveRegs makes the frame and points x29 at record 2. With direct calls, direct_tramp becomes
+// tramp.
+func (c *code) saveRegs(direct bool, tramp Reg) {
 	regs := &c.l.Regs
 	c.Emit(
 		Mov(X10, SP), // regs->sp
@@ -94,7 +99,7 @@ func (c *code) saveRegs(direct bool) {
 		Stp(X6, X7, at(SP, regs.X0+6*wordSize)),
 	)
 	if direct {
-		c.Emit(Stp(X8, XZR, at(SP, regs.X0+8*wordSize))) // and direct_tramp
+		c.Emit(Stp(X8, tramp, at(SP, regs.X0+8*wordSize))) // and direct_tramp
 	} else {
 		c.Emit(Str(X8, at(SP, regs.X0+8*wordSize)))
 	}
@@ -119,7 +124,7 @@ func (c *code) callTracer(direct bool) {
 	}
 	switch {
 	case direct:
-		c.Emit(Mov(X2, X11)) // the same ops whose direct_call was tested
+		c.moveOps(X2)
 	case c.callOps:
 		c.loadOps(X2)
 	default:

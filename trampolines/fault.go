@@ -54,9 +54,9 @@ func (f Fault) String() string {
 }
 
 // check refuses a fault that the caller to be built can't have.
-func (f Fault) check(callOps bool) error {
-	if f >= numFaults || f != NoFault && !callOps {
-		return fmt.Errorf("fault %s, CALL_OPS %v: %w", f, callOps, errno.EINVAL)
+func (f Fault) check(callOps bool, direct Direct) error {
+	if f >= numFaults || f != NoFault && (!callOps || direct != DirectOps) {
+		return fmt.Errorf("fault %s, CALL_OPS %v, direct calls %s: %w", f, callOps, direct, errno.EINVAL)
 	}
 	return nil
 }

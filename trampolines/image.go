@@ -27,14 +27,14 @@ func (e *MissingError) Is(target error) bool { return target == errno.ENOENT }
 // FromImage is the ftrace that the image has itself: its own ftrace_caller, list
 // function, ops and variables, by their symbols. Only the tracers are callops'.
 // What the image lacks is named in one [MissingError]; code that is there
-// already takes no Fault, EINVAL; a kernel older than 5.16, or
+// already takes no Fault and no Direct, EINVAL; a kernel older than 5.16, or
 // whose structures are not known (no BTF), is EOPNOTSUPP. After an error nothing has been installed.
 func FromImage(k *kernel.Kernel, opts *Options) (*Code, error) {
 	if opts == nil {
 		opts = &Options{}
 	}
-	if k == nil || opts.Fault != NoFault {
-		return nil, fmt.Errorf("trampolines of the image: kernel %v, fault %s: %w", k != nil, opts.Fault, errno.EINVAL)
+	if k == nil || opts.Fault != NoFault || opts.Direct != DirectOps {
+		return nil, fmt.Errorf("trampolines of the image: kernel %v, fault %s, direct calls %s: %w", k != nil, opts.Fault, opts.Direct, errno.EINVAL)
 	}
 	if l := k.Image.Linux(); l != nil && !l.KnowsOps() {
 		return nil, fmt.Errorf("trampolines of the image: %s has no BTF, and nothing else tells how its ftrace_ops are laid out: %w", k.Image.Name(), errno.EOPNOTSUPP)

@@ -95,7 +95,7 @@ func TestFromImage_TakesThePiecesThatTheImageHas(t *testing.T) {
 			switch addr := *p.addr(c); {
 			case p.own != nil && p.own(k.Layout, true):
 				assert.Equal(t, symbols[i].Addr, addr, p.name)
-			case p.when(k.Layout, true):
+			case p.built(k.Layout, true, DirectOps):
 				assert.NotZero(t, addr, p.name)
 				assert.NotEqual(t, symbols[i].Addr, addr, p.name)
 			default:

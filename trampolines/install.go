@@ -31,6 +31,9 @@ type Options struct {
 	// goes on.
 	PreemptSchedule emu.GateFunc
 
+	// Direct is how ftrace_caller finds direct calls; the zero value is Linux's.
+	Direct Direct
+
 	// Fault builds ftrace_caller with a defect. Only that of CALL_OPS can have
 	// one: elsewhere it is refused with EINVAL.
 	Fault Fault
@@ -58,6 +61,7 @@ type Code struct {
 	StubDirectTramp uint64 // ftrace_stub_direct_tramp; 0 likewise
 	SetFunc         uint64 // the func of a set, see set.go; 0 without CALL_OPS
 	SetAssistFunc   uint64 // and of one whose ops ask for protection; 0 likewise
+	ListDirectFunc  uint64 // ftrace_list_direct_func; 0 but with DirectMini
 
 	ListOps   uint64 // ftrace_list_ops, read-only
 	NopOps    uint64 // ftrace_nop_ops, read-only
@@ -74,6 +78,9 @@ type Code struct {
 
 	PreemptSchedule uint64 // the gate of Options.PreemptSchedule
 
+	Direct Direct              // how direct calls are found
+	Layout *kernelimage.Layout // of the structures, as the code takes them to be
+
 	veneers veneers
 }
 
@@ -85,6 +92,7 @@ type code struct {
 	warn uint64
 
 	callOps bool
+	direct  Direct
 	bti     bool // functions that are called through pointers begin with BTI C
 	fault   Fault
 
@@ -113,13 +121,16 @@ func Install(k *kernel.Kernel, opts *Options) (*Code, error) {
 }
 
 func install(k *kernel.Kernel, opts *Options) (*Code, error) {
-	if err := opts.Fault.check(opts.CallOps); err != nil {
+	if err := opts.Fault.check(opts.CallOps, opts.Direct); err != nil {
 		return nil, err
 	}
 	if err := checkLayout(k.Layout); err != nil {
 		return nil, err
 	}
-	c := &Code{}
+	if err := opts.Direct.check(k.Layout, opts.CallOps); err != nil {
+		return nil, err
+	}
+	c := &Code{Direct: opts.Direct, Layout: opts.Direct.layout(k.Layout)}
 	module := ""
 	if _, err := k.Symbols.Lookup("ftrace_caller"); !errors.Is(err, errno.ENOENT) {
 		module = "callops"
@@ -135,8 +146,8 @@ func install(k *kernel.Kernel, opts *Options) (*Code, error) {
 	p, err := k.PlaceCode("callops", kernel.CodeOptions{Core: module == "", Far: opts.Far},
 		func(base uint64) (*asm.Program, error) {
 			src = &code{
-				Builder: asm.NewBuilder(), l: k.Layout, data: c, warn: warn,
-				callOps: opts.CallOps, bti: k.Image.BTI(), fault: opts.Fault,
+				Builder: asm.NewBuilder(), l: c.Layout, data: c, warn: warn,
+				callOps: opts.CallOps, direct: opts.Direct, bti: k.Image.BTI(), fault: opts.Fault,
 			}
 			src.emit()
 			return src.Assemble(base)

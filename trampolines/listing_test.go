@@ -16,15 +16,15 @@ import (
 var update = flag.Bool("update", false, "rewrite the listings in testdata")
 
 // assemble builds the program without a kernel, at fixed addresses.
-func assemble(t *testing.T, profile kernelimage.Profile, callOps, bti bool) *asm.Program {
+func assemble(t *testing.T, profile kernelimage.Profile, callOps, bti bool, direct Direct) *asm.Program {
 	t.Helper()
 	img, err := kernelimage.Builtin(&kernelimage.BuiltinOptions{Profile: profile, NoCallOps: !callOps})
 	require.NoError(t, err)
 	const data = 0xffff_8000_c000_0000
 	c := &code{
-		Builder: asm.NewBuilder(), l: img.Layout(), callOps: callOps, bti: bti,
+		Builder: asm.NewBuilder(), l: direct.layout(img.Layout()), callOps: callOps, bti: bti, direct: direct,
 		data: &Code{
-			ListEnd: data, OpsList: data + 0x200, FunctionTraceOp: data + 0x240,
+			ListEnd: data, OpsList: data + 0x200, FunctionTraceOp: data + 0x240, ListOps: data + 0x300,
 			PreemptSchedule: 0xffff_a000_0000_0010,
 		},
 		warn: 0xffff_a000_0000_0020,
@@ -41,15 +41,20 @@ func TestListings(t *testing.T) {
 		profile kernelimage.Profile
 		callOps bool
 		bti     bool
+		direct  Direct
 	}{
-		{"callops", kernelimage.Profile612, true, false},
-		{"callops_bti", kernelimage.Profile612, true, true},
-		{"callops_v3", kernelimage.ProfileV3, true, false},
-		{"global", kernelimage.Profile612, false, false},
-		{"global_6.1", kernelimage.Profile61, false, false},
+		{"callops", kernelimage.Profile612, true, false, DirectOps},
+		{"callops_bti", kernelimage.Profile612, true, true, DirectOps},
+		{"callops_v3", kernelimage.ProfileV3, true, false, DirectOps},
+		{"global", kernelimage.Profile612, false, false, DirectOps},
+		{"tagged", kernelimage.Profile612, true, false, DirectTagged},
+		{"mini", kernelimage.Profile612, true, false, DirectMini},
+		{"hash", kernelimage.Profile612, true, false, DirectHash},
+		{"hash_global", kernelimage.Profile612, false, false, DirectHash},
+		{"global_6.1", kernelimage.Profile61, false, false, DirectOps},
 	} {
 		t.Run(v.name, func(t *testing.T) {
-			got := assemble(t, v.profile, v.callOps, v.bti).Listing()
+			got := assemble(t, v.profile, v.callOps, v.bti, v.direct).Listing()
 			file := filepath.Join("testdata", v.name+".lst")
 			if *update {
 				require.NoError(t, os.WriteFile(file, []byte(got), 0o666))

@@ -34,7 +34,7 @@ func (c *Code) allocObjects(k *kernel.Kernel, module string) error {
 
 // initObjects writes the objects' initializers (kernel/trace/ftrace.c).
 func (c *Code) initObjects(k *kernel.Kernel) error {
-	l := &k.Layout.Ops
+	l := &c.Layout.Ops
 	var errs []error
 	set := func(object uint64, field int, v uint64) {
 		if err := k.Mem.Store64(object+uint64(field), v); err != nil {

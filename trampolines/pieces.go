@@ -18,8 +18,9 @@ type piece struct {
 	size func(*kernelimage.Layout) uint64 // of an object; nil for code
 	perm emu.Perm
 
-	when condition // it is built
-	own  condition // [FromImage] takes the image's; nil if never
+	when   condition // it is built
+	direct Direct    // it is built for this design of direct calls alone; DirectOps: for all
+	own    condition // [FromImage] takes the image's; nil if never
 
 	optional bool // an image may lack it
 }
@@ -57,6 +58,7 @@ var pieces = []piece{
 	{name: "ftrace_ops_nop_func", addr: func(c *Code) *uint64 { return &c.NopFunc }, emit: (*code).empty, pointer: true, when: always, own: withCallOps},
 	{name: "ftrace_stub_direct_tramp", addr: func(c *Code) *uint64 { return &c.StubDirectTramp }, emit: (*code).stubDirectTramp, when: withDirect, own: withDirect},
 	{name: "call_direct_funcs", addr: func(c *Code) *uint64 { return &c.CallDirectFuncs }, emit: (*code).callDirectFuncs, pointer: true, when: withDirect, own: withDirect},
+	{name: "ftrace_list_direct_func", addr: func(c *Code) *uint64 { return &c.ListDirectFunc }, emit: (*code).listDirectFunc, pointer: true, when: withDirect, direct: DirectMini},
 	{name: "arch_ftrace_ops_list_func", addr: func(c *Code) *uint64 { return &c.ListFunc }, emit: (*code).listFunc, pointer: true, when: always, own: always},
 	{name: "ftrace_ops_assist_func", addr: func(c *Code) *uint64 { return &c.AssistFunc }, emit: (*code).assistFunc, pointer: true, when: always, own: always},
 	{name: "ops_func_nop", addr: func(c *Code) *uint64 { return &c.OpsFuncNop }, emit: (*code).opsFuncNop, pointer: true, when: always},
@@ -80,12 +82,17 @@ var pieces = []piece{
 // either, but nothing else leads to them.)
 func (p *piece) variable() bool { return p.size != nil && p.perm&emu.Write != 0 }
 
+// built reports whether the piece is.
+func (p *piece) built(l *kernelimage.Layout, callOps bool, direct Direct) bool {
+	return p.when(l, callOps) && (p.direct == DirectOps || p.direct == direct)
+}
+
 // emit writes the whole program.
 func (c *code) emit() {
 	c.labels = make(map[string]asm.Label)
 	var built []piece
 	for _, p := range pieces {
-		if p.size == nil && p.when(c.l, c.callOps) {
+		if p.size == nil && p.built(c.l, c.callOps, c.direct) {
 			c.labels[p.name] = c.Label(p.name)
 			built = append(built, p)
 		}

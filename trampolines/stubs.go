@@ -24,6 +24,10 @@ func (c *code) stubDirectTramp() {
 // ops with a direct call. It runs as one of several on a site, and asks
 // ftrace_caller for the late path (arch_ftrace_set_direct_caller).
 func (c *code) callDirectFuncs() {
+	if c.direct == DirectHash {
+		c.callDirectHash()
+		return
+	}
 	none := c.Label("no direct call")
 	c.Emit(
 		Ldr(X9, at(X2, c.l.Ops.DirectCall)),
