@@ -86,6 +86,10 @@ const (
 	ExitUndefined
 	// ExitException: SVC, HVC, SMC, BRK or HLT; PC stands on it.
 	ExitException
+	// ExitInterrupt: an interrupt is pending and not masked, on a CPU that is told of them.
+	ExitInterrupt
+	// ExitWait: WFI has been executed, on a CPU that is told of interrupts.
+	ExitWait
 )
 
 // Exit is why a CPU stopped, and where.
@@ -108,6 +112,10 @@ func (e Exit) String() string {
 		return fmt.Sprintf("undefined instruction %#08x at %#x", e.Word, e.PC)
 	case ExitException:
 		return fmt.Sprintf("exception from instruction %#08x at %#x", e.Word, e.PC)
+	case ExitInterrupt:
+		return fmt.Sprintf("interrupt at %#x", e.PC)
+	case ExitWait:
+		return fmt.Sprintf("waiting for an interrupt at %#x", e.PC)
 	}
 	return fmt.Sprintf("exit %d at %#x", e.Reason, e.PC)
 }

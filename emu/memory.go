@@ -27,6 +27,8 @@ const (
 	Read Perm = 1 << iota
 	Write
 	Exec
+	// User is that unprivileged loads and stores (LDTR, STTR) reach it too.
+	User
 )
 
 func (p Perm) String() string {
@@ -47,6 +49,7 @@ type Region struct {
 	Perm Perm
 
 	host  []byte
+	alias bool        // host is another's
 	filed atomic.Bool // some of host is a file's pages
 }
 
@@ -79,6 +82,8 @@ type Memory struct {
 	regions   atomic.Pointer[[]*Region]
 	observers []TextObserver
 	registers map[uint16]uint64
+
+	translation Translation // nil: addresses are what regions say
 }
 
 // SetRegister has CPUs read a constant system register as something else than package isa says. id is
@@ -127,12 +132,19 @@ func (m *Memory) Map(name string, base, size uint64, perm Perm) (*Region, error)
 	return r, nil
 }
 
-func (m *Memory) hostPages(name string, base, size uint64) ([]byte, error) {
+func checkRange(name string, base, size uint64) error {
 	if base%PageSize != 0 || size%PageSize != 0 || size == 0 || base+size-1 < base || size > 1<<40 {
-		return nil, fmt.Errorf("map %s at %#x, %#x bytes: %w", name, base, size, errno.EINVAL)
+		return fmt.Errorf("map %s at %#x, %#x bytes: %w", name, base, size, errno.EINVAL)
 	}
 	if base < GateBase+GateSize && base+size-1 >= GateBase {
-		return nil, fmt.Errorf("map %s at %#x, %#x bytes: overlaps the gates: %w", name, base, size, errno.EINVAL)
+		return fmt.Errorf("map %s at %#x, %#x bytes: overlaps the gates: %w", name, base, size, errno.EINVAL)
+	}
+	return nil
+}
+
+func (m *Memory) hostPages(name string, base, size uint64) ([]byte, error) {
+	if err := checkRange(name, base, size); err != nil {
+		return nil, err
 	}
 	host, err := hostmem.Alloc(int(size))
 	if err != nil {
@@ -359,7 +371,9 @@ func (m *Memory) Close() error {
 	defer m.mu.Unlock()
 	var errs []error
 	for _, r := range *m.regions.Load() {
-		errs = append(errs, hostmem.Free(r.host))
+		if !r.alias {
+			errs = append(errs, hostmem.Free(r.host))
+		}
 		r.host = nil
 	}
 	m.regions.Store(&[]*Region{})

@@ -36,6 +36,10 @@ type CPU struct {
 	fault   emu.Fault // the last refused access
 	word    uint32    // what stopUndefined and its like are about
 
+	supervised bool // Run returns for the next two
+	irq        bool // an interrupt is pending
+	waits      bool // WFI has been executed
+
 	id     int
 	engine *Engine
 	regs   emu.Regs
@@ -125,6 +129,9 @@ func (c *CPU) run(ctx context.Context, end uint64) (emu.Exit, error) {
 		}
 		if err := ctx.Err(); err != nil {
 			return emu.Exit{PC: pc}, err
+		}
+		if reason, ok := c.attention(); ok {
+			return emu.Exit{Reason: reason, PC: pc}, nil
 		}
 		if c.count == end {
 			return emu.Exit{PC: pc}, nil

@@ -72,14 +72,14 @@ func execUnscaled(c *CPU, w uint32) stop {
 }
 
 // execUnprivileged is LDTR and STTR, which access memory as EL0 would unless
-// PSTATE.UAO says otherwise. None of the regions is EL0's.
+// PSTATE.UAO says otherwise: only regions of EL0 (emu.User).
 func execUnprivileged(c *CPU, w uint32) stop {
 	e, ok := transfer(w)
 	if !ok {
 		return stopUndefined
 	}
 	addr := c.regSP(fieldRn(w)) + signedField(w, 12, 9)
-	if c.sys.uao {
+	if c.sys.uao || c.engine.mem.IsUser(addr, e.size) {
 		return c.move(e, fieldRd(w), addr)
 	}
 	access := emu.Store

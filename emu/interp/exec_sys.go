@@ -1,12 +1,21 @@
 package interp
 
-import "callops/emu/isa"
+import (
+	"callops/emu"
+	"callops/emu/isa"
+)
 
 // Hints, barriers, PSTATE and cache maintenance.
 
-// execHint does nothing: there is nothing to yield to or wait for, and pointer
-// authentication and branch targets are not checked.
-func execHint(*CPU, uint32) stop { return stopNone }
+// execHint does nothing but where a supervised CPU waits for an interrupt: there is nothing to
+// yield to, and pointer authentication and branch targets are not checked.
+func execHint(c *CPU, w uint32) stop {
+	if w == wfi && c.supervised {
+		c.waits = true
+		c.attend()
+	}
+	return stopNone
+}
 
 // execBarrier is CLREX, DSB, DMB, ISB and SB. Any of the barriers orders
 // everything.
@@ -49,6 +58,7 @@ func execMsrImmediate(c *CPU, w uint32) stop {
 		c.sys.daif |= uint64(crm) << 6
 	case 3<<3 | 7: // DAIFClr
 		c.sys.daif &^= uint64(crm) << 6
+		c.attend()
 	}
 	return stopNone
 }
@@ -89,6 +99,9 @@ func execSys(c *CPU, w uint32) stop {
 	}
 	if w>>12&15 == 8 { // TLBI
 		fence()
+		if t := c.engine.mem.Translation(); t != nil {
+			invalidateTranslation(t, w, addr)
+		}
 	}
 	return stopNone
 }
@@ -100,6 +113,17 @@ func (c *CPU) invalidateText(all bool, addr uint64) {
 		c.engine.mem.SyncAllText()
 	} else {
 		c.engine.mem.SyncText(addr&^(isa.TextLine-1), isa.TextLine)
+	}
+}
+
+// invalidateTranslation is TLBI. Its register holds bits 55:12 of an address, unless it is of all
+// addresses or of those of an ASID.
+func invalidateTranslation(t emu.Translation, w uint32, reg uint64) {
+	switch w >> 5 & 7 {
+	case 0, 2: // VMALLE1, ASIDE1
+		t.Invalidate(true, 0)
+	default:
+		t.Invalidate(false, uint64(int64(reg<<20)>>8))
 	}
 }
 

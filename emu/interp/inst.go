@@ -53,7 +53,7 @@ type page struct {
 	base  uint64
 	ops   [pageWords + 1]inst
 	words [pageWords]uint32 // what was decoded
-	host  unsafe.Pointer    // the page itself
+	host  unsafe.Pointer    // the page itself; nil: it has been unmapped, and nothing of it is decoded
 	wx    bool              // guest code can write it
 }
 

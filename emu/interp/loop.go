@@ -23,7 +23,7 @@ func (c *CPU) loop(p *page, limit uint64) stop {
 		}
 		switch in.op {
 		case opDecode:
-			if p == &gates {
+			if p.host == nil { // gates, or unmapped
 				c.pc, c.count = p.pc(in), count
 				return stopNone
 			}
@@ -101,6 +101,9 @@ func (c *CPU) goOn(limit uint64) *page {
 func (c *CPU) finish(p *page, in *inst, limit uint64) stop {
 	for c.count < limit && !c.changes.pending.Load() {
 		if in.op == opDecode {
+			if p.host == nil {
+				return stopNone
+			}
 			c.decode(p, in)
 		}
 		c.went(in)

@@ -17,7 +17,7 @@ const tlbSize = 256
 func slotOf(addr uint64) uint32 { return uint32(addr/emu.PageSize) * 0x9e3779b1 >> 24 }
 
 // tlb is a direct-mapped cache of pages that one kind of access may touch. It
-// drops them where a region is write-protected: regions stay while an engine is open.
+// drops them where a region is write-protected or unmapped.
 type tlb [tlbSize]tlbEntry
 
 type tlbEntry struct {
@@ -28,9 +28,11 @@ type tlbEntry struct {
 // nowhere is where empty entries point, so that a pointer into one is a pointer.
 var nowhere [2 * emu.PageSize]byte
 
+var emptyEntry = tlbEntry{^uint64(0), unsafe.Pointer(&nowhere)}
+
 func (t *tlb) clear() {
 	for i := range t {
-		t[i] = tlbEntry{^uint64(0), unsafe.Pointer(&nowhere)}
+		t[i] = emptyEntry
 	}
 }
 

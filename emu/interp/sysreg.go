@@ -11,6 +11,9 @@ type sysregs struct {
 	pan, uao bool   // of PSTATE
 
 	stored [numStored]uint64
+
+	counterOffset uint64 // of CNTVCT_EL0, from the CPU's count
+	mpidr         uint64
 }
 
 // numStored is how many registers of isa.Registers this engine only keeps.
@@ -38,6 +41,7 @@ func (s *sysregs) reset(int) {
 			s.stored[storedRegs[r.ID]] = r.Value
 		}
 	}
+	s.mpidr = constantRegs[asm.MPIDR_EL1]
 	s.daif = 0x3c0 // all masked, as after a reset
 }
 
@@ -65,7 +69,9 @@ func (c *CPU) readSysreg(id asm.SysReg) (uint64, bool) {
 	case asm.DAIF:
 		return c.sys.daif, true
 	case asm.CNTVCT_EL0:
-		return c.count, true
+		return c.count + c.sys.counterOffset, true
+	case asm.MPIDR_EL1:
+		return c.sys.mpidr, true
 	case isa.PAN:
 		return uint64(bit(c.sys.pan, 1<<22)), true
 	case isa.UAO:
@@ -95,8 +101,20 @@ func execMsr(c *CPU, w uint32) stop {
 		c.x[slotTPIDREL0] = v
 	case asm.NZCV:
 		c.flags.set(uint32(v) >> 28)
+	default:
+		if !c.writeSysreg(id, v) {
+			return refused(w)
+		}
+	}
+	return stopNone
+}
+
+// writeSysreg writes a register that is not in the register file, and reports whether there is one.
+func (c *CPU) writeSysreg(id asm.SysReg, v uint64) bool {
+	switch id {
 	case asm.DAIF:
 		c.sys.daif = v & 0x3c0
+		c.attend()
 	case isa.PAN:
 		c.sys.pan = v>>22&1 == 1
 	case isa.UAO:
@@ -104,11 +122,11 @@ func execMsr(c *CPU, w uint32) stop {
 	default:
 		i, ok := storedRegs[id]
 		if !ok {
-			return refused(w)
+			return false
 		}
 		c.sys.stored[i] = v & storedMasks[i]
 	}
-	return stopNone
+	return true
 }
 
 // registerSlots are the system registers that are in the register file, where

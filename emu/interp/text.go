@@ -105,14 +105,17 @@ func (c *CPU) fetch(pc uint64) *page {
 	}
 	base := pc &^ pageMask
 	p := c.pages[base]
-	if p == nil {
+	if p == nil || p.host == nil {
 		r := c.engine.mem.Region(pc)
 		if r == nil || r.Perm&emu.Exec == 0 {
 			return nil
 		}
-		p = &page{base: base, host: unsafe.Pointer(&r.Host()[base-r.Base]), wx: r.Perm&emu.Write != 0}
-		p.drop()
-		c.pages[base] = p
+		if p == nil {
+			p = &page{base: base}
+			p.drop()
+			c.pages[base] = p
+		}
+		p.host, p.wx = unsafe.Pointer(&r.Host()[base-r.Base]), r.Perm&emu.Write != 0
 	}
 	c.cache[slotOf(base)] = cachedPage{base, p}
 	return p

@@ -39,7 +39,12 @@ func slotM(w uint32) uint8   { return uint8(fieldRm(w)) }
 // packed holds two signed offsets in an imm.
 func packed(low, high uint64) uint64 { return uint64(uint32(low)) | high<<32 }
 
-func fastHint(uint32, uint64) inst { return inst{op: opNop} }
+func fastHint(w uint32, _ uint64) inst {
+	if w == wfi {
+		return inst{}
+	}
+	return inst{op: opNop}
+}
 
 func fastAdr(w uint32, pc uint64) inst {
 	_, addr, _, _ := asm.DecodeAdr(pc, w)
