@@ -41,7 +41,7 @@ var floors = [][]string{
 	{"kernel/services", "trampolines", "sched"},
 	{"ftrace"},
 	{"ftrace/guestcore"},
-	{"machine", "trace", "trace/ringbuffer"},
+	{"machine", "trace", "trace/ringbuffer", "board"},
 	{"trace/tracedat"},
 	{"bench", "check", "tracefs", "ftrace/difftest"},
 	{"try"},

@@ -1,0 +1,331 @@
+package board
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"callops/asm"
+	"callops/emu"
+	"callops/emu/interp"
+	"callops/emu/isa"
+	"callops/internal/errno"
+	"callops/internal/hostmem"
+	"callops/kernel"
+	"callops/kernelimage"
+)
+
+// What a board has.
+const (
+	// MaxCPUs is how many CPUs a board has at most: as many as a GICv2.
+	MaxCPUs = 8
+
+	ramSize  = 256 << 20
+	fdtAt    = ramBase + 128<<20
+	initrdAt = fdtAt + 2<<20
+
+	// recent is how many instructions an error shows.
+	recent = 8
+
+	// slice is how many instructions a CPU executes in turn with others.
+	slice = 10_000
+	// aloneSlice is how many one CPU does between two looks at the budget.
+	aloneSlice = 1 << 20
+)
+
+// mpidr is MPIDR_EL1 of the first CPU.
+const mpidr = 1 << 31
+
+// panicWords is what a panic's first line begins with (kernel/panic.c).
+const panicWords = "Kernel panic - not syncing: "
+
+// DefaultBudget is how many instructions a boot may take; those of Debian's cloud kernels take a billion.
+const DefaultBudget = 20_000_000_000
+
+// Options describe a board and what its kernel is told; the zero value is usable.
+type Options struct {
+	CPUs   int    // 1 when 0
+	Append string // to the kernel's command line
+	Budget uint64 // instructions until the first process starts; DefaultBudget when 0
+
+	// Console is given each line that the kernel prints, on the goroutine that drives the board. nil
+	// drops them.
+	Console func(line string)
+}
+
+// Machine is a board with a kernel on it.
+type Machine struct {
+	img     *kernelimage.Image
+	release func() error
+	symbols *kernel.Symbols
+
+	ram    []byte
+	mem    *emu.Memory
+	engine emu.Engine
+	cpus   []*cpu
+	gic    *gic
+	uart   uart
+	page   uint64 // the kernel's, in bytes
+
+	running int    // the CPU that executes, or did last
+	now     uint64 // the time at which the CPUs' turn began
+	stopped bool   // the CPUs are not to go on
+	err     error  // what ended the board
+
+	booted bool
+	panic  string // what the console said of one
+}
+
+// StopError is a kernel that stopped the board.
+type StopError struct {
+	Reset bool   // it asked for a reset, as after a panic
+	Panic string // why it panicked, in its own words; "": it did not
+}
+
+func (e *StopError) Error() string {
+	switch {
+	case e.Panic != "":
+		return "Kernel panic: " + e.Panic
+	case e.Reset:
+		return "the kernel reset the board"
+	}
+	return "the kernel turned the board off"
+}
+
+// Boot loads a kernel and runs it until it starts its first process.
+func Boot(ctx context.Context, img *kernelimage.Image, opts *Options) (*Machine, error) {
+	if opts == nil {
+		opts = &Options{}
+	}
+	m, err := newMachine(img, opts)
+	if err != nil {
+		return nil, fmt.Errorf("boot %s: %w", img.Name(), err)
+	}
+	budget := opts.Budget
+	if budget == 0 {
+		budget = DefaultBudget
+	}
+	if err := m.run(ctx, budget); err != nil {
+		return nil, errors.Join(m.runError("boot "+img.Name(), err), m.Close())
+	}
+	return m, nil
+}
+
+// runError tells where the CPU that executed last was when something ended what the board did.
+func (m *Machine) runError(what string, err error) error {
+	c := m.cpus[m.running]
+	trace := c.backtrace()
+	e := &kernel.RunError{Func: what, PC: m.where(trace[0]), Backtrace: trace, Err: err}
+	for _, pc := range trace[1:] {
+		e.Callers = append(e.Callers, m.where(pc))
+	}
+	for _, pc := range c.Recent(recent) {
+		e.Recent = append(e.Recent, m.where(pc))
+	}
+	return e
+}
+
+// where is an address as %pS. Before the MMU is on, the kernel runs at physical addresses.
+func (m *Machine) where(pc uint64) string {
+	if pc-ramBase < uint64(len(m.ram)) {
+		pc += m.img.Linux().Base - ramBase
+	}
+	return m.symbols.Format(pc)
+}
+
+// newMachine makes a board that is about to execute the kernel's first instruction.
+func newMachine(img *kernelimage.Image, opts *Options) (m *Machine, err error) {
+	if img.Linux() == nil {
+		return nil, fmt.Errorf("it is no raw Image of a Linux kernel: %w", errno.ENOEXEC)
+	}
+	n := max(opts.CPUs, 1)
+	if opts.CPUs < 0 || n > MaxCPUs {
+		return nil, fmt.Errorf("%d CPUs, there are 1 to %d: %w", opts.CPUs, MaxCPUs, errno.EINVAL)
+	}
+	m = &Machine{img: img, symbols: kernel.NewSymbols(img.Symbols()...), mem: emu.NewMemory(), page: img.PageSize()}
+	m.uart.emit = func(line string) {
+		if _, why, ok := strings.Cut(line, panicWords); ok {
+			m.panic = why
+		}
+		if opts.Console != nil {
+			opts.Console(line)
+		}
+	}
+	if m.release, err = img.Hold(); err != nil {
+		return nil, err
+	}
+	if m.ram, err = hostmem.Alloc(ramSize); err != nil {
+		return nil, errors.Join(err, m.Close())
+	}
+	m.mem.SetTranslation(m)
+	m.mem.SetRegister(uint16(cntfrq), frequency)
+	mmfr0, _ := isa.Lookup(memoryFeatures)
+	m.mem.SetRegister(uint16(memoryFeatures), mmfr0.Value|granule16K)
+	m.gic = newGIC(n, m.level)
+	if m.engine, err = interp.New(m.mem); err != nil {
+		return nil, errors.Join(err, m.Close())
+	}
+	for i := range n {
+		c, err := m.engine.NewCPU(i)
+		if err != nil {
+			return nil, errors.Join(err, m.Close())
+		}
+		m.cpus = append(m.cpus, &cpu{CPU: c.(*interp.CPU), m: m, trap: make(map[asm.SysReg]uint64), waits: true})
+		m.cpus[i].Supervise()
+		m.cpus[i].SetSystem(asm.MPIDR_EL1, mpidr|uint64(i))
+	}
+	if err := m.load(n, opts.Append); err != nil {
+		return nil, errors.Join(err, m.Close())
+	}
+	return m, nil
+}
+
+// load puts the kernel, the device tree and the root file system into RAM, and has the first CPU begin
+// as Documentation/arch/arm64/booting.rst asks for.
+func (m *Machine) load(cpus int, args string) error {
+	base, b := m.img.Linux().Base, m.img.Bounds()
+	if b.Start < base || b.End-base > fdtAt-ramBase {
+		return fmt.Errorf("its memory from %#x to %#x does not fit: %w", b.Start, b.End, errno.ENOMEM)
+	}
+	for _, s := range m.img.Segments() {
+		at := m.ram[s.Addr-base:][:s.End()-s.Addr]
+		if _, err := m.img.ReadAt(at, s.Addr); err != nil {
+			return err
+		}
+	}
+	if err := m.hook("kernel_execve"); err != nil {
+		return err
+	}
+	initrd := initramfs()
+	copy(m.ram[initrdAt-ramBase:], initrd)
+	cmdline := earlycon + " nokaslr panic=-1 rdinit=" + initPath
+	if args != "" {
+		cmdline += " " + args
+	}
+	copy(m.ram[fdtAt-ramBase:], deviceTree(cpus, ramSize, cmdline, extent{initrdAt, initrdAt + uint64(len(initrd))}))
+	m.cpus[0].reset(ramBase, fdtAt)
+	return nil
+}
+
+// level are the interrupt lines of a CPU that are high.
+func (m *Machine) level(cpu int) uint32 {
+	c := m.cpus[cpu]
+	if c.timer.level(c.now()) {
+		return 1 << (16 + timerVirtual)
+	}
+	return 0
+}
+
+// at finds the device register at a physical address.
+func (m *Machine) at(cpu int, pa uint64) (read func() uint32, write func(uint32)) {
+	switch {
+	case pa-gicDistributor < gicSize:
+		off := pa - gicDistributor
+		return func() uint32 { return m.gic.readDistributor(cpu, off) }, func(v uint32) { m.gic.writeDistributor(cpu, off, v) }
+	case pa-gicInterface < gicSize:
+		off := pa - gicInterface
+		return func() uint32 { return m.gic.readInterface(cpu, off) }, func(v uint32) { m.gic.writeInterface(cpu, off, v) }
+	case pa-uartBase < uartSize:
+		off := pa - uartBase
+		return func() uint32 { return m.uart.read(off) }, func(v uint32) { m.uart.write(off, v) }
+	}
+	return nil, nil
+}
+
+// keep remembers an error that ends the board.
+func (m *Machine) keep(err error) {
+	if m.err == nil {
+		m.err = err
+	}
+}
+
+func (m *Machine) stop(err *StopError) {
+	err.Panic = m.panic
+	m.keep(err)
+}
+
+// run has the CPUs execute, each in its turn, until the board is stopped.
+func (m *Machine) run(ctx context.Context, budget uint64) error {
+	m.stopped = false
+	for end := m.Count() + budget; !m.stopped; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n := uint64(slice)
+		if len(m.cpus) == 1 {
+			n = aloneSlice
+		}
+		busy := false
+		for i, c := range m.cpus {
+			c.SetSystem(asm.CNTVCT_EL0, m.now)
+			if c.waits && c.online && m.gic.waiting(i) != 0 {
+				c.waits = false
+			}
+			if c.waits {
+				continue
+			}
+			busy = true
+			m.running = i
+			if err := c.run(ctx, n); err != nil {
+				return err
+			}
+			if m.stopped {
+				return nil
+			}
+		}
+		switch {
+		case !busy:
+			at, ok := m.nextTimer()
+			if !ok {
+				return fmt.Errorf("all CPUs wait for interrupts, and no timer is armed: %w", errno.EDEADLK)
+			}
+			m.now = max(at, m.now)
+		case len(m.cpus) == 1:
+			m.now = m.cpus[0].now()
+		default:
+			m.now += n
+		}
+		if m.Count() > end {
+			return emu.OutOfBudget(m.cpus[m.running].Regs().PC)
+		}
+	}
+	return nil
+}
+
+// Count returns how many instructions the CPUs have executed.
+func (m *Machine) Count() (n uint64) {
+	for _, c := range m.cpus {
+		n += c.Count()
+	}
+	return n
+}
+
+// nextTimer is when the first of the CPUs' timers is due.
+func (m *Machine) nextTimer() (at uint64, ok bool) {
+	for _, c := range m.cpus {
+		if due, armed := c.timer.due(); armed && c.online && (!ok || due < at) {
+			at, ok = due, true
+		}
+	}
+	return at, ok
+}
+
+// Close frees the board.
+func (m *Machine) Close() error {
+	var errs []error
+	if m.engine != nil {
+		errs = append(errs, m.engine.Close())
+		m.engine = nil
+	}
+	errs = append(errs, m.mem.Close())
+	if m.ram != nil {
+		errs = append(errs, hostmem.Free(m.ram))
+		m.ram = nil
+	}
+	if m.release != nil {
+		errs = append(errs, m.release())
+		m.release = nil
+	}
+	return errors.Join(errs...)
+}
