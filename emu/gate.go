@@ -2,6 +2,7 @@ package emu
 
 import (
 	"fmt"
+	"iter"
 
 	"callops/internal/errno"
 )
@@ -54,6 +55,17 @@ func (g *Gates) Add(name string, fn GateFunc) (uint64, error) {
 func (g *Gates) Name(addr uint64) (string, bool) {
 	e, ok := g.at(addr)
 	return e.name, ok
+}
+
+// All are the gates in use: address and name.
+func (g *Gates) All() iter.Seq2[uint64, string] {
+	return func(yield func(uint64, string) bool) {
+		for i, gate := range g.gates {
+			if !yield(GateBase+uint64(i)*gateStep, gate.name) {
+				return
+			}
+		}
+	}
 }
 
 func (g *Gates) at(addr uint64) (gate, bool) {

@@ -3,11 +3,14 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"callops/emu"
 	"callops/internal/errno"
 	"callops/kernelimage"
 )
+
+const commSize = 16 // TASK_COMM_LEN
 
 // Task is a task_struct and its kernel stack, which lies between two unmapped
 // pages.
@@ -37,8 +40,8 @@ func (k *Kernel) NewTask(name string, cpu int) (*Task, error) {
 		return nil, fmt.Errorf("task %s: %w", name, err)
 	}
 	l := &k.Layout.Task
-	comm := make([]byte, 16) // TASK_COMM_LEN
-	copy(comm[:15], name)
+	comm := make([]byte, commSize)
+	copy(comm[:commSize-1], name)
 	k.tasks.made++
 	err = errors.Join(
 		k.put64(t.Addr, l.PreemptCount, preemptEnabled),
@@ -87,6 +90,20 @@ func (k *Kernel) FreeTask(t *Task) {
 		delete(k.tasks.live, t)
 		k.tasks.freed = append(k.tasks.freed, t)
 	}
+}
+
+// TaskName reads the PID and the name (comm) of the task_struct at addr.
+func (k *Kernel) TaskName(addr uint64) (pid uint32, comm string, err error) {
+	l := &k.Layout.Task
+	if pid, err = k.Mem.Load32(addr + uint64(l.Pid)); err != nil {
+		return 0, "", err
+	}
+	name := make([]byte, commSize)
+	if err := k.Mem.Read(addr+uint64(l.Comm), name); err != nil {
+		return 0, "", err
+	}
+	comm, _, _ = strings.Cut(string(name), "\x00")
+	return pid, comm, nil
 }
 
 // TaskState is what a function that is cut short leaves wrong in its task.

@@ -27,6 +27,7 @@ type cpu struct {
 	before emu.Regs // restored at the end
 	idle   *Task    // it has the task that Boot made
 	last   *Task    // whose exclusive monitor this is
+	why    state    // for which last has left
 	left   uint64   // of the slice
 	ended  bool     // an event here was the end of a grace period
 	task   *Task    // that is on it; nil: its idle task. Its goroutine's
@@ -133,6 +134,9 @@ func (c *cpu) load(t *Task) {
 			t.fail(err)
 		}
 		t.fail(c.s.setCPU(t, c.id))
+		if c.s.opts.Switched != nil {
+			c.s.opts.Switched(c.CPU.CPU, t.task.Addr, c.why.linux())
+		}
 	}
 	c.last = t
 	if c.task = t; t.idle {
@@ -151,6 +155,7 @@ func (c *cpu) switchFrom(t *Task, why leaving) {
 			t.fail(err)
 		}
 	}
+	c.why = why.to
 	s.mu.Lock()
 	t.state = why.to
 	s.happened(t, why.to.event())

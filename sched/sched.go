@@ -41,6 +41,11 @@ type Options struct {
 	// that nothing ends; 10 s when 0.
 	Stall time.Duration
 
+	// Switched is called when a CPU has taken another task than the one before, on that CPU, before the task executes
+	// anything. state is why the one before had left: 0 it is runnable (TASK_RUNNING), or TASK_INTERRUPTIBLE or EXIT_DEAD.
+	// nil: nothing is.
+	Switched func(on emu.CPU, task uint64, state int)
+
 	// Returned is called each time that a task has returned from a [Task.Call] which is not
 	// within another, on its CPU. Its error is that of the call. nil: nothing is.
 	Returned func(ctx context.Context, on emu.CPU) error

@@ -604,3 +604,28 @@ func TestSpawnOn_NeverLeavesItsCPU(t *testing.T) {
 	_, err := m.SpawnOn(3, "nowhere", func(*Task) error { return nil })
 	assert.ErrorIs(t, err, errno.EINVAL)
 }
+
+func TestSwitched_TellsEachTaskAndWhyTheLastLeft(t *testing.T) {
+	type change struct {
+		task  uint64
+		state int
+	}
+	var got []change // of the one CPU
+	m := boot(t, 1, &Options{Slice: 50, Switched: func(on emu.CPU, task uint64, state int) {
+		assert.Zero(t, on.ID())
+		got = append(got, change{task, state})
+	}})
+	begin := make(chan struct{})
+	a, err := m.Spawn("a", func(t *Task) error {
+		<-begin
+		_, err := t.Call(nil, m.fn["fib"], 10)
+		return err
+	})
+	require.NoError(t, err)
+	b, err := m.Spawn("b", func(t *Task) error { return t.Schedule() })
+	require.NoError(t, err)
+	close(begin)
+	require.NoError(t, m.Wait())
+	assert.Equal(t, []change{{a.Addr(), 0}, {b.Addr(), 0}, {a.Addr(), 0}, {b.Addr(), 0}, {a.Addr(), 0x10}}, got,
+		"a is preempted, b leaves voluntarily, a is preempted, b ends")
+}

@@ -40,6 +40,17 @@ func (s state) event() Event {
 	return UserMode
 }
 
+// linux is the state as sched_switch tells it, of a task that has left a CPU.
+func (s state) linux() int {
+	switch s {
+	case waiting:
+		return 0x1 // TASK_INTERRUPTIBLE
+	case dead:
+		return 0x10 // EXIT_DEAD
+	}
+	return 0 // TASK_RUNNING
+}
+
 // leaving is what a task's coroutine tells the CPU it leaves.
 type leaving struct {
 	to   state

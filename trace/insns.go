@@ -26,8 +26,13 @@ type RegChange struct{ Reg, Value string }
 
 // Patch is one store to the kernel's text.
 type Patch struct {
+	CPU      int    // that patched
+	Number   uint64 // of the instructions that it had executed
 	Addr     uint64
 	Where    string
+	Size     int    // bytes
+	OldValue uint64 // before, and after
+	Value    uint64
 	Old, New string // as instructions, or as what a literal names
 }
 

@@ -10,8 +10,8 @@ import (
 )
 
 var someInsns = []any{
-	Patch{0xffff800080000210, "literal of gcd", "ftrace_nop_ops+0x0/0xd8", "0xffff8000f0000000 (ops trace)"},
-	Patch{0xffff80008000021c, "gcd+0x4", "nop", "bl ffff800078001000 <ftrace_caller>"},
+	Patch{Addr: 0xffff800080000210, Where: "literal of gcd", Old: "ftrace_nop_ops+0x0/0xd8", New: "0xffff8000f0000000 (ops trace)"},
+	Patch{Addr: 0xffff80008000021c, Where: "gcd+0x4", Old: "nop", New: "bl ffff800078001000 <ftrace_caller>"},
 	Insn{0, 1, 0xffff800080000218, "gcd", 0xaa1e03e9, "mov x9, x30", []RegChange{{"x9", "0xffffa00000000000"}}, ""},
 	Insn{1, 22, 0xffff800080000220, "a_function_with_a_long_name+0x8", 0xa9417bfd, "ldp x29, x30, [sp, #16]",
 		[]RegChange{{"x29", "0xffff800080010000"}, {"x30", "0xffff800080000220"}}, ""},

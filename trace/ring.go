@@ -1,10 +1,8 @@
 package trace
 
 import (
-	"cmp"
 	"fmt"
 	"math/bits"
-	"slices"
 
 	"callops/emu"
 	"callops/internal/errno"
@@ -86,11 +84,12 @@ func (rs Rings) Start() {
 // counts its own instructions, so events of different CPUs are not ordered by it.
 func (rs Rings) Read() *Recording {
 	f := &Recording{CPUs: len(rs), Lost: make([]uint64, len(rs))}
+	events := make([][]Event, len(rs))
 	for i, r := range rs {
-		f.Events = append(f.Events, r.Read()...)
+		events[i] = r.Read()
 		f.Lost[i] = r.Overrun() // which Read counts
 	}
-	slices.SortStableFunc(f.Events, func(a, b Event) int { return cmp.Compare(a.Time, b.Time) })
+	f.Events = mergeByTime(events...)
 	return f
 }
 

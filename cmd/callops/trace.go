@@ -30,6 +30,7 @@ type tracing struct {
 	budget  *number
 	dump    dumps
 	format  outputFormat
+	output  traceOutput
 }
 
 const (
@@ -66,6 +67,10 @@ before it removes functions again. GLOB:mod:NAME matches functions of module NAM
 *:mod:NAME all of them, *:mod:!* those of the kernel itself. All --filter and
 --notrace belong to one ops.
 
+--output FILE writes events to a file, also what the kernel logs and which task
+a CPU runs. The end of its name is the format:
+
+` + t.output.about() + `
 ` + argsHelp,
 		Example: `  callops trace fib 4
   callops trace --filter 'crc32*' checksum_buffer hello 5
@@ -74,6 +79,9 @@ before it removes functions again. GLOB:mod:NAME matches functions of module NAM
 		RunE: func(cmd *cobra.Command, words []string) error {
 			if cmd.Flags().Changed("ops-func") && (t.tracer.value != tracerInsn || len(t.filter)+len(t.notrace) == 0) {
 				return usagef("--ops-func needs --tracer insn and a --filter or --notrace: it is the func of their ops")
+			}
+			if t.output.path != "" && (t.format.value == formatJSON || t.core.value == both) {
+				return usagef("--output goes neither with --format json nor with --core both")
 			}
 			return t.eachCore(cmd, func() error { return t.run(cmd, words) })
 		},
@@ -95,6 +103,7 @@ before it removes functions again. GLOB:mod:NAME matches functions of module NAM
 	addBudget(cmd, t.budget)
 	f.Var(&t.dump, "dump", "save the contents of argument N (from 1) after the call to a file (repeatable)")
 	f.Var(&t.format, "format", "output format")
+	f.Var(&t.output, "output", "write events to `FILE` instead, as its name ends: "+t.output.suffixes())
 	for _, filter := range []string{"filter", "notrace"} {
 		_ = cmd.RegisterFlagCompletionFunc(filter, t.functions(true)) // the flag is there
 	}
@@ -118,9 +127,18 @@ func (t *tracing) run(cmd *cobra.Command, words []string) (err error) {
 		return err
 	}
 	showLog(cfg, cmd.ErrOrStderr())
+	rec, err := t.newRecorder(cfg)
+	if err != nil {
+		return err
+	}
+	var recorded *trace.Recording
+	defer func() { err = rec.finish(recorded, err) }()
 	out := bufio.NewWriter(cmd.OutOrStdout())
 	defer func() { err = errors.Join(err, out.Flush()) }()
 	w := newTraceWriter(out, t.tracer.value, t.format.value, widthOf(cmd.OutOrStdout()))
+	if rec != nil {
+		w.InsnWriter, w.results = rec, true
+	}
 	var insns *insnTracer
 	t.ftrace(cfg, cmd.ErrOrStderr(), func(k *kernel.Kernel) ftrace.Memory {
 		if t.tracer.value != tracerInsn {
@@ -129,13 +147,13 @@ func (t *tracing) run(cmd *cobra.Command, words []string) (err error) {
 		insns = newInsnTracer(w, k)
 		return insns
 	})
-	cfg.Services = &services.Options{Text: func(_ emu.CPU, w services.TextWrite, store func() error) error {
+	cfg.Services.Text = func(cpu emu.CPU, w services.TextWrite, store func() error) error {
 		err := store()
 		if err == nil && insns != nil {
-			insns.patched(w)
+			insns.patched(cpu, w)
 		}
 		return err
-	}}
+	}
 	if m, err = machine.New(cmd.Context(), cfg); err != nil {
 		return err
 	}
@@ -150,16 +168,18 @@ func (t *tracing) run(cmd *cobra.Command, words []string) (err error) {
 	defer t.armFailAlloc(m, cmd.ErrOrStderr())()
 	var results []callResult
 	traced := func(onStep onStepFunc) (err error) {
+		if err := rec.begin(m); err != nil {
+			return err
+		}
 		results, err = calls.run(cmd.Context(), m, t.dump, &emu.CallOptions{Budget: t.budget.value, OnStep: onStep})
 		return err
 	}
-	var functions *trace.Recording
 	if insns != nil {
 		err = t.traceInsns(cmd, insns, m, traced)
 	} else {
-		functions, err = t.traceFunctions(cmd, m, traced)
+		recorded, err = t.traceFunctions(cmd, m, traced)
 	}
-	return errors.Join(err, w.end(functions, names{m.Kernel}.function, results, m.Callers()))
+	return errors.Join(err, w.end(recorded, names{m.Kernel}.function, results, m.Callers()))
 }
 
 // onStepFunc is emu.CallOptions.OnStep.

@@ -79,7 +79,7 @@ func newInsnTracer(out trace.InsnWriter, k *kernel.Kernel) *insnTracer {
 // step prints the instruction that a CPU has just executed.
 func (p *insnTracer) step(cpu emu.CPU, before *emu.Regs) {
 	e := trace.Insn{
-		CPU: cpu.ID(), Number: cpu.Count() - p.start[cpu.ID()], Addr: before.PC, Where: p.short(before.PC), Changes: changes(before, cpu.Regs()),
+		CPU: cpu.ID(), Number: p.number(cpu), Addr: before.PC, Where: p.short(before.PC), Changes: changes(before, cpu.Regs()),
 	}
 	word, err := p.Load32(before.PC)
 	if err != nil {
@@ -93,6 +93,14 @@ func (p *insnTracer) step(cpu emu.CPU, before *emu.Regs) {
 	p.out.Insn(e)
 }
 
+// number is what a CPU has executed since the trace began.
+func (p *insnTracer) number(cpu emu.CPU) uint64 {
+	if p.start == nil {
+		return 0
+	}
+	return cpu.Count() - p.start[cpu.ID()]
+}
+
 // Store32 is a store of an instruction.
 func (p *insnTracer) Store32(addr uint64, v uint32) error {
 	old, err := p.Load32(addr)
@@ -100,7 +108,7 @@ func (p *insnTracer) Store32(addr uint64, v uint32) error {
 		err = p.Memory.Store32(addr, v)
 	}
 	if err == nil {
-		p.patched(services.TextWrite{Addr: addr, Size: 4, Old: uint64(old), New: uint64(v)})
+		p.patched(p.k.CPUs[0].CPU, services.TextWrite{Addr: addr, Size: 4, Old: uint64(old), New: uint64(v)})
 	}
 	return err
 }
@@ -112,17 +120,18 @@ func (p *insnTracer) Store64(addr uint64, v uint64) error {
 		err = p.Memory.Store64(addr, v)
 	}
 	if err == nil {
-		p.patched(services.TextWrite{Addr: addr, Size: 8, Old: old, New: v})
+		p.patched(p.k.CPUs[0].CPU, services.TextWrite{Addr: addr, Size: 8, Old: old, New: v})
 	}
 	return err
 }
 
-// patched prints a store, where it is one to text.
-func (p *insnTracer) patched(w services.TextWrite) {
+// patched prints a store, where it is one to text. callops' own core, which runs on no CPU, counts as
+// the first one.
+func (p *insnTracer) patched(cpu emu.CPU, w services.TextWrite) {
 	if !p.started || !p.isText(w.Addr) {
 		return
 	}
-	patch := trace.Patch{Addr: w.Addr, Where: "literal of " + p.literals[w.Addr], Old: p.pointer(w.Old), New: p.pointer(w.New)}
+	patch := trace.Patch{CPU: cpu.ID(), Number: p.number(cpu), Addr: w.Addr, Size: w.Size, OldValue: w.Old, Value: w.New, Where: "literal of " + p.literals[w.Addr], Old: p.pointer(w.Old), New: p.pointer(w.New)}
 	if w.Size == 4 {
 		patch.Where = p.short(w.Addr)
 		patch.Old, patch.New = p.disassemble(uint32(w.Old), w.Addr), p.disassemble(uint32(w.New), w.Addr)

@@ -18,6 +18,8 @@ type traceWriter struct {
 	tracer string
 	json   bool
 	width  int // of the terminal; 0 if there is none
+
+	results bool // those alone: events go elsewhere
 }
 
 func newTraceWriter(w io.Writer, tracer, format string, width int) *traceWriter {
@@ -26,6 +28,9 @@ func newTraceWriter(w io.Writer, tracer, format string, width int) *traceWriter 
 
 // begin writes what precedes the events.
 func (t *traceWriter) begin() {
+	if t.results {
+		return
+	}
 	if t.json {
 		fmt.Fprintf(t.w, "{\n  \"tracer\": %q,\n  \"events\": [", t.tracer)
 	}
@@ -44,7 +49,7 @@ func (t *traceWriter) begin() {
 func (t *traceWriter) end(f *trace.Recording, name func(addr uint64) string, results []callResult, tasks int) error {
 	if !t.json {
 		var err error
-		if f != nil {
+		if f != nil && !t.results {
 			err = trace.WriteFunctions(t.w, f, name)
 			fmt.Fprintln(t.w)
 		}

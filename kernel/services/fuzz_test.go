@@ -19,8 +19,8 @@ func FuzzLogStore(f *testing.F) {
 			assert.True(t, l.Level >= 0 && (l.Level <= 7 || l.Level == level), "%d", l.Level)
 			lines = append(lines, l.Text)
 		}}}
-		n := s.log.store(0, facility, level, messageLevel, false, first)
-		n += s.log.store(0, facility, level, messageLevel, false, second)
+		n := s.log.store(0, 0, facility, level, messageLevel, false, first)
+		n += s.log.store(0, 0, facility, level, messageLevel, false, second)
 		s.Flush()
 		text := strings.Join(lines, "\n")
 		assert.True(t, len(text) == n || len(text) == n+1, "%q: %d", lines, n)

@@ -13,6 +13,7 @@ import (
 type Line struct {
 	Level int // KERN_EMERG 0 to KERN_DEBUG 7
 	CPU   int
+	Count uint64 // instructions that the CPU had executed
 	Text  string // as the guest wrote it, without its newline
 }
 
@@ -48,7 +49,7 @@ func printk(s *Services, r Replaced) emu.GateFunc {
 		if err != nil {
 			return r.leave(cpu, err)
 		}
-		return uint64(s.log.store(cpu.ID(), int32(args[0]), int(int32(args[1])), level, args[2] != 0, text)), nil
+		return uint64(s.log.store(cpu.ID(), cpu.Count(), int32(args[0]), int(int32(args[1])), level, args[2] != 0, text)), nil
 	}
 }
 
@@ -86,7 +87,7 @@ func (s *Services) format(cpu emu.CPU, fn, format, args uint64) (string, error) 
 
 // store is vprintk_store. It returns how long the text is without what says its
 // level and without its last newline.
-func (l *log) store(cpu int, facility int32, level, byDefault int, dev bool, text string) int {
+func (l *log) store(cpu int, count uint64, facility int32, level, byDefault int, dev bool, text string) int {
 	cont := false
 	for facility == 0 && len(text) >= 2 && text[0] == soh {
 		switch c := text[1]; {
@@ -113,7 +114,7 @@ func (l *log) store(cpu int, facility int32, level, byDefault int, dev bool, tex
 		l.pending.Text += text
 	} else {
 		l.flush()
-		l.pending, l.open = Line{Level: level, CPU: cpu, Text: text}, true
+		l.pending, l.open = Line{Level: level, CPU: cpu, Count: count, Text: text}, true
 	}
 	if ended || dev {
 		l.flush()
@@ -131,7 +132,7 @@ func (l *log) flush() {
 		return
 	}
 	for text := range strings.SplitSeq(l.pending.Text, "\n") {
-		l.emit(Line{l.pending.Level, l.pending.CPU, text})
+		l.emit(Line{l.pending.Level, l.pending.CPU, l.pending.Count, text})
 	}
 }
 

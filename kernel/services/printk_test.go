@@ -25,33 +25,33 @@ func TestLogStore_LevelsAndContinuedLines(t *testing.T) {
 		calls []call
 		want  []Line
 	}{
-		"the text says its level":          {[]call{{0, 0, none, false, "\x013hello\n", 5}}, []Line{{3, 0, "hello"}}},
-		"the caller's level goes first":    {[]call{{0, 0, 6, false, "\x013hello\n", 5}}, []Line{{6, 0, "hello"}}},
-		"neither does":                     {[]call{{1, 0, none, false, "hello\n", 5}}, []Line{{4, 1, "hello"}}},
-		"in the scheduler":                 {[]call{{0, 0, -2, false, "\x015hello\n", 5}}, []Line{{5, 0, "hello"}}},
-		"from user space, nothing is read": {[]call{{0, 8, 5, false, "\x013hello\n", 7}}, []Line{{5, 0, "\x013hello"}}},
-		"what is no level is text":         {[]call{{0, 0, none, false, "\x01xhello\n", 7}}, []Line{{4, 0, "\x01xhello"}}},
-		"a record of two lines":            {[]call{{0, 0, none, false, "\x012one\ntwo\n", 7}}, []Line{{2, 0, "one"}, {2, 0, "two"}}},
-		"an empty line":                    {[]call{{0, 0, none, false, "\n", 0}}, []Line{{4, 0, ""}}},
-		"nothing at all":                   {[]call{{0, 0, none, false, "", 0}}, []Line{{4, 0, ""}}},
+		"the text says its level":          {[]call{{0, 0, none, false, "\x013hello\n", 5}}, []Line{{Level: 3, CPU: 0, Text: "hello"}}},
+		"the caller's level goes first":    {[]call{{0, 0, 6, false, "\x013hello\n", 5}}, []Line{{Level: 6, CPU: 0, Text: "hello"}}},
+		"neither does":                     {[]call{{1, 0, none, false, "hello\n", 5}}, []Line{{Level: 4, CPU: 1, Text: "hello"}}},
+		"in the scheduler":                 {[]call{{0, 0, -2, false, "\x015hello\n", 5}}, []Line{{Level: 5, CPU: 0, Text: "hello"}}},
+		"from user space, nothing is read": {[]call{{0, 8, 5, false, "\x013hello\n", 7}}, []Line{{Level: 5, CPU: 0, Text: "\x013hello"}}},
+		"what is no level is text":         {[]call{{0, 0, none, false, "\x01xhello\n", 7}}, []Line{{Level: 4, CPU: 0, Text: "\x01xhello"}}},
+		"a record of two lines":            {[]call{{0, 0, none, false, "\x012one\ntwo\n", 7}}, []Line{{Level: 2, CPU: 0, Text: "one"}, {Level: 2, CPU: 0, Text: "two"}}},
+		"an empty line":                    {[]call{{0, 0, none, false, "\n", 0}}, []Line{{Level: 4, CPU: 0, Text: ""}}},
+		"nothing at all":                   {[]call{{0, 0, none, false, "", 0}}, []Line{{Level: 4, CPU: 0, Text: ""}}},
 		"continued": {[]call{
 			{0, 0, none, false, "\x016one", 3}, {0, 0, none, false, "\x01c, two", 5}, {0, 0, none, false, "\x01c\n", 0},
-		}, []Line{{6, 0, "one, two"}}},
+		}, []Line{{Level: 6, CPU: 0, Text: "one, two"}}},
 		"the next one ends it": {[]call{
 			{0, 0, none, false, "\x016one", 3}, {0, 0, none, false, "\x015two\n", 3}, {0, 0, none, false, "\x01cthree", 5},
-		}, []Line{{6, 0, "one"}, {5, 0, "two"}, {4, 0, "three"}}},
+		}, []Line{{Level: 6, CPU: 0, Text: "one"}, {Level: 5, CPU: 0, Text: "two"}, {Level: 4, CPU: 0, Text: "three"}}},
 		"by its own CPU only": {[]call{
 			{0, 0, none, false, "\x016one", 3}, {1, 0, none, false, "\x01ctwo\n", 3}, {0, 0, none, false, "\x01cthree\n", 5},
-		}, []Line{{6, 0, "one"}, {4, 1, "two"}, {4, 0, "three"}}},
-		"a device's is a whole line": {[]call{{0, 0, 3, true, "one", 3}, {0, 0, none, false, "\x01ctwo", 3}}, []Line{{3, 0, "one"}, {4, 0, "two"}}},
+		}, []Line{{Level: 6, CPU: 0, Text: "one"}, {Level: 4, CPU: 1, Text: "two"}, {Level: 4, CPU: 0, Text: "three"}}},
+		"a device's is a whole line": {[]call{{0, 0, 3, true, "one", 3}, {0, 0, none, false, "\x01ctwo", 3}}, []Line{{Level: 3, CPU: 0, Text: "one"}, {Level: 4, CPU: 0, Text: "two"}}},
 		"no longer than a record": {[]call{
 			{0, 0, none, false, strings.Repeat("x", 1000), 1000}, {0, 0, none, false, "\x01c" + strings.Repeat("y", 100), 100},
-		}, []Line{{4, 0, strings.Repeat("x", 1000)}, {4, 0, strings.Repeat("y", 100)}}},
+		}, []Line{{Level: 4, CPU: 0, Text: strings.Repeat("x", 1000)}, {Level: 4, CPU: 0, Text: strings.Repeat("y", 100)}}},
 	} {
 		var got []Line
 		s := &Services{log: log{emit: func(l Line) { got = append(got, l) }}}
 		for _, call := range c.calls {
-			assert.Equal(t, call.length, s.log.store(call.cpu, call.facility, call.level, messageLevel, call.dev, call.text), name)
+			assert.Equal(t, call.length, s.log.store(call.cpu, 0, call.facility, call.level, messageLevel, call.dev, call.text), name)
 		}
 		s.Flush()
 		s.Flush()
@@ -61,7 +61,7 @@ func TestLogStore_LevelsAndContinuedLines(t *testing.T) {
 
 func TestLogStore_WithoutAListenerNothingIsKept(t *testing.T) {
 	var l log
-	assert.Equal(t, 5, l.store(0, 0, levelDefault, messageLevel, false, "hello\n"))
+	assert.Equal(t, 5, l.store(0, 0, 0, levelDefault, messageLevel, false, "hello\n"))
 	l.flush()
 	assert.False(t, l.open)
 }

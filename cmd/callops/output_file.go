@@ -1,0 +1,70 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// outputFile is a file that appears under its name only once it is whole: until then
+// it is a temporary one beside it. What is no regular file (a pipe, a terminal) is written to as
+// it is.
+type outputFile struct {
+	*bufio.Writer
+	path string
+	file *os.File
+	temp string // "": file is path itself
+}
+
+// createOutput makes the temporary file, so that one that can't be written is known before
+// the work is done.
+func createOutput(path string) (*outputFile, error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		if info.IsDir() {
+			return nil, fmt.Errorf("open %s: %w", path, syscall.EISDIR)
+		}
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			return nil, err
+		}
+		return &outputFile{Writer: bufio.NewWriterSize(f, outputBuffer), path: path, file: f}, nil
+	}
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target // the link stays one
+	}
+	temp := fmt.Sprintf("%s.%d~", path, os.Getpid())
+	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		if failed := (*os.PathError)(nil); errors.As(err, &failed) {
+			failed.Path = path
+		}
+		return nil, err
+	}
+	return &outputFile{Writer: bufio.NewWriterSize(f, outputBuffer), path: path, file: f, temp: temp}, nil
+}
+
+const outputBuffer = 64 << 10
+
+// finish gives the file its name where err is nil, and removes it otherwise. It returns
+// err, or why the file could not be written.
+func (o *outputFile) finish(err error) error {
+	if err == nil {
+		err = o.Flush()
+	}
+	if closed := o.file.Close(); err == nil {
+		err = closed
+	}
+	if o.temp == "" {
+		return err
+	}
+	if err == nil {
+		err = os.Rename(o.temp, o.path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(o.temp))
+	}
+	return nil
+}

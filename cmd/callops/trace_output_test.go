@@ -1,0 +1,172 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"callops/internal/kernels"
+	"callops/internal/tools"
+)
+
+// tracedImages are a command line for each kind of image.
+func tracedImages(t *testing.T, f func(t *testing.T, args []string)) {
+	t.Helper()
+	for name, args := range map[string]func(t *testing.T) []string{
+		"built-in": func(*testing.T) []string { return []string{"fib", "6"} },
+		"ELF": func(*testing.T) []string {
+			return []string{"--image", "../../kernelimage/testdata/workload/workload-callops.elf", "fib", "6"}
+		},
+		"Linux": func(t *testing.T) []string {
+			return []string{"--image", kernels.Path(t, kernels.Linux612), "sha256", "@../../README.md", "1000", "buf:32"}
+		},
+		"CPUs": func(*testing.T) []string { return []string{"--cpus", "2", "fib", "6"} },
+	} {
+		t.Run(name, func(t *testing.T) { f(t, args(t)) })
+	}
+}
+
+// run1 runs callops, which has to succeed.
+func run1(t *testing.T, args ...string) string {
+	t.Helper()
+	code, out, errs := runIn(nil, args...)
+	require.Equal(t, exitDone, code, errs)
+	return out
+}
+
+// traceCmd is what trace-cmd prints of a file.
+func traceCmd(t *testing.T, file string) string {
+	t.Helper()
+	out, err := exec.Command(tools.Need(t, "trace-cmd", "trace-cmd"), "report", "-O", "parent", "-i", file).Output()
+	require.NoError(t, err)
+	return string(out)
+}
+
+var (
+	ourCall   = regexp.MustCompile(`(?m)^\[(\d+)\] +(\d+): (\S+) (?:\[\S+\] )?<-(\S+)`)
+	theirCall = regexp.MustCompile(`(?m)^ *\S+-\d+ +\[(\d+)\] +(\d+): function: +(\S+) <-- (\S+)`)
+)
+
+// calls are the traced calls of a text, of each CPU: which comes first differs from run to run, and with several
+// so do times, as the scheduler executes instructions too.
+func calls(text string, line *regexp.Regexp, timed bool) map[string][]string {
+	byCPU := make(map[string][]string)
+	for _, m := range line.FindAllStringSubmatch(text, -1) {
+		first := 3
+		if timed {
+			first = 2
+		}
+		byCPU[m[1]] = append(byCPU[m[1]], strings.Join(m[first:], " "))
+	}
+	return byCPU
+}
+
+func TestTraceOutput_TraceCmdPrintsTheSameCalls(t *testing.T) {
+	tracedImages(t, func(t *testing.T, args []string) {
+		timed := !slices.Contains(args, "--cpus")
+		want := calls(run1(t, append([]string{"trace"}, args...)...), ourCall, timed)
+		require.NotEmpty(t, want)
+		for _, name := range []string{"t.dat", "t.v7.dat"} {
+			file := filepath.Join(t.TempDir(), name)
+			out := run1(t, append([]string{"trace", "--output", file}, args...)...)
+			assert.NotContains(t, out, "# tracer", "events are in the file")
+			assert.Contains(t, out, "instructions", "and results are not")
+			assert.Equal(t, want, calls(traceCmd(t, file), theirCall, timed), name)
+		}
+	})
+}
+
+func TestTraceOutput_TraceCmdPrintsInstructionsAndPatches(t *testing.T) {
+	args := []string{"trace", "--tracer", "insn", "--filter", "gcd"}
+	call := []string{"gcd", "12", "18"}
+	text := run1(t, append(args, call...)...)
+	file := filepath.Join(t.TempDir(), "t.dat")
+	run1(t, append(append(args, "--output", file), call...)...)
+	got := traceCmd(t, file)
+	assert.Equal(t, strings.Count(text, "\n[000]"), strings.Count(got, " insn: "))
+	assert.Equal(t, strings.Count(text, "\npatch "), strings.Count(got, " patch: "))
+	assert.Regexp(t, `callops/0-100 +\[000\] +0: patch: +\w+ gcd\+0x4: nop -> bl \w+ <ftrace_caller>\n`, got)
+	assert.Regexp(t, `callops/0-100 +\[000\] +1: insn: +gcd\+0x0 aa1e03e9 mov x9, x30\n`, got)
+}
+
+func TestTraceOutput_TellsWhatAKernelLogs(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "t.dat")
+	run1(t, "trace", "--image", kernels.Path(t, kernels.Linux612), "--filter", "vprintk", "--output", file, "_printk", "\x016hello %d\n", "42")
+	assert.Regexp(t, `(?m)^ *callops/0-100 +\[000\] +\d+: console: +hello 42$`, traceCmd(t, file))
+}
+
+func TestTraceOutput_LeavesNothingHalfWritten(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "t.dat")
+	require.NoError(t, os.WriteFile(file, []byte("before"), 0o600))
+	code, _, errs := runIn(nil, "trace", "--output", file, "no_such_function")
+	assert.Equal(t, exitFailed, code)
+	assert.Contains(t, errs, "no_such_function")
+	b, err := os.ReadFile(file)
+	require.NoError(t, err)
+	assert.Equal(t, "before", string(b))
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	assert.Len(t, entries, 1)
+}
+
+func TestTraceOutput_HoldsACallThatFailed(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "t.dat")
+	code, _, errs := runIn(nil, "trace", "--budget", "500", "--output", file, "fib", "20")
+	assert.Equal(t, exitFailed, code, errs)
+	assert.Greater(t, strings.Count(traceCmd(t, file), " function: "), 3)
+}
+
+func TestTraceOutput_Refuses(t *testing.T) {
+	dir := t.TempDir()
+	for _, c := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"--output", "t.txt"}, exitUsage, "the name ends in none of .dat"},
+		{[]string{"--output", ".dat"}, exitUsage, "the name ends in none of"},
+		{[]string{"--output", dir + "/t.dat", "--format", "json"}, exitUsage, "--output goes neither with"},
+		{[]string{"--output", dir + "/none/t.dat"}, exitFailed, "--output: open " + dir + "/none/t.dat: no such file or directory"},
+	} {
+		code, _, errs := runIn(nil, append(append([]string{"trace"}, c.args...), "fib", "3")...)
+		assert.Equal(t, c.code, code, errs)
+		assert.Contains(t, errs, c.want)
+	}
+	require.NoError(t, os.Mkdir(dir+"/d.dat", 0o700))
+	code, _, errs := runIn(nil, "trace", "--output", dir+"/d.dat", "fib", "3")
+	assert.Equal(t, exitFailed, code)
+	assert.Contains(t, errs, "is a directory")
+}
+
+func TestOutputFile_KeepsALinkAndTellsWhatCanNotBeWritten(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(dir+"/real", nil, 0o640))
+	require.NoError(t, os.Symlink("real", dir+"/link"))
+	f, err := createOutput(dir + "/link")
+	require.NoError(t, err)
+	_, err = f.WriteString("new")
+	require.NoError(t, err)
+	require.NoError(t, f.finish(nil))
+	info, err := os.Lstat(dir + "/link")
+	require.NoError(t, err)
+	assert.NotZero(t, info.Mode()&os.ModeSymlink)
+	b, err := os.ReadFile(dir + "/real")
+	require.NoError(t, err)
+	assert.Equal(t, "new", string(b))
+
+	if _, err := os.Stat("/dev/full"); err == nil {
+		f, err := createOutput("/dev/full")
+		require.NoError(t, err)
+		_, err = f.WriteString("new")
+		require.NoError(t, err)
+		assert.ErrorContains(t, f.finish(nil), "no space left")
+	}
+}
