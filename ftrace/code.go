@@ -1,5 +1,7 @@
 package ftrace
 
+import "fmt"
+
 // command selects what to change: FTRACE_UPDATE_CALLS and the like in
 // include/linux/ftrace.h.
 type command uint8
@@ -106,7 +108,7 @@ func (r *Registry) newAddr(rec *Record) uint64 {
 				break
 			}
 		}
-		r.warn("Bad trampoline accounting at: %#x (%s) (%x)", rec.IP, r.sym(rec.IP), rec.Flags)
+		r.badAccounting(rec, fmt.Sprintf(" (%x)", uint32(rec.Flags)))
 	}
 	return r.callerFor(rec.is(RecRegs))
 }
@@ -130,10 +132,19 @@ func (r *Registry) currentAddr(rec *Record) uint64 {
 	}
 	addr, ok := r.calledAddr(rec)
 	if !ok {
-		r.warn("Bad trampoline accounting at: %#x (%s)", rec.IP, r.sym(rec.IP))
+		r.badAccounting(rec, "")
 	}
 	return addr
 }
+
+// badAccounting is the end of ftrace where a site is to call, or calls, the trampoline of no ops.
+func (r *Registry) badAccounting(rec *Record, flags string) {
+	r.warn("%#x has the trampoline of no ops", rec.IP)
+	r.printk(fmt.Sprintf("Bad trampoline accounting at: %s (%s)%s", hashedPointer, r.sym(rec.IP), flags))
+}
+
+// hashedPointer is what %p prints before the kernel has random numbers (ptr_to_id, lib/vsprintf.c).
+const hashedPointer = "(____ptrval____)"
 
 // calledAddr is currentAddr without its warnings; ok is false where the site
 // has a trampoline that belongs to no ops.

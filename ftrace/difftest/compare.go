@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"callops/asm"
@@ -115,8 +117,8 @@ func (p *Pair) compareText(recs []ftrace.Record) error {
 		}
 		x, errX := p.ours.m.Kernel.Mem.Load64(site.Literal)
 		y, errY := p.image.m.Kernel.Mem.Load64(site.Literal)
-		if p.died() && (slices.Contains(p.ours.gone, x) || slices.Contains(p.image.gone, y)) {
-			continue // a dead ftrace leaves a freed ops there, and others are made in its place
+		if p.leftovers && (slices.Contains(p.ours.gone, x) || slices.Contains(p.image.gone, y)) {
+			continue // and another may have been made in its place
 		}
 		if errX != nil || errY != nil || x != y && (oursOf[x] == 0 || oursOf[x] != imageOf[y]) {
 			return p.differ("the literal of "+p.ours.m.Kernel.Symbols.Format(rec.IP), p.ours.describe(x), p.image.describe(y))
@@ -161,6 +163,18 @@ func (s *side) word(pc uint64, w uint32) string {
 		return fmt.Sprintf("bl direct%d", i)
 	}
 	return fmt.Sprintf("%#08x", w)
+}
+
+// addresses are those in a log.
+var addresses = regexp.MustCompile(`0x[0-9a-f]{16}\b`)
+
+// nameAddress is an address in a log, which differs between the machines where it is in the heap.
+func (s *side) nameAddress(text string) string {
+	addr, err := strconv.ParseUint(text, 0, 64)
+	if err != nil {
+		return text
+	}
+	return s.pointer(addr)
 }
 
 func (s *side) describe(addr uint64) string {
