@@ -223,6 +223,9 @@ func (r *Registry) moveHash(o *Ops, kind filterKind, work *hash) error {
 	if err != nil {
 		return err
 	}
+	if o.is(OpsSubop) {
+		return r.moveSubopHash(o, kind, fresh)
+	}
 	if kind == filterHash {
 		if err := r.ipModifyUpdate(o, o.hash.filter, fresh, false); err != nil {
 			return errors.Join(err, r.discard(fresh))
@@ -236,12 +239,7 @@ func (r *Registry) moveHash(o *Ops, kind filterKind, work *hash) error {
 		leave, join = func() { r.countNotrace(o, true) }, func() { r.countNotrace(o, false) }
 	}
 	leave()
-	if kind == notraceHash {
-		o.hash.notrace = fresh
-	} else {
-		o.hash.filter = fresh
-	}
-	r.mem.publish(r.hashSlot(o, kind), fresh.addr)
+	gone := r.replaceHash(o, kind, fresh)
 	join()
 
 	if r.on() && o.is(OpsEnabled) {
@@ -251,14 +249,26 @@ func (r *Registry) moveHash(o *Ops, kind filterKind, work *hash) error {
 		r.setOldHash(o, hashes{})
 		r.dropFlags(o, OpsModifying)
 	}
-	gone := old.filter
-	if kind == notraceHash {
-		gone = old.notrace
-	}
-	if gone != nil && gone != r.emptyHash { // free_ftrace_hash_rcu
-		r.grace.CallRCU(func() { _ = r.discard(gone) }) // it was taken from this heap
-	}
+	r.discardLater(gone)
 	return nil
+}
+
+// replaceHash publishes an ops' new hash, and returns the one that it had.
+func (r *Registry) replaceHash(o *Ops, kind filterKind, fresh *hash) (gone *hash) {
+	at := &o.hash.filter
+	if kind == notraceHash {
+		at = &o.hash.notrace
+	}
+	gone, *at = *at, fresh
+	r.mem.publish(r.hashSlot(o, kind), r.hashAddr(fresh))
+	return gone
+}
+
+// discardLater is free_ftrace_hash_rcu.
+func (r *Registry) discardLater(h *hash) {
+	if h != nil && h != r.emptyHash {
+		r.grace.CallRCU(func() { _ = r.discard(h) }) // it was taken from this heap
+	}
 }
 
 // commit puts a working copy into emulated memory.

@@ -28,6 +28,7 @@ const (
 	OpsModifying   OpsFlag = 1 << 10
 	OpsAllocTramp  OpsFlag = 1 << 11
 	OpsDirect      OpsFlag = 1 << 17
+	OpsSubop       OpsFlag = 1 << 18 // of a graph user: its sites are graph_ops'
 
 	// opsCallerFlags are those that NewOps takes.
 	opsCallerFlags = OpsSaveRegs | OpsSaveRegsIfSupported | OpsRecursion | OpsStub |

@@ -118,6 +118,45 @@ func (h *hash) clone() *hash {
 	return c
 }
 
+// union is append_hash: what either filter has; an empty one has everything.
+func (h *hash) union(other *hash) *hash {
+	if h.empty() || other.empty() {
+		return nil
+	}
+	all := h.clone()
+	all.mod = h.mod || other.mod
+	other.each(func(e entry) {
+		if !all.has(e.ip) {
+			all.add(e)
+		}
+	})
+	return all
+}
+
+// intersection is intersect_hash: what both notrace hashes have.
+func (h *hash) intersection(other *hash) *hash {
+	if h.empty() || other.empty() {
+		return nil
+	}
+	both := newHash(hashDefaultBits)
+	h.each(func(e entry) {
+		if other.has(e.ip) {
+			both.add(e)
+		}
+	})
+	return both
+}
+
+// sameAs is ops_equal: whether both have the same functions.
+func (h *hash) sameAs(other *hash) bool {
+	if h.empty() || other.empty() {
+		return h.empty() == other.empty()
+	}
+	same := h.count == other.count
+	h.each(func(e entry) { same = same && other.has(e.ip) })
+	return same
+}
+
 // shrink is __ftrace_hash_move: the table that a working copy becomes when it
 // is committed; nil stands for EMPTY_HASH.
 func (h *hash) shrink() *hash {

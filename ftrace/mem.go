@@ -73,6 +73,12 @@ func (m *kmem) set64(addr uint64, v uint64) {
 	}
 }
 
+func (m *kmem) set32(addr uint64, v uint32) {
+	if m.err == nil {
+		m.err = m.Store32(addr, v)
+	}
+}
+
 // publish is rcu_assign_pointer.
 func (m *kmem) publish(addr uint64, v uint64) {
 	if m.err == nil {

@@ -128,6 +128,7 @@ type Registry struct {
 	enabled   int               // ftrace_enabled; see on
 	startUp   int               // ftrace_start_up
 	bug       *BugError         // what killed it
+	graph     graph             // fgraph
 
 	traceFunc  uint64 // ftrace_trace_function: what the shared trampoline should call; see wantedFunc
 	setTraceOp uint64 // set_function_trace_op: and with which ops

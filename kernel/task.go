@@ -1,9 +1,13 @@
 package kernel
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
+	"sync"
 
 	"callops/emu"
 	"callops/internal/errno"
@@ -21,10 +25,30 @@ type Task struct {
 
 // tasks are the places in the task area.
 type tasks struct {
-	made  uint64 // tasks, ever
-	taken uint64 // places
-	live  map[*Task]bool
-	freed []*Task
+	mu       sync.Mutex // guards what follows
+	made     uint64     // tasks, ever
+	taken    uint64     // places
+	live     map[*Task]bool
+	freed    []*Task
+	watchers []TaskNotifier
+}
+
+// TaskNotifier is called for a task that was made, and once more (gone) before its memory goes to
+// another. It must not make or free a task. An error refuses a task that is made.
+type TaskNotifier func(t *Task, gone bool) error
+
+// WatchTasks has n told of every task from now on, and first of those that there are, in the order
+// of their addresses. The first error ends that.
+func (k *Kernel) WatchTasks(n TaskNotifier) error {
+	k.tasks.mu.Lock()
+	defer k.tasks.mu.Unlock()
+	for _, t := range slices.SortedFunc(maps.Keys(k.tasks.live), func(a, b *Task) int { return cmp.Compare(a.Addr, b.Addr) }) {
+		if err := n(t, false); err != nil {
+			return err
+		}
+	}
+	k.tasks.watchers = append(k.tasks.watchers, n)
+	return nil
 }
 
 // NewTask makes a task with the given name (comm) that is on the given CPU:
@@ -35,6 +59,8 @@ func (k *Kernel) NewTask(name string, cpu int) (*Task, error) {
 	if cpu < 0 || cpu > len(k.CPUs) { // Boot makes a CPU's task before the CPU
 		return nil, fmt.Errorf("task %s on CPU %d of %d: %w", name, cpu, len(k.CPUs), errno.EINVAL)
 	}
+	k.tasks.mu.Lock()
+	defer k.tasks.mu.Unlock()
 	t, err := k.placeTask()
 	if err != nil {
 		return nil, fmt.Errorf("task %s: %w", name, err)
@@ -56,6 +82,9 @@ func (k *Kernel) NewTask(name string, cpu int) (*Task, error) {
 		k.tasks.live = make(map[*Task]bool)
 	}
 	k.tasks.live[t] = true
+	for _, n := range k.tasks.watchers {
+		err = errors.Join(err, n(t, false))
+	}
 	return t, err
 }
 
@@ -86,7 +115,12 @@ func (k *Kernel) placeTask() (*Task, error) {
 
 // FreeTask gives the memory of a task that NewTask made to the next one.
 func (k *Kernel) FreeTask(t *Task) {
+	k.tasks.mu.Lock()
+	defer k.tasks.mu.Unlock()
 	if t != nil && k.tasks.live[t] {
+		for _, n := range k.tasks.watchers {
+			_ = n(t, true)
+		}
 		delete(k.tasks.live, t)
 		k.tasks.freed = append(k.tasks.freed, t)
 	}

@@ -223,7 +223,8 @@ func (t *btfTypes) layout() (l *Layout, err error) {
 			Size:  sizeOf(task),
 			Flags: t.need(task, "thread_info.flags"), PreemptCount: t.need(task, "thread_info.preempt_count"), CPU: t.needOne(task, "thread_info.cpu", "cpu"), // the latter until 5.15
 			Stack: t.need(task, "stack"), Pid: t.need(task, "pid"), StackCanary: t.find(task, "stack_canary"), Comm: t.need(task, "comm"),
-			RetStack: t.find(task, "ret_stack"), CurrRetStack: t.find(task, "curr_ret_stack"), TraceRecursion: t.find(task, "trace_recursion"),
+			RetStack: t.find(task, "ret_stack"), CurrRetStack: t.find(task, "curr_ret_stack"), CurrRetDepth: t.find(task, "curr_ret_depth"),
+			GraphPause: t.find(task, "tracing_graph_pause"), TraceOverrun: t.find(task, "trace_overrun"), TraceRecursion: t.find(task, "trace_recursion"),
 			State: t.find(task, "__state"), Usage: t.find(task, "usage"), RCULocked: t.find(task, "rcu_read_lock_nesting"),
 		},
 		Regs:   t.regs(),
@@ -437,6 +438,7 @@ func (l *Layout) check() error {
 			o.Trampoline, o.TrampolineSize, o.List, o.SubopList, o.OpsFunc, o.DirectCall),
 		in("ftrace_hash", h.Size, h.SizeBits, h.Buckets, h.Count, h.Flags),
 		in("ftrace_func_entry", e.Size, e.Next, e.Pprev, e.IP, e.Direct),
-		in("task_struct", t.Size, t.Flags, t.PreemptCount, t.CPU, t.Stack, t.Pid, t.StackCanary, t.Comm, t.RetStack, t.CurrRetStack, t.TraceRecursion, t.State, t.Usage, t.RCULocked),
+		in("task_struct", t.Size, t.Flags, t.PreemptCount, t.CPU, t.Stack, t.Pid, t.StackCanary, t.Comm, t.RetStack, t.CurrRetStack,
+			t.CurrRetDepth, t.GraphPause, t.TraceOverrun, t.TraceRecursion, t.State, t.Usage, t.RCULocked),
 	)
 }

@@ -47,6 +47,8 @@ type TaskLayout struct {
 	Flags, PreemptCount, CPU      int // thread_info; PreemptCount is 64 bits: count, then !need_resched
 	Stack, Pid, StackCanary, Comm int
 	RetStack, CurrRetStack        int
+	CurrRetDepth, GraphPause      int // of fgraph, as are the two above; tracing_graph_pause
+	TraceOverrun                  int // calls that found the return stack full
 	TraceRecursion                int
 	State, Usage                  int // __state, which schedule goes by; the count of references
 	RCULocked                     int // rcu_read_lock_nesting, of a preemptible kernel
@@ -192,7 +194,8 @@ var layout612 = Layout{
 	Regs:    RegsLayout{Size: 112, X0: 0, DirectTramp: 72, FP: 80, LR: 88, SP: 96, PC: 104},
 	Task: TaskLayout{
 		Size: 4736, Flags: 0, PreemptCount: 8, CPU: 16, Stack: 32, Pid: 1376, StackCanary: 1384, Comm: 1920,
-		RetStack: 2808, CurrRetStack: 2800, TraceRecursion: 2832, State: Absent, Usage: Absent, RCULocked: Absent,
+		RetStack: 2808, CurrRetStack: 2800, CurrRetDepth: 2804, GraphPause: 2828, TraceOverrun: 2824, TraceRecursion: 2832,
+		State: Absent, Usage: Absent, RCULocked: Absent,
 	},
 	PerCPU: PerCPULayout{Size: 4096, ContextState: 8, RingBuffer: 32},
 	Bug:    BugLayout{Size: 12, Addr: 0, File: 4, Line: 8, Flags: 10},

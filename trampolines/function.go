@@ -18,12 +18,8 @@ func (c *code) functionTracer() {
 	const (
 		frame   = 32
 		saved19 = 16
-
-		ring, mask, slot, reserve = X12, X13, X14, X15
 	)
 	var (
-		claim   = c.Label("claim")
-		publish = c.Label("publish")
 		full    = c.Label("full")
 		out     = c.Label("out")
 		refused = c.Label("recursion")
@@ -35,52 +31,15 @@ func (c *code) functionTracer() {
 	)
 	enterRare := c.enter(traceFtraceStart, W19, refused)
 	c.Emit(Ldr(W8, at(X9, c.l.Task.CPU)))
-	c.loadPerCPU(ring, c.l.PerCPU.RingBuffer)
+	c.loadPerCPU(ringBase, c.l.PerCPU.RingBuffer)
+	c.Emit(Cbz(ringBase, out))
+	c.claimEntry(RingEntryShift, full)
 	c.Emit(
-		Cbz(ring, out),
-		Ldr(mask, Off(ring, RingMask)),
-	)
-
-	// Claim the entry numbered reserve, unless all slots hold entries that
-	// this CPU has claimed and not published: then the slot is still being
-	// written, by what this interrupted.
-	c.Bind(claim)
-	c.Emit(
-		Ldp(reserve, X9, Off(ring, RingReserve)), // and head, with no interrupt between
-		Sub(X9, reserve, X9),
-		Cmp(X9, mask),
-		BCond(HI, full),
-		Mov(X9, reserve),
-		AddImm(X10, reserve, 1),
-		Cas(X9, X10, ring), // RingReserve is at 0
-		Cmp(X9, reserve),
-		BCond(NE, claim), // an interrupt claimed it
-		// A reader that sees any of the new entry sees the claim too.
-		Dmb(ISHST),
-		And(slot, reserve, mask),
-		Add(slot, ring, slot, LSL(RingEntryShift)),
 		Mrs(X9, CNTVCT_EL0),
-		Stp(X8, X0, Off(slot, RingEntries+EntryCPU)),      // cpu, ip
-		Stp(X1, X9, Off(slot, RingEntries+EntryParentIP)), // parent_ip, time
+		Stp(X8, X0, Off(ringSlot, RingEntries+EntryCPU)),      // cpu, ip
+		Stp(X1, X9, Off(ringSlot, RingEntries+EntryParentIP)), // parent_ip, time
 	)
-
-	// Publish it. What was interrupted while it wrote an entry does so itself,
-	// for all entries that came between.
-	c.Emit(
-		Ldr(X9, Off(ring, RingHead)),
-		Cmp(X9, reserve),
-		BCond(NE, out),
-		AddImm(X10, ring, RingHead),
-	)
-	c.Bind(publish)
-	c.Emit(
-		Ldr(X9, Off(ring, RingReserve)),
-		Stlr(X9, X10),
-		Ldr(X11, Off(ring, RingReserve)),
-		Cmp(X9, X11),
-		BCond(NE, publish), // an interrupt claimed one meanwhile, and left it to us
-	)
-
+	c.publishEntry(out)
 	c.Bind(out)
 	leaveRare := c.leave(X19)
 	c.Bind(refused)
@@ -89,14 +48,70 @@ func (c *code) functionTracer() {
 		Ldp(FP, LR, Post(SP, frame)),
 		Ret(),
 	)
+	c.dropEntry(full, out)
+	enterRare()
+	leaveRare()
+}
 
+// Registers of a ring that is written to; x9 and x10 change too, and x11 where an entry is published.
+const (
+	ringBase    = X12
+	ringMask    = X13
+	ringSlot    = X14 // of the entry, less RingEntries
+	ringReserve = X15 // the entry's number
+)
+
+// claimEntry claims an entry of the ring at ringBase, unless all slots hold entries that
+// this CPU has claimed and not published: then the slot is still being
+// written, by what this interrupted.
+func (c *code) claimEntry(shift int, full Label) {
+	claim := c.Label("claim")
+	c.Emit(Ldr(ringMask, Off(ringBase, RingMask)))
+	c.Bind(claim)
+	c.Emit(
+		Ldp(ringReserve, X9, Off(ringBase, RingReserve)), // and head, with no interrupt between
+		Sub(X9, ringReserve, X9),
+		Cmp(X9, ringMask),
+		BCond(HI, full),
+		Mov(X9, ringReserve),
+		AddImm(X10, ringReserve, 1),
+		Cas(X9, X10, ringBase), // RingReserve is at 0
+		Cmp(X9, ringReserve),
+		BCond(NE, claim), // an interrupt claimed it
+		// A reader that sees any of the new entry sees the claim too.
+		Dmb(ISHST),
+		And(ringSlot, ringReserve, ringMask),
+		Add(ringSlot, ringBase, ringSlot, LSL(shift)),
+	)
+}
+
+// publishEntry publishes what claimEntry claimed. What was interrupted while it wrote an entry does so itself,
+// for all entries that came between; then it goes to out.
+func (c *code) publishEntry(out Label) {
+	publish := c.Label("publish")
+	c.Emit(
+		Ldr(X9, Off(ringBase, RingHead)),
+		Cmp(X9, ringReserve),
+		BCond(NE, out),
+		AddImm(X10, ringBase, RingHead),
+	)
+	c.Bind(publish)
+	c.Emit(
+		Ldr(X9, Off(ringBase, RingReserve)),
+		Stlr(X9, X10),
+		Ldr(X11, Off(ringBase, RingReserve)),
+		Cmp(X9, X11),
+		BCond(NE, publish), // an interrupt claimed one meanwhile, and left it to us
+	)
+}
+
+// dropEntry counts an entry for which there was no slot, and goes to out.
+func (c *code) dropEntry(full, out Label) {
 	c.Bind(full)
 	c.Emit(
-		AddImm(X10, ring, RingDropped),
+		AddImm(X10, ringBase, RingDropped),
 		Movz(X9, 1, 0),
 		Stadd(X9, X10),
 		B(out),
 	)
-	enterRare()
-	leaveRare()
 }

@@ -118,7 +118,7 @@ func TestPieces_FillCode(t *testing.T) {
 	for i := range v.NumField() {
 		f := v.Type().Field(i)
 		switch {
-		case f.Name == "CallerEnd" || f.Name == "PreemptSchedule": // an end, a gate
+		case f.Name == "CallerEnd" || f.Name == "PreemptSchedule" || f.Name == "graphStop": // an end, gates
 		case f.Type.Kind() == reflect.Uint64:
 			assert.Contains(t, names, v.Field(i).Uint(), f.Name)
 			delete(names, v.Field(i).Uint())

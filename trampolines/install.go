@@ -42,6 +42,9 @@ type Options struct {
 // ErrNoFunc is an ops on the list whose func is NULL.
 var ErrNoFunc = errors.New("ops on the list has no func")
 
+// ErrReturnStack is a return to return_to_handler for which the task's return stack has no frame.
+var ErrReturnStack = errors.New("bad function graph return stack")
+
 // Code holds the addresses, in emulated memory, of what ftrace consists of on
 // a kernel. 0 stands for what the kernel does not have.
 type Code struct {
@@ -76,7 +79,23 @@ type Code struct {
 	OpsFuncCount   uint64 // ops_func_count: counts in 32 bits after struct ftrace_ops
 	FunctionTracer uint64 // function_trace_call; 0 where the layout has no ring
 
+	FunctionArgsTracer uint64 // function_args_trace_call: with arguments, in a wide ring; 0 likewise
+
+	// fgraph; all 0 where tasks have no return stack.
+	GraphFunc        uint64 // ftrace_graph_func
+	ReturnToHandler  uint64 // return_to_handler
+	GraphReturn      uint64 // ftrace_return_to_handler
+	GraphEntryStub   uint64 // ftrace_graph_entry_stub
+	GraphRetStub     uint64 // ftrace_graph_ret_stub
+	GraphTraceEntry  uint64 // trace_graph_entry, the entryfunc of the function_graph tracer
+	GraphTraceReturn uint64 // trace_graph_return, its retfunc
+	GraphOps         uint64 // graph_ops
+	GraphArray       uint64 // fgraph_array
+	GraphBitmask     uint64 // fgraph_array_bitmask
+	GraphStub        uint64 // fgraph_stub, read-only
+
 	PreemptSchedule uint64 // the gate of Options.PreemptSchedule
+	graphStop       uint64 // the gate where a bad return stack ends the call
 
 	Direct Direct              // how direct calls are found
 	Layout *kernelimage.Layout // of the structures, as the code takes them to be
@@ -135,7 +154,7 @@ func install(k *kernel.Kernel, opts *Options) (*Code, error) {
 	if _, err := k.Symbols.Lookup("ftrace_caller"); !errors.Is(err, errno.ENOENT) {
 		module = "callops"
 	}
-	if err := c.allocObjects(k, module); err != nil {
+	if err := c.allocObjects(k, module, opts.CallOps); err != nil {
 		return nil, err
 	}
 	warn, err := c.addGates(k, opts)
@@ -169,6 +188,12 @@ func (c *Code) addGates(k *kernel.Kernel, opts *Options) (warn uint64, err error
 		resched = clearNeedResched(k)
 	}
 	if c.PreemptSchedule, err = k.Gates.Add("preempt_schedule_notrace", resched); err != nil {
+		return 0, err
+	}
+	stop := func(_ emu.CPU, args [8]uint64) (uint64, error) {
+		return 0, fmt.Errorf("task %#x: %w", args[0], ErrReturnStack)
+	}
+	if c.graphStop, err = k.Gates.Add("ftrace_graph_stop", stop); err != nil {
 		return 0, err
 	}
 	return k.Gates.Add("ftrace_warn", func(_ emu.CPU, args [8]uint64) (uint64, error) {

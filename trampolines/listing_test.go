@@ -25,6 +25,7 @@ func assemble(t *testing.T, profile kernelimage.Profile, callOps, bti bool, dire
 		Builder: asm.NewBuilder(), l: direct.layout(img.Layout()), callOps: callOps, bti: bti, direct: direct,
 		data: &Code{
 			ListEnd: data, OpsList: data + 0x200, FunctionTraceOp: data + 0x240, ListOps: data + 0x300,
+			GraphArray: data + 0x400, GraphBitmask: data + 0x480, GraphStub: data + 0x4c0,
 			PreemptSchedule: 0xffff_a000_0000_0010,
 		},
 		warn: 0xffff_a000_0000_0020,

@@ -18,9 +18,9 @@ const (
 )
 
 // allocObjects gives the objects their addresses, which the code refers to.
-func (c *Code) allocObjects(k *kernel.Kernel, module string) error {
+func (c *Code) allocObjects(k *kernel.Kernel, module string, callOps bool) error {
 	for _, p := range pieces {
-		if p.size == nil {
+		if p.size == nil || !p.when(k.Layout, callOps) {
 			continue
 		}
 		addr, err := k.AllocModuleData(module, p.name, p.size(k.Layout), p.perm)
@@ -67,6 +67,17 @@ func (c *Code) initObjects(k *kernel.Kernel) error {
 	initHash(c.GlobalOps)
 
 	set(c.EmptyHash, k.Layout.Hash.Buckets, c.EmptyHash+uint64(k.Layout.Hash.Size))
+
+	if c.GraphOps != 0 {
+		gops := GraphOpsOf(k.Layout)
+		set(c.GraphStub, gops.EntryFunc, c.GraphEntryStub)
+		set(c.GraphStub, gops.RetFunc, c.GraphRetStub)
+		for i := range MaxGraphUsers {
+			set(c.GraphArray, i*wordSize, c.GraphStub)
+		}
+		set(c.GraphOps, l.Func, c.GraphFunc)
+		initHash(c.GraphOps)
+	}
 
 	set(c.OpsList, 0, c.ListEnd)
 	set(c.FunctionTraceOp, 0, c.ListEnd)

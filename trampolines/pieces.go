@@ -66,6 +66,14 @@ var pieces = []piece{
 	{name: "function_trace_call", addr: func(c *Code) *uint64 { return &c.FunctionTracer }, emit: (*code).functionTracer, pointer: true, when: withRing},
 	{name: "ftrace_ops_set_func", addr: func(c *Code) *uint64 { return &c.SetFunc }, emit: (*code).setFunc, pointer: true, when: withCallOps},
 	{name: "ftrace_ops_set_assist_func", addr: func(c *Code) *uint64 { return &c.SetAssistFunc }, emit: (*code).setAssistFunc, pointer: true, when: withCallOps},
+	{name: "ftrace_graph_func", addr: func(c *Code) *uint64 { return &c.GraphFunc }, emit: (*code).graphFunc, pointer: true, when: withGraph},
+	{name: "return_to_handler", addr: func(c *Code) *uint64 { return &c.ReturnToHandler }, emit: (*code).returnToHandler, when: withGraph},
+	{name: "ftrace_return_to_handler", addr: func(c *Code) *uint64 { return &c.GraphReturn }, emit: (*code).graphReturn, when: withGraph},
+	{name: "ftrace_graph_entry_stub", addr: func(c *Code) *uint64 { return &c.GraphEntryStub }, emit: (*code).graphEntryStub, pointer: true, when: withGraph},
+	{name: "ftrace_graph_ret_stub", addr: func(c *Code) *uint64 { return &c.GraphRetStub }, emit: (*code).empty, pointer: true, when: withGraph},
+	{name: "trace_graph_entry", addr: func(c *Code) *uint64 { return &c.GraphTraceEntry }, emit: (*code).graphTraceEntry, pointer: true, when: withGraphRing},
+	{name: "trace_graph_return", addr: func(c *Code) *uint64 { return &c.GraphTraceReturn }, emit: (*code).graphTraceReturn, pointer: true, when: withGraphRing},
+	{name: "function_args_trace_call", addr: func(c *Code) *uint64 { return &c.FunctionArgsTracer }, emit: (*code).functionArgsTracer, pointer: true, when: withRing},
 	{name: "ftrace_call_veneers", addr: func(c *Code) *uint64 { return &c.veneers.base }, emit: (*code).veneerArea, when: withoutCallOps},
 
 	{name: "ftrace_list_end", addr: func(c *Code) *uint64 { return &c.ListEnd }, size: sizeOfOps, perm: emu.Read | emu.Write, when: always, own: always},
@@ -74,6 +82,10 @@ var pieces = []piece{
 	{name: "function_trace_op", addr: func(c *Code) *uint64 { return &c.FunctionTraceOp }, size: sizeOfPointer, perm: emu.Read | emu.Write, when: always, own: always},
 	{name: "ftrace_list_ops", addr: func(c *Code) *uint64 { return &c.ListOps }, size: sizeOfOps, perm: emu.Read, when: always, own: withCallOps},
 	{name: "ftrace_nop_ops", addr: func(c *Code) *uint64 { return &c.NopOps }, size: sizeOfOps, perm: emu.Read, when: always, own: withCallOps},
+	{name: "graph_ops", addr: func(c *Code) *uint64 { return &c.GraphOps }, size: sizeOfOps, perm: emu.Read | emu.Write, when: withGraph},
+	{name: "fgraph_array", addr: func(c *Code) *uint64 { return &c.GraphArray }, size: sizeOfGraphArray, perm: emu.Read | emu.Write, when: withGraph},
+	{name: "fgraph_array_bitmask", addr: func(c *Code) *uint64 { return &c.GraphBitmask }, size: sizeOfPointer, perm: emu.Read | emu.Write, when: withGraph},
+	{name: "fgraph_stub", addr: func(c *Code) *uint64 { return &c.GraphStub }, size: sizeOfGraphOps, perm: emu.Read, when: withGraph},
 	{name: "empty_hash", addr: func(c *Code) *uint64 { return &c.EmptyHash }, size: sizeOfOneBucket, perm: emu.Read, when: always},
 }
 

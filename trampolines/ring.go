@@ -30,3 +30,36 @@ const (
 
 	RingEntryShift = 5 // log2 of an entry's size
 )
+
+// Entries of a wide ring, which trace_graph_entry, trace_graph_return and function_args_trace_call
+// write: more than function_trace_call records, by the same protocol.
+const (
+	WideCPU      = 0  // u32
+	WideKind     = 4  // u32: one of the kinds below
+	WideIP       = 8  // u64
+	WideTime     = 16 // u64: CNTVCT_EL0
+	WidePID      = 24 // u32: of the task
+	WideDepth    = 28 // s32: of a graph entry or return
+	WideParentIP = 32 // u64: of an entry or a call
+	WideCallTime = 32 // u64: of a return
+	WideRetVal   = 40 // u64: of a return
+	WideRetTime  = 48 // u64: of a return
+	WideArgs     = 64 // u64 x 8: x0..x7 of an entry with WideHasArgs, and of a call
+
+	WideEntryShift = 7 // log2 of an entry's size
+
+	WideEntry   = 0
+	WideReturn  = 1
+	WideCall    = 2
+	WideHasArgs = 1 << 8 // of an entry
+)
+
+// The instance that fgraph_ops.private of trace_graph_entry and trace_graph_return points to: what
+// Linux has in struct trace_array, ftrace_graph_hash, ftrace_graph_notrace_hash and fgraph_max_depth.
+const (
+	InstanceGraph   = 0  // struct ftrace_hash *, NULL for every function: set_graph_function
+	InstanceNotrace = 8  // struct ftrace_hash *: set_graph_notrace
+	InstanceDepth   = 16 // u32: max_graph_depth, 0 for any
+	InstanceArgs    = 20 // u32: arguments are recorded
+	InstanceRings   = 64 // u64 a CPU: its wide ring, or NULL
+)
