@@ -57,6 +57,12 @@ test: unicorn tools ## everything that has to pass
 	go test $(LIMIT) -tags nommap ./internal/hostmem ./emu ./kernelimage
 	$(HAVE_KERNELS) go test $(LIMIT) -race -short $(RACE) # what is heavy was run above
 
+page: ## bin/page, the page of callops serve as a folder that needs no server
+	@.ci/page bin/page
+
+browser: build page ## the page's tests, in Chromium
+	@.ci/browser
+
 lint: ## golangci-lint, which is built for it
 	go tool -modfile=.ci/lint.mod golangci-lint run ./...
 
@@ -96,4 +102,4 @@ tools: ## install the programs that tests compare with
 cross: ## install the cross compiler for arm64
 	@.ci/need 'command -v aarch64-linux-gnu-gcc && command -v aarch64-linux-gnu-as' gcc-aarch64-linux-gnu binutils-aarch64-linux-gnu
 
-.PHONY: help bench build kernels test lint ports move soak check workload clean unicorn tools cross
+.PHONY: help bench build kernels test page browser lint ports move soak check workload clean unicorn tools cross

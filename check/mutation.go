@@ -19,6 +19,10 @@ type Mutation struct {
 	fault model.Fault
 }
 
+// OnlyImageCore reports whether the fault can only be made in an image's own core, see
+// [Options.ImageCore].
+func (m *Mutation) OnlyImageCore() bool { return m.fault.OnlyCode() }
+
 // none is no fault.
 var none = &Mutation{}
 

@@ -44,7 +44,8 @@ var floors = [][]string{
 	{"machine", "trace", "trace/ringbuffer", "board"},
 	{"trace/tracedat"},
 	{"bench", "check", "tracefs", "ftrace/difftest"},
-	{"try"},
+	{"try", "play"},
+	{"page"},
 	{"cmd/callops"},
 }
 
