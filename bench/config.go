@@ -10,6 +10,7 @@ import (
 	"callops/ftrace"
 	"callops/internal/errno"
 	"callops/kernelimage"
+	"callops/trampolines"
 )
 
 // The sample module's two functions, and its number of calls.
@@ -45,6 +46,9 @@ type Config struct {
 
 	// ImageTrampolines measures the image's own ftrace, not callops'.
 	ImageTrampolines bool
+
+	// Direct is the design of direct calls, which ftrace_caller is built for.
+	Direct trampolines.Direct
 
 	// ImageCore has the image's own core register ops, and not callops'.
 	ImageCore bool

@@ -69,7 +69,7 @@ func (c *Config) core(mc *machine.Config, callOps bool) {
 		mc.Warn = func(*kernel.Bug) {} // as callops' own, which goes on too
 		return
 	}
-	mc.Ftrace = machine.Options(&ftrace.Options{Scheme: schemeOf(callOps), ImageCode: c.ImageTrampolines})
+	mc.Ftrace = machine.Options(&ftrace.Options{Scheme: schemeOf(callOps), Direct: c.Direct, ImageCode: c.ImageTrampolines})
 }
 
 // imageFor returns the configured image, or the built-in kernel as a compiler

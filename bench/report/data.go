@@ -10,10 +10,15 @@ import (
 )
 
 // JSON writes a result as one JSON object. Its form is stable.
-func JSON(w io.Writer, r *bench.Result) error {
+func JSON(w io.Writer, r *bench.Result) error { return encode(w, r) }
+
+// DirectJSON writes a comparison of direct calls as one object.
+func DirectJSON(w io.Writer, r *bench.DirectResult) error { return encode(w, r) }
+
+func encode(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
-	return enc.Encode(r)
+	return enc.Encode(v)
 }
 
 // csvColumns are named as in JSON.

@@ -32,6 +32,7 @@ type benchFlags struct {
 	cpus         number
 	tracer       choice
 	flags        opsFlags
+	direct       directs
 	registration bool
 	oneCode      bool // a format of one table: the image's own ftrace, or callops'
 	format       outputFormat
@@ -65,6 +66,7 @@ are those of the emulation, not of any hardware.`,
 		Example: `  callops bench
   callops bench --call-ops on --relevant 0,1,2 --irrelevant 0,10 --format csv
   callops bench --image kernel.elf --tracee gcd --args 12,18
+  callops bench --direct ops,tagged,mini,hash
   callops bench --image vmlinuz-6.12 --beside vmlinuz-6.1`,
 		Args: argCount(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error { return b.run(cmd) },
@@ -85,12 +87,16 @@ are those of the emulation, not of any hardware.`,
 	f.Var(&b.cpus, "cpus", "number of CPUs that make that many calls each, concurrently")
 	f.Var(&b.tracer, "tracer", "tracer of the ops: returns at once, or counts its calls in memory")
 	f.Var(&b.flags, "ops-flags", "flags of the ops: "+opsFlagsHelp)
+	f.Var(&b.direct, "direct", "compare designs of direct calls instead: a list of ops, tagged, mini, hash")
 	f.BoolVar(&b.registration, "registration", false, "also measure the registration of an ops on all sites of --image, or on 50,000 without it")
 	f.Var(&b.format, "format", "output format")
 	return cmd
 }
 
 func (b *benchFlags) run(cmd *cobra.Command) error {
+	if len(b.direct) > 0 {
+		return b.runDirect(cmd)
+	}
 	if len(b.modules) > 0 && (b.image == "" || len(b.beside) > 0) {
 		return usagef("--module needs exactly one --image, the kernel it belongs to")
 	}
