@@ -97,7 +97,7 @@ unicorn:
 	@.ci/need 'echo "#include <unicorn/unicorn.h>" | gcc -E -' libunicorn-dev
 
 tools: ## install the programs that tests compare with
-	@.ci/need 'command -v trace-cmd' trace-cmd
+	@.ci/need 'command -v trace-cmd && command -v protoc' trace-cmd protobuf-compiler
 
 cross: ## install the cross compiler for arm64
 	@.ci/need 'command -v aarch64-linux-gnu-gcc && command -v aarch64-linux-gnu-as' gcc-aarch64-linux-gnu binutils-aarch64-linux-gnu

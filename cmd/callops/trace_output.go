@@ -13,6 +13,8 @@ import (
 	"callops/machine"
 	"callops/sched"
 	"callops/trace"
+	"callops/trace/perfetto"
+	"callops/trace/timeline"
 	"callops/trace/tracedat"
 )
 
@@ -24,6 +26,8 @@ var traceFormats = []struct {
 }{
 	{".dat", "trace-cmd report, KernelShark (trace.dat, version 6)", traceDat(6)},
 	{".v7.dat", "the same, compressed, for trace-cmd from 3.0 on", traceDat(7)},
+	{".perfetto-trace", "ui.perfetto.dev, trace_processor_shell", writePerfetto},
+	{".json", "chrome://tracing, ui.perfetto.dev (Trace Event Format)", writeChrome},
 }
 
 // traceOutput is the flag --output: the file that events go to.
@@ -157,6 +161,19 @@ func traceDat(version int) func(io.Writer, *trace.Recording, *machine.Machine) e
 	return func(w io.Writer, r *trace.Recording, m *machine.Machine) error {
 		return tracedat.Write(w, r, &tracedat.Options{Version: version, Symbols: symbols(m.Kernel), System: m.Kernel.Image.Banner()})
 	}
+}
+
+func writePerfetto(w io.Writer, r *trace.Recording, m *machine.Machine) error {
+	return perfetto.Write(w, newTimeline(r, m))
+}
+
+func writeChrome(w io.Writer, r *trace.Recording, m *machine.Machine) error {
+	return newTimeline(r, m).WriteChrome(w)
+}
+
+func newTimeline(r *trace.Recording, m *machine.Machine) *timeline.Timeline {
+	n := names{m.Kernel}
+	return timeline.New(r, timeline.Names{Function: n.function, Place: n.short})
 }
 
 // symbols are those that a kernel has, and the gates.

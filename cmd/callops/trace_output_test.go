@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -169,4 +170,40 @@ func TestOutputFile_KeepsALinkAndTellsWhatCanNotBeWritten(t *testing.T) {
 		require.NoError(t, err)
 		assert.ErrorContains(t, f.finish(nil), "no space left")
 	}
+}
+
+// Each traced call is an instant of the task's track, which lies below its CPU's.
+func TestTraceOutput_ViewersGetEveryCall(t *testing.T) {
+	tracedImages(t, func(t *testing.T, args []string) {
+		want := 0
+		for _, list := range calls(run1(t, append([]string{"trace"}, args...)...), ourCall, false) {
+			want += len(list)
+		}
+		dir := t.TempDir()
+		for _, name := range []string{"t.json", "t.perfetto-trace"} {
+			run1(t, append([]string{"trace", "--output", filepath.Join(dir, name)}, args...)...)
+		}
+		b, err := os.ReadFile(filepath.Join(dir, "t.json"))
+		require.NoError(t, err)
+		var file struct {
+			TraceEvents []struct{ Cat, Ph string }
+		}
+		require.NoError(t, json.Unmarshal(b, &file))
+		got := 0
+		for _, e := range file.TraceEvents {
+			if e.Cat == "function" && e.Ph == "i" {
+				got++
+			}
+		}
+		assert.Equal(t, want, got)
+
+		cmd := exec.Command(tools.Need(t, "protoc", "protobuf-compiler"), "--decode=perfetto.protos.Trace", "-I../../trace/perfetto/testdata", "trace.proto")
+		cmd.Stdin, err = os.Open(filepath.Join(dir, "t.perfetto-trace"))
+		require.NoError(t, err)
+		out, err := cmd.Output()
+		require.NoError(t, err)
+		assert.Equal(t, want, strings.Count(string(out), "type: TYPE_INSTANT"))
+		assert.Contains(t, string(out), `name: "callops/0 10`)
+		assert.Contains(t, string(out), `name: "CPU 0"`)
+	})
 }
