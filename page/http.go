@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"callops/internal/errno"
+	"callops/play"
 )
 
 //go:embed static
@@ -30,7 +31,7 @@ const maxRequest = 1 << 16
 
 // Handler serves the page, and under /ask/ what s answers. Questions from pages of other origins are
 // refused.
-func Handler(s *Server) http.Handler {
+func Handler(s *play.Server) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /", http.FileServerFS(Static()))
 	mux.HandleFunc("POST /ask/{question}", func(w http.ResponseWriter, r *http.Request) {

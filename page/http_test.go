@@ -36,7 +36,7 @@ func post(t *testing.T, srv *httptest.Server, question, body string, header ...s
 }
 
 func serve(t *testing.T) *httptest.Server {
-	srv := httptest.NewServer(page.Handler(&page.Server{}))
+	srv := httptest.NewServer(page.Handler(&play.Server{}))
 	t.Cleanup(srv.Close)
 	return srv
 }
@@ -45,7 +45,7 @@ func TestHandler_AnswersWhatThePageAsks(t *testing.T) {
 	srv := serve(t)
 	code, answer := post(t, srv, "about", "null")
 	require.Equal(t, http.StatusOK, code)
-	var about page.About
+	var about play.About
 	require.NoError(t, json.Unmarshal([]byte(answer), &about))
 	require.Equal(t, "gcd", about.Func)
 	require.NotEmpty(t, about.Other)
@@ -103,7 +103,7 @@ func TestServer_FindsEveryFilm(t *testing.T) {
 	}
 	srv := serve(t)
 	_, answer := post(t, srv, "about", "null")
-	var about page.About
+	var about play.About
 	require.NoError(t, json.Unmarshal([]byte(answer), &about))
 	for _, f := range about.Films {
 		body, err := json.Marshal(f)

@@ -13,6 +13,7 @@ import (
 
 	"callops/kernelimage"
 	"callops/page"
+	"callops/play"
 )
 
 // serving holds the flags of `callops serve`.
@@ -52,7 +53,7 @@ func (s *serving) run(cmd *cobra.Command) (err error) {
 	if !addr.Addr().IsLoopback() {
 		return usagef("--listen %s is no loopback address: what is served there is for this machine", addr)
 	}
-	server := &page.Server{}
+	server := &play.Server{}
 	if s.image != "" {
 		img, err := kernelimage.Open(cmd.Context(), s.image, nil)
 		if err != nil {

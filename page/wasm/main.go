@@ -8,11 +8,11 @@ import (
 	"context"
 	"syscall/js"
 
-	"callops/page"
+	"callops/play"
 )
 
 func main() {
-	server := &page.Server{}
+	server := &play.Server{}
 	js.Global().Set("callopsAsk", js.FuncOf(func(_ js.Value, args []js.Value) any {
 		question, request := args[0].String(), args[1].String()
 		var settle js.Func

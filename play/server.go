@@ -1,4 +1,4 @@
-package page
+package play
 
 import (
 	"context"
@@ -12,7 +12,6 @@ import (
 	"callops/ftrace"
 	"callops/internal/errno"
 	"callops/kernelimage"
-	"callops/play"
 )
 
 // Server answers what the page asks.
@@ -63,7 +62,7 @@ func (s *Server) answer(ctx context.Context, question string, request []byte) (a
 	case "functions":
 		return ask(request, func(prefix *string) (any, error) { return s.functions(*prefix) })
 	case "play":
-		return ask(request, func(script *play.Script) (any, error) { return play.Run(ctx, s.Image, script) })
+		return ask(request, func(script *Script) (any, error) { return Run(ctx, s.Image, script) })
 	case "film":
 		return ask(request, func(f *Film) (any, error) { return film(ctx, f) })
 	}
@@ -91,34 +90,34 @@ func (s *Server) about() (*About, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &About{Image: img.Name(), Schemes: []string{ftrace.Global.String()}, Films: films()}
+	a := &About{Image: img.Name(), Schemes: []string{ftrace.Global.String()}, Args: []uint64{}, Films: films()}
 	if img.CallOps() {
 		a.Schemes = []string{ftrace.Global.String(), ftrace.CallOps.String(), ftrace.Sets.String()}
 	}
-	for _, f := range []struct {
-		name string
-		args []uint64
-	}{{"gcd", []uint64{84, 36}}, {"int_sqrt", []uint64{1000}}} {
-		if hasSite(img, f.name) {
+	names := siteNames(img)
+	empty := img.EmptyFuncs(2)
+	for _, sym := range empty {
+		a.Other = sym.Name
+	}
+	for _, f := range preferred {
+		if _, ok := slices.BinarySearch(names, f.name); ok {
 			a.Func, a.Args = f.name, f.args
-			break
+			return a, nil
 		}
 	}
-	for _, sym := range img.EmptyFuncs(2) {
-		if a.Func == "" {
-			a.Func, a.Args = sym.Name, []uint64{}
-		} else if sym.Name != a.Func {
-			a.Other = sym.Name
-		}
+	if len(empty) == 2 {
+		a.Func = empty[0].Name
+	} else if len(names) > 0 {
+		a.Func = names[0]
 	}
 	return a, nil
 }
 
-func hasSite(img *kernelimage.Image, name string) bool {
-	names := siteNames(img)
-	_, ok := slices.BinarySearch(names, name)
-	return ok
-}
+// preferred are functions that do something, in a few instructions.
+var preferred = []struct {
+	name string
+	args []uint64
+}{{"gcd", []uint64{84, 36}}, {"int_sqrt", []uint64{1000}}}
 
 // siteNames are the names of an image's functions with a call site, sorted.
 func siteNames(img *kernelimage.Image) []string {
