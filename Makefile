@@ -80,7 +80,7 @@ check: unicorn cross ## make again what is generated, and fail where it differs
 	go generate ./... && gofmt -w . && go mod tidy && (cd $(BINDING) && go mod tidy) && \
 	$(MAKE) --no-print-directory workload && \
 	go test $(GOLDEN) -update >/dev/null && \
-	go run ./cmd/callops bench --calls 100 --format svg >docs/bench.svg && \
+	go run ./cmd/callops bench --calls 100 --scheme global,callops --format svg >docs/bench.svg && \
 	differ=$$(diff <(echo "$$before") <($(TREE)) | sed -n 's/^[<>] [0-9a-f]*  //p' | sort -u || true); \
 	if [ -n "$$differ" ]; then echo "made again, these differ:" $$differ >&2; exit 1; fi
 

@@ -18,17 +18,17 @@ const batch = 1000
 // costs anywhere; the times are the emulator's.
 func BenchmarkCall(b *testing.B) {
 	for _, e := range engines {
-		for _, on := range []bool{false, true} {
+		for _, on := range []ftrace.Scheme{ftrace.Global, ftrace.CallOps, ftrace.Sets} {
 			for _, s := range []scenario{{0, 0}, {1, 0}, {1, 1}, {1, 10}, {1, 100}, {2, 0}, {10, 0}, {100, 0}} {
-				name := fmt.Sprintf("engine=%s/call_ops=%t/relevant=%d/irrelevant=%d", e.Name, on, s.relevant, s.irrelevant)
+				name := fmt.Sprintf("engine=%s/scheme=%s/relevant=%d/irrelevant=%d", e.Name, on, s.relevant, s.irrelevant)
 				b.Run(name, func(b *testing.B) { benchmarkCall(b, e, on, s) })
 			}
 		}
 	}
 }
 
-func benchmarkCall(b *testing.B, e Engine, callOps bool, s scenario) {
-	r := newTestRig(b, &Config{Engines: []Engine{e}, Calls: batch}, callOps)
+func benchmarkCall(b *testing.B, e Engine, scheme ftrace.Scheme, s scenario) {
+	r := newTestRig(b, &Config{Engines: []Engine{e}, Calls: batch}, scheme)
 	ops, err := r.place(b.Context(), s)
 	require.NoError(b, err)
 	m, err := r.run(b.Context(), ops)
@@ -56,21 +56,21 @@ func benchmarkCall(b *testing.B, e Engine, callOps bool, s scenario) {
 // unregisters it again: two patches per site.
 func BenchmarkRegister(b *testing.B) {
 	for _, e := range engines {
-		for _, on := range []bool{false, true} {
-			b.Run(fmt.Sprintf("engine=%s/call_ops=%t/sites=%d", e.Name, on, registrationSites), func(b *testing.B) {
+		for _, on := range []ftrace.Scheme{ftrace.Global, ftrace.CallOps, ftrace.Sets} {
+			b.Run(fmt.Sprintf("engine=%s/scheme=%s/sites=%d", e.Name, on, registrationSites), func(b *testing.B) {
 				benchmarkRegister(b, e, on)
 			})
 		}
 	}
 }
 
-func benchmarkRegister(b *testing.B, e Engine, callOps bool) {
-	img, err := syntheticImage(registrationSites, callOps)
+func benchmarkRegister(b *testing.B, e Engine, scheme ftrace.Scheme) {
+	img, err := syntheticImage(registrationSites, hasLiterals(scheme))
 	require.NoError(b, err)
 	k, err := kernel.Boot(img, e.New, nil)
 	require.NoError(b, err)
 	defer k.Close()
-	r, err := ftrace.New(k, nil)
+	r, err := ftrace.New(k, &ftrace.Options{Scheme: scheme})
 	require.NoError(b, err)
 	o, err := r.NewOps("all", r.Code().OpsFuncNop, &ftrace.OpsOptions{Extra: counterSize})
 	require.NoError(b, err)

@@ -37,9 +37,9 @@ type Config struct {
 	Image   *kernelimage.Image // nil: the built-in kernel, made anew for each mode
 	Engines []Engine
 
-	// CallOps are the modes to run. nil: off, then on where the image has
-	// literals.
-	CallOps []bool
+	// Schemes are how calls find their ops, one after another. nil: Global, and where
+	// the image has literals CallOps and Sets.
+	Schemes []ftrace.Scheme
 
 	// Modules are kernel modules to load, files, in this order.
 	Modules []string
@@ -63,7 +63,7 @@ type Config struct {
 	// Relevant and IrrelevantCounts are combined, each with each; the row with
 	// none of either always comes first. nil stands for 0 where the other is
 	// given, and both nil for the rows that are published for Linux, and one
-	// with 1000 irrelevant ops where CALL_OPS is on.
+	// with 1000 irrelevant ops where that costs no more than none.
 	Relevant         []int
 	IrrelevantCounts []int
 
@@ -101,15 +101,15 @@ var published = []scenario{
 	{2, 0}, {10, 0}, {100, 0},
 }
 
-// many shows that the overhead stays flat far beyond the published rows. Without
-// CALL_OPS it would take longer than all other rows together.
+// many shows that the overhead stays flat far beyond the published rows. Where each
+// call walks the list it would take longer than all other rows together.
 var many = scenario{1, 1000}
 
 // scenarios returns the rows in order, each once, 0|0 first.
-func (c *Config) scenarios(callOps bool) ([]scenario, error) {
+func (c *Config) scenarios(scheme ftrace.Scheme) ([]scenario, error) {
 	if c.Relevant == nil && c.IrrelevantCounts == nil {
 		rows := slices.Clone(published)
-		if callOps {
+		if scheme == ftrace.CallOps || scheme == ftrace.Sets {
 			rows = slices.Insert(rows, slices.Index(rows, scenario{2, 0}), many)
 		}
 		return rows, nil
@@ -159,14 +159,14 @@ func (c *Config) withDefaults() (*Config, error) {
 	if d.Tracer == "" {
 		d.Tracer = TracerNop
 	}
-	if d.CallOps == nil {
-		d.CallOps = []bool{false, true}
+	if d.Schemes == nil {
+		d.Schemes = []ftrace.Scheme{ftrace.Global, ftrace.CallOps, ftrace.Sets}
 		switch {
 		case d.Image == nil:
 		case !hasCallOps(d.Image):
-			d.CallOps = []bool{false}
+			d.Schemes = []ftrace.Scheme{ftrace.Global}
 		case d.ImageTrampolines:
-			d.CallOps = []bool{true} // its ftrace_caller knows nothing else
+			d.Schemes = []ftrace.Scheme{ftrace.CallOps} // Linux has no sets, and its ftrace_caller needs literals
 		}
 	}
 	return &d, d.check()
@@ -195,8 +195,10 @@ func (c *Config) check() error {
 		return fmt.Errorf("%s has neither %s nor another function that does nothing: name a tracee: %w", c.Image.Name(), DefaultTracee, errno.EINVAL)
 	case len(c.Engines) == 0:
 		return fmt.Errorf("no engine to measure with: %w", errno.EINVAL)
-	case len(c.CallOps) == 0:
-		return fmt.Errorf("neither CALL_OPS on nor off is asked for: %w", errno.EINVAL)
+	case len(c.Schemes) == 0:
+		return fmt.Errorf("no scheme to measure: %w", errno.EINVAL)
+	case c.ImageCore && slices.ContainsFunc(c.Schemes, ownScheme):
+		return fmt.Errorf("a kernel's own core knows neither sets nor lists: %w", errno.EINVAL)
 	// The tracer counts in 32 bits.
 	case c.Calls < 0 || c.Calls > math.MaxUint32:
 		return fmt.Errorf("%d calls, from 1 to %d are made: %w", c.Calls, uint32(math.MaxUint32), errno.EINVAL)
@@ -206,11 +208,17 @@ func (c *Config) check() error {
 		return fmt.Errorf("tracer %q, there are %s and %s: %w", c.Tracer, TracerNop, TracerCount, errno.EINVAL)
 	case len(c.Args) > emu.MaxArgs:
 		return fmt.Errorf("%d arguments, at most %d are passed: %w", len(c.Args), emu.MaxArgs, errno.E2BIG)
-	case slices.Contains(c.CallOps, true) && c.Image != nil && !hasCallOps(c.Image):
-		return fmt.Errorf("CALL_OPS on: %s was built without room for literals in front of its functions: %w", c.Image.Name(), errno.EINVAL)
+	case c.Image != nil && !hasCallOps(c.Image) && slices.ContainsFunc(c.Schemes, hasLiterals):
+		return fmt.Errorf("%s was built without room for literals in front of its functions: %w", c.Image.Name(), errno.EINVAL)
 	}
 	return nil
 }
+
+// hasLiterals reports whether a scheme's call sites have literals.
+func hasLiterals(s ftrace.Scheme) bool { return s != ftrace.Global }
+
+// ownScheme reports whether callops' core knows a scheme that Linux does not have.
+func ownScheme(s ftrace.Scheme) bool { return s == ftrace.Sets || s == ftrace.List }
 
 // hasCallOps reports whether ftrace can run with CALL_OPS on the image.
 func hasCallOps(img *kernelimage.Image) bool {

@@ -41,7 +41,7 @@ func TestScenarios(t *testing.T) {
 		"none at all":                        {[]int{}, []int{}, []scenario{{0, 0}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := (&Config{Relevant: test.relevant, IrrelevantCounts: test.irrelevant}).scenarios(false)
+			got, err := (&Config{Relevant: test.relevant, IrrelevantCounts: test.irrelevant}).scenarios(ftrace.Global)
 			assert.NoError(t, err)
 			assert.Equal(t, test.want, got)
 		})
@@ -57,7 +57,7 @@ func TestRun_OpsFlags(t *testing.T) {
 			flags, err := ParseOpsFlags(list)
 			assert.NoError(t, err)
 			res := measure(t, &Config{
-				Engines: []Engine{e}, CallOps: []bool{true}, Relevant: []int{1}, Calls: 5,
+				Engines: []Engine{e}, Schemes: []ftrace.Scheme{ftrace.CallOps}, Relevant: []int{1}, Calls: 5,
 				OpsFlags: flags, Tracer: TracerCount,
 			})
 			overhead[list] = res.Rows[1].Overhead

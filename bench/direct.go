@@ -145,15 +145,23 @@ func RunDirect(ctx context.Context, cfg *DirectConfig) (*DirectResult, error) {
 	return res, nil
 }
 
+// scheme is what the design's kernel has.
+func (d *DirectDesign) scheme() ftrace.Scheme {
+	if d.NoLiterals {
+		return ftrace.Global
+	}
+	return ftrace.CallOps
+}
+
 // calls measures the calls of one design.
 func (c *DirectConfig) calls(ctx context.Context, d DirectDesign) (rows []DirectRow, err error) {
 	cfg, err := (&Config{
-		Image: c.Image, Engines: []Engine{c.Engine}, CallOps: []bool{!d.NoLiterals}, Calls: c.Calls, Direct: d.Direct, ImageTrampolines: d.Own,
+		Image: c.Image, Engines: []Engine{c.Engine}, Schemes: []ftrace.Scheme{d.scheme()}, Calls: c.Calls, Direct: d.Direct, ImageTrampolines: d.Own,
 	}).withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	r, err := newRig(ctx, cfg, c.Engine, !d.NoLiterals)
+	r, err := newRig(ctx, cfg, c.Engine, d.scheme())
 	if err != nil {
 		return nil, err
 	}
@@ -336,7 +344,7 @@ func (c *DirectConfig) among(ctx context.Context, d DirectDesign, n int) (among 
 		return among, err
 	}
 	m, err := machine.New(ctx, &machine.Config{
-		Image: img, Engine: c.Engine.New, Heap: directHeap, Ftrace: machine.Options(&ftrace.Options{Scheme: schemeOf(!d.NoLiterals), Direct: d.Direct}),
+		Image: img, Engine: c.Engine.New, Heap: directHeap, Ftrace: machine.Options(&ftrace.Options{Scheme: d.scheme(), Direct: d.Direct}),
 	})
 	if err != nil {
 		return among, err

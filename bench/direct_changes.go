@@ -84,7 +84,7 @@ func (c *DirectConfig) change(ctx context.Context, d DirectDesign, n, addresses 
 		Image: img, Engine: c.Engine.New, Heap: directHeap,
 		Ftrace: func(k *kernel.Kernel) (*ftrace.Options, error) {
 			count = newCounted(k)
-			return &ftrace.Options{Scheme: schemeOf(!d.NoLiterals), Direct: d.Direct, Memory: count, Grace: count}, nil
+			return &ftrace.Options{Scheme: d.scheme(), Direct: d.Direct, Memory: count, Grace: count}, nil
 		},
 	})
 	if err != nil {

@@ -70,7 +70,7 @@ func TestRun_Linux61TakesWhatItTookBooted(t *testing.T) {
 	eachEngine(t, func(t *testing.T, e Engine) {
 		cfg, err := (&Config{Image: img, ImageTrampolines: true, Engines: []Engine{e}, Calls: 20}).withDefaults()
 		require.NoError(t, err)
-		r, err := newRig(t.Context(), cfg, e, false)
+		r, err := newRig(t.Context(), cfg, e, ftrace.Global)
 		require.NoError(t, err)
 		defer func() { require.NoError(t, r.Close()) }()
 		require.NoError(t, r.chooseIrrelevant(t.Context(), ""))
@@ -112,8 +112,8 @@ func TestRun_OurTrampolinesInLinux(t *testing.T) {
 				builtin := measure(t, &cfg)
 				cfg.Image = img
 				linux := measure(t, &cfg)
-				for _, on := range []bool{false, true} {
-					assert.Equal(t, overheads(builtin, on), overheads(linux, on))
+				for _, scheme := range []ftrace.Scheme{ftrace.Global, ftrace.CallOps, ftrace.Sets} {
+					assert.Equal(t, overheads(builtin, scheme), overheads(linux, scheme))
 				}
 			})
 		})

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"callops/emu"
+	"callops/ftrace"
 )
 
 // Where the iterations begin in bench_loop, and how many instructions of one
@@ -40,10 +41,10 @@ func countSteps(t *testing.T, r *rig, s scenario, args int) uint64 {
 
 func TestLoop_PassesAllArguments(t *testing.T) {
 	eachEngine(t, func(t *testing.T, e Engine) {
-		for _, on := range []bool{false, true} {
+		for _, scheme := range []ftrace.Scheme{ftrace.Global, ftrace.CallOps, ftrace.Sets, ftrace.List} {
 			r := newTestRig(t, &Config{
 				Engines: []Engine{e}, Tracee: "sum8", Args: []uint64{1, 2, 3, 4, 5, 6, 7, 8},
-			}, on)
+			}, scheme)
 			want := uint64(1 + 4 + 9 + 16 + 25 + 36 + 49 + 64)
 			for _, s := range []scenario{{}, {relevant: 1}, {relevant: 3, irrelevant: 2}} {
 				ops, err := r.place(t.Context(), s)
@@ -59,8 +60,8 @@ func TestLoop_PassesAllArguments(t *testing.T) {
 
 func TestRig_LeavesTheKernelAsItWas(t *testing.T) {
 	eachEngine(t, func(t *testing.T, e Engine) {
-		for _, on := range []bool{false, true} {
-			r := newTestRig(t, &Config{Engines: []Engine{e}, Calls: 2}, on)
+		for _, scheme := range []ftrace.Scheme{ftrace.Global, ftrace.CallOps, ftrace.Sets, ftrace.List} {
+			r := newTestRig(t, &Config{Engines: []Engine{e}, Calls: 2}, scheme)
 			_, err := r.measure(t.Context(), scenario{relevant: 5, irrelevant: 5})
 			require.NoError(t, err)
 			assert.Empty(t, r.ftrace.Registered())

@@ -1,5 +1,7 @@
 package bench
 
+import "callops/ftrace"
+
 // What real kernels take for the same calls. Both count instructions under an
 // emulator, with pointer authentication off, and are shown beside our own
 // figures; nothing is computed from them.
@@ -37,12 +39,15 @@ func referenceBefore(s scenario) (Reference, bool) {
 	return Reference{Overhead: float64(145 + 54*(s.relevant-1) + 42*s.irrelevant)}, true
 }
 
-// Reference returns a real kernel's figures for the row, and reports whether they
-// are known. They compare where [Result.AsSample] is set.
+// Reference returns a real kernel's figures for the row, which with literals are those of
+// CALL_OPS, and reports whether they are known. They compare where [Result.AsSample] is set.
 func (row *Row) Reference() (Reference, bool) {
 	s := scenario{row.Relevant, row.Irrelevant}
-	if !row.CallOps {
+	switch row.Scheme {
+	case ftrace.Global:
 		return referenceBefore(s)
+	case ftrace.List:
+		return Reference{}, false
 	}
 	ref, ok := referenceCallOps[s]
 	return ref, ok

@@ -3,8 +3,10 @@ package bench
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"runtime"
+	"slices"
 	"time"
 
 	"callops/ftrace"
@@ -19,11 +21,23 @@ const (
 	registrationRuns  = 7
 )
 
-// Registration is the cost of one ops on many sites, each in its filter.
+// joined are the ops of Registration.Joins.
+var joined = []int{2, 3, 10}
+
+// Join is the cost of one more ops with all sites in its filter.
+type Join struct {
+	Ops          int   `json:"ops"` // on each site with it
+	RegisterNs   int64 `json:"register_ns"`
+	UnregisterNs int64 `json:"unregister_ns"`
+}
+
+// Registration is the cost of one ops on many sites, each in its filter, and of more
+// beside it.
 type Registration struct {
-	Engine  string `json:"engine"`
-	CallOps bool   `json:"call_ops"`
-	Sites   int    `json:"sites"`
+	Engine  string        `json:"engine"`
+	Scheme  ftrace.Scheme `json:"scheme"`
+	CallOps bool          `json:"call_ops"`
+	Sites   int           `json:"sites"`
 
 	// Image is the kernel whose sites they are; "" is one made up for it.
 	Image string `json:"image,omitempty"`
@@ -32,6 +46,8 @@ type Registration struct {
 	// runs, which patches every site.
 	RegisterNs   int64 `json:"register_ns"`
 	UnregisterNs int64 `json:"unregister_ns"`
+
+	Joins []Join `json:"joins"` // likewise, of the second, third and tenth ops
 
 	// HostBytes and GuestBytes are what a site takes beside the kernel's text
 	// while the ops is registered: of Go's heap (its record, and the filter as
@@ -42,27 +58,27 @@ type Registration struct {
 
 // registration measures it on all sites of the configured image, or else on those
 // of a synthetic kernel.
-func (c *Config) registration(ctx context.Context, engine Engine, callOps bool) (*Registration, error) {
+func (c *Config) registration(ctx context.Context, engine Engine, scheme ftrace.Scheme) (*Registration, error) {
 	if c.Image != nil {
-		reg, err := c.register(ctx, c.Image, engine, callOps)
+		reg, err := c.register(ctx, c.Image, engine, scheme)
 		if err != nil {
 			return nil, err
 		}
 		reg.Image = c.Image.Name()
 		return reg, nil
 	}
-	img, err := syntheticImage(registrationSites, callOps)
+	img, err := syntheticImage(registrationSites, hasLiterals(scheme))
 	if err != nil {
 		return nil, err
 	}
-	return c.register(ctx, img, engine, callOps)
+	return c.register(ctx, img, engine, scheme)
 }
 
 // register measures it on all sites of an image. Nothing else may allocate
 // meanwhile, or it is counted too.
-func (c *Config) register(ctx context.Context, img *kernelimage.Image, engine Engine, callOps bool) (reg *Registration, err error) {
+func (c *Config) register(ctx context.Context, img *kernelimage.Image, engine Engine, scheme ftrace.Scheme) (reg *Registration, err error) {
 	mc := &machine.Config{Image: img, Engine: engine.New}
-	c.core(mc, callOps)
+	c.core(mc, scheme)
 	start := mc.Ftrace
 	mc.Ftrace = nil // what it takes of the host's heap is measured
 	m, err := machine.New(ctx, mc)
@@ -93,8 +109,8 @@ func (c *Config) register(ctx context.Context, img *kernelimage.Image, engine En
 		return nil, err
 	}
 	n := len(r.Records())
-	reg = &Registration{Engine: engine.Name, CallOps: r.CallOps(), Sites: n}
-	if err := reg.time(ctx, r, o); err != nil {
+	reg = &Registration{Engine: engine.Name, Scheme: scheme, CallOps: r.CallOps(), Sites: n}
+	if reg.RegisterNs, reg.UnregisterNs, err = timed(ctx, r, o); err != nil {
 		return nil, err
 	}
 	if err := r.Register(o); err != nil {
@@ -106,7 +122,34 @@ func (c *Config) register(ctx context.Context, img *kernelimage.Image, engine En
 	}
 	reg.HostBytes = float64(int64(heapInUse()-hostBefore)) / float64(n)
 	reg.GuestBytes = float64(guestAfter-guestBefore) / float64(n)
+	if err := reg.join(ctx, r); err != nil {
+		return nil, err
+	}
 	return reg, r.Close()
+}
+
+// join adds ops to the one that is registered, and times some of them.
+func (reg *Registration) join(ctx context.Context, r ftrace.Core) error {
+	for n := 2; n <= joined[len(joined)-1]; n++ {
+		o, err := r.NewOps(fmt.Sprintf("registration%d", n), r.Code().OpsFuncNop, &ftrace.OpsOptions{Extra: counterSize})
+		if err != nil {
+			return err
+		}
+		if err := filterAll(r, o); err != nil {
+			return err
+		}
+		if slices.Contains(joined, n) {
+			j := Join{Ops: n}
+			if j.RegisterNs, j.UnregisterNs, err = timed(ctx, r, o); err != nil {
+				return err
+			}
+			reg.Joins = append(reg.Joins, j)
+		}
+		if err := r.Register(o); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // filterAll puts every site into the ops' filter: an empty filter would stand
@@ -119,24 +162,25 @@ func filterAll(r ftrace.Core, o *ftrace.Ops) error {
 	return r.SetFilterIPs(o, ips, nil)
 }
 
-func (reg *Registration) time(ctx context.Context, r ftrace.Core, o *ftrace.Ops) error {
-	reg.RegisterNs, reg.UnregisterNs = math.MaxInt64, math.MaxInt64
+// timed registers and unregisters an ops, several times.
+func timed(ctx context.Context, r ftrace.Core, o *ftrace.Ops) (register, unregister int64, err error) {
+	register, unregister = math.MaxInt64, math.MaxInt64
 	for range registrationRuns {
 		if err := ctx.Err(); err != nil {
-			return err
+			return 0, 0, err
 		}
 		start := time.Now()
 		if err := r.Register(o); err != nil {
-			return err
+			return 0, 0, err
 		}
 		registered := time.Now()
 		if err := r.Unregister(o); err != nil {
-			return err
+			return 0, 0, err
 		}
-		reg.RegisterNs = min(reg.RegisterNs, registered.Sub(start).Nanoseconds())
-		reg.UnregisterNs = min(reg.UnregisterNs, time.Since(registered).Nanoseconds())
+		register = min(register, registered.Sub(start).Nanoseconds())
+		unregister = min(unregister, time.Since(registered).Nanoseconds())
 	}
-	return nil
+	return register, unregister, nil
 }
 
 // heapInUse is what Go's heap holds that is still wanted. The first collection

@@ -1,5 +1,7 @@
 package bench
 
+import "callops/ftrace"
+
 // Result is what Run measured. Its JSON form is stable.
 type Result struct {
 	Tracee string `json:"tracee"`
@@ -9,7 +11,7 @@ type Result struct {
 	// Code is whose ftrace ran: trampolines, list function and ops.
 	Code Code `json:"code"`
 
-	Rows []Row `json:"rows"` // by engine, then mode, then as asked
+	Rows []Row `json:"rows"` // by engine, then scheme, then as asked
 
 	// Registration is there when it was asked for.
 	Registration []Registration `json:"registration,omitempty"`
@@ -31,16 +33,17 @@ const (
 	CodeImage   Code = "image"   // that which is in the image
 )
 
-// Row is one scenario under one engine, with or without CALL_OPS. What is per
+// Row is one scenario under one engine and scheme. What is per
 // call is in instructions.
 type Row struct {
-	Engine     string `json:"engine"`
-	CallOps    bool   `json:"call_ops"`
-	Relevant   int    `json:"relevant"`   // ops on the tracee
-	Irrelevant int    `json:"irrelevant"` // ops elsewhere
+	Engine     string        `json:"engine"`
+	Scheme     ftrace.Scheme `json:"scheme"`
+	CallOps    bool          `json:"call_ops"`   // sites have literals
+	Relevant   int           `json:"relevant"`   // ops on the tracee
+	Irrelevant int           `json:"irrelevant"` // ops elsewhere
 
 	// PerCall is the call loop, the tracee and all that is traced. Overhead is
-	// that less the same engine's and mode's row without any ops.
+	// that less the same engine's and scheme's row without any ops.
 	PerCall  float64 `json:"per_call"`
 	Overhead float64 `json:"overhead"`
 

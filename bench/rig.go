@@ -20,7 +20,7 @@ import (
 // counterSize is the sample tracer's counter, which follows its ops.
 const counterSize = 4
 
-// rig is a kernel with ftrace and the call loop, for one engine and mode.
+// rig is a kernel with ftrace and the call loop, for one engine and scheme.
 type rig struct {
 	*machine.Machine
 	k      *kernel.Kernel
@@ -44,13 +44,13 @@ type measured struct {
 	callbacks  uint64
 }
 
-func newRig(ctx context.Context, cfg *Config, engine Engine, callOps bool) (*rig, error) {
-	img, err := imageFor(cfg, callOps)
+func newRig(ctx context.Context, cfg *Config, engine Engine, scheme ftrace.Scheme) (*rig, error) {
+	img, err := imageFor(cfg, scheme)
 	if err != nil {
 		return nil, err
 	}
 	mc := &machine.Config{Image: img, Engine: engine.New, Modules: cfg.Modules, CPUs: cfg.CPUs}
-	cfg.core(mc, callOps)
+	cfg.core(mc, scheme)
 	m, err := machine.New(ctx, mc)
 	if err != nil {
 		return nil, err
@@ -63,22 +63,22 @@ func newRig(ctx context.Context, cfg *Config, engine Engine, callOps bool) (*rig
 }
 
 // core has a machine run the ftrace that is measured.
-func (c *Config) core(mc *machine.Config, callOps bool) {
+func (c *Config) core(mc *machine.Config, scheme ftrace.Scheme) {
 	if c.ImageCore {
 		mc.Guest = &guestcore.Options{}
 		mc.Warn = func(*kernel.Bug) {} // as callops' own, which goes on too
 		return
 	}
-	mc.Ftrace = machine.Options(&ftrace.Options{Scheme: schemeOf(callOps), Direct: c.Direct, ImageCode: c.ImageTrampolines})
+	mc.Ftrace = machine.Options(&ftrace.Options{Scheme: scheme, Direct: c.Direct, ImageCode: c.ImageTrampolines})
 }
 
 // imageFor returns the configured image, or the built-in kernel as a compiler
-// would build it for the mode.
-func imageFor(cfg *Config, callOps bool) (*kernelimage.Image, error) {
+// would build it for the scheme.
+func imageFor(cfg *Config, scheme ftrace.Scheme) (*kernelimage.Image, error) {
 	if cfg.Image != nil {
 		return cfg.Image, nil
 	}
-	return kernelimage.Builtin(&kernelimage.BuiltinOptions{NoCallOps: !callOps})
+	return kernelimage.Builtin(&kernelimage.BuiltinOptions{NoCallOps: !hasLiterals(scheme)})
 }
 
 func (r *rig) setUp(cfg *Config) error {
@@ -267,11 +267,4 @@ func (r *rig) trampoline(ctx context.Context) (int, error) {
 		}
 	}}, 1)
 	return n, err
-}
-
-func schemeOf(callOps bool) ftrace.Scheme {
-	if callOps {
-		return ftrace.CallOps
-	}
-	return ftrace.Global
 }

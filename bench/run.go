@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"golang.org/x/sync/errgroup"
+
+	"callops/ftrace"
 )
 
 // Run measures every row. An unknown tracee is ENOENT; one without a call
@@ -25,10 +27,10 @@ func Run(ctx context.Context, cfg *Config) (*Result, error) {
 	return res, nil
 }
 
-// job is all rows of one engine and mode, on one kernel.
+// job is all rows of one engine and scheme, on one kernel.
 type job struct {
 	engine     Engine
-	callOps    bool
+	scheme     ftrace.Scheme
 	scenarios  []scenario
 	rows       []Row
 	irrelevant string
@@ -38,12 +40,12 @@ func run(ctx context.Context, cfg *Config) (*Result, error) {
 	var jobs []*job
 	total := 0
 	for _, e := range cfg.Engines {
-		for _, on := range cfg.CallOps {
-			rows, err := cfg.scenarios(on)
+		for _, s := range cfg.Schemes {
+			rows, err := cfg.scenarios(s)
 			if err != nil {
 				return nil, err
 			}
-			jobs = append(jobs, &job{engine: e, callOps: on, scenarios: rows})
+			jobs = append(jobs, &job{engine: e, scheme: s, scenarios: rows})
 			total += len(rows)
 		}
 	}
@@ -75,7 +77,7 @@ func run(ctx context.Context, cfg *Config) (*Result, error) {
 	}
 	// Alone, because it looks at the process's memory.
 	for _, j := range jobs {
-		reg, err := cfg.registration(ctx, j.engine, j.callOps)
+		reg, err := cfg.registration(ctx, j.engine, j.scheme)
 		if err != nil {
 			return nil, fmt.Errorf("registration, %s: %w", j.name(), err)
 		}
@@ -100,10 +102,7 @@ func (c *Config) asSample() bool {
 }
 
 func (j *job) name() string {
-	if j.callOps {
-		return j.engine.Name + ", CALL_OPS on"
-	}
-	return j.engine.Name + ", CALL_OPS off"
+	return fmt.Sprintf("%s, scheme %s", j.engine.Name, j.scheme)
 }
 
 func (j *job) run(ctx context.Context, cfg *Config, p *progress) (err error) {
@@ -112,7 +111,7 @@ func (j *job) run(ctx context.Context, cfg *Config, p *progress) (err error) {
 			err = fmt.Errorf("%s: %w", j.name(), err)
 		}
 	}()
-	r, err := newRig(ctx, cfg, j.engine, j.callOps)
+	r, err := newRig(ctx, cfg, j.engine, j.scheme)
 	if err != nil {
 		return err
 	}
@@ -141,7 +140,7 @@ func (j *job) run(ctx context.Context, cfg *Config, p *progress) (err error) {
 func (j *job) row(s scenario, m, base measured, cfg *Config) Row {
 	n := float64(cfg.Calls) * float64(cfg.CPUs)
 	return Row{
-		Engine: j.engine.Name, CallOps: j.callOps, Relevant: s.relevant, Irrelevant: s.irrelevant,
+		Engine: j.engine.Name, Scheme: j.scheme, CallOps: hasLiterals(j.scheme), Relevant: s.relevant, Irrelevant: s.irrelevant,
 		PerCall: float64(m.insns) / n,
 		// Subtracted as integers, so that no rounding shows.
 		Overhead:   float64(int64(m.insns-base.insns)) / n,

@@ -41,11 +41,11 @@ func withoutTimes(r *Result) *Result {
 	return r
 }
 
-// overheads are those of one mode's rows, in order.
-func overheads(r *Result, callOps bool) []float64 {
+// overheads are those of one scheme's rows, in order.
+func overheads(r *Result, scheme ftrace.Scheme) []float64 {
 	var all []float64
 	for _, row := range r.Rows {
-		if row.CallOps == callOps {
+		if row.Scheme == scheme {
 			all = append(all, row.Overhead)
 		}
 	}
@@ -85,7 +85,7 @@ func TestRun_CostOfIrrelevantOps(t *testing.T) {
 			Engines: []Engine{e}, Calls: 10,
 			Relevant: []int{1}, IrrelevantCounts: []int{0, 1, 10, 100, 1000},
 		})
-		on, off := overheads(res, true), overheads(res, false)
+		on, off := overheads(res, ftrace.CallOps), overheads(res, ftrace.Global)
 		require.Len(t, on, 6)
 		require.Len(t, off, 6)
 		assert.Zero(t, on[0])
@@ -116,7 +116,7 @@ func TestRun_CallbacksAreCounted(t *testing.T) {
 			Engines: []Engine{e}, Calls: calls, Tracer: TracerCount,
 			Relevant: []int{0, 1, 2, 7}, IrrelevantCounts: []int{0, 3},
 		})
-		require.Len(t, res.Rows, 2*8)
+		require.Len(t, res.Rows, 3*8)
 		for _, row := range res.Rows {
 			assert.EqualValues(t, calls*row.Relevant, row.Callbacks, "%+v", row)
 			assert.Equal(t, row.Relevant > 0, row.Trampoline > 0, "%+v", row)
@@ -130,8 +130,8 @@ func TestMeasure_EqualsSteps(t *testing.T) {
 	eachEngine(t, func(t *testing.T, e Engine) {
 		for _, args := range [][]uint64{nil, {6}, {6, 2, 3}, {6, 2, 3, 4, 5, 6, 7, 8}} {
 			cfg := &Config{Engines: []Engine{e}, Tracee: "fib", Calls: 3, Args: args}
-			for _, on := range []bool{false, true} {
-				r := newTestRig(t, cfg, on)
+			for _, scheme := range []ftrace.Scheme{ftrace.Global, ftrace.CallOps, ftrace.Sets, ftrace.List} {
+				r := newTestRig(t, cfg, scheme)
 				m, err := r.measure(t.Context(), scenario{relevant: 2, irrelevant: 1})
 				require.NoError(t, err)
 				assert.Equal(t, countSteps(t, r, scenario{relevant: 2, irrelevant: 1}, len(args)), m.insns, "%d arguments", len(args))
@@ -140,11 +140,11 @@ func TestMeasure_EqualsSteps(t *testing.T) {
 	})
 }
 
-func newTestRig(tb testing.TB, cfg *Config, callOps bool) *rig {
+func newTestRig(tb testing.TB, cfg *Config, scheme ftrace.Scheme) *rig {
 	tb.Helper()
 	cfg, err := cfg.withDefaults()
 	require.NoError(tb, err)
-	r, err := newRig(tb.Context(), cfg, cfg.Engines[0], callOps)
+	r, err := newRig(tb.Context(), cfg, cfg.Engines[0], scheme)
 	require.NoError(tb, err)
 	tb.Cleanup(func() { assert.NoError(tb, r.Close()) })
 	require.NoError(tb, r.chooseIrrelevant(tb.Context(), cfg.Irrelevant))
@@ -171,11 +171,11 @@ func TestRun_CompiledImage(t *testing.T) {
 				Image: openImage(t, name), Engines: []Engine{e}, Calls: 10,
 				Tracee: "fib", Args: []uint64{5}, Tracer: TracerCount,
 			})
-			assert.Len(t, res.Rows, 2*len(published)+1)
-			on := overheads(res, true)
+			assert.Len(t, res.Rows, 3*len(published)+2)
+			on := overheads(res, ftrace.CallOps)
 			assert.Equal(t, on[5], on[9], "100 irrelevant ops cost nothing")
 			assert.Equal(t, on[5], on[10], "nor do 1000")
-			off := overheads(res, false)
+			off := overheads(res, ftrace.Global)
 			assert.Greater(t, off[9], off[5])
 			assert.NotEmpty(t, res.Irrelevant)
 		}
@@ -188,11 +188,11 @@ func TestRun_ImageWithoutLiterals(t *testing.T) {
 	t.Run("runs the scheme before", func(t *testing.T) {
 		res := measure(t, cfg)
 		assert.Len(t, res.Rows, 2)
-		assert.Len(t, overheads(res, false), 2)
+		assert.Len(t, overheads(res, ftrace.Global), 2)
 	})
 	t.Run("can't run CALL_OPS", func(t *testing.T) {
 		on := *cfg
-		on.CallOps = []bool{true}
+		on.Schemes = []ftrace.Scheme{ftrace.CallOps}
 		_, err := Run(t.Context(), &on)
 		assert.ErrorIs(t, err, errno.EINVAL)
 	})
@@ -203,7 +203,7 @@ func TestRun_IrrelevantIsNotReached(t *testing.T) {
 		img := openImage(t, "workload-callops.elf")
 		cfg := &Config{Image: img, Engines: []Engine{e}, Tracee: "is_even", Args: []uint64{3}, Calls: 1}
 		t.Run("when chosen", func(t *testing.T) {
-			r := newTestRig(t, cfg, true)
+			r := newTestRig(t, cfg, ftrace.CallOps)
 			assert.NotContains(t, []string{"is_even", "is_odd"}, r.irrelevantName())
 		})
 		t.Run("when named", func(t *testing.T) {
@@ -227,7 +227,7 @@ func TestRun_Errors(t *testing.T) {
 		want error
 	}{
 		"no engine":                     {Config{Engines: []Engine{}}, errno.EINVAL},
-		"no mode":                       {Config{CallOps: []bool{}}, errno.EINVAL},
+		"no scheme":                     {Config{Schemes: []ftrace.Scheme{}}, errno.EINVAL},
 		"unknown tracee":                {Config{Tracee: "tracee_missing"}, errno.ENOENT},
 		"tracee without a site":         {Config{Tracee: "untraced"}, errno.EINVAL},
 		"tracee that faults":            {Config{Tracee: "do_fault"}, errno.EFAULT},
@@ -268,20 +268,20 @@ func TestRun_Progress(t *testing.T) {
 	measure(t, &Config{
 		Engines: engines[:1], Calls: 1, Relevant: []int{0, 1}, IrrelevantCounts: []int{0, 2},
 		Progress: func(n, total int) {
-			assert.Equal(t, 8, total)
+			assert.Equal(t, 12, total)
 			done = append(done, n)
 		},
 	})
-	assert.Equal(t, []int{1, 2, 3, 4, 5, 6, 7, 8}, done)
+	assert.Equal(t, []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}, done)
 }
 
 func TestRun_TraceeInAModule(t *testing.T) {
 	eachEngine(t, func(t *testing.T, e Engine) {
 		res := measure(t, &Config{
 			Modules: []string{"../kernelimage/module/testdata/fixture.ko"}, Tracee: "fixture:fixture_sum", Args: []uint64{84, 36},
-			Engines: []Engine{e}, CallOps: []bool{true}, Relevant: []int{0, 1, 2}, Calls: 20,
+			Engines: []Engine{e}, Schemes: []ftrace.Scheme{ftrace.CallOps}, Relevant: []int{0, 1, 2}, Calls: 20,
 		})
-		assert.Equal(t, []float64{0, 34, 138}, overheads(res, true))
+		assert.Equal(t, []float64{0, 34, 138}, overheads(res, ftrace.CallOps))
 	})
 	_, err := Run(t.Context(), &Config{Modules: []string{"testdata/missing.ko"}, Engines: engines})
 	assert.ErrorIs(t, err, errno.ENOENT)

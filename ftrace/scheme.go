@@ -41,6 +41,15 @@ func (s Scheme) String() string {
 	return fmt.Sprintf("scheme %d", uint8(s))
 }
 
+// MarshalText is String.
+func (s Scheme) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText takes what ParseScheme takes.
+func (s *Scheme) UnmarshalText(name []byte) (err error) {
+	*s, err = ParseScheme(string(name))
+	return err
+}
+
 // SchemeNames are the names that ParseScheme takes.
 func SchemeNames() []string { return schemeNames[:] }
 

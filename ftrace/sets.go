@@ -3,6 +3,7 @@ package ftrace
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"slices"
 
 	"callops/trampolines"
@@ -186,7 +187,7 @@ func (r *Registry) allocSet(members []*Ops) (uint64, error) {
 	if err := r.alloc("set of ops", 1); err != nil {
 		return 0, err
 	}
-	addr, err := r.mem.Alloc("set of ops", r.setSize(len(members)))
+	addr, err := r.mem.Alloc(fmt.Sprintf("set %v", members), r.setSize(len(members)))
 	if err != nil {
 		return 0, err
 	}

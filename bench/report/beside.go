@@ -22,14 +22,14 @@ type Named struct {
 // besideColumns is how many results' columns fit into 100 characters.
 const besideColumns = 5
 
-// column is the overheads of one result, mode and engine.
+// column is the overheads of one result, scheme and engine.
 type column struct {
 	head  []string
 	cells map[opsCount]string
 }
 
 // Beside writes the overheads of several results side by side: a row for each
-// number of ops, a column for each result, mode and engine. Results have letters,
+// number of ops, a column for each result, scheme and engine. Results have letters,
 // which a list at the top explains. What does not fit beside one another within
 // 100 characters comes below.
 func Beside(w io.Writer, results []Named) error {
@@ -42,7 +42,7 @@ func Beside(w io.Writer, results []Named) error {
 		letter := letterOf(i)
 		fmt.Fprintf(&b, "%s: %s, %s, %d calls of %s a row\n", letter, r.Name, ftraceOf(r.Result), r.Calls, r.Tracee)
 		for _, block := range blocks(r.Result) {
-			c := column{[]string{letter, modeName(block[0].CallOps), block[0].Engine}, make(map[opsCount]string)}
+			c := column{[]string{letter, modeName(block[0].Scheme), block[0].Engine}, make(map[opsCount]string)}
 			for i := range block {
 				n := opsCount{block[i].Relevant, block[i].Irrelevant}
 				c.cells[n] = short(block[i].Overhead)

@@ -9,17 +9,18 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"callops/bench"
+	"callops/ftrace"
 )
 
 func TestBeside_HasAColumnForEachResultModeAndEngine(t *testing.T) {
-	row := func(engine string, on bool, relevant, irrelevant int, overhead float64) bench.Row {
-		return bench.Row{Engine: engine, CallOps: on, Relevant: relevant, Irrelevant: irrelevant, Overhead: overhead}
+	row := func(engine string, scheme ftrace.Scheme, relevant, irrelevant int, overhead float64) bench.Row {
+		return bench.Row{Engine: engine, Scheme: scheme, Relevant: relevant, Irrelevant: irrelevant, Overhead: overhead}
 	}
 	var b bytes.Buffer
 	require.NoError(t, Beside(&b, []Named{
-		{"linux", &bench.Result{Code: bench.CodeImage, Calls: 9, Tracee: "f", Rows: []bench.Row{row("interp", true, 0, 0, 0), row("interp", true, 1, 0, 42)}}},
+		{"linux", &bench.Result{Code: bench.CodeImage, Calls: 9, Tracee: "f", Rows: []bench.Row{row("interp", ftrace.CallOps, 0, 0, 0), row("interp", ftrace.CallOps, 1, 0, 42)}}},
 		{"linux", &bench.Result{Code: bench.CodeCallops, Calls: 9, Tracee: "g", Rows: []bench.Row{
-			row("interp", false, 1, 0, 102), row("interp", false, 1, 5, 212), row("interp", true, 1, 0, 34),
+			row("interp", ftrace.Global, 1, 0, 102), row("interp", ftrace.Global, 1, 5, 212), row("interp", ftrace.CallOps, 1, 0, 34),
 		}}},
 	}))
 	assert.Equal(t, `Overhead of a traced call, in executed instructions.

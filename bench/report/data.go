@@ -23,7 +23,7 @@ func encode(w io.Writer, v any) error {
 
 // csvColumns are named as in JSON.
 var csvColumns = []string{
-	"engine", "call_ops", "relevant", "irrelevant", "per_call", "overhead", "trampoline", "ns_per_call", "callbacks",
+	"engine", "scheme", "call_ops", "relevant", "irrelevant", "per_call", "overhead", "trampoline", "ns_per_call", "callbacks",
 }
 
 // CSV writes a result's rows, below a line with the columns' names.
@@ -37,7 +37,7 @@ func CSV(w io.Writer, r *bench.Result) error {
 
 func record(r *bench.Row) []string {
 	return []string{
-		r.Engine, strconv.FormatBool(r.CallOps), strconv.Itoa(r.Relevant), strconv.Itoa(r.Irrelevant),
+		r.Engine, r.Scheme.String(), strconv.FormatBool(r.CallOps), strconv.Itoa(r.Relevant), strconv.Itoa(r.Irrelevant),
 		number(r.PerCall), number(r.Overhead), strconv.Itoa(r.Trampoline), number(r.NsPerCall),
 		strconv.FormatUint(r.Callbacks, 10),
 	}

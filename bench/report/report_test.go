@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"callops/bench"
+	"callops/ftrace"
 	"callops/internal/errno"
 )
 
@@ -35,9 +36,9 @@ func sampleResult() *bench.Result {
 		Tracee: bench.DefaultTracee, Irrelevant: bench.DefaultIrrelevant, Calls: 1000, Tracer: bench.TracerNop,
 		AsSample: true, Code: bench.CodeCallops,
 	}
-	for _, on := range []bool{false, true} {
+	for _, scheme := range []ftrace.Scheme{ftrace.Global, ftrace.CallOps} {
 		for _, s := range published {
-			row := bench.Row{Engine: "unicorn", CallOps: on, Relevant: s.relevant, Irrelevant: s.irrelevant, PerCall: 8, NsPerCall: 12.5}
+			row := bench.Row{Engine: "unicorn", Scheme: scheme, CallOps: scheme != ftrace.Global, Relevant: s.relevant, Irrelevant: s.irrelevant, PerCall: 8, NsPerCall: 12.5}
 			if ref, ok := row.Reference(); ok {
 				row.Overhead = ref.Overhead
 				row.PerCall += ref.Overhead
@@ -74,6 +75,7 @@ func TestTable(t *testing.T) {
 		other.Rows = r.Rows[:8]
 		other.Registration = []bench.Registration{{
 			Engine: "unicorn", CallOps: true, Sites: 50000, RegisterNs: 8.4e6, UnregisterNs: 7.7e6, HostBytes: 40.7, GuestBytes: 32.7,
+			Joins: []bench.Join{{Ops: 2, RegisterNs: 9e6, UnregisterNs: 8e6}, {Ops: 10, RegisterNs: 4e6, UnregisterNs: 3e6}},
 		}}
 		var b bytes.Buffer
 		require.NoError(t, Table(&b, &other))
@@ -110,7 +112,7 @@ func TestCSV(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, records, 1+len(r.Rows))
 	assert.Equal(t, csvColumns, records[0])
-	assert.Equal(t, []string{"unicorn", "false", "0", "0", "8.25", "0", "0", "12.5", "1000"}, records[1])
+	assert.Equal(t, []string{"unicorn", "global", "false", "0", "0", "8.25", "0", "0", "12.5", "1000"}, records[1])
 }
 
 func TestSVG(t *testing.T) {

@@ -19,6 +19,7 @@ import (
 	"gonum.org/v1/plot/vg/vgsvg"
 
 	"callops/bench"
+	"callops/ftrace"
 	"callops/internal/errno"
 )
 
@@ -30,24 +31,28 @@ const (
 
 // Colours that stay apart in print and for the colour-blind.
 var (
-	colorOff  = color.RGBA{R: 0xd5, G: 0x5e, A: 0xff}
-	colorOn   = color.RGBA{G: 0x72, B: 0xb2, A: 0xff}
+	colorOf = map[ftrace.Scheme]color.Color{
+		ftrace.Global:  color.RGBA{R: 0xd5, G: 0x5e, A: 0xff},
+		ftrace.List:    color.RGBA{R: 0xe6, G: 0x9f, A: 0xff},
+		ftrace.CallOps: color.RGBA{G: 0x72, B: 0xb2, A: 0xff},
+		ftrace.Sets:    color.RGBA{G: 0x9e, B: 0x73, A: 0xff},
+	}
 	colorGrid = color.Gray{Y: 0xdd}
 )
 
-// glyphs tell apart the lines of one mode.
+// glyphs tell apart the lines of one scheme.
 var glyphs = []draw.GlyphDrawer{
 	draw.CircleGlyph{}, draw.BoxGlyph{}, draw.PyramidGlyph{}, draw.RingGlyph{},
 	draw.SquareGlyph{}, draw.TriangleGlyph{}, draw.CrossGlyph{}, draw.PlusGlyph{},
 }
 
-// series is the line of one mode and number of ops of the kind that is not on
+// series is the line of one scheme and number of ops of the kind that is not on
 // the axis. Engines that count the same share one.
 type series struct {
-	callOps bool
+	scheme  ftrace.Scheme
 	other   int
 	engines string
-	glyph   int // the number of the line in its mode and engine
+	glyph   int // the number of the line in its scheme and engine
 	points  plotter.XYs
 }
 
@@ -130,7 +135,7 @@ func lines(r *bench.Result) (axis, []*series) {
 			x, other := over.of(&rows[i])
 			l := byOther[other]
 			if l == nil {
-				l = &series{callOps: rows[i].CallOps, other: other, engines: rows[i].Engine}
+				l = &series{scheme: rows[i].Scheme, other: other, engines: rows[i].Engine}
 				byOther[other] = l
 			}
 			l.points = append(l.points, plotter.XY{X: float64(x), Y: rows[i].Overhead})
@@ -147,7 +152,7 @@ func lines(r *bench.Result) (axis, []*series) {
 
 func (l *series) mergeInto(all []*series) []*series {
 	for _, have := range all {
-		if have.callOps == l.callOps && have.other == l.other && slices.Equal(have.points, l.points) {
+		if have.scheme == l.scheme && have.other == l.other && slices.Equal(have.points, l.points) {
 			have.engines += ", " + l.engines
 			return all
 		}
@@ -157,7 +162,7 @@ func (l *series) mergeInto(all []*series) []*series {
 
 // name is the line's in the legend.
 func (l *series) name(over axis) string {
-	return fmt.Sprintf("%s, %d %s (%s)", modeName(l.callOps), l.other, over.otherKind, l.engines)
+	return fmt.Sprintf("%s, %d %s (%s)", modeName(l.scheme), l.other, over.otherKind, l.engines)
 }
 
 func (l *series) add(p *plot.Plot, legend *plot.Legend, over axis) error {
@@ -165,10 +170,7 @@ func (l *series) add(p *plot.Plot, legend *plot.Legend, over axis) error {
 	if err != nil {
 		return fmt.Errorf("plot: %w", err)
 	}
-	line.Color = colorOff
-	if l.callOps {
-		line.Color = colorOn
-	}
+	line.Color = colorOf[l.scheme]
 	points.Shape = glyphs[l.glyph%len(glyphs)]
 	line.Width, points.Radius, points.Color = vg.Points(1.5), vg.Points(3), line.Color
 	p.Add(line, points)

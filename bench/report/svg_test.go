@@ -10,6 +10,7 @@ import (
 	"gonum.org/v1/plot/vg"
 
 	"callops/bench"
+	"callops/ftrace"
 )
 
 // drawn are how many points of a mode's rows an SVG has, and over which ops.
@@ -34,9 +35,9 @@ func TestSVG_DrawsEveryRow(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := &bench.Result{}
-			for _, on := range []bool{false, true} {
+			for _, scheme := range []ftrace.Scheme{ftrace.Global, ftrace.CallOps} {
 				for i, n := range tt.rows {
-					r.Rows = append(r.Rows, bench.Row{Engine: "interp", CallOps: on, Relevant: n.relevant, Irrelevant: n.irrelevant, Overhead: float64(i)})
+					r.Rows = append(r.Rows, bench.Row{Engine: "interp", Scheme: scheme, Relevant: n.relevant, Irrelevant: n.irrelevant, Overhead: float64(i)})
 				}
 			}
 			n, kind := drawn(r)

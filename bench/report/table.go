@@ -9,10 +9,11 @@ import (
 	"text/tabwriter"
 
 	"callops/bench"
+	"callops/ftrace"
 )
 
 // Table writes the result for people to read: a table for each engine and
-// mode, beside it what real kernels take where that compares, and below it how
+// scheme, beside it what real kernels take where that compares, and below it how
 // the overhead grows.
 func Table(w io.Writer, r *bench.Result) error {
 	var b bytes.Buffer
@@ -38,12 +39,12 @@ func Table(w io.Writer, r *bench.Result) error {
 	return err
 }
 
-// blocks splits the rows by engine and mode.
+// blocks splits the rows by engine and scheme.
 func blocks(r *bench.Result) [][]bench.Row {
 	var blocks [][]bench.Row
 	start := 0
 	for i := range r.Rows {
-		if i+1 == len(r.Rows) || r.Rows[i+1].Engine != r.Rows[i].Engine || r.Rows[i+1].CallOps != r.Rows[i].CallOps {
+		if i+1 == len(r.Rows) || r.Rows[i+1].Engine != r.Rows[i].Engine || r.Rows[i+1].Scheme != r.Rows[i].Scheme {
 			blocks = append(blocks, r.Rows[start:i+1])
 			start = i + 1
 		}
@@ -59,12 +60,15 @@ func ftraceOf(r *bench.Result) string {
 	return "callops' ftrace"
 }
 
-// modeName names a mode in tables and plots.
-func modeName(callOps bool) string {
-	if callOps {
+// modeName names a scheme in tables and plots.
+func modeName(s ftrace.Scheme) string {
+	switch s {
+	case ftrace.CallOps:
 		return "CALL_OPS on"
+	case ftrace.Global:
+		return "CALL_OPS off"
 	}
-	return "CALL_OPS off"
+	return s.String()
 }
 
 // columns right-aligns cells, which are separated by tabs.
@@ -73,14 +77,14 @@ func columns(w io.Writer) *tabwriter.Writer {
 }
 
 func writeBlock(b *bytes.Buffer, r *bench.Result, rows []bench.Row) {
-	fmt.Fprintf(b, "\n%s, %s\n", modeName(rows[0].CallOps), rows[0].Engine)
+	fmt.Fprintf(b, "\n%s, %s\n", modeName(rows[0].Scheme), rows[0].Engine)
 	counted := r.Tracer == bench.TracerCount
 	head := []string{"relevant", "irrelevant", "per call", "overhead", "trampoline", "ns"}
 	if counted {
 		head = append(head, "callbacks")
 	}
 	switch {
-	case r.AsSample && rows[0].CallOps:
+	case r.AsSample && rows[0].Scheme != ftrace.Global:
 		head = append(head, "Linux 6.12 per call", "Linux 6.12 overhead")
 	case r.AsSample:
 		head = append(head, "Linux 6.1 overhead")
@@ -114,7 +118,7 @@ func referenceCells(r *bench.Result, row *bench.Row) []string {
 	if ok {
 		cells = []string{short(ref.PerCall), short(ref.Overhead)}
 	}
-	if !row.CallOps {
+	if row.Scheme == ftrace.Global {
 		return cells[1:]
 	}
 	return cells
@@ -125,7 +129,7 @@ func source(r *bench.Result, rows []bench.Row) string {
 	switch {
 	case !r.AsSample:
 		return ""
-	case rows[0].CallOps:
+	case rows[0].Scheme != ftrace.Global:
 		return "Reference: " + bench.Linux612 + "."
 	}
 	return "Reference: " + bench.Linux61 + "."
@@ -142,10 +146,30 @@ func writeRegistration(b *bytes.Buffer, r *bench.Result) {
 	fmt.Fprintf(b, "\nRegistration of one ops with all %d sites %s in its filter, %s\n", r.Registration[0].Sites, of, ftraceOf(r))
 	b.WriteString("Bytes are those that a site takes beside text.\n")
 	t := columns(b)
-	fmt.Fprintln(t, "engine\tCALL_OPS\tregister ms\tunregister ms\thost bytes\tguest bytes\t")
+	fmt.Fprintln(t, "engine\tscheme\tregister ms\tunregister ms\thost bytes\tguest bytes\t")
 	for _, reg := range r.Registration {
-		fmt.Fprintf(t, "%s\t%s\t%.1f\t%.1f\t%.1f\t%.1f\t\n", reg.Engine, strings.TrimPrefix(modeName(reg.CallOps), "CALL_OPS "),
+		fmt.Fprintf(t, "%s\t%s\t%.1f\t%.1f\t%.1f\t%.1f\t\n", reg.Engine, reg.Scheme,
 			float64(reg.RegisterNs)/1e6, float64(reg.UnregisterNs)/1e6, reg.HostBytes, reg.GuestBytes)
+	}
+	t.Flush()
+	writeJoins(b, r)
+}
+
+// writeJoins writes what more ops on the same sites take.
+func writeJoins(b *bytes.Buffer, r *bench.Result) {
+	b.WriteString("\nRegistration of one more ops on these sites, register and unregister in ms\n")
+	t := columns(b)
+	head := []string{"engine", "scheme"}
+	for _, j := range r.Registration[0].Joins {
+		head = append(head, fmt.Sprintf("as number %d", j.Ops), "")
+	}
+	fmt.Fprintf(t, "%s\t\n", strings.Join(head, "\t"))
+	for _, reg := range r.Registration {
+		line := []string{reg.Engine, reg.Scheme.String()}
+		for _, j := range reg.Joins {
+			line = append(line, fmt.Sprintf("%.1f", float64(j.RegisterNs)/1e6), fmt.Sprintf("%.1f", float64(j.UnregisterNs)/1e6))
+		}
+		fmt.Fprintf(t, "%s\t\n", strings.Join(line, "\t"))
 	}
 	t.Flush()
 }

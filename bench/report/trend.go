@@ -40,7 +40,7 @@ func (t *trend) String() string {
 	return fmt.Sprintf("%s ops, with %d %s: %s", t.kind, t.other, other, strings.Join(parts, "; "))
 }
 
-// trends looks at rows of one engine and mode. The tracee has to be traced, so
+// trends looks at rows of one engine and scheme. The tracee has to be traced, so
 // rows without a relevant ops say nothing.
 func trends(rows []bench.Row) []trend {
 	relevant := func(r *bench.Row) int { return r.Relevant }

@@ -19,7 +19,7 @@ const both = "both"
 type benchFlags struct {
 	image        string
 	engine       engineFlag
-	callOps      choice
+	schemes      schemesFlag
 	beside       []string
 	modules      []string
 	tracee       string
@@ -42,7 +42,6 @@ type benchFlags struct {
 func newBench() *cobra.Command {
 	b := &benchFlags{
 		engine:     newEngineFlag(),
-		callOps:    newChoice(both, on, off),
 		calls:      number{value: bench.DefaultCalls, min: 1, max: math.MaxUint32},
 		cpus:       number{value: 1, min: 1, max: kernel.MaxCPUs},
 		args:       numbers{max: math.MaxUint64},
@@ -55,16 +54,19 @@ func newBench() *cobra.Command {
 	}
 	cmd := &cobra.Command{
 		Use:   "bench [flags]",
-		Short: "Count the instructions of a traced call, with and without CALL_OPS",
+		Short: "Count the instructions of a traced call, with CALL_OPS, without it and with site sets",
 		Long: `bench calls a function in a loop while relevant ops trace it and irrelevant ops
 trace other functions, like Linux's samples/ftrace/ftrace-ops.c, and counts
 every instruction that is executed.
 
 Each relevant count is combined with each irrelevant one; the row with 0 of both
 always comes first, as the baseline of the overhead. Counts are exact. Times
-are those of the emulation, not of any hardware.`,
+are those of the emulation, not of any hardware.
+
+` + schemesHelp,
 		Example: `  callops bench
-  callops bench --call-ops on --relevant 0,1,2 --irrelevant 0,10 --format csv
+  callops bench --scheme callops,sets --relevant 1,2,10
+  callops bench --scheme callops --relevant 0,1,2 --irrelevant 0,10 --format csv
   callops bench --image kernel.elf --tracee gcd --args 12,18
   callops bench --direct ops,tagged,mini,hash
   callops bench --image vmlinuz-6.12 --beside vmlinuz-6.1`,
@@ -74,7 +76,7 @@ are those of the emulation, not of any hardware.`,
 	f := cmd.Flags()
 	f.Var((*fileName)(&b.image), "image", "`FILE` to run instead of the built-in kernel: ELF, or a kernel's Image")
 	addEngineFlag(cmd, &b.engine, "one after the other")
-	f.Var(&b.callOps, "call-ops", "on, off, or both, as far as the image supports it")
+	f.Var(&b.schemes, "scheme", "how calls find their ops, several side by side (default: global, callops and sets, as far as the image has them)")
 	f.StringArrayVar(&b.beside, "beside", nil, "another image, or builtin, to measure for comparison: `FILE` (repeatable)")
 	addModules(cmd, &b.modules)
 	f.StringVar(&b.tracee, "tracee", "", "`FUNC` to call (default tracee_relevant, or else an empty function)")
@@ -123,7 +125,7 @@ func (b *benchFlags) run(cmd *cobra.Command) error {
 		results = append(results, report.Named{Name: r.name, Result: res})
 	}
 	out := cmd.OutOrStdout()
-	if len(results) > 1 {
+	if len(results) > 1 || len(b.schemes.value) > 1 && b.format.value == formatText {
 		return report.Beside(out, results)
 	}
 	render := map[string]func(io.Writer, *bench.Result) error{
@@ -179,6 +181,7 @@ func (b *benchFlags) config(cmd *cobra.Command, r benchRun, registration bool) (
 		return nil, usagef("--args: %d arguments, and %d are passed in registers", n, emu.MaxArgs)
 	}
 	cfg := &bench.Config{
+		Schemes:          b.schemes.value,
 		Tracee:           b.tracee,
 		Relevant:         counts(b.relevant),
 		IrrelevantCounts: counts(b.irrelevant),
@@ -195,9 +198,6 @@ func (b *benchFlags) config(cmd *cobra.Command, r benchRun, registration bool) (
 	}
 	for _, e := range b.engine.each() {
 		cfg.Engines = append(cfg.Engines, bench.Engine(e))
-	}
-	if cmd.Flags().Changed("call-ops") {
-		cfg.CallOps = map[string][]bool{on: {true}, off: {false}, both: {false, true}}[b.callOps.value]
 	}
 	return cfg, nil
 }

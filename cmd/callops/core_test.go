@@ -33,8 +33,8 @@ func TestCore_BothPrintTheSame(t *testing.T) {
 func TestCore_TheImagesOwnCostsWhatTheBootedKernelDoes(t *testing.T) {
 	code, out, errs := runIn(nil, "bench", "--image", kernels.Path(t, kernels.Linux612), "--core", both, "--relevant", "0,1,2", "--calls", "10", "--format", "csv")
 	require.Equal(t, exitDone, code, errs)
-	assert.Regexp(t, `(?m)^interp,true,1,0,50,42,`, out)
-	assert.Regexp(t, `(?m)^interp,true,2,0,206,198,`, out)
+	assert.Regexp(t, `(?m)^interp,callops,true,1,0,50,42,`, out)
+	assert.Regexp(t, `(?m)^interp,callops,true,2,0,206,198,`, out)
 }
 
 func TestCore_BothLogOnceWhatBothLog(t *testing.T) {

@@ -51,7 +51,7 @@ func TestOutput_IsTheSameTwice(t *testing.T) {
 	for _, line := range []string{
 		"call --image " + workload + " self_test",
 		"trace --image " + workload + " self_test",
-		"trace --image " + workload + " --call-ops off --filter sort* self_test",
+		"trace --image " + workload + " --scheme global --filter sort* self_test",
 		"trace fib 10",
 		"trace --tracer insn --filter * checksum_buffer hello 5",
 		"sites --filter * --image " + workload,
@@ -79,9 +79,9 @@ func TestOutput_IsTheSameOnEveryEngine(t *testing.T) {
 	}
 	for _, line := range []string{
 		"call --image " + workload + " self_test",
-		"call --call-ops off fib 12",
+		"call --scheme global fib 12",
 		"trace --image " + workload + " self_test",
-		"trace --call-ops off --ops-flags rcu fib 6",
+		"trace --scheme global --ops-flags rcu fib 6",
 		"trace --tracer insn --filter * gcd 12 18",
 		"call --budget 1000 spin_forever",
 		"call do_undefined",
@@ -112,8 +112,8 @@ func TestTrace_KeepsResult(t *testing.T) {
 	_, plain, _ := runIn(nil, "call", "--image", workload, "self_test")
 	want, _, _ := strings.Cut(plain, "\n")
 	for _, flags := range []string{
-		"", "--call-ops off", "--ops-flags recursion", "--ops-flags rcu", "--ops-flags recursion,rcu,regs",
-		"--call-ops off --ops-flags recursion,rcu", "--filter *sort* --notrace heap*",
+		"", "--scheme global", "--ops-flags recursion", "--ops-flags rcu", "--ops-flags recursion,rcu,regs",
+		"--scheme global --ops-flags recursion,rcu", "--filter *sort* --notrace heap*",
 	} {
 		t.Run(flags, func(t *testing.T) {
 			args := append([]string{"trace", "--image", workload}, strings.Fields(flags)...)

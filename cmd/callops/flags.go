@@ -53,16 +53,6 @@ func (f *outputFormat) Set(s string) error {
 	return f.choice.Set(s)
 }
 
-// onOff is a flag that is on, off, or the image's default.
-type onOff struct{ choice }
-
-const (
-	on  = "on"
-	off = "off"
-)
-
-func newOnOff() onOff { return onOff{choice{allowed: []string{on, off}}} }
-
 // oneOf lists alternatives: "a", "a or b", "a, b or c".
 func oneOf(words []string) string {
 	if len(words) < 2 {

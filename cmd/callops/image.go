@@ -48,7 +48,7 @@ too.`,
 		},
 	}
 	m.addVariant(cmd)
-	m.addCallOps(cmd)
+	m.addScheme(cmd)
 	cmd.Flags().Var(&format, "format", "output format")
 	return cmd
 }

@@ -26,7 +26,7 @@ type machineFlags struct {
 	image   string
 	profile choice
 	bti     bool
-	callOps onOff
+	scheme  schemeFlag
 	engine  engineFlag
 	modules []string
 
@@ -43,7 +43,7 @@ type machineFlags struct {
 func newMachine() *machineFlags {
 	return &machineFlags{
 		profile: newChoice(string(kernelimage.Profile612), string(kernelimage.Profile73), string(kernelimage.ProfileV3), string(kernelimage.Profile61)),
-		callOps: newOnOff(),
+		scheme:  newSchemeFlag(),
 		engine:  newEngineFlag(),
 		cpus:    number{value: 1, min: 1, max: kernel.MaxCPUs},
 
@@ -88,8 +88,13 @@ func addModules(cmd *cobra.Command, modules *[]string) {
 	cmd.Flags().StringArrayVar(modules, "module", nil, "kernel module `FILE` to load, .ko or compressed (repeatable, in this order)")
 }
 
-func (m *machineFlags) addCallOps(cmd *cobra.Command) {
-	cmd.Flags().Var(&m.callOps, "call-ops", "with or without CALL_OPS (default: as the image was built)")
+func (m *machineFlags) addScheme(cmd *cobra.Command) {
+	cmd.Flags().Var(&m.scheme, "scheme", "how calls find their ops, see bench --help (default: callops where the image has literals, else global)")
+}
+
+// wantsLiterals reports whether a scheme was given that needs literals.
+func (m *machineFlags) wantsLiterals() bool {
+	return m.scheme.given && m.scheme.scheme() != ftrace.Global
 }
 
 func (m *machineFlags) addEngine(cmd *cobra.Command) {
@@ -126,10 +131,10 @@ func (m *machineFlags) armFailAlloc(mc *machine.Machine, errw io.Writer) (tell f
 func (m *machineFlags) open(ctx context.Context) (*kernelimage.Image, error) {
 	profile := kernelimage.Profile(m.profile.value)
 	if m.image == "" {
-		if m.callOps.value == on && profile == kernelimage.Profile61 {
-			return nil, usagef("--call-ops on: profile %s has no CALL_OPS", profile)
+		if m.wantsLiterals() && profile == kernelimage.Profile61 {
+			return nil, usagef("--scheme %s: profile %s has no CALL_OPS", m.scheme.value, profile)
 		}
-		return kernelimage.Builtin(&kernelimage.BuiltinOptions{Profile: profile, NoCallOps: m.callOps.value == off, BTI: m.bti})
+		return kernelimage.Builtin(&kernelimage.BuiltinOptions{Profile: profile, NoCallOps: m.scheme.scheme() == ftrace.Global, BTI: m.bti})
 	}
 	if m.bti {
 		return nil, usagef("--bti chooses a variant of the built-in kernel, and does not go with --image")
@@ -145,8 +150,8 @@ func (m *machineFlags) open(ctx context.Context) (*kernelimage.Image, error) {
 	if l := img.Linux(); l != nil && l.BTF == 0 && m.errw != nil {
 		fmt.Fprintf(m.errw(), "callops: %s has no BTF (CONFIG_DEBUG_INFO_BTF): arguments and results have no types, and its own ftrace can't be run (--trampoline image)\n", img.Name())
 	}
-	if m.callOps.value == on && !img.CallOps() {
-		err = fmt.Errorf("%s: --call-ops on: its call sites have no literals: %w", img.Name(), errno.EINVAL)
+	if m.wantsLiterals() && !img.CallOps() {
+		err = fmt.Errorf("%s: --scheme %s: its call sites have no literals: %w", img.Name(), m.scheme.value, errno.EINVAL)
 	}
 	return img, err
 }
@@ -168,6 +173,9 @@ func (m *machineFlags) close(mc *machine.Machine) error {
 // config returns the configuration of the machine, with room for data on its
 // heap. Call close afterwards, also after an error.
 func (m *machineFlags) config(ctx context.Context, engine emu.NewEngine, data uint64) (*machine.Config, error) {
+	if s := m.scheme.scheme(); m.core.value != coreOurs && (s == ftrace.Sets || s == ftrace.List) {
+		return nil, usagef("--scheme %s is one of callops' own core, and does not go with --core %s", s, m.core.value)
+	}
 	img, err := m.open(ctx)
 	if err != nil {
 		return nil, err
@@ -213,12 +221,9 @@ func (m *machineFlags) ftrace(cfg *machine.Config, errw io.Writer, memory func(*
 }
 
 func (m *machineFlags) ftraceOptions(errw io.Writer) *ftrace.Options {
-	opts := &ftrace.Options{
+	return &ftrace.Options{
+		Scheme:    m.scheme.scheme(),
 		ImageCode: m.trampoline.value == trampolineImage,
 		Printk:    func(line string) { fmt.Fprintln(errw, text.Printable(line)) },
 	}
-	if m.callOps.value == off {
-		opts.Scheme = ftrace.Global
-	}
-	return opts
 }

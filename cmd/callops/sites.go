@@ -57,7 +57,7 @@ one ops.)`,
 	}
 	m.addImage(cmd)
 	m.addModules(cmd)
-	m.addCallOps(cmd)
+	m.addScheme(cmd)
 	m.addTrampoline(cmd)
 	m.addCore(cmd)
 	cmd.Flags().StringArrayVar(&s.filter, "filter", nil, "register an ops for functions that match `GLOB` (repeatable)")

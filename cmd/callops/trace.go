@@ -88,7 +88,7 @@ a CPU runs. The end of its name is the format:
 	}
 	t.addImage(cmd)
 	t.addModules(cmd)
-	t.addCallOps(cmd)
+	t.addScheme(cmd)
 	t.addTrampoline(cmd)
 	t.addCore(cmd)
 	t.addEngine(cmd)

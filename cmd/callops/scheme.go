@@ -1,0 +1,54 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"callops/ftrace"
+)
+
+// schemesHelp explains the schemes.
+const schemesHelp = `The schemes are ways for a traced call to find the ops of its site:
+  callops  a literal before each function names its one ops, or, with several,
+           ftrace_list_ops, which walks all (Linux with CALL_OPS)
+  sets     with several it names a set of exactly these, which no Linux has
+  list     it always names ftrace_list_ops
+  global   no literals: one function for the calls of all sites (Linux without
+           CALL_OPS)`
+
+// schemeFlag is a flag that takes a scheme.
+type schemeFlag struct {
+	choice
+}
+
+func newSchemeFlag() schemeFlag { return schemeFlag{choice{allowed: ftrace.SchemeNames()}} }
+
+// scheme is the one that was given, or the zero value.
+func (f *schemeFlag) scheme() ftrace.Scheme {
+	s, _ := ftrace.ParseScheme(f.value) // Set took the name
+	return s
+}
+
+// schemesFlag is a flag that takes a list of schemes.
+type schemesFlag struct {
+	list  string
+	value []ftrace.Scheme // nil: not given
+}
+
+func (f *schemesFlag) String() string { return f.list }
+func (f *schemesFlag) Type() string   { return "SCHEME,.." }
+
+func (f *schemesFlag) Set(list string) error {
+	f.list, f.value = list, nil
+	for _, name := range strings.Split(list, ",") {
+		s, err := ftrace.ParseScheme(strings.TrimSpace(name))
+		if err != nil {
+			return fmt.Errorf("%q must be a list of %s", name, oneOf(ftrace.SchemeNames()))
+		}
+		if !slices.Contains(f.value, s) {
+			f.value = append(f.value, s)
+		}
+	}
+	return nil
+}
