@@ -48,21 +48,48 @@ func returned(err error) (x0 uint64, ok bool) {
 // writeText makes functions that write size bytes to text: an instruction
 // (aarch64_insn_write, arch/arm64/kernel/patching.c) or a literal. Both store through an
 // alias that they map, and return -EFAULT where there is nothing to map.
+//
+// A kernel patches all its sites in one operation. So a store that nobody is told of makes no
+// request; one that can't be made is repeated with one.
 func writeText(size int) func(*Services, Replaced) emu.GateFunc {
-	return serving(func(c *request) (uint64, error) {
-		w := TextWrite{Addr: c.args[0], Size: size, New: c.args[1]}
-		load, store := c.s.k.Mem.Load64, func() error { return c.s.k.Mem.Store64(w.Addr, w.New) }
-		if size == 4 {
-			w.New &= 0xffff_ffff
-			load = func(addr uint64) (uint64, error) { v, err := c.s.k.Mem.Load32(addr); return uint64(v), err }
-			store = func() error { return c.s.k.Mem.Store32(w.Addr, uint32(w.New)) }
+	told := serving(func(c *request) (uint64, error) { return c.writeText(size) })
+	return func(s *Services, r Replaced) emu.GateFunc {
+		tell := told(s, r)
+		if s.opts.Text != nil || s.opts.Event != nil {
+			return tell
 		}
-		var err error
-		if w.Old, err = load(w.Addr); err != nil {
-			return c.nothingMapped(err)
+		return func(cpu emu.CPU, args [8]uint64) (uint64, error) {
+			if storeText(s.k.Mem, args[0], args[1], size) != nil {
+				return tell(cpu, args)
+			}
+			return 0, nil
 		}
-		return c.write(w, store)
-	})
+	}
+}
+
+func storeText(mem *emu.Memory, addr, v uint64, size int) error {
+	if size == 4 {
+		return mem.Store32(addr, uint32(v))
+	}
+	return mem.Store64(addr, v)
+}
+
+// writeText is such a store.
+func (c *request) writeText(size int) (uint64, error) {
+	w := TextWrite{Addr: c.args[0], Size: size, New: c.args[1]}
+	var err error
+	if size == 4 {
+		w.New &= 0xffff_ffff
+		var old uint32
+		old, err = c.s.k.Mem.Load32(w.Addr)
+		w.Old = uint64(old)
+	} else {
+		w.Old, err = c.s.k.Mem.Load64(w.Addr)
+	}
+	if err != nil {
+		return c.nothingMapped(err)
+	}
+	return c.write(w)
 }
 
 func (c *request) nothingMapped(err error) (uint64, error) {
@@ -73,9 +100,9 @@ func (c *request) nothingMapped(err error) (uint64, error) {
 	return 0, err
 }
 
-func (c *request) write(w TextWrite, store func() error) (uint64, error) {
+func (c *request) write(w TextWrite) (uint64, error) {
 	write := func() error {
-		if err := store(); err != nil {
+		if err := storeText(c.s.k.Mem, w.Addr, w.New, w.Size); err != nil {
 			return err
 		}
 		c.s.event(c.cpu, Event{Kind: TextWritten, Func: c.r.Name, Addr: w.Addr, Value: w.New, Size: w.Size})
