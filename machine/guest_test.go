@@ -8,11 +8,13 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"callops/ftrace"
 	"callops/ftrace/guestcore"
 	"callops/internal/kernels"
 	"callops/internal/patchimage"
 	"callops/kernelimage"
 	"callops/machine"
+	"callops/sched"
 )
 
 func TestGuest_WhatItsCoreDoesEndsWithTheContext(t *testing.T) {
@@ -37,4 +39,45 @@ func TestGuest_WhatItsCoreDoesEndsWithTheContext(t *testing.T) {
 			_ = m.Close()
 		})
 	}
+}
+
+// An operation that a task asks for runs in that task. In one of its own it would wait for a CPU,
+// and its grace period for the task that asks.
+func TestGuest_OperationsOfATaskRunInIt(t *testing.T) {
+	img, err := kernelimage.Open(t.Context(), kernels.Path(t, kernels.Linux612), nil)
+	require.NoError(t, err)
+	defer img.Close()
+	sqrt := patchimage.Addr(t, img, "int_sqrt", 0)
+	site, ok := img.Site(sqrt)
+	require.True(t, ok)
+	m, err := machine.New(t.Context(), &machine.Config{
+		Image: img, CPUs: 2, Sched: &sched.Options{Stall: time.Hour}, Guest: &guestcore.Options{Sites: []uint64{site.IP}},
+	})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, m.Close()) }()
+
+	calls := 0
+	tracer, err := m.Ftrace.GoTracer("once", func(_, _ uint64, op *ftrace.Ops, _ *ftrace.Regs) {
+		calls++
+		assert.NoError(t, m.Ftrace.Unregister(op))
+	})
+	require.NoError(t, err)
+	once, err := m.Ftrace.NewOps("once", tracer, nil)
+	require.NoError(t, err)
+	require.NoError(t, m.Ftrace.SetFilter(once, "int_sqrt", nil))
+	require.NoError(t, m.One(t.Context(), func(c *machine.Caller) error {
+		if err := m.Ftrace.Register(once); err != nil {
+			return err
+		}
+		for range 2 {
+			if _, err := c.Call(nil, sqrt, 100); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	assert.Equal(t, 1, calls)
+	assert.Empty(t, m.Ftrace.Registered())
+
+	require.NoError(t, m.Each(t.Context(), func(*machine.Caller) error { return m.Ftrace.FreeFilter(once) }), "where every CPU has a task")
 }

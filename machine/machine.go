@@ -51,7 +51,7 @@ type Config struct {
 
 	// Guest runs the kernel's own ftrace core, in the place of the one that Ftrace
 	// describes, which is nil then. It is started before init text is freed. Unless its options
-	// have a Call, operations run on the first CPU, or in a task of their own where there is a
+	// have a Call, operations run on the first CPU, or in the caller's task or one of their own where there is a
 	// scheduler.
 	Guest *guestcore.Options
 
@@ -237,8 +237,12 @@ func (m *Machine) startGuest(ctx context.Context, cfg *Config) error {
 	return m.Kernel.FreeInitMem()
 }
 
-// inTask calls a function of the kernel in a task of its own.
+// inTask calls a function of the kernel in the task that asks, a tracer's for one, or else in
+// one of its own.
 func (m *Machine) inTask(_ context.Context, opts *emu.CallOptions, addr uint64, args ...uint64) (res emu.Result, err error) {
+	if t := m.Sched.Caller(); t != nil {
+		return t.Call(opts, addr, args...)
+	}
 	t, err := m.Sched.Spawn("ftrace", func(t *sched.Task) (err error) {
 		res, err = t.Call(opts, addr, args...)
 		return err

@@ -140,7 +140,7 @@ func (s *Scheduler) wait(p *gracePeriod) error {
 		return nil
 	default:
 	}
-	if t := s.calledBy(p); t != nil {
+	if t := s.Caller(); t != nil && s.holds(p, t) {
 		return s.stalled(p, "is waited for by itself", t)
 	}
 	ctx, cancel := context.WithTimeout(background, s.opts.Stall)
@@ -153,19 +153,10 @@ func (s *Scheduler) wait(p *gracePeriod) error {
 	}
 }
 
-// calledBy returns the task in whose Go code we are, if the grace period waits
-// for it.
-func (s *Scheduler) calledBy(p *gracePeriod) *Task {
-	id := goroutine()
+// holds reports whether the grace period waits for the task.
+func (s *Scheduler) holds(p *gracePeriod, t *Task) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for t := range p.waits {
-		t.seenMu.Lock()
-		itself := t.goid == id
-		t.seenMu.Unlock()
-		if itself {
-			return t
-		}
-	}
-	return nil
+	_, waits := p.waits[t]
+	return waits
 }

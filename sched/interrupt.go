@@ -154,7 +154,7 @@ func (c *cpu) interruptIdle() {
 	c.load(c.idle)
 	if err := c.answer(); err != nil {
 		c.s.mu.Lock()
-		c.s.errs = append(c.s.errs, fmt.Errorf("CPU %d, idle: %w", c.id, err))
+		c.s.fail(fmt.Errorf("CPU %d, idle: %w", c.id, err))
 		c.s.mu.Unlock()
 	}
 }

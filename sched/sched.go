@@ -79,7 +79,7 @@ type Scheduler struct {
 	idle     int        // CPUs without a task
 	tasks    map[*Task]struct{}
 	alive    int // of them, without the idle tasks
-	errs     []error
+	failures []*failure
 	periods  []*gracePeriod
 	pending  []callback
 	closed   bool
@@ -135,6 +135,19 @@ func New(ctx context.Context, k *kernel.Kernel, opts *Options) (*Scheduler, erro
 // will, and returns from there when it has one again.
 func (s *Scheduler) Gate() uint64 { return s.code.schedule }
 
+// failure is what a task, or an idle CPU, failed with.
+type failure struct {
+	error
+	told bool // by Wait
+}
+
+// fail notes a failure; s.mu is held.
+func (s *Scheduler) fail(err error) *failure {
+	f := &failure{error: err}
+	s.failures = append(s.failures, f)
+	return f
+}
+
 // Wait returns when all tasks have ended, with their errors.
 func (s *Scheduler) Wait() error {
 	s.mu.Lock()
@@ -142,13 +155,18 @@ func (s *Scheduler) Wait() error {
 	for s.alive > 0 {
 		s.ended.Wait()
 	}
-	return errors.Join(s.errs...)
+	var errs []error
+	for _, f := range s.failures {
+		f.told = true
+		errs = append(errs, f.error)
+	}
+	return errors.Join(errs...)
 }
 
 // Close ends the calls of all tasks, waits until the tasks have ended, stops the
 // CPUs and gives them back as they were. What callbacks are still pending run.
-// The errors are those of tasks that failed otherwise than by Close. A second Close
-// also waits, and returns none of them.
+// The errors are those of tasks that failed otherwise than by Close, and that no Wait has
+// returned. A second Close also waits, and returns none of them.
 func (s *Scheduler) Close() (err error) {
 	s.closing.Do(func() { err = s.close() })
 	return err
@@ -168,9 +186,11 @@ func (s *Scheduler) close() error {
 		errs = append(errs, c.giveBack())
 	}
 	s.release()
-	for _, err := range s.errs {
-		if !errors.Is(err, context.Canceled) {
-			errs = append(errs, err)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range s.failures {
+		if !f.told && !errors.Is(f.error, context.Canceled) {
+			errs = append(errs, f.error)
 		}
 	}
 	return errors.Join(errs...)
@@ -204,7 +224,7 @@ func (s *Scheduler) end(t *Task) {
 	s.alive--
 	s.k.FreeTask(t.task)
 	if t.err != nil {
-		s.errs = append(s.errs, fmt.Errorf("task %s: %w", t.Name, t.err))
+		t.failure = s.fail(fmt.Errorf("task %s: %w", t.Name, t.err))
 	}
 	close(t.done)
 	s.ended.Broadcast()

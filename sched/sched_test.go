@@ -411,12 +411,31 @@ func TestContext_EndsCalls(t *testing.T) {
 	require.NoError(t, s.Close())
 }
 
+func TestClose_ReturnsOnlyWhatNoWaitHas(t *testing.T) {
+	failed := func(m *machine, err error) *Task {
+		task := m.spawn("fails", func(*Task) error { return err })
+		<-task.done
+		return task
+	}
+	m := boot(t, 1, nil)
+	require.ErrorIs(t, failed(m, errno.EFAULT).Wait(), errno.EFAULT)
+	failed(m, errno.ENOMEM)
+	err := m.Close()
+	require.ErrorIs(t, err, errno.ENOMEM)
+	require.NotErrorIs(t, err, errno.EFAULT)
+
+	m = boot(t, 1, nil)
+	failed(m, errno.EFAULT)
+	require.ErrorIs(t, m.Wait(), errno.EFAULT)
+	require.NoError(t, m.Close())
+}
+
 func TestTask_ThatEndsItsGoroutineLeavesTheCPUWorking(t *testing.T) {
 	m := boot(t, 1, nil)
 	gone := m.spawn("gone", func(*Task) error { runtime.Goexit(); return nil })
 	require.ErrorIs(t, gone.Wait(), errGoexit)
 	require.NoError(t, m.call("fib", 5).Wait())
-	require.ErrorIs(t, m.Close(), errGoexit)
+	require.NoError(t, m.Close(), "Wait has returned it")
 }
 
 // A panic ends the program, and tells where it comes from.

@@ -34,6 +34,22 @@ func (s *Scheduler) Current(on emu.CPU) *Task {
 	return nil
 }
 
+// Caller is the task in whose Go code the calling goroutine is, its body or a gate; nil: in none's.
+func (s *Scheduler) Caller() *Task {
+	id := goroutine()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for t := range s.tasks {
+		t.seenMu.Lock()
+		itself := t.goid == id
+		t.seenMu.Unlock()
+		if itself {
+			return t
+		}
+	}
+	return nil
+}
+
 // Sleep is for the body and for gates: the task leaves its CPU voluntarily until ready reports
 // true. ready is called with the scheduler's lock, at any time and on any goroutine. Where until is not 0
 // the task sleeps no longer than until all others do, or wait for later; expired

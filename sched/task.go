@@ -83,6 +83,8 @@ type Task struct {
 	pinned *cpu // the only one that may run it
 	sleep  sleep
 
+	failure *failure // once it is dead; nil: it has not failed
+
 	seenMu sync.Mutex // guards what follows
 	goid   uint64     // its coroutine
 	seen   seen
@@ -149,6 +151,11 @@ func (t *Task) Addr() uint64 { return t.task.Addr }
 // Wait returns what the body did.
 func (t *Task) Wait() error {
 	<-t.done
+	if t.failure != nil {
+		t.s.mu.Lock()
+		t.failure.told = true
+		t.s.mu.Unlock()
+	}
 	return t.err
 }
 
