@@ -5,12 +5,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"callops/emu/interp"
 	"callops/ftrace"
 	"callops/ftrace/guestcore"
 	"callops/internal/kernels"
-	"callops/kernel"
-	"callops/kernel/services"
 	"callops/kernelimage"
 )
 
@@ -18,10 +15,7 @@ import (
 func ready(b *testing.B) (*guestcore.Core, func()) {
 	img, err := kernelimage.Open(b.Context(), kernels.Path(b, kernels.Linux612), nil)
 	require.NoError(b, err)
-	k, err := kernel.Boot(img, interp.New, &kernel.BootOptions{WritableRodata: true})
-	require.NoError(b, err)
-	_, err = services.Install(k, nil)
-	require.NoError(b, err)
+	k, _ := bootWith(b, img, nil, nil)
 	c, err := guestcore.New(k, nil)
 	require.NoError(b, err)
 	require.NoError(b, k.FreeInitMem())

@@ -11,68 +11,14 @@ import (
 
 	"callops/asm"
 	"callops/emu"
-	"callops/emu/interp"
 	"callops/ftrace"
 	"callops/ftrace/guestcore"
 	"callops/internal/errno"
 	"callops/internal/kernels"
+	"callops/internal/kernels/kept"
 	"callops/kernel"
-	"callops/kernel/services"
 	"callops/kernelimage"
 )
-
-// openSome opens a kernel, with some call sites of it: those of int_sqrt and gcd, and others.
-func openSome(t *testing.T, series string) (img *kernelimage.Image, sites []uint64) {
-	t.Helper()
-	img, err := kernelimage.Open(t.Context(), kernels.Path(t, series), nil)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, img.Close()) })
-	for _, s := range img.Symbols() {
-		if site, ok := img.Site(s.Addr); ok && (s.Name == "int_sqrt" || s.Name == "gcd") {
-			sites = append(sites, site.IP)
-		}
-	}
-	for i, s := range img.Sites() {
-		if i%1000 == 0 && !s.Init {
-			sites = append(sites, s.IP)
-		}
-	}
-	return img, sites
-}
-
-// guest is a kernel whose own core runs.
-type guest struct {
-	Kernel *kernel.Kernel
-	Ftrace *guestcore.Core
-}
-
-// boot boots a kernel with services, before init text is freed.
-func boot(t *testing.T, img *kernelimage.Image) *kernel.Kernel {
-	t.Helper()
-	k, err := kernel.Boot(img, interp.New, &kernel.BootOptions{WritableRodata: true, Warn: func(*kernel.Bug) {}})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, k.Close()) })
-	_, err = services.Install(k, nil)
-	require.NoError(t, err)
-	return k
-}
-
-// start starts a kernel's own core on some of its call sites.
-func start(t *testing.T, series string, before func(k *kernel.Kernel) error) guest {
-	t.Helper()
-	img, sites := openSome(t, series)
-	k := boot(t, img)
-	c, err := guestcore.New(k, &guestcore.Options{Sites: sites, Before: before, Budget: 1 << 28})
-	require.NoError(t, err)
-	require.NoError(t, k.FreeInitMem())
-	return guest{k, c}
-}
-
-func eachSeries(t *testing.T, test func(t *testing.T, series string)) {
-	for _, series := range kernels.CallOps {
-		t.Run(series, func(t *testing.T) { test(t, series) })
-	}
-}
 
 // tracedSqrt makes an ops on int_sqrt, with a tracer in Go that counts.
 func tracedSqrt(t *testing.T, m guest, opts *ftrace.OpsOptions) (o *ftrace.Ops, calls *int) {
@@ -185,9 +131,7 @@ func TestCore_TheSysctlIsTheKernelsOwn(t *testing.T) {
 }
 
 func TestCore_AvailableFunctionsAreWhatTheBootedKernelLists(t *testing.T) {
-	img, err := kernelimage.Open(t.Context(), kernels.Path(t, kernels.Linux612), nil)
-	require.NoError(t, err)
-	defer img.Close()
+	img := kept.Image(t, kernels.Linux612)
 	k := boot(t, img)
 	c, err := guestcore.New(k, nil)
 	require.NoError(t, err)
@@ -334,7 +278,7 @@ func TestNew_NamesWhatTheKernelLacks(t *testing.T) {
 	_, err = guestcore.New(boot(t, builtin), nil)
 	require.ErrorIs(t, err, errno.EOPNOTSUPP)
 
-	img, _ := openSome(t, kernels.Linux612)
+	img := kept.Image(t, kernels.Linux612)
 	k := boot(t, img)
 	without := slices.DeleteFunc(img.Symbols(), func(s kernelimage.Symbol) bool {
 		return s.Name == "register_ftrace_function" || s.Name == "seq_read_iter"
@@ -348,7 +292,8 @@ func TestNew_NamesWhatTheKernelLacks(t *testing.T) {
 }
 
 func TestNew_OnlyBeforeInitTextIsFreed(t *testing.T) {
-	img, sites := openSome(t, kernels.Linux612)
+	img := kept.Image(t, kernels.Linux612)
+	sites := sitesOf(t, img)
 	k := boot(t, img)
 	require.NoError(t, k.FreeInitMem())
 	_, err := guestcore.New(k, &guestcore.Options{Sites: sites})
@@ -356,7 +301,8 @@ func TestNew_OnlyBeforeInitTextIsFreed(t *testing.T) {
 }
 
 func TestNew_RefusesSitesThatAreNone(t *testing.T) {
-	img, sites := openSome(t, kernels.Linux612)
+	img := kept.Image(t, kernels.Linux612)
+	sites := sitesOf(t, img)
 	for _, ips := range [][]uint64{{}, {sites[0] + 4}} {
 		_, err := guestcore.New(boot(t, img), &guestcore.Options{Sites: ips})
 		assert.ErrorIs(t, err, errno.EINVAL)

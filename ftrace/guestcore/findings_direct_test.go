@@ -87,8 +87,8 @@ func TestFinding_DirectEntriesAreFreedUnderReaders(t *testing.T) {
 	labs(t, func(t *testing.T, l *lab) {
 		// Two sites in one bucket of direct_functions, the one that stays behind the one that goes.
 		var going, staying string
-		for _, a := range labFuncs {
-			for _, b := range labFuncs {
+		for _, a := range traced {
+			for _, b := range traced {
 				if a < b && bucket(l.ip(a), 2) == bucket(l.ip(b), 2) {
 					going, staying = a, b
 				}

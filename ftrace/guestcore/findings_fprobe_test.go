@@ -8,6 +8,7 @@ import (
 
 	"callops/ftrace/guestcore"
 	"callops/internal/kernels"
+	"callops/internal/kernels/kept"
 	"callops/kernel"
 )
 
@@ -15,7 +16,7 @@ import (
 func fprobeLab(t *testing.T) *lab {
 	t.Helper()
 	l := newLab(t, kernels.Linux7, &guestcore.Options{
-		Sites: sitesOf(t, imageOf(t, kernels.Linux7)),
+		Sites: sitesOf(t, kept.Image(t, kernels.Linux7)),
 		Before: func(k *kernel.Kernel) error {
 			_, err := k.CallName(t.Context(), 0, nil, "fprobe_initcall")
 			return err

@@ -62,7 +62,7 @@ const (
 )
 
 // huntFuncs are the functions that it is about.
-var huntFuncs = labFuncs[:4]
+var huntFuncs = traced[:4]
 
 // keptNames are what begins the names of objects that stay: this test's own, and probes of
 // tracepoints, which the kernel frees when it is further on in its boot.

@@ -1,7 +1,6 @@
 package guestcore_test
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,20 +11,13 @@ import (
 
 	"callops/asm"
 	"callops/emu"
-	"callops/emu/interp"
 	"callops/ftrace"
 	"callops/ftrace/guestcore"
 	"callops/internal/kernels"
+	"callops/internal/kernels/kept"
 	"callops/kernel"
 	"callops/kernel/services"
-	"callops/kernelimage"
 )
-
-// labFuncs are functions that the tests trace; the first three only compute, and are called.
-var labFuncs = []string{
-	"gcd", "lcm", "int_sqrt",
-	"vfs_read", "vfs_write", "vfs_open", "vfs_fsync", "vfs_statfs", "vfs_rename", "generic_permission", "notify_change", "set_nlink",
-}
 
 // lab is a kernel that runs its own core, and what it told meanwhile.
 type lab struct {
@@ -49,36 +41,18 @@ func labs(t *testing.T, test func(t *testing.T, l *lab)) {
 	}
 }
 
-// images are open for as long as the tests run.
-var images = make(map[string]*kernelimage.Image)
-
-func imageOf(t *testing.T, series string) *kernelimage.Image {
-	t.Helper()
-	if images[series] == nil {
-		img, err := kernelimage.Open(context.Background(), kernels.Path(t, series), nil)
-		require.NoError(t, err)
-		images[series] = img
-	}
-	return images[series]
-}
-
 // newLab starts a core; opts may be nil: it is told of some call sites only.
 func newLab(t *testing.T, series string, opts *guestcore.Options) *lab {
 	t.Helper()
-	img := imageOf(t, series)
+	img := kept.Image(t, series)
 	if opts == nil {
 		opts = &guestcore.Options{Sites: sitesOf(t, img)}
 	}
 	l := &lab{t: t, series: series}
-	var err error
-	l.k, err = kernel.Boot(img, interp.New, &kernel.BootOptions{
-		CPUs: 2, WritableRodata: true,
-		Warn: func(b *kernel.Bug) { l.warned = append(l.warned, fmt.Sprintf("%s:%d", b.File, b.Line)) },
-	})
-	require.NoError(t, err)
+	warn := func(b *kernel.Bug) { l.warned = append(l.warned, fmt.Sprintf("%s:%d", b.File, b.Line)) }
+	l.k, l.services = bootWith(t, img, &kernel.BootOptions{CPUs: 2, Warn: warn}, &services.Options{Event: l.event})
 	t.Cleanup(func() { require.NoError(t, l.k.Close()) })
-	l.services, err = services.Install(l.k, &services.Options{Event: l.event})
-	require.NoError(t, err)
+	var err error
 	l.Core, err = guestcore.New(l.k, opts)
 	require.NoError(t, err)
 	require.NoError(t, l.k.FreeInitMem())
@@ -92,25 +66,6 @@ func (l *lab) event(e services.Event) {
 	if e.CPU == 0 {
 		l.events = append(l.events, e)
 	}
-}
-
-// sitesOf are the call sites of the traced functions, and some more.
-func sitesOf(t *testing.T, img *kernelimage.Image) (ips []uint64) {
-	t.Helper()
-	sites := make(map[uint64]uint64)
-	for i, s := range img.Sites() {
-		if sites[s.Func()] = s.IP; i%1024 == 0 && !s.Init {
-			ips = append(ips, s.IP)
-		}
-	}
-	some := len(ips)
-	for _, s := range img.Symbols() {
-		if ip := sites[s.Addr]; ip != 0 && slices.Contains(labFuncs, s.Name) {
-			ips = append(ips, ip)
-		}
-	}
-	require.Len(t, ips, some+len(labFuncs))
-	return ips
 }
 
 // placeDirects makes direct trampolines that count, and resume the function; far: where no

@@ -9,6 +9,7 @@ import (
 	"callops/ftrace"
 	"callops/internal/errno"
 	"callops/internal/kernels"
+	"callops/internal/kernels/kept"
 	"callops/kernel"
 	"callops/kernelimage/module"
 )
@@ -64,10 +65,10 @@ func TestSetFilter_WaitsForModules(t *testing.T) {
 			m := start(t, series, nil)
 			got := modFilters(t, m.Kernel, m.Ftrace, file)
 
-			img, sites := openSome(t, series)
+			img := kept.Image(t, series)
 			k := boot(t, img)
 			require.NoError(t, k.FreeInitMem())
-			r, err := ftrace.New(k, &ftrace.Options{ImageCode: true, Sites: sites})
+			r, err := ftrace.New(k, &ftrace.Options{ImageCode: true, Sites: sitesOf(t, img)})
 			require.NoError(t, err)
 			assert.Equal(t, modFilters(t, k, r, file), got)
 			var enabled int

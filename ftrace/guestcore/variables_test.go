@@ -8,8 +8,8 @@ import (
 
 	"callops/emu/interp"
 	"callops/internal/kernels"
+	"callops/internal/kernels/kept"
 	"callops/kernel"
-	"callops/kernelimage"
 )
 
 // Where variables have symbols, the rules find what these say.
@@ -44,10 +44,8 @@ func TestFinder_FindsAllWithoutSymbols(t *testing.T) {
 
 func bootOnly(t *testing.T, series string) *kernel.Kernel {
 	t.Helper()
-	img, err := kernelimage.Open(t.Context(), kernels.Path(t, series), nil)
+	k, err := kernel.Boot(kept.Image(t, series), interp.New, &kernel.BootOptions{WritableRodata: true})
 	require.NoError(t, err)
-	k, err := kernel.Boot(img, interp.New, &kernel.BootOptions{WritableRodata: true})
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, k.Close()); assert.NoError(t, img.Close()) })
+	t.Cleanup(func() { assert.NoError(t, k.Close()) })
 	return k
 }

@@ -1,10 +1,8 @@
 package services
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -15,6 +13,7 @@ import (
 	"callops/emu/engines"
 	"callops/internal/errno"
 	"callops/internal/kernels"
+	"callops/internal/kernels/kept"
 	"callops/kernel"
 	"callops/kernelimage"
 )
@@ -59,7 +58,7 @@ func booted(t *testing.T, series string, e engines.Engine, cpus int) *rig {
 
 func bootRig(t *testing.T, series string, e engines.Engine, cpus int, opts Options) *rig {
 	t.Helper()
-	k, err := kernel.Boot(kept(t, series), e.New, &kernel.BootOptions{CPUs: cpus, HeapSize: 1 << 20})
+	k, err := kernel.Boot(kept.Image(t, series), e.New, &kernel.BootOptions{CPUs: cpus, HeapSize: 1 << 20})
 	require.NoError(t, err)
 	require.NoError(t, k.FreeInitMem())
 	events := new([]Event)
@@ -67,21 +66,6 @@ func bootRig(t *testing.T, series string, e engines.Engine, cpus int, opts Optio
 	s, err := Install(k, &opts)
 	require.NoError(t, err)
 	return &rig{&machine{k, s, new([]Line), t}, events}
-}
-
-// images are those that tests have opened, by series. They stay open: opening one takes longer
-// than most tests.
-var images sync.Map
-
-func kept(t *testing.T, series string) *kernelimage.Image {
-	t.Helper()
-	path := kernels.Path(t, series)
-	open, _ := images.LoadOrStore(path, sync.OnceValues(func() (*kernelimage.Image, error) {
-		return kernelimage.Open(context.Background(), path, nil)
-	}))
-	img, err := open.(func() (*kernelimage.Image, error))()
-	require.NoError(t, err)
-	return img
 }
 
 // place assembles a function of the guest. x0 to x3 are those of its call; it may use
