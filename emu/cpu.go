@@ -90,6 +90,13 @@ const (
 	ExitInterrupt
 	// ExitWait: WFI has been executed, on a CPU that is told of interrupts.
 	ExitWait
+	// ExitBreakpoint: a breakpoint of a [Debuggable] CPU; PC stands on it.
+	ExitBreakpoint
+	// ExitWatchpoint: the instruction at PC would make the access that Exit.Fault describes, which a
+	// watchpoint of a [Debuggable] CPU is for.
+	ExitWatchpoint
+	// ExitHalted: somebody called [Debuggable].Halt.
+	ExitHalted
 )
 
 // Exit is why a CPU stopped, and where.
@@ -97,7 +104,7 @@ type Exit struct {
 	Reason ExitReason
 	PC     uint64
 	Word   uint32 // the instruction at PC, for ExitUndefined and ExitException
-	Fault  *Fault // for ExitFault
+	Fault  *Fault // for ExitFault and ExitWatchpoint
 }
 
 func (e Exit) String() string {
@@ -116,6 +123,10 @@ func (e Exit) String() string {
 		return fmt.Sprintf("interrupt at %#x", e.PC)
 	case ExitWait:
 		return fmt.Sprintf("waiting for an interrupt at %#x", e.PC)
+	}
+	names := [...]string{ExitBreakpoint: "breakpoint", ExitWatchpoint: "watchpoint", ExitHalted: "halted"}
+	if int(e.Reason) < len(names) {
+		return fmt.Sprintf("%s at %#x", names[e.Reason], e.PC)
 	}
 	return fmt.Sprintf("exit %d at %#x", e.Reason, e.PC)
 }

@@ -82,6 +82,7 @@ type Memory struct {
 	regions   atomic.Pointer[[]*Region]
 	observers []TextObserver
 	registers map[uint16]uint64
+	stores    atomic.Pointer[StoreObserver]
 
 	translation Translation // nil: addresses are what regions say
 }
@@ -255,6 +256,10 @@ func (m *Memory) Store32(addr uint64, v uint32) error {
 	if err != nil {
 		return err
 	}
+	if o := m.stores.Load(); o != nil {
+		(*o).HostStore(addr, 4, func() { atomic.StoreUint32((*uint32)(p), v) })
+		return nil
+	}
 	atomic.StoreUint32((*uint32)(p), v)
 	return nil
 }
@@ -264,6 +269,10 @@ func (m *Memory) Store64(addr uint64, v uint64) error {
 	p, err := m.word(addr, 8, Store)
 	if err != nil {
 		return err
+	}
+	if o := m.stores.Load(); o != nil {
+		(*o).HostStore(addr, 8, func() { atomic.StoreUint64((*uint64)(p), v) })
+		return nil
 	}
 	atomic.StoreUint64((*uint64)(p), v)
 	return nil
@@ -281,7 +290,12 @@ func (m *Memory) Write(addr uint64, p []byte) error {
 	if err := m.each(addr, p, Store, func(_, _ []byte) {}); err != nil {
 		return err
 	}
-	return m.each(addr, p, Store, func(guest, part []byte) { copy(guest, part) })
+	write := func(guest, part []byte) { copy(guest, part) }
+	if o := m.stores.Load(); o != nil {
+		(*o).HostStore(addr, uint64(len(p)), func() { _ = m.each(addr, p, Store, write) }) // all of it is mapped
+		return nil
+	}
+	return m.each(addr, p, Store, write)
 }
 
 func (m *Memory) each(addr uint64, p []byte, access Access, f func(guest, part []byte)) error {

@@ -48,6 +48,7 @@ type CPU struct {
 	pages  map[uint64]*page
 
 	changes changes
+	traps   traps
 }
 
 func newCPU(e *Engine, id int) *CPU {
@@ -61,6 +62,7 @@ func newCPU(e *Engine, id int) *CPU {
 		c.targets[i] = target{pc: gates.base, page: &gates, in: &gates.ops[0]}
 	}
 	c.monitor.clear()
+	c.traps.passed = noCount
 	c.sys.reset(id)
 	return c
 }
@@ -80,7 +82,9 @@ func (c *CPU) Calls() *emu.CallStack { return &c.calls }
 // Step implements [emu.CPU].
 func (c *CPU) Step() (emu.Exit, error) {
 	before := c.count
+	c.traps.passed = before
 	exit, err := c.Run(context.Background(), 1)
+	c.traps.passed = noCount
 	if c.count != before {
 		exit.Reason = emu.ExitBudget // also when it led to a gate
 	}
@@ -140,6 +144,10 @@ func (c *CPU) run(ctx context.Context, end uint64) (emu.Exit, error) {
 			return fetchFault(pc, emu.Misaligned), nil
 		}
 		c.syncText()
+		if c.traps.halted.Load() && c.traps.passed != c.count {
+			c.traps.halted.Store(false)
+			return emu.Exit{Reason: emu.ExitHalted, PC: pc}, nil
+		}
 		p := c.fetch(pc)
 		if p == nil {
 			return fetchFault(pc, c.refusal(pc)), nil
@@ -160,6 +168,7 @@ const (
 	stopUndefined        // unallocated
 	stopException        // SVC and the like
 	stopUnsupported      // allocated, but not executed here
+	stopBreakpoint
 )
 
 // exit translates a stop. The instruction at pc has not been executed.
@@ -169,7 +178,13 @@ func (c *CPU) exit(s stop) (emu.Exit, error) {
 	case stopFault:
 		f := c.fault
 		f.PC = c.pc
+		if c.traps.watched {
+			c.traps.watched = false
+			return emu.Exit{Reason: emu.ExitWatchpoint, PC: c.pc, Fault: &f}, nil
+		}
 		return emu.Exit{Reason: emu.ExitFault, PC: c.pc, Fault: &f}, nil
+	case stopBreakpoint:
+		return emu.Exit{Reason: emu.ExitBreakpoint, PC: c.pc}, nil
 	case stopException:
 		exit.Reason = emu.ExitException
 		return exit, nil

@@ -82,6 +82,9 @@ func (c *CPU) reference(p *page, in *inst) stop {
 	w := p.words[p.offset(in)/4]
 	c.word = w
 	if in.op == opExec || in.op == opExecEnd {
+		if in.imm == breakpoint {
+			return c.breakpoint(w)
+		}
 		return rows[in.imm].exec(c, w)
 	}
 	return rows[lookupRow(w)].exec(c, w)

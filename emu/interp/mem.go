@@ -76,14 +76,21 @@ func (c *CPU) lookup(addr, size uint64, access emu.Access) (unsafe.Pointer, bool
 		c.refuse(addr, size, access, c.refusal(addr))
 		return nil, false
 	}
+	watched, ok := c.watch(addr, size, access)
+	if !ok {
+		return nil, false
+	}
 	off := addr - r.Base
 	page := unsafe.Pointer(&r.Host()[off&^pageMask])
 	t := &c.loads
 	if access == emu.Store {
 		t = &c.stores
+		if o := c.engine.mem.StoreObserver(); o != nil {
+			o.GuestStores(addr &^ pageMask)
+		}
 	}
-	// Stores to what can be executed have to be noticed.
-	if access != emu.Store || r.Perm&emu.Exec == 0 {
+	// Stores to what can be executed have to be noticed, and accesses that a watchpoint may be for.
+	if (access != emu.Store || r.Perm&emu.Exec == 0) && !watched {
 		t[slotOf(addr)] = tlbEntry{addr / emu.PageSize, page}
 	}
 	return unsafe.Add(page, off&pageMask), true

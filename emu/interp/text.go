@@ -131,7 +131,7 @@ func (c *CPU) decode(p *page, in *inst) {
 	i := first
 	for ; i < pageWords && p.ops[i].op == opDecode; i++ {
 		p.words[i] = p.word(i)
-		p.ops[i] = translate(p.words[i], p.base+4*uint64(i))
+		p.ops[i] = c.traps.at(translate(p.words[i], p.base+4*uint64(i)), p.base+4*uint64(i))
 		if p.ops[i].op.endsRun() {
 			i++
 			break
