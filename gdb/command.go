@@ -1,0 +1,281 @@
+package gdb
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"callops/emu"
+	"callops/internal/errno"
+)
+
+// errNoReply is a command that is answered later, or not at all.
+var errNoReply = errors.New("gdb: no reply yet")
+
+// textError is an error that the debugger shows.
+type textError struct{ error }
+
+func (e textError) Unwrap() error { return e.error }
+
+func textErrorf(format string, args ...any) error { return textError{fmt.Errorf(format, args...)} }
+
+// errorReply is E. and a text where the debugger shows that, or else E and an errno.
+func errorReply(err error) string {
+	var shown textError
+	if errors.As(err, &shown) {
+		return "E." + strings.Map(printable, shown.Error())
+	}
+	if errors.Is(err, errno.EFAULT) {
+		return "E0e"
+	}
+	return "E16" // EINVAL; debuggers look at no more than that it is an error
+}
+
+func printable(r rune) rune {
+	if r < ' ' || r > '~' {
+		return ' '
+	}
+	return r
+}
+
+// commands are what a debugger may ask, by letter, or by the name of what begins with q, Q and v.
+var commands map[string]func(c *session, args string) (string, error)
+
+func init() {
+	commands = map[string]func(c *session, args string) (string, error){
+		"?": (*session).why,
+		"!": func(*session, string) (string, error) { return "", nil },
+		"g": (*session).readRegisters, "G": (*session).writeRegisters,
+		"p": (*session).readRegister, "P": (*session).writeRegister,
+		"m": (*session).readMemory, "M": (*session).writeHex, "X": (*session).writeBinary,
+		"c": (*session).goOn, "C": (*session).goOnSignal,
+		"s": (*session).stepOne, "S": (*session).stepSignal,
+		"b": (*session).goBack,
+		"Z": (*session).insert, "z": (*session).remove,
+		"H": (*session).selectThread, "T": (*session).alive,
+		"D": (*session).detach, "k": (*session).kill, "vKill": (*session).kill,
+
+		"vCont?": func(*session, string) (string, error) { return "vCont;c;C;s;S", nil },
+		"vCont":  (*session).resume,
+		"vFile":  (*session).file,
+
+		"qSupported":       (*session).supported,
+		"QStartNoAckMode":  (*session).noAcks,
+		"qAttached":        func(*session, string) (string, error) { return "1", nil },
+		"qC":               func(c *session, _ string) (string, error) { return fmt.Sprintf("QC%x", c.current), nil },
+		"qfThreadInfo":     (*session).firstThreads,
+		"qsThreadInfo":     (*session).moreThreads,
+		"qThreadExtraInfo": (*session).threadInfo,
+		"qXfer":            (*session).transfer,
+		"qRcmd":            (*session).monitor,
+		"qSymbol":          func(*session, string) (string, error) { return "OK", nil },
+	}
+}
+
+// command answers a packet. What is not known is answered by an empty packet, as the protocol asks.
+func (c *session) command(data string) (string, error) {
+	if data == "" {
+		return "", nil
+	}
+	name, args := data[:1], data[1:]
+	if strings.Contains("qQv", name) {
+		n := strings.IndexAny(data, ":;,")
+		if n < 0 {
+			n = len(data)
+		}
+		name, args = data[:n], data[n:]
+		if args != "" {
+			args = args[1:]
+		}
+	}
+	run, ok := commands[name]
+	if !ok {
+		return "", nil
+	}
+	if c.waits {
+		return "", fmt.Errorf("%s: the guest runs: %w", name, errno.EBUSY)
+	}
+	return run(c, args)
+}
+
+func malformed(what string) error { return fmt.Errorf("malformed %s: %w", what, errno.EINVAL) }
+
+// number reads a hexadecimal number of at most 64 bits.
+func number(s string) (uint64, error) {
+	v, err := strconv.ParseUint(s, 16, 64)
+	if err != nil {
+		return 0, malformed("number")
+	}
+	return v, nil
+}
+
+// numbers reads hexadecimal numbers with commas between them.
+func numbers(s string, n int) ([]uint64, error) {
+	words := strings.Split(s, ",")
+	if len(words) != n {
+		return nil, malformed("list of numbers")
+	}
+	list := make([]uint64, n)
+	for i, w := range words {
+		var err error
+		if list[i], err = number(w); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+func (c *session) supported(string) (string, error) {
+	features := fmt.Sprintf("PacketSize=%x;QStartNoAckMode+;qXfer:features:read+;qXfer:memory-map:read+;qXfer:threads:read+;"+
+		"qXfer:exec-file:read+;swbreak+;hwbreak+;vContSupported+", packetSize)
+	if c.stub.canReverse() {
+		features += ";ReverseStep+;ReverseContinue+"
+	}
+	return features, nil
+}
+
+func (c *session) noAcks(string) (string, error) {
+	c.acks = false
+	return "OK", nil
+}
+
+// why waits until the guest stands still, which it does not before there is guest code to stop.
+func (c *session) why(string) (string, error) {
+	c.waits = true
+	t, why := c.stub.standing()
+	if why == nil {
+		return "", errNoReply
+	}
+	c.waits, c.current = false, t.id
+	return stopReply(t, why), nil
+}
+
+// monitor is the command of that name; its output is sent line by line as far as it doesn't fit into a packet.
+func (c *session) monitor(args string) (string, error) {
+	line, err := hex.DecodeString(args)
+	if err != nil {
+		return "", malformed("qRcmd")
+	}
+	var out strings.Builder
+	c.stub.monitor(&out, string(line))
+	text := out.String()
+	for len(text) > 0 {
+		n := min(len(text), packetSize/4)
+		if err := c.send("O" + hex.EncodeToString([]byte(text[:n]))); err != nil {
+			return "", err
+		}
+		text = text[n:]
+	}
+	return "OK", nil
+}
+
+func (c *session) readMemory(args string) (string, error) {
+	at, err := numbers(args, 2)
+	if err != nil {
+		return "", err
+	}
+	b := make([]byte, min(at[1], packetSize/2))
+	n := c.stub.read(at[0], b)
+	if n == 0 && len(b) > 0 {
+		return "", fmt.Errorf("read %#x: %w", at[0], errno.EFAULT)
+	}
+	return hex.EncodeToString(b[:n]), nil
+}
+
+func (c *session) writeHex(args string) (string, error) {
+	where, data, ok := strings.Cut(args, ":")
+	b, err := hex.DecodeString(data)
+	if !ok || err != nil {
+		return "", malformed("M")
+	}
+	return c.write(where, b)
+}
+
+func (c *session) writeBinary(args string) (string, error) {
+	where, data, ok := strings.Cut(args, ":")
+	if !ok {
+		return "", malformed("X")
+	}
+	return c.write(where, []byte(data))
+}
+
+func (c *session) write(where string, b []byte) (string, error) {
+	at, err := numbers(where, 2)
+	if err != nil {
+		return "", err
+	}
+	if at[1] != uint64(len(b)) {
+		return "", malformed("length")
+	}
+	if err := c.stub.write(at[0], b); err != nil {
+		return "", err
+	}
+	return "OK", nil
+}
+
+// pointsOf are the kinds of Z and z: breakpoints in software and hardware, and watchpoints.
+var watchKinds = map[string]emu.Watchpoint{"2": {Store: true}, "3": {Load: true}, "4": {Load: true, Store: true}}
+
+// maxWatched is how many bytes a watchpoint may be for, and maxPoints how many points there may be.
+const (
+	maxWatched = 1 << 16
+	maxPoints  = 1 << 12
+)
+
+func (c *session) insert(args string) (string, error) { return c.point(args, true) }
+func (c *session) remove(args string) (string, error) { return c.point(args, false) }
+
+func (c *session) point(args string, insert bool) (string, error) {
+	kind, where, _ := strings.Cut(args, ",")
+	where, _, conditional := strings.Cut(where, ";")
+	if conditional {
+		return "", malformed("condition of a breakpoint")
+	}
+	at, err := numbers(where, 2)
+	if err != nil {
+		return "", err
+	}
+	s := c.stub
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer s.setTraps()
+	if insert && len(s.breakpoints)+len(s.watchpoints) >= maxPoints {
+		return "", fmt.Errorf("more than %d breakpoints: %w", maxPoints, errno.ENOSPC)
+	}
+	if w, ok := watchKinds[kind]; ok {
+		w.Addr, w.Size = at[0], at[1]
+		if w.Size == 0 || w.Size > maxWatched || w.Addr+w.Size < w.Addr {
+			return "", fmt.Errorf("watch %d bytes at %#x: %w", w.Size, w.Addr, errno.EINVAL)
+		}
+		s.watchpoints = slices.DeleteFunc(s.watchpoints, func(have emu.Watchpoint) bool { return have == w })
+		if insert {
+			s.watchpoints = append(s.watchpoints, w)
+		}
+		return "OK", nil
+	}
+	b := s.breakpoints[at[0]]
+	switch kind {
+	case "0":
+		b.software = insert
+	case "1":
+		b.hardware = insert
+	default:
+		return "", nil
+	}
+	s.breakpoints[at[0]] = b
+	if b == (inserted{}) {
+		delete(s.breakpoints, at[0])
+	}
+	return "OK", nil
+}
+
+// little is v as the 2*size hexadecimal digits that the protocol has for a register.
+func little(v uint64, size int) string {
+	var b [8]byte
+	binary.LittleEndian.PutUint64(b[:], v)
+	return hex.EncodeToString(b[:size])
+}
