@@ -11,7 +11,7 @@ BINDING := bindings/unicorn
 GOLDEN := ./asm ./trampolines ./check ./bench ./bench/report ./try/report ./cmd/callops
 
 # Packages with goroutines of their own, or for use by several.
-RACE := ./emu ./emu/interp ./emu/lockstep ./emu/unicorn ./ftrace ./kernel ./kernelimage ./machine ./sched
+RACE := ./emu ./emu/interp ./emu/lockstep ./emu/unicorn ./ftrace ./gdb ./kernel ./kernelimage ./machine ./sched
 
 # Hosts that it has to build for, without Unicorn.
 PORTS := linux/arm64 darwin/arm64 windows/amd64 js/wasm
@@ -97,7 +97,7 @@ unicorn:
 	@.ci/need 'echo "#include <unicorn/unicorn.h>" | gcc -E -' libunicorn-dev
 
 tools: ## install the programs that tests compare with
-	@.ci/need 'command -v trace-cmd && command -v protoc' trace-cmd protobuf-compiler
+	@.ci/need 'command -v trace-cmd && command -v protoc && command -v gdb-multiarch' trace-cmd protobuf-compiler gdb-multiarch
 
 cross: ## install the cross compiler for arm64
 	@.ci/need 'command -v aarch64-linux-gnu-gcc && command -v aarch64-linux-gnu-as' gcc-aarch64-linux-gnu binutils-aarch64-linux-gnu

@@ -106,7 +106,7 @@ func (c *cpu) debugged(ctx context.Context, end uint64) (emu.Exit, error) {
 		case exit.Reason == emu.ExitException:
 			return exit, nil // which the kernel handles
 		}
-		t.stepped = t.action == step && exit.Reason != emu.ExitInterrupted
+		t.stepped = t.action == step && exit.Reason != emu.ExitHalted
 	}
 }
 

@@ -64,7 +64,7 @@ func (s *Stub) monitor(w io.Writer, line string) {
 		if err != nil {
 			fmt.Fprintf(w, "monitor %s: %v\n", c.name, err)
 		}
-	case <-time.After(2 * patience): // nobody reads what it says, if ever
+	case <-time.After(5 * patience): // nobody reads what it says, if ever
 		fmt.Fprintf(w, "monitor %s: somebody who stands still holds ftrace_lock\n", c.name)
 	}
 }

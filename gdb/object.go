@@ -24,7 +24,7 @@ var objects = map[string]func(c *session, annex string) (string, error){
 	},
 	"memory-map": func(c *session, _ string) (string, error) { return c.stub.memoryMap(), nil },
 	"threads":    func(c *session, _ string) (string, error) { return c.stub.threadsXML(), nil },
-	"exec-file":  func(c *session, _ string) (string, error) { return c.stub.symbolFile(), nil },
+	"exec-file":  func(c *session, _ string) (string, error) { return c.stub.symbolFileName(), nil },
 }
 
 // transfer is qXfer:OBJECT:read:ANNEX:OFFSET,LENGTH. An object stays what it was when its first part was
@@ -120,12 +120,6 @@ func (c *session) threadInfo(args string) (string, error) {
 	return hex.EncodeToString([]byte(t.name + ", " + s.extra(t))), nil
 }
 
-// files are those that the debugger has opened: there is only the one that exec-file names.
-type files struct {
-	content []byte
-	open    bool
-}
-
 // Errors of the file protocol, which has numbers of its own.
 const (
 	fileNotFound = "F-1,2"
@@ -142,10 +136,10 @@ func (c *session) file(args string) (string, error) {
 	case "open":
 		return c.openFile(args)
 	case "close":
-		if !c.files.open {
+		if !c.open {
 			return fileNotOpen, nil
 		}
-		c.files = files{content: c.files.content}
+		c.open = false
 		return "F0", nil
 	case "pread":
 		return c.readFile(args)
@@ -165,15 +159,12 @@ func (c *session) openFile(args string) (string, error) {
 	switch {
 	case err != nil:
 		return "", err
-	case string(name) != c.stub.symbolFile():
+	case string(name) != c.stub.symbolFileName():
 		return fileNotFound, nil
 	case flags != 0:
 		return fileReadOnly, nil
 	}
-	if c.files.content == nil {
-		c.files.content = c.stub.Symbols()
-	}
-	c.files.open = true
+	c.open = true
 	return "F" + strconv.FormatInt(fileNumber, 16), nil
 }
 
@@ -183,7 +174,7 @@ const fileNumber = 3
 func (c *session) opened(args string) (rest string, ok bool) {
 	fd, rest, _ := strings.Cut(args, ",")
 	n, err := number(fd)
-	return rest, err == nil && n == fileNumber && c.files.open
+	return rest, err == nil && n == fileNumber && c.open
 }
 
 func (c *session) readFile(args string) (string, error) {
@@ -195,7 +186,7 @@ func (c *session) readFile(args string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	all := c.files.content
+	all := c.stub.elf
 	off := min(at[1], uint64(len(all)))
 	part := all[off:][:min(at[0], uint64(len(all))-off, packetSize/2)]
 	return fmt.Sprintf("F%x;%s", len(part), part), nil
@@ -209,7 +200,7 @@ func (c *session) statFile(args string) (string, error) {
 	b := make([]byte, 64)
 	binary.BigEndian.PutUint32(b[8:], 0o100444) // st_mode
 	binary.BigEndian.PutUint32(b[12:], 1)       // st_nlink
-	binary.BigEndian.PutUint64(b[28:], uint64(len(c.files.content)))
+	binary.BigEndian.PutUint64(b[28:], uint64(len(c.stub.elf)))
 	return fmt.Sprintf("F%x;%s", len(b), b), nil
 }
 

@@ -236,6 +236,9 @@ func (s *Stub) registers(id int, write bool, f func(*emu.Regs, emu.Debuggable) (
 	case write && s.history != nil:
 		s.history.last().wrote = true
 	}
+	if !writable {
+		return f(regs, nil)
+	}
 	return f(regs, t.cpu)
 }
 

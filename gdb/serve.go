@@ -107,15 +107,15 @@ type session struct {
 	in   chan message  // what has been received; closed where the debugger has gone away
 	gone chan struct{} // closed when nothing is read from in any more
 
-	acks    bool   // packets are acknowledged
-	last    []byte // the packet sent last
-	waits   bool   // for a stop reply
-	reverse bool   // the last resumption went back
-	done    bool   // detached, or killed
-	current int    // the thread that g, m and so on are about
-	resumes int    // the thread that c and s are about; 0: all
-	threads []int  // that qsThreadInfo has still to tell of
-	files   files
+	acks    bool              // packets are acknowledged
+	last    []byte            // the packet sent last
+	waits   bool              // for a stop reply
+	reverse bool              // the last resumption went back
+	done    bool              // detached, or killed
+	current int               // the thread that g, m and so on are about
+	resumes int               // the thread that c and s are about; 0: all
+	threads []int             // that qsThreadInfo has still to tell of
+	open    bool              // the file of symbols
 	xfers   map[string]string // of qXfer: objects being read
 }
 

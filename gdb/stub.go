@@ -34,6 +34,7 @@ type Options struct {
 type Stub struct {
 	opts  Options
 	m     *machine.Machine
+	elf   []byte // the file of symbols
 	armed atomic.Bool
 
 	mu      sync.Mutex
@@ -117,7 +118,7 @@ func (s *Stub) addThread(name string) *thread {
 func (s *Stub) Attach(m *machine.Machine) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.m, s.halted = m, true
+	s.m, s.halted, s.elf = m, true, symbolFile(m.Kernel)
 	_, ours := m.Ftrace.(*ftrace.Registry)
 	s.guestCore = m.Ftrace != nil && !ours
 	s.quiet = make(map[uint64]bool)
@@ -206,7 +207,7 @@ func (s *Stub) halt(t *thread, why *stop) {
 	s.halted, s.stopped, t.pending = true, t, why
 	for _, other := range s.threads {
 		if other.running {
-			other.cpu.Interrupt()
+			other.cpu.Halt()
 		}
 	}
 	s.tell()

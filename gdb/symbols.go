@@ -2,30 +2,31 @@ package gdb
 
 import (
 	"bytes"
+	"cmp"
 	"debug/elf"
 	"encoding/binary"
 	"path"
+	"slices"
 	"strings"
 
 	"callops/emu"
+	"callops/kernel"
 )
 
-// symbolFile is the name by which the debugger opens the file of symbols.
-func (s *Stub) symbolFile() string {
+// symbolFileName is the name by which the debugger opens the file of symbols.
+func (s *Stub) symbolFileName() string {
 	name := path.Base(strings.ReplaceAll(s.m.Kernel.Image.Name(), `\`, "/"))
 	return "/callops/" + strings.Map(printable, name) + ".elf"
 }
 
-// Symbols returns an ELF file with the symbols of the machine, its modules', ftrace's code and the gates: what
-// a debugger reads with symbol-file. Its sections are what is mapped, without contents. Its entry is where the
+// symbolFile is an ELF file with the symbols of a kernel, its modules', ftrace's code and the gates. Its sections are what is mapped, without contents. Its entry is where the
 // calls of Go code return to, which ends a backtrace.
-func (s *Stub) Symbols() []byte {
-	k := s.m.Kernel
+func symbolFile(k *kernel.Kernel) []byte {
 	sections := ranges(k.Mem)
-	names := &stringTable{}
-	table := []elf.Sym64{{}}
+	names, table := &stringTable{}, symbolTable{sections: sections}
+	table.add(0, 0, 0, false)
 	for _, sym := range k.Symbols.All() {
-		table = append(table, symbol(names.add(sym.Name), sym.Addr, sym.Size, sym.Func, sections))
+		table.add(names.add(sym.Name), sym.Addr, sym.Size, sym.Func)
 	}
 	for addr := uint64(emu.GateBase); ; addr += gateStep {
 		name, ok := k.Gates.Name(addr)
@@ -36,10 +37,10 @@ func (s *Stub) Symbols() []byte {
 		if addr == emu.ReturnGate {
 			start, size = gates.start, size+emu.ReturnGate-gates.start
 		}
-		table = append(table, symbol(names.add(name), start, size, true, sections))
+		table.add(names.add(name), start, size, true)
 	}
-	table = append(table, symbol(names.add("callops_core"), coreGate, gateStep, true, sections))
-	return elfFile(sections, table, names.Bytes())
+	table.add(names.add("callops_core"), coreGate, gateStep, true)
+	return elfFile(sections, table.bytes, names.Bytes())
 }
 
 const (
@@ -49,17 +50,36 @@ const (
 	coreGate = emu.GateBase + emu.GateSize - gateStep
 )
 
-func symbol(name uint32, addr, size uint64, function bool, sections []span) elf.Sym64 {
-	kind, at := elf.STT_OBJECT, uint16(elf.SHN_ABS)
+// symbolTable is a section of Elf64_Syms. A kernel has a fifth of a million of them, and the debugger
+// does not wait long.
+type symbolTable struct {
+	bytes    []byte
+	sections []span // in address order, the first of which has the index 1
+	last     int    // the section that the symbol before is in
+}
+
+const symbolSize = 24
+
+func (t *symbolTable) add(name uint32, addr, size uint64, function bool) {
+	kind, at := elf.STT_OBJECT, elf.SHN_ABS
 	if function {
 		kind = elf.STT_FUNC
 	}
-	for i, r := range sections {
-		if addr-r.start < r.size {
-			at = uint16(i + 1)
-		}
+	if r := t.sections[t.last]; addr-r.start >= r.size {
+		after, _ := slices.BinarySearchFunc(t.sections, addr, func(r span, addr uint64) int { return cmp.Compare(r.start, addr+1) })
+		t.last = max(after-1, 0)
 	}
-	return elf.Sym64{Name: name, Info: elf.ST_INFO(elf.STB_GLOBAL, kind), Shndx: at, Value: addr, Size: size}
+	if r := t.sections[t.last]; addr-r.start < r.size {
+		at = elf.SectionIndex(t.last + 1)
+	}
+	if len(t.bytes) == 0 {
+		kind, at = elf.STT_NOTYPE, elf.SHN_UNDEF // the first is none
+	}
+	b := binary.LittleEndian.AppendUint32(t.bytes, name)
+	b = append(b, elf.ST_INFO(elf.STB_GLOBAL, kind), 0)
+	b = binary.LittleEndian.AppendUint16(b, uint16(at))
+	b = binary.LittleEndian.AppendUint64(b, addr)
+	t.bytes = binary.LittleEndian.AppendUint64(b, size)
 }
 
 // stringTable is a section of NUL-terminated strings.
@@ -95,8 +115,8 @@ func debugFrame(functions ...span) []byte {
 }
 
 // elfFile is an executable of such sections, symbols and their names.
-func elfFile(sections []span, table []elf.Sym64, names []byte) []byte {
-	const headerSize, sectionSize, symbolSize = 64, 64, 24
+func elfFile(sections []span, table, names []byte) []byte {
+	const headerSize, sectionSize = 64, 64
 	titles := &stringTable{}
 	list := []elf.Section64{{}}
 	for _, r := range sections {
@@ -120,7 +140,7 @@ func elfFile(sections []span, table []elf.Sym64, names []byte) []byte {
 	frames := debugFrame(span{start: gates.start, size: emu.ReturnGate + gateStep - gates.start}, span{start: coreGate, size: gateStep})
 	add(elf.Section64{Name: titles.add(".debug_frame"), Type: uint32(elf.SHT_PROGBITS), Addralign: 8}, len(frames))
 	strtab := uint32(len(list) + 1)
-	add(elf.Section64{Name: titles.add(".symtab"), Type: uint32(elf.SHT_SYMTAB), Link: strtab, Info: 1, Entsize: symbolSize, Addralign: 8}, len(table)*symbolSize)
+	add(elf.Section64{Name: titles.add(".symtab"), Type: uint32(elf.SHT_SYMTAB), Link: strtab, Info: 1, Entsize: symbolSize, Addralign: 8}, len(table))
 	add(elf.Section64{Name: titles.add(".strtab"), Type: uint32(elf.SHT_STRTAB), Addralign: 1}, len(names))
 	title := titles.add(".shstrtab")
 	add(elf.Section64{Name: title, Type: uint32(elf.SHT_STRTAB), Addralign: 1}, titles.Len())

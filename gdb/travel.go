@@ -74,7 +74,7 @@ func (c *cpu) replay(ctx context.Context, act action) *stop {
 		return why
 	case err != nil:
 		return cancelled()
-	case act == step && exit.Reason != emu.ExitInterrupted:
+	case act == step && exit.Reason != emu.ExitHalted:
 		return stepped()
 	}
 	return nil
@@ -149,7 +149,7 @@ func (c *cpu) lastStop(ctx context.Context, end uint64) (last uint64, why *stop)
 	for c.Count() < end {
 		exit, err := c.Debuggable.Run(ctx, end-c.Count())
 		switch {
-		case err != nil || exit.Reason == emu.ExitInterrupted:
+		case err != nil || exit.Reason == emu.ExitHalted:
 			return c.Count(), cancelled()
 		case exit.Reason == emu.ExitBreakpoint || exit.Reason == emu.ExitWatchpoint:
 			last = c.Count()
@@ -174,7 +174,7 @@ func (c *cpu) goTo(ctx context.Context, count uint64) *stop {
 		switch {
 		case err != nil:
 			return cancelled()
-		case exit.Reason != emu.ExitBudget && exit.Reason != emu.ExitInterrupted && c.Count() < count:
+		case exit.Reason != emu.ExitBudget && exit.Reason != emu.ExitHalted && c.Count() < count:
 			return c.diverged(exit)
 		}
 	}

@@ -38,15 +38,30 @@ const (
 	tracerInsn     = "insn"
 )
 
-// newTrace builds `callops trace`.
-func newTrace() *cobra.Command {
-	t := &tracing{
+func newTracing() *tracing {
+	return &tracing{
 		machineFlags: newMachine(),
 		tracer:       newChoice(tracerFunction, tracerInsn),
 		budget:       newBudget(),
 		format:       newFormat(),
 		opsFunc:      newChoice("nop", "count", tracerFunction),
 	}
+}
+
+// addFilters adds the flags that choose what an ops traces.
+func (t *tracing) addFilters(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringArrayVar(&t.filter, "filter", nil, "trace only functions that match `GLOB` (repeatable)")
+	f.StringArrayVar(&t.notrace, "notrace", nil, "do not trace functions that match `GLOB` (repeatable)")
+	f.Var(&t.flags, "ops-flags", "flags of the ops: "+opsFlagsHelp)
+	for _, filter := range []string{"filter", "notrace"} {
+		_ = cmd.RegisterFlagCompletionFunc(filter, t.functions(true)) // the flag is there
+	}
+}
+
+// newTrace builds `callops trace`.
+func newTrace() *cobra.Command {
+	t := newTracing()
 	cmd := &cobra.Command{
 		Use:   "trace [flags] FUNC [ARG]... [-- FUNC [ARG]...]...",
 		Short: "Run one function and print what it calls, or every instruction",
@@ -97,16 +112,11 @@ a CPU runs. The end of its name is the format:
 	f := cmd.Flags()
 	f.Var(&t.tracer, "tracer", "what to print")
 	f.Var(&t.opsFunc, "ops-func", "func of the ops that --tracer insn registers")
-	f.StringArrayVar(&t.filter, "filter", nil, "trace only functions that match `GLOB` (repeatable)")
-	f.StringArrayVar(&t.notrace, "notrace", nil, "do not trace functions that match `GLOB` (repeatable)")
-	f.Var(&t.flags, "ops-flags", "flags of the ops: "+opsFlagsHelp)
+	t.addFilters(cmd)
 	addBudget(cmd, t.budget)
 	f.Var(&t.dump, "dump", "save the contents of argument N (from 1) after the call to a file (repeatable)")
 	f.Var(&t.format, "format", "output format")
 	f.Var(&t.output, "output", "write events to `FILE` instead, as its name ends: "+t.output.suffixes())
-	for _, filter := range []string{"filter", "notrace"} {
-		_ = cmd.RegisterFlagCompletionFunc(filter, t.functions(true)) // the flag is there
-	}
 	cmd.ValidArgsFunction = firstWord(t.functions(false))
 	flagsFirst(cmd)
 	return cmd

@@ -102,7 +102,6 @@ func (c *CPU) Halt() {
 
 // SystemRegister implements [emu.Debuggable].
 func (c *CPU) SystemRegister(id uint16) (uint64, bool) {
-	c.enter()
 	return c.readSysreg(asm.SysReg(id))
 }
 

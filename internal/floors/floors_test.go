@@ -44,7 +44,7 @@ var floors = [][]string{
 	{"machine", "trace", "trace/ringbuffer", "board"},
 	{"trace/tracedat", "trace/timeline"},
 	{"trace/perfetto"},
-	{"bench", "check", "tracefs", "ftrace/difftest"},
+	{"bench", "check", "gdb", "tracefs", "ftrace/difftest"},
 	{"try", "play"},
 	{"page"},
 	{"cmd/callops"},
