@@ -62,7 +62,7 @@ unregister ops while the guest stands still.
 	}
 	t.addImage(cmd)
 	t.addModules(cmd)
-	t.addCallOps(cmd)
+	t.addScheme(cmd)
 	t.addTrampoline(cmd)
 	t.addCore(cmd)
 	t.addCPUs(cmd)
