@@ -97,7 +97,8 @@ unicorn:
 	@.ci/need 'echo "#include <unicorn/unicorn.h>" | gcc -E -' libunicorn-dev
 
 tools: ## install the programs that tests compare with
-	@.ci/need 'command -v trace-cmd && command -v protoc && command -v gdb-multiarch' trace-cmd protobuf-compiler gdb-multiarch
+	@.ci/need 'for t in trace-cmd protoc gdb-multiarch aarch64-linux-gnu-addr2line; do command -v $$t || exit 1; done' \
+		trace-cmd protobuf-compiler gdb-multiarch binutils-aarch64-linux-gnu
 
 cross: ## install the cross compiler for arm64
 	@.ci/need 'command -v aarch64-linux-gnu-gcc && command -v aarch64-linux-gnu-as' gcc-aarch64-linux-gnu binutils-aarch64-linux-gnu

@@ -31,9 +31,9 @@ type debugInfo struct {
 	err     error             // why there is none of it
 }
 
-// dwarfSections are those that types need, less ".debug_".
+// dwarfSections are those that types and lines need, less ".debug_".
 var dwarfSections = map[string]bool{
-	"abbrev": true, "info": true, "str": true, "line_str": true, "str_offsets": true, "addr": true, "types": true,
+	"abbrev": true, "info": true, "str": true, "line_str": true, "str_offsets": true, "addr": true, "types": true, "line": true,
 }
 
 // debugInfo keeps the debug information. The image is good without it, so what is
@@ -103,15 +103,9 @@ func (d *debugInfo) dwarfFuncs(name string) (found []btf.Type, err error) {
 			found, err = nil, fmt.Errorf("DWARF: damaged: %s: %w", text.Printable(fmt.Sprint(r)), errno.ENOEXEC)
 		}
 	}()
-	s := d.dwarf
-	data, err := dwarf.New(s["abbrev"], nil, nil, s["info"], nil, nil, nil, s["str"])
+	data, err := d.dwarfData()
 	if err != nil {
-		return nil, fmt.Errorf("DWARF: %s: %w", text.Printable(err.Error()), errno.ENOEXEC)
-	}
-	for _, name := range []string{"line_str", "str_offsets", "addr"} {
-		if err := data.AddSection(".debug_"+name, s[name]); err != nil {
-			return nil, fmt.Errorf("DWARF: %s: %w", text.Printable(err.Error()), errno.ENOEXEC)
-		}
+		return nil, err
 	}
 	funcs, err := dwarftype.Funcs(data, name)
 	if errors.Is(err, dwarftype.ErrNoFunc) {
@@ -124,4 +118,19 @@ func (d *debugInfo) dwarfFuncs(name string) (found []btf.Type, err error) {
 		found = append(found, f)
 	}
 	return found, nil
+}
+
+// dwarfData is the debug information as debug/dwarf takes it.
+func (d *debugInfo) dwarfData() (*dwarf.Data, error) {
+	s := d.dwarf
+	data, err := dwarf.New(s["abbrev"], nil, nil, s["info"], s["line"], nil, nil, s["str"])
+	if err != nil {
+		return nil, fmt.Errorf("DWARF: %s: %w", text.Printable(err.Error()), errno.ENOEXEC)
+	}
+	for _, name := range []string{"line_str", "str_offsets", "addr"} {
+		if err := data.AddSection(".debug_"+name, s[name]); err != nil {
+			return nil, fmt.Errorf("DWARF: %s: %w", text.Printable(err.Error()), errno.ENOEXEC)
+		}
+	}
+	return data, nil
 }

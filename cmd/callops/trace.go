@@ -89,7 +89,9 @@ a CPU runs. The end of its name is the format:
 ` + argsHelp,
 		Example: `  callops trace fib 4
   callops trace --filter 'crc32*' checksum_buffer hello 5
-  callops trace --tracer insn --filter gcd gcd 12 18`,
+  callops trace --tracer insn --filter gcd gcd 12 18
+  callops trace --output fib.dat fib 4
+  callops trace --tracer insn --output fib.pb.gz fib 20`,
 		Args: argCount(1, -1, "FUNC"),
 		RunE: func(cmd *cobra.Command, words []string) error {
 			if cmd.Flags().Changed("ops-func") && (t.tracer.value != tracerInsn || len(t.filter)+len(t.notrace) == 0) {
@@ -97,6 +99,9 @@ a CPU runs. The end of its name is the format:
 			}
 			if t.output.path != "" && (t.format.value == formatJSON || t.core.value == both) {
 				return usagef("--output goes neither with --format json nor with --core both")
+			}
+			if t.output.isProfile() && t.tracer.value == tracerFunction {
+				return usagef("--output %s needs a tracer that knows when functions return: --tracer %s", t.output.path, tracerInsn)
 			}
 			return t.eachCore(cmd, func() error { return t.run(cmd, words) })
 		},
@@ -180,6 +185,9 @@ func (t *tracing) run(cmd *cobra.Command, words []string) (err error) {
 	traced := func(onStep onStepFunc) (err error) {
 		if err := rec.begin(m); err != nil {
 			return err
+		}
+		if t.output.isProfile() && onStep != nil {
+			onStep = rec.count()
 		}
 		results, err = calls.run(cmd.Context(), m, t.dump, &emu.CallOptions{Budget: t.budget.value, OnStep: onStep})
 		return err

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"callops/emu"
@@ -14,6 +16,7 @@ import (
 	"callops/sched"
 	"callops/trace"
 	"callops/trace/perfetto"
+	"callops/trace/profile"
 	"callops/trace/timeline"
 	"callops/trace/tracedat"
 )
@@ -22,31 +25,40 @@ import (
 var traceFormats = []struct {
 	suffix string
 	about  string
-	write  func(io.Writer, *trace.Recording, *machine.Machine) error
+	write  traceWrite
 }{
 	{".dat", "trace-cmd report, KernelShark (trace.dat, version 6)", traceDat(6)},
 	{".v7.dat", "the same, compressed, for trace-cmd from 3.0 on", traceDat(7)},
 	{".perfetto-trace", "ui.perfetto.dev, trace_processor_shell", writePerfetto},
 	{".json", "chrome://tracing, ui.perfetto.dev (Trace Event Format)", writeChrome},
+	{".folded", "flamegraph.pl and its like: instructions by stack", writeFolded},
+	{".pb.gz", "go tool pprof: instructions by stack, function and line", writePprof},
 }
+
+// traceWrite writes what a recorder has.
+type traceWrite func(io.Writer, *recorder, *trace.Recording) error
 
 // traceOutput is the flag --output: the file that events go to.
 type traceOutput struct {
-	path  string
-	write func(io.Writer, *trace.Recording, *machine.Machine) error
+	path   string
+	suffix string
+	write  traceWrite
 }
+
+// isProfile reports whether the file counts instructions, and holds no events.
+func (o *traceOutput) isProfile() bool { return o.suffix == ".folded" || o.suffix == ".pb.gz" }
 
 func (o *traceOutput) String() string { return o.path }
 func (o *traceOutput) Type() string   { return "FILE" }
 
 func (o *traceOutput) Set(s string) error {
-	longest := 0 // one suffix ends in another
+	*o = traceOutput{}
 	for _, f := range traceFormats {
-		if strings.HasSuffix(s, f.suffix) && s != f.suffix && len(f.suffix) > longest {
-			o.path, o.write, longest = s, f.write, len(f.suffix)
+		if strings.HasSuffix(s, f.suffix) && s != f.suffix && len(f.suffix) > len(o.suffix) { // one ends in another
+			*o = traceOutput{s, f.suffix, f.write}
 		}
 	}
-	if longest > 0 {
+	if o.path != "" {
 		return nil
 	}
 	return fmt.Errorf("the name ends in none of %s", o.suffixes())
@@ -74,9 +86,10 @@ func (o *traceOutput) about() string {
 type recorder struct {
 	*trace.Log
 	file    *outputFile
-	write   func(io.Writer, *trace.Recording, *machine.Machine) error
+	write   traceWrite
 	machine *machine.Machine
-	start   []uint64 // what each CPU had executed when the trace began
+	counter *profile.Counter // of the instructions that OnStep tells of; nil: it is told none
+	start   []uint64         // what each CPU had executed when the trace began
 }
 
 // newRecorder creates the file, and has what sets a machine up report log lines and switches of tasks. It
@@ -151,36 +164,71 @@ func (r *recorder) finish(f *trace.Recording, err error) error {
 		f = &trace.Recording{}
 	}
 	f.Merge(r.Log)
-	if written := r.file.finish(r.write(r.file, f, r.machine)); written != nil {
+	if written := r.file.finish(r.write(r.file, r, f)); written != nil {
 		err = errors.Join(err, fmt.Errorf("--output %s: %w", r.file.path, written))
 	}
 	return err
 }
 
-func traceDat(version int) func(io.Writer, *trace.Recording, *machine.Machine) error {
-	return func(w io.Writer, r *trace.Recording, m *machine.Machine) error {
-		return tracedat.Write(w, r, &tracedat.Options{Version: version, Symbols: symbols(m.Kernel), System: m.Kernel.Image.Banner()})
+func traceDat(version int) traceWrite {
+	return func(w io.Writer, r *recorder, f *trace.Recording) error {
+		k := r.machine.Kernel
+		return tracedat.Write(w, f, &tracedat.Options{Version: version, Symbols: symbols(k), System: k.Image.Banner()})
 	}
 }
 
-func writePerfetto(w io.Writer, r *trace.Recording, m *machine.Machine) error {
-	return perfetto.Write(w, newTimeline(r, m))
+func writePerfetto(w io.Writer, r *recorder, f *trace.Recording) error {
+	return perfetto.Write(w, r.timeline(f))
 }
 
-func writeChrome(w io.Writer, r *trace.Recording, m *machine.Machine) error {
-	return newTimeline(r, m).WriteChrome(w)
+func writeChrome(w io.Writer, r *recorder, f *trace.Recording) error {
+	return r.timeline(f).WriteChrome(w)
 }
 
-func newTimeline(r *trace.Recording, m *machine.Machine) *timeline.Timeline {
-	n := names{m.Kernel}
-	return timeline.New(r, timeline.Names{Function: n.function, Place: n.short})
+func (r *recorder) timeline(f *trace.Recording) *timeline.Timeline {
+	n := names{r.machine.Kernel}
+	return timeline.New(f, timeline.Names{Function: n.function, Place: n.short})
 }
 
-// symbols are those that a kernel has, and the gates.
+func writeFolded(w io.Writer, r *recorder, f *trace.Recording) error {
+	return r.profile(f).WriteFolded(w)
+}
+
+func writePprof(w io.Writer, r *recorder, f *trace.Recording) error {
+	img := r.machine.Kernel.Image
+	lines, err := img.Lines()
+	if err != nil {
+		return err
+	}
+	return r.profile(f).WritePprof(w, img.Name(), lines)
+}
+
+func (r *recorder) profile(f *trace.Recording) *profile.Profile {
+	if r.counter != nil {
+		return r.counter.Profile()
+	}
+	return profile.FromGraph(f, profile.NewNames(symbols(r.machine.Kernel)))
+}
+
+// count is what OnStep calls to make a profile of instructions.
+func (r *recorder) count() onStepFunc {
+	k := r.machine.Kernel
+	r.counter = profile.NewCounter(len(k.CPUs), profile.NewNames(symbols(k)))
+	return func(cpu emu.CPU, before *emu.Regs) {
+		word, err := k.Mem.Load32(before.PC)
+		if err != nil {
+			return // it was unmapped by what it did
+		}
+		r.counter.Step(cpu.ID(), before.PC, word, cpu.Regs().PC)
+	}
+}
+
+// symbols are those that a kernel has, and the gates, in address order.
 func symbols(k *kernel.Kernel) []kernelimage.Symbol {
 	list := k.Symbols.All()
 	for addr, name := range k.Gates.All() {
 		list = append(list, kernelimage.Symbol{Name: name, Addr: addr, Func: true})
 	}
+	slices.SortStableFunc(list, func(a, b kernelimage.Symbol) int { return cmp.Compare(a.Addr, b.Addr) })
 	return list
 }

@@ -2,11 +2,13 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -135,6 +137,7 @@ func TestTraceOutput_Refuses(t *testing.T) {
 		{[]string{"--output", "t.txt"}, exitUsage, "the name ends in none of .dat"},
 		{[]string{"--output", ".dat"}, exitUsage, "the name ends in none of"},
 		{[]string{"--output", dir + "/t.dat", "--format", "json"}, exitUsage, "--output goes neither with"},
+		{[]string{"--output", dir + "/t.folded"}, exitUsage, "needs a tracer that knows when functions return"},
 		{[]string{"--output", dir + "/none/t.dat"}, exitFailed, "--output: open " + dir + "/none/t.dat: no such file or directory"},
 	} {
 		code, _, errs := runIn(nil, append(append([]string{"trace"}, c.args...), "fib", "3")...)
@@ -206,4 +209,48 @@ func TestTraceOutput_ViewersGetEveryCall(t *testing.T) {
 		assert.Contains(t, string(out), `name: "callops/0 10`)
 		assert.Contains(t, string(out), `name: "CPU 0"`)
 	})
+}
+
+// What was executed in all stacks together is what the call took.
+func TestTraceOutput_ProfilesHaveEveryInstruction(t *testing.T) {
+	tracedImages(t, func(t *testing.T, args []string) {
+		dir := t.TempDir()
+		folded := filepath.Join(dir, "t.folded")
+		out := run1(t, append([]string{"trace", "--tracer", "insn", "--output", folded}, args...)...)
+		want := 0
+		for _, m := range regexp.MustCompile(`(?m)^(\d+) instructions$`).FindAllStringSubmatch(out, -1) {
+			n, err := strconv.Atoi(m[1])
+			require.NoError(t, err)
+			want += n
+		}
+		b, err := os.ReadFile(folded)
+		require.NoError(t, err)
+		got := 0
+		for line := range strings.Lines(string(b)) {
+			fields := strings.Fields(line)
+			n, err := strconv.Atoi(fields[len(fields)-1])
+			require.NoError(t, err)
+			got += n
+		}
+		assert.Equal(t, want, got)
+
+		file := filepath.Join(dir, "t.pb.gz")
+		run1(t, append([]string{"trace", "--tracer", "insn", "--output", file}, args...)...)
+		top, err := exec.Command("go", "tool", "pprof", "-top", file).CombinedOutput()
+		require.NoError(t, err, string(top))
+		assert.Contains(t, string(top), "Type: instructions\n")
+		assert.Regexp(t, fmt.Sprintf(`Showing nodes accounting for \d+, \d+(\.\d+)?%% of %d total`, want), string(top))
+	})
+}
+
+func TestTraceOutput_PprofKnowsLines(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "t.pb.gz")
+	run1(t, "trace", "--tracer", "insn", "--image", "../../kernelimage/testdata/workload/debug-5.elf", "--output", file, "use", "7")
+	top, err := exec.Command("go", "tool", "pprof", "-top", "-lines", file).CombinedOutput()
+	require.NoError(t, err, string(top))
+	assert.Regexp(t, `(?m)^ +12 54.55% 54.55% +20 90.91%  use \S*debug.c:11$`, string(top))
+	assert.Regexp(t, `(?m) half \S*debug.c:10$`, string(top))
+	raw, err := exec.Command("go", "tool", "pprof", "-raw", file).CombinedOutput()
+	require.NoError(t, err, string(raw))
+	assert.Regexp(t, `(?m)^ +1: \d+ \d+ *$`, string(raw), "a sample of two locations: half, called by use")
 }

@@ -42,7 +42,7 @@ var floors = [][]string{
 	{"ftrace"},
 	{"ftrace/guestcore"},
 	{"machine", "trace", "trace/ringbuffer", "board"},
-	{"trace/tracedat", "trace/timeline"},
+	{"trace/tracedat", "trace/timeline", "trace/profile"},
 	{"trace/perfetto"},
 	{"bench", "check", "gdb", "tracefs", "ftrace/difftest"},
 	{"try", "play"},
