@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 
-	"callops/asm"
 	"callops/ftrace"
 	"callops/ftrace/guestcore"
 	"callops/internal/errno"
@@ -102,26 +101,11 @@ func (p *Pair) compare(files bool) error {
 
 // compareText compares the words of each site and its literal.
 func (p *Pair) compareText(recs []ftrace.Record) error {
-	oursOf, imageOf := p.ours.nameOps(), p.image.nameOps()
-	for _, rec := range recs {
-		for _, w := range []uint64{rec.IP - 4, rec.IP} {
-			x, errX := p.ours.m.Kernel.Mem.Load32(w)
-			y, errY := p.image.m.Kernel.Mem.Load32(w)
-			if errX != nil || errY != nil || x != y && p.ours.word(w, x) != p.image.word(w, y) {
-				return p.differ("the word at "+p.ours.m.Kernel.Symbols.Format(w), p.ours.word(w, x), p.image.word(w, y))
-			}
-		}
-		site, ok := p.ours.m.Kernel.Site(rec.IP)
-		if !ok || site.Literal == 0 {
-			continue
-		}
-		x, errX := p.ours.m.Kernel.Mem.Load64(site.Literal)
-		y, errY := p.image.m.Kernel.Mem.Load64(site.Literal)
-		if p.leftovers && (slices.Contains(p.ours.gone, x) || slices.Contains(p.image.gone, y)) {
-			continue // and another may have been made in its place
-		}
-		if errX != nil || errY != nil || x != y && (oursOf[x] == 0 || oursOf[x] != imageOf[y]) {
-			return p.differ("the literal of "+p.ours.m.Kernel.Symbols.Format(rec.IP), p.ours.describe(x), p.image.describe(y))
+	t := &texts{p: p, ours: window{mem: p.ours.m.Kernel.Mem}, image: window{mem: p.image.m.Kernel.Mem}}
+	t.oursOf, t.imageOf = p.ours.nameOps(), p.image.nameOps()
+	for i, rec := range recs {
+		if err := t.compare(rec.IP, p.literal(i, rec.IP)); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -153,16 +137,6 @@ func (s *side) freed(place int) {
 		}
 		s.gone = s.gone[1:]
 	}
-}
-
-// word is a word of text: what it calls, where that is a direct trampoline, which need not lie at the
-// same address.
-func (s *side) word(pc uint64, w uint32) string {
-	target, link, ok := asm.DecodeBranch(pc, w)
-	if i := slices.Index(s.directs[:], target); ok && link && i >= 0 {
-		return fmt.Sprintf("bl direct%d", i)
-	}
-	return fmt.Sprintf("%#08x", w)
 }
 
 // addresses are those in a log.

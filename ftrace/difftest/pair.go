@@ -65,6 +65,9 @@ type Pair struct {
 	allocs    uint64 // that it made
 	dead      bool   // both died
 	leftovers bool   // an ops was freed after that
+
+	literals []literal // of the records
+	asked    int       // at which record compareDirects goes on
 }
 
 // side is one machine.

@@ -33,11 +33,12 @@ type Soak struct {
 	Done func(steps int)
 }
 
-// filesEvery is after how many steps control files are compared, and doneEvery
-// after how many Done is called.
+// filesEvery is after how many steps control files are compared, and those of all call sites, which
+// take seconds to print; doneEvery is after how many Done is called.
 const (
-	filesEvery = 64
-	doneEvery  = 256
+	filesEvery    = 64
+	allFilesEvery = 1024
+	doneEvery     = 256
 )
 
 // Run applies the steps on a pair of machines. A [*Difference] ends it.
@@ -62,6 +63,9 @@ func (s *Soak) Run(ctx context.Context) error {
 			r.restart()
 			p, err = NewPair(ctx, cfg)
 		}
+	}
+	if err == nil && s.Steps > 0 && !p.dead {
+		err = p.compare(true)
 	}
 	err = errors.Join(err, p.Close())
 	var d *Difference
@@ -92,9 +96,13 @@ func (p *Pair) runToEnd(ctx context.Context, r *random, n int, kill bool) error 
 
 // run applies n steps.
 func (p *Pair) run(ctx context.Context, r *random, n int) error {
-	for i := range n {
+	every := filesEvery
+	if p.cfg.Sites == nil {
+		every = allFilesEvery
+	}
+	for range n {
 		step := r.next()
-		if err := p.Apply(ctx, step, i%filesEvery == filesEvery-1); err != nil {
+		if err := p.Apply(ctx, step, len(p.steps)%every == every-1); err != nil {
 			return err
 		}
 		if p.succeeded {

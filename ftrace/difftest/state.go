@@ -144,15 +144,58 @@ func (p *Pair) compareState(all bool) error {
 	return nil
 }
 
-// compareDirects compares what direct_functions has for each site.
+// askedAtOnce is how many sites without a direct call the kernel is asked for, in turn.
+const askedAtOnce = 256
+
+// compareDirects compares what direct_functions has for each site: the kernel's as it lies in
+// memory, and what its function finds of each entry, and of some other sites. A kernel whose symbols
+// are of functions only is asked for each site.
 func (p *Pair) compareDirects() error {
-	for _, rec := range p.ours.core.Records() {
-		a, b := p.ours.pointer(p.ours.core.Direct(rec.IP)), p.image.pointer(p.image.core.Direct(rec.IP))
+	recs := p.ours.core.Records()
+	entries, known := p.image.directCalls()
+	from := p.asked
+	p.asked += askedAtOnce
+	if p.asked >= len(recs) {
+		p.asked = 0
+	}
+	for i, rec := range recs {
+		ours, image := p.ours.core.Direct(rec.IP), entries[rec.IP]
+		ask := !known || ours != 0 || image != 0 || i >= from && i < from+askedAtOnce
+		if !ask {
+			continue
+		}
+		a, b := p.ours.pointer(ours), p.image.pointer(p.image.core.Direct(rec.IP))
+		if b == a && known {
+			b = p.image.pointer(image)
+		}
 		if a != b {
 			return p.differ("the direct call of "+p.ours.m.Kernel.Symbols.Format(rec.IP), a, b)
 		}
 	}
 	return nil
+}
+
+// directCalls are the entries of the kernel's direct_functions, where it has a symbol.
+func (s *side) directCalls() (entries map[uint64]uint64, known bool) {
+	at, err := s.directFunctions()
+	if err != nil {
+		return nil, false
+	}
+	h, err := s.readHash(at)
+	entries = make(map[uint64]uint64, len(h.ips))
+	for i, ip := range h.ips {
+		entries[ip] = h.directs[i]
+	}
+	return entries, err == nil
+}
+
+// directFunctions is the kernel's direct_functions; ENOENT where it has no symbol.
+func (s *side) directFunctions() (uint64, error) {
+	sym, err := s.m.Kernel.Symbols.Lookup("direct_functions")
+	if err != nil {
+		return 0, err
+	}
+	return s.m.Kernel.Mem.Load64(sym.Addr)
 }
 
 // field is one of an ops.
@@ -224,7 +267,7 @@ func (s *side) hash(at uint64) string {
 
 type hash struct {
 	bits, count, flags uint64
-	ips                []uint64
+	ips, directs       []uint64 // of each entry
 }
 
 // Bounds of a hash that is read: of another one something is wrong.
@@ -252,11 +295,13 @@ func (s *side) readHash(at uint64) (h hash, err error) {
 	heads, err := mem.ReadWords(buckets, 1<<h.bits)
 	for _, entry := range heads {
 		for entry != 0 && err == nil && len(h.ips) < mostEntries {
-			var ip uint64
-			if ip, err = mem.Load64(entry - uint64(l.Entry.Next) + uint64(l.Entry.IP)); err == nil {
-				h.ips = append(h.ips, ip)
-				entry, err = mem.Load64(entry)
+			var words [3]uint64
+			for i, off := range []int{l.Entry.IP, l.Entry.Direct, l.Entry.Next} {
+				if words[i], err = mem.Load64(entry - uint64(l.Entry.Next) + uint64(off)); err != nil {
+					return h, err
+				}
 			}
+			h.ips, h.directs, entry = append(h.ips, words[0]), append(h.directs, words[1]), words[2]
 		}
 	}
 	return h, err
@@ -310,15 +355,11 @@ func (p *Pair) compareHeap() error {
 		}
 	}
 	if l.Ops.DirectCall != kernelimage.Absent {
-		sym, err := s.m.Kernel.Symbols.Lookup("direct_functions")
+		at, err := s.directFunctions()
 		if err != nil {
 			return nil // some of them can't be reached
 		}
-		at, err := s.m.Kernel.Mem.Load64(sym.Addr)
-		if err == nil {
-			err = add(at)
-		}
-		if err != nil {
+		if err := add(at); err != nil {
 			return err
 		}
 	}
