@@ -10,10 +10,10 @@ import (
 
 // WriteFunctions writes what the function tracer recorded: a head and a line for
 // each event, as Linux's trace file has them, and after them how often each function
-// was called. name gives an address its function's name.
+// was called. Arguments are written where they were recorded, as in Linux 6.15.
 //
 // Differs: times are instructions, and there is no task.
-func WriteFunctions(w io.Writer, f *Recording, name func(addr uint64) string) error {
+func WriteFunctions(w io.Writer, f *Recording, s *Symbols) error {
 	out := bufio.NewWriter(w)
 	fmt.Fprintf(out, `# tracer: function
 #
@@ -22,11 +22,16 @@ func WriteFunctions(w io.Writer, f *Recording, name func(addr uint64) string) er
 # CPU   INSTRUCTION  FUNCTION
 #  |         |          |
 `, len(f.Events), uint64(len(f.Events))+f.Overrun(), f.CPUs)
-	for _, e := range f.Events {
-		fmt.Fprintf(out, "[%03d] %12d: %s <-%s\n", e.CPU, e.Time, name(e.IP), name(e.ParentIP))
+	for i := range f.Events {
+		e := &f.Events[i]
+		function := s.Name(e.IP)
+		if e.Args != nil {
+			function = s.call(e)
+		}
+		fmt.Fprintf(out, "[%03d] %12d: %s <-%s\n", e.CPU, e.Time, function, s.Name(e.ParentIP))
 	}
 	fmt.Fprintf(out, "\n# calls: %d\n", len(f.Events))
-	for _, c := range f.counts(name) {
+	for _, c := range f.counts(s.Name) {
 		fmt.Fprintf(out, "#%8d  %s\n", c.calls, c.name)
 	}
 	return out.Flush()
@@ -62,13 +67,16 @@ type callJSON struct {
 	Function string `json:"function"`
 	ParentIP string `json:"parent_ip"`
 	Parent   string `json:"parent"`
+
+	Args []string `json:"args,omitempty"`
 }
 
 // FunctionsJSON is what the function tracer recorded, as encoding/json takes it.
-func FunctionsJSON(f *Recording, name func(addr uint64) string) any {
+func FunctionsJSON(f *Recording, s *Symbols) any {
 	events := make([]callJSON, len(f.Events))
-	for i, e := range f.Events {
-		events[i] = callJSON{e.CPU, e.Time, hex(e.IP), name(e.IP), hex(e.ParentIP), name(e.ParentIP)}
+	for i := range f.Events {
+		e := &f.Events[i]
+		events[i] = callJSON{e.CPU, e.Time, hex(e.IP), s.Name(e.IP), hex(e.ParentIP), s.Name(e.ParentIP), s.arguments(e)}
 	}
 	return events
 }

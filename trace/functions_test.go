@@ -18,7 +18,7 @@ func TestWriteFunctions(t *testing.T) {
 		},
 	}
 	var got strings.Builder
-	require.NoError(t, WriteFunctions(&got, f, func(addr uint64) string { return fmt.Sprintf("f%d", addr) }))
+	require.NoError(t, WriteFunctions(&got, f, &Symbols{Name: func(addr uint64) string { return fmt.Sprintf("f%d", addr) }}))
 	assert.Equal(t, `# tracer: function
 #
 # entries-in-buffer/entries-written: 3/10   #P:2
@@ -36,7 +36,7 @@ func TestWriteFunctions(t *testing.T) {
 }
 
 func TestWriteFunctions_TellsOfAFailedWrite(t *testing.T) {
-	err := WriteFunctions(full{}, &Recording{}, nil)
+	err := WriteFunctions(full{}, &Recording{}, &Symbols{})
 	assert.ErrorIs(t, err, errFull)
 }
 

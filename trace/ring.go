@@ -18,7 +18,21 @@ const (
 	MaxSlots = 1 << 20
 )
 
-// Ring is what the function tracer records on one CPU, by the protocol that
+// entryFormat is how the entries of a ring are laid out.
+type entryFormat struct {
+	shift int // log2 of their size
+	read  func(r *Ring, at uint64) Event
+}
+
+// narrow is what function_trace_call writes.
+var narrow = entryFormat{trampolines.RingEntryShift, func(r *Ring, at uint64) Event {
+	return Event{
+		CPU: uint32(r.load(at + trampolines.EntryCPU)), IP: r.load(at + trampolines.EntryIP),
+		ParentIP: r.load(at + trampolines.EntryParentIP), Time: r.load(at+trampolines.EntryTime) - r.start,
+	}
+}}
+
+// Ring is what a tracer records on one CPU, by the protocol that
 // [trampolines.RingReserve] describes. The newest entries overwrite the oldest;
 // what was overwritten while it was read is thrown away and counted as overrun.
 //
@@ -29,6 +43,7 @@ type Ring struct {
 	mem     *emu.Memory
 	base    uint64
 	slots   uint64
+	entry   entryFormat
 	next    uint64 // first entry that was not read yet
 	overrun uint64
 }
@@ -40,20 +55,34 @@ func NewRing(k *kernel.Kernel, cpu int, entries int) (*Ring, error) {
 	if k == nil || cpu < 0 || cpu >= len(k.CPUs) || entries <= 0 || entries > MaxSlots {
 		return nil, fmt.Errorf("ring of %d entries for CPU %d: %w", entries, cpu, errno.EINVAL)
 	}
-	slot := k.Layout.PerCPU.RingBuffer
-	if slot == kernelimage.Absent {
-		return nil, fmt.Errorf("ring for CPU %d: the kernel has no place for its address: %w", cpu, errno.EOPNOTSUPP)
-	}
-	r := &Ring{cpu: k.CPUs[cpu], mem: k.Mem, slots: max(minSlots, uint64(1)<<bits.Len(uint(entries-1)))}
-	var err error
-	r.base, err = k.AllocData(fmt.Sprintf("trace_ring%d", cpu), trampolines.RingEntries+r.slots<<trampolines.RingEntryShift, emu.Read|emu.Write)
+	slot, err := ringSlot(k)
 	if err != nil {
 		return nil, err
 	}
-	if err := k.Mem.Store64(r.base+trampolines.RingMask, r.slots-1); err != nil {
+	r, err := newRing(k, cpu, entries, narrow)
+	if err != nil {
 		return nil, err
 	}
-	return r, k.Mem.Store64(k.CPUs[cpu].PerCPU+uint64(slot), r.base)
+	return r, k.Mem.Store64(k.CPUs[cpu].PerCPU+slot, r.base)
+}
+
+// ringSlot is where in its per-CPU area a CPU finds its ring.
+func ringSlot(k *kernel.Kernel) (uint64, error) {
+	if k.Layout.PerCPU.RingBuffer == kernelimage.Absent {
+		return 0, fmt.Errorf("the kernel has no place for the address of a CPU's ring: %w", errno.EOPNOTSUPP)
+	}
+	return uint64(k.Layout.PerCPU.RingBuffer), nil
+}
+
+// newRing makes a ring that nothing records in yet.
+func newRing(k *kernel.Kernel, cpu, entries int, entry entryFormat) (*Ring, error) {
+	r := &Ring{cpu: k.CPUs[cpu], mem: k.Mem, slots: max(minSlots, uint64(1)<<bits.Len(uint(entries-1))), entry: entry}
+	var err error
+	r.base, err = k.AllocData(fmt.Sprintf("trace_ring%d", cpu), trampolines.RingEntries+r.slots<<entry.shift, emu.Read|emu.Write)
+	if err != nil {
+		return nil, err
+	}
+	return r, k.Mem.Store64(r.base+trampolines.RingMask, r.slots-1)
 }
 
 // Rings are those of all CPUs of a kernel.
@@ -64,6 +93,19 @@ func NewRings(k *kernel.Kernel, entries int) (Rings, error) {
 	var rings Rings
 	for cpu := range k.CPUs {
 		r, err := NewRing(k, cpu, max(entries/len(k.CPUs), 1))
+		if err != nil {
+			return nil, err
+		}
+		rings = append(rings, r)
+	}
+	return rings, nil
+}
+
+// newRings makes rings that nothing records in yet.
+func newRings(k *kernel.Kernel, entries int, entry entryFormat) (Rings, error) {
+	var rings Rings
+	for cpu := range k.CPUs {
+		r, err := newRing(k, cpu, min(max(entries/len(k.CPUs), 1), MaxSlots), entry)
 		if err != nil {
 			return nil, err
 		}
@@ -109,11 +151,7 @@ func (r *Ring) Read() []Event {
 	first := r.next
 	entries := make([]Event, 0, head-first)
 	for ; r.next < head; r.next++ {
-		at := trampolines.RingEntries + (r.next&(r.slots-1))<<trampolines.RingEntryShift
-		entries = append(entries, Event{
-			CPU: uint32(r.load(at + trampolines.EntryCPU)), IP: r.load(at + trampolines.EntryIP),
-			ParentIP: r.load(at + trampolines.EntryParentIP), Time: r.load(at+trampolines.EntryTime) - r.start,
-		})
+		entries = append(entries, r.entry.read(r, trampolines.RingEntries+(r.next&(r.slots-1))<<r.entry.shift))
 	}
 	reserve := r.load(trampolines.RingReserve)
 	lost := min(reserve-min(reserve, r.slots+first), uint64(len(entries)))

@@ -57,7 +57,8 @@ func (c *code) graphTraceEntry() {
 	c.Emit(MovImm(X9, goldenRatio64)...)
 	c.Emit(
 		Mul(listProduct, listIP, X9),
-		Ldr(X10, Off(tracerArray, InstanceNotrace)),
+		Ldr(X10, Off(tracerArray, InstanceFilters)),
+		Ldr(X10, at(X10, c.l.Ops.LocalHash+c.l.OpsHash.Notrace)),
 	)
 	c.lookup(X10, shown, shown)
 	c.Emit(
@@ -69,7 +70,8 @@ func (c *code) graphTraceEntry() {
 	c.Bind(shown)
 	c.Emit(
 		Tbnz(tracerState, graphInside, nested),
-		Ldr(X10, Off(tracerArray, InstanceGraph)),
+		Ldr(X10, Off(tracerArray, InstanceFilters)),
+		Ldr(X10, at(X10, c.l.Ops.LocalHash+c.l.OpsHash.Filter)),
 	)
 	c.lookup(X10, nested, refused)
 	c.Emit(
@@ -148,14 +150,12 @@ func (c *code) graphTraceReturn() {
 	enterRare := c.enter(traceFtraceStart, W19, restore)
 	c.claimWide(full, out)
 	c.Emit(
-		Ldp(X9, X10, Off(tracerEvent, GraphRetFunc)), // and retval
-		Mrs(X11, CNTVCT_EL0),
-		Stp(X9, X11, Off(ringSlot, RingEntries+WideIP)), // and time
+		Ldp(X9, X10, Off(tracerEvent, GraphRetFunc)),          // and retval
+		Ldp(X7, X11, Off(tracerEvent, GraphRetCallTime)),      // and rettime
+		Stp(X9, X11, Off(ringSlot, RingEntries+WideIP)),       // and time
+		Stp(X7, X10, Off(ringSlot, RingEntries+WideCallTime)), // and retval
 		Ldr(W9, Off(tracerEvent, GraphRetDepth)),
 		Str(W9, Off(ringSlot, RingEntries+WideDepth)),
-		Ldp(X9, X11, Off(tracerEvent, GraphRetCallTime)),      // and rettime
-		Stp(X9, X10, Off(ringSlot, RingEntries+WideCallTime)), // and retval
-		Str(X11, Off(ringSlot, RingEntries+WideRetTime)),
 		Movz(W9, WideReturn, 0),
 		Str(W9, Off(ringSlot, RingEntries+WideKind)),
 	)

@@ -37,13 +37,12 @@ const (
 	WideCPU      = 0  // u32
 	WideKind     = 4  // u32: one of the kinds below
 	WideIP       = 8  // u64
-	WideTime     = 16 // u64: CNTVCT_EL0
+	WideTime     = 16 // u64: CNTVCT_EL0, of a return that at which the function returned
 	WidePID      = 24 // u32: of the task
 	WideDepth    = 28 // s32: of a graph entry or return
 	WideParentIP = 32 // u64: of an entry or a call
 	WideCallTime = 32 // u64: of a return
 	WideRetVal   = 40 // u64: of a return
-	WideRetTime  = 48 // u64: of a return
 	WideArgs     = 64 // u64 x 8: x0..x7 of an entry with WideHasArgs, and of a call
 
 	WideEntryShift = 7 // log2 of an entry's size
@@ -57,9 +56,8 @@ const (
 // The instance that fgraph_ops.private of trace_graph_entry and trace_graph_return points to: what
 // Linux has in struct trace_array, ftrace_graph_hash, ftrace_graph_notrace_hash and fgraph_max_depth.
 const (
-	InstanceGraph   = 0  // struct ftrace_hash *, NULL for every function: set_graph_function
-	InstanceNotrace = 8  // struct ftrace_hash *: set_graph_notrace
-	InstanceDepth   = 16 // u32: max_graph_depth, 0 for any
-	InstanceArgs    = 20 // u32: arguments are recorded
+	InstanceFilters = 0  // struct ftrace_ops *: its filter is set_graph_function, its notrace hash set_graph_notrace
+	InstanceDepth   = 8  // u32: max_graph_depth, 0 for any
+	InstanceArgs    = 12 // u32: arguments are recorded
 	InstanceRings   = 64 // u64 a CPU: its wide ring, or NULL
 )

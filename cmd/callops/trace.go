@@ -31,20 +31,23 @@ type tracing struct {
 	dump    dumps
 	format  outputFormat
 	output  traceOutput
+	graph   graphFlags
 }
 
 const (
 	tracerFunction = "function"
+	tracerGraph    = "function_graph"
 	tracerInsn     = "insn"
 )
 
 func newTracing() *tracing {
 	return &tracing{
 		machineFlags: newMachine(),
-		tracer:       newChoice(tracerFunction, tracerInsn),
+		tracer:       newChoice(tracerFunction, tracerGraph, tracerInsn),
 		budget:       newBudget(),
 		format:       newFormat(),
 		opsFunc:      newChoice("nop", "count", tracerFunction),
+		graph:        newGraphFlags(),
 	}
 }
 
@@ -70,6 +73,11 @@ func newTrace() *cobra.Command {
 The function tracer prints a line for each call of a traced function: CPU,
 instructions executed so far, function and caller. It is machine code that
 writes to a ring, so its own instructions are part of the count.
+
+The function_graph tracer prints calls and returns as the kernel's does, with
+what each call took, in instructions. --graph-function, --graph-notrace and
+--max-depth are set_graph_function, set_graph_notrace and max_graph_depth;
+--filter and --notrace say which functions are traced at all.
 
 The insn tracer prints a line for each instruction: CPU, number, address,
 symbol+offset, word, text, and the registers that it changed. Each store to the
@@ -103,6 +111,9 @@ a CPU runs. The end of its name is the format:
 			if t.output.isProfile() && t.tracer.value == tracerFunction {
 				return usagef("--output %s needs a tracer that knows when functions return: --tracer %s", t.output.path, tracerInsn)
 			}
+			if err := t.graph.check(cmd, t.tracer.value); err != nil {
+				return err
+			}
 			return t.eachCore(cmd, func() error { return t.run(cmd, words) })
 		},
 	}
@@ -118,6 +129,7 @@ a CPU runs. The end of its name is the format:
 	f.Var(&t.tracer, "tracer", "what to print")
 	f.Var(&t.opsFunc, "ops-func", "func of the ops that --tracer insn registers")
 	t.addFilters(cmd)
+	t.graph.add(cmd, t.functions(true))
 	addBudget(cmd, t.budget)
 	f.Var(&t.dump, "dump", "save the contents of argument N (from 1) after the call to a file (repeatable)")
 	f.Var(&t.format, "format", "output format")
@@ -154,6 +166,7 @@ func (t *tracing) run(cmd *cobra.Command, words []string) (err error) {
 	if rec != nil {
 		w.InsnWriter, w.results = rec, true
 	}
+	w.graph.RetVal = t.graph.retval
 	var insns *insnTracer
 	t.ftrace(cfg, cmd.ErrOrStderr(), func(k *kernel.Kernel) ftrace.Memory {
 		if t.tracer.value != tracerInsn {
@@ -192,12 +205,15 @@ func (t *tracing) run(cmd *cobra.Command, words []string) (err error) {
 		results, err = calls.run(cmd.Context(), m, t.dump, &emu.CallOptions{Budget: t.budget.value, OnStep: onStep})
 		return err
 	}
-	if insns != nil {
+	switch {
+	case insns != nil:
 		err = t.traceInsns(cmd, insns, m, traced)
-	} else {
+	case t.tracer.value == tracerGraph:
+		recorded, err = t.traceGraph(cmd, m, traced)
+	default:
 		recorded, err = t.traceFunctions(cmd, m, traced)
 	}
-	return errors.Join(err, w.end(recorded, names{m.Kernel}.function, results, m.Callers()))
+	return errors.Join(err, w.end(recorded, names{m.Kernel}.symbols(), results, m.Callers()))
 }
 
 // onStepFunc is emu.CallOptions.OnStep.

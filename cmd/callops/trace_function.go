@@ -11,14 +11,21 @@ import (
 // overwritten.
 const ringEntries = trace.MaxSlots
 
+// wideEntries is the number of events that one with arguments or returns holds.
+const wideEntries = trace.MaxSlots / 2
+
 // traceFunctions runs the calls and returns what the function tracer recorded, also
 // of a call that failed.
 func (t *tracing) traceFunctions(cmd *cobra.Command, m *machine.Machine, traced func(onStep onStepFunc) error) (*trace.Recording, error) {
-	rings, err := trace.NewRings(m.Kernel, ringEntries)
+	newRings, entries, fn := trace.NewRings, ringEntries, m.Ftrace.Code().FunctionTracer
+	if t.graph.args {
+		newRings, entries, fn = trace.NewArgsRings, wideEntries, m.Ftrace.Code().FunctionArgsTracer
+	}
+	rings, err := newRings(m.Kernel, entries)
 	if err != nil {
 		return nil, err
 	}
-	o, err := t.newOps(cmd, m, "trace", m.Ftrace.Code().FunctionTracer, 0)
+	o, err := t.newOps(cmd, m, "trace", fn, 0)
 	if err != nil {
 		return nil, err
 	}

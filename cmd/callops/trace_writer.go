@@ -20,6 +20,8 @@ type traceWriter struct {
 	width  int // of the terminal; 0 if there is none
 
 	results bool // those alone: events go elsewhere
+
+	graph trace.GraphText
 }
 
 func newTraceWriter(w io.Writer, tracer, format string, width int) *traceWriter {
@@ -44,13 +46,13 @@ func (t *traceWriter) begin() {
 	}
 }
 
-// end writes the events of the function tracer (nil for another tracer) and the
+// end writes the events of a tracer that records (nil for another one) and the
 // results.
-func (t *traceWriter) end(f *trace.Recording, name func(addr uint64) string, results []callResult, tasks int) error {
+func (t *traceWriter) end(f *trace.Recording, s *trace.Symbols, results []callResult, tasks int) error {
 	if !t.json {
 		var err error
 		if f != nil && !t.results {
-			err = trace.WriteFunctions(t.w, f, name)
+			err = t.recording(f, s)
 			fmt.Fprintln(t.w)
 		}
 		printResults(t.w, results, tasks)
@@ -63,7 +65,11 @@ func (t *traceWriter) end(f *trace.Recording, name func(addr uint64) string, res
 	events := []byte("\n  ")
 	if f != nil {
 		lost = f.Overrun()
-		b, err := indented(trace.FunctionsJSON(f, name))
+		list := trace.FunctionsJSON
+		if t.tracer == tracerGraph {
+			list = trace.GraphJSON
+		}
+		b, err := indented(list(f, s))
 		if err != nil {
 			return err
 		}
@@ -78,6 +84,14 @@ func (t *traceWriter) end(f *trace.Recording, name func(addr uint64) string, res
 	}
 	_, err = fmt.Fprintf(t.w, "%s],\n  \"lost\": %d,\n  \"calls\": %s\n}\n", events, lost, calls)
 	return err
+}
+
+// recording writes what a tracer recorded as text.
+func (t *traceWriter) recording(f *trace.Recording, s *trace.Symbols) error {
+	if t.tracer == tracerGraph {
+		return trace.WriteGraph(t.w, f, s, t.graph)
+	}
+	return trace.WriteFunctions(t.w, f, s)
 }
 
 // indented is v as JSON within an object.

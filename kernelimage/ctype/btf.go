@@ -43,6 +43,7 @@ func newPrototype(name string, proto *btf.FuncProto) *Prototype {
 			break
 		}
 		p.Params = append(p.Params, typeOf(param.Type))
+		p.Printed = append(p.Printed, paramOf(param))
 	}
 	return p
 }

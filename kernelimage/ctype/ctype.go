@@ -37,7 +37,8 @@ func (t Type) registers() int {
 type Prototype struct {
 	Name     string
 	Params   []Type
-	Variadic bool // more arguments may follow
+	Printed  []Param // of each
+	Variadic bool    // more arguments may follow
 	Result   Type
 
 	decl string
