@@ -18,14 +18,7 @@ const (
 // and for each CPU, a step a line, and at the end what is broken.
 func (c *Counterexample) WriteText(w io.Writer) error {
 	var sb strings.Builder
-	what := c.Scenario
-	if c.Mutation != "" {
-		what += " with " + c.Mutation
-	}
-	if c.Kernel != "" {
-		what += ", " + c.Kernel
-	}
-	fmt.Fprintf(&sb, "%s, %d CPUs, %d steps; --replay %s\n\n", what, c.CPUs, len(c.Steps), c.Token)
+	fmt.Fprintf(&sb, "%s, %d CPUs, %d steps; --replay %s\n\n", c.title(), c.CPUs, len(c.Steps), c.Token)
 	head := fmt.Sprintf("%*s%-*s", agentColumn, "", agentWidth, "patcher")
 	for cpu := range c.CPUs {
 		head += fmt.Sprintf("%-*s", agentWidth, fmt.Sprintf("cpu%d", cpu))

@@ -26,6 +26,7 @@ type checkFlags struct {
 	list      bool
 	format    outputFormat
 	core      choice
+	output    checkOutput
 
 	machine *machineFlags // which kernel to check
 	opts    check.Options
@@ -64,6 +65,7 @@ search that --memory ended, and that found nothing, is "bounded", and no error.`
   callops check --mutation load-literal-twice
   callops check --image vmlinuz-6.12 --trampoline image
   callops check --image vmlinuz-6.12 --core image
+  callops check --mutation load-literal-twice --output twice.perfetto-trace
   callops check --quick
   callops check --list`,
 		Args: argCount(0, 0, ""),
@@ -80,6 +82,7 @@ search that --memory ended, and that found nothing, is "bounded", and no error.`
 	f.BoolVar(&c.quick, "quick", false, "leave out the scenarios that take long, unless they are named")
 	f.BoolVar(&c.list, "list", false, "list scenarios and mutations")
 	f.Var(&c.format, "format", "output format")
+	f.Var(&c.output, "output", "write counterexamples to `FILE` too, as tracks with the patcher and each CPU: "+c.output.suffixes())
 	f.Var((*fileName)(&c.machine.image), "image", "kernel `FILE` to check instead of the built-in one; two of its empty functions are traced")
 	c.machine.addTrampoline(cmd)
 	f.Var(&c.core, "core", "whose ftrace core patches, callops' or the image's own, which has its own trampolines")
@@ -89,6 +92,9 @@ search that --memory ended, and that found nothing, is "bounded", and no error.`
 
 func (c *checkFlags) run(cmd *cobra.Command) (err error) {
 	if c.list {
+		if c.output.path != "" {
+			return usagef("--list goes without --output")
+		}
 		return c.alone(cmd, "list", c.printList)
 	}
 	if err := c.open(cmd.Context()); err != nil {
@@ -101,6 +107,10 @@ func (c *checkFlags) run(cmd *cobra.Command) (err error) {
 	}
 	defer release()
 	c.opts.Memory = int(states)
+	if err := c.output.create(); err != nil {
+		return err
+	}
+	defer func() { err = c.output.finish(err, cmd.ErrOrStderr()) }()
 	switch {
 	case cmd.Flags().Changed("replay"):
 		return c.alone(cmd, "replay", c.playAgain)
@@ -164,6 +174,7 @@ func (c *checkFlags) search(cmd *cobra.Command, jobs []job) ([]outcome, error) {
 		}
 		o := outcome{jobs[i], r}
 		found = append(found, o)
+		c.output.add(r.Violations...)
 		if c.format.value == formatText {
 			t.line(&o)
 		}
@@ -263,6 +274,7 @@ func (c *checkFlags) playAgain(w io.Writer) error {
 	if err != nil {
 		return err
 	}
+	c.output.add(ce)
 	if c.format.value == formatJSON {
 		err = printJSON(w, ce)
 	} else {

@@ -68,3 +68,12 @@ func (o *outputFile) finish(err error) error {
 	}
 	return nil
 }
+
+// discard removes the file again: there is nothing to write to it.
+func (o *outputFile) discard() error {
+	err := o.file.Close()
+	if o.temp != "" {
+		err = errors.Join(err, os.Remove(o.temp))
+	}
+	return err
+}

@@ -29,8 +29,8 @@ var traceFormats = []struct {
 }{
 	{".dat", "trace-cmd report, KernelShark (trace.dat, version 6)", traceDat(6)},
 	{".v7.dat", "the same, compressed, for trace-cmd from 3.0 on", traceDat(7)},
-	{".perfetto-trace", "ui.perfetto.dev, trace_processor_shell", writePerfetto},
-	{".json", "chrome://tracing, ui.perfetto.dev (Trace Event Format)", writeChrome},
+	{".perfetto-trace", "ui.perfetto.dev, trace_processor_shell", forViewer(".perfetto-trace")},
+	{".json", "chrome://tracing, ui.perfetto.dev (Trace Event Format)", forViewer(".json")},
 	{".folded", "flamegraph.pl and its like: instructions by stack", writeFolded},
 	{".pb.gz", "go tool pprof: instructions by stack, function and line", writePprof},
 }
@@ -177,12 +177,14 @@ func traceDat(version int) traceWrite {
 	}
 }
 
-func writePerfetto(w io.Writer, r *recorder, f *trace.Recording) error {
-	return perfetto.Write(w, r.timeline(f))
+// viewers are the formats of timelines, by the end of a file's name.
+var viewers = map[string]func(io.Writer, *timeline.Timeline) error{
+	".perfetto-trace": perfetto.Write,
+	".json":           func(w io.Writer, t *timeline.Timeline) error { return t.WriteChrome(w) },
 }
 
-func writeChrome(w io.Writer, r *recorder, f *trace.Recording) error {
-	return r.timeline(f).WriteChrome(w)
+func forViewer(suffix string) traceWrite {
+	return func(w io.Writer, r *recorder, f *trace.Recording) error { return viewers[suffix](w, r.timeline(f)) }
 }
 
 func (r *recorder) timeline(f *trace.Recording) *timeline.Timeline {
