@@ -11,31 +11,36 @@ import (
 	"callops/emu/engines"
 	"callops/ftrace"
 	"callops/internal/errno"
+	"callops/kernel"
+	"callops/kernelimage"
 	"callops/kernelimage/ctype"
-	"callops/machine"
 	"callops/trace"
 )
 
-// graphed is a machine with function_graph tracers.
-func graphed(t *testing.T, engine engines.Engine) (*machine.Machine, *ftrace.Registry) {
+// graphed is a kernel with its ftrace.
+func graphed(t *testing.T, engine engines.Engine) (*kernel.Kernel, *ftrace.Registry) {
 	t.Helper()
-	m, err := machine.New(t.Context(), &machine.Config{Engine: engine.New, Ftrace: machine.Options(nil)})
+	img, err := kernelimage.Builtin(nil)
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, m.Close()) })
-	return m, m.Ftrace.(*ftrace.Registry)
+	k, err := kernel.Boot(img, engine.New, nil)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, k.Close()) })
+	r, err := ftrace.New(k, nil)
+	require.NoError(t, err)
+	return k, r
 }
 
-func call(t *testing.T, m *machine.Machine, name string, args ...uint64) uint64 {
+func call(t *testing.T, k *kernel.Kernel, name string, args ...uint64) uint64 {
 	t.Helper()
-	res, err := m.Kernel.CallName(t.Context(), 0, nil, name, args...)
+	res, err := k.CallName(t.Context(), 0, nil, name, args...)
 	require.NoError(t, err)
 	return res.X0
 }
 
 // story is what was recorded in short: entries with their depth and first argument, returns with their value.
-func story(m *machine.Machine, rec *trace.Recording) (lines []string) {
+func story(k *kernel.Kernel, rec *trace.Recording) (lines []string) {
 	for _, e := range rec.Events {
-		name, _, _ := m.Kernel.Symbols.FormatName(e.IP)
+		name, _, _ := k.Symbols.FormatName(e.IP)
 		switch {
 		case e.Kind == trace.KindGraphReturn:
 			lines = append(lines, fmt.Sprintf("%d %s = %d", e.Depth, name, e.Value))
@@ -51,10 +56,10 @@ func story(m *machine.Machine, rec *trace.Recording) (lines []string) {
 func TestGraph_InstancesHaveFiltersAndRingsOfTheirOwn(t *testing.T) {
 	for _, engine := range engines.All() {
 		t.Run(engine.Name, func(t *testing.T) {
-			m, r := graphed(t, engine)
-			all, err := trace.NewGraph(m.Kernel, r, "all", &trace.GraphOptions{Entries: 64, Args: true})
+			k, r := graphed(t, engine)
+			all, err := trace.NewGraph(k, r, "all", &trace.GraphOptions{Entries: 64, Args: true})
 			require.NoError(t, err)
-			within, err := trace.NewGraph(m.Kernel, r, "within", &trace.GraphOptions{Entries: 64})
+			within, err := trace.NewGraph(k, r, "within", &trace.GraphOptions{Entries: 64})
 			require.NoError(t, err)
 			require.NoError(t, r.SetFilter(all.Ops.Ops, "crc32_update", nil))
 			require.NoError(t, r.SetFilter(all.Ops.Ops, "checksum_buffer", nil))
@@ -63,25 +68,25 @@ func TestGraph_InstancesHaveFiltersAndRingsOfTheirOwn(t *testing.T) {
 				require.NoError(t, r.RegisterGraph(g.Ops))
 				g.Rings.Start()
 			}
-			buf, err := m.Kernel.Heap.Alloc("buf", 8)
+			buf, err := k.Heap.Alloc("buf", 8)
 			require.NoError(t, err)
-			sum := call(t, m, "checksum_buffer", buf, 1)
+			sum := call(t, k, "checksum_buffer", buf, 1)
 			rec := all.Read()
 			assert.Equal(t, []string{
 				fmt.Sprintf("0 checksum_buffer(%d)", buf), fmt.Sprintf("1 crc32_update(%d)", rec.Events[1].Args[0]),
 				fmt.Sprintf("1 crc32_update = %d", rec.Events[2].Value), fmt.Sprintf("0 checksum_buffer = %d", sum),
-			}, story(m, rec))
+			}, story(k, rec))
 			for _, e := range rec.Events {
 				assert.NotZero(t, e.PID)
 				assert.Contains(t, rec.Tasks, e.PID)
 				assert.LessOrEqual(t, e.Start, e.Time)
 			}
-			inner := story(m, within.Read())
+			inner := story(k, within.Read())
 			require.Len(t, inner, 4)
 			assert.Equal(t, []string{"1 crc32_update", "2 crc32_byte"}, inner[:2])
 
 			require.NoError(t, r.UnregisterGraph(all.Ops))
-			call(t, m, "fib", 3)
+			call(t, k, "fib", 3)
 			assert.Empty(t, all.Read().Events, "it has left")
 			assert.Empty(t, within.Read().Events, "outside of set_graph_function")
 			require.NoError(t, r.UnregisterGraph(within.Ops))
@@ -91,8 +96,8 @@ func TestGraph_InstancesHaveFiltersAndRingsOfTheirOwn(t *testing.T) {
 
 // A function of set_graph_function deep in the calls of another tracer ends where it returns.
 func TestGraph_LeavesSetGraphFunctionAtAnyDepth(t *testing.T) {
-	m, r := graphed(t, engines.All()[0])
-	deep, err := trace.NewGraph(m.Kernel, r, "deep", &trace.GraphOptions{Entries: 64})
+	k, r := graphed(t, engines.All()[0])
+	deep, err := trace.NewGraph(k, r, "deep", &trace.GraphOptions{Entries: 64})
 	require.NoError(t, err)
 	frames, err := r.NewGoGraphOps("frames", ftrace.GraphTracer{Entry: func(*ftrace.GraphOps, *ftrace.GraphEntry) bool { return true }})
 	require.NoError(t, err)
@@ -101,34 +106,34 @@ func TestGraph_LeavesSetGraphFunctionAtAnyDepth(t *testing.T) {
 	require.NoError(t, r.SetNotrace(deep.Ops.Ops, "is_even", nil))
 	require.NoError(t, r.RegisterGraph(frames))
 	require.NoError(t, r.RegisterGraph(deep.Ops))
-	call(t, m, "is_even", 7)
+	call(t, k, "is_even", 7)
 	assert.NotEmpty(t, deep.Read().Events)
-	call(t, m, "fib", 3)
+	call(t, k, "fib", 3)
 	assert.Empty(t, deep.Read().Events)
 }
 
 func TestGraph_HidesWhatSetGraphNotraceCalls(t *testing.T) {
-	m, r := graphed(t, engines.All()[0])
-	g, err := trace.NewGraph(m.Kernel, r, "g", &trace.GraphOptions{Entries: 64, Depth: 2})
+	k, r := graphed(t, engines.All()[0])
+	g, err := trace.NewGraph(k, r, "g", &trace.GraphOptions{Entries: 64, Depth: 2})
 	require.NoError(t, err)
 	require.NoError(t, r.SetNotrace(g.Within, "crc32_update", nil))
 	require.NoError(t, r.RegisterGraph(g.Ops))
-	buf, err := m.Kernel.Heap.Alloc("buf", 8)
+	buf, err := k.Heap.Alloc("buf", 8)
 	require.NoError(t, err)
-	call(t, m, "checksum_buffer", buf, 1)
-	rec := story(m, g.Read())
+	call(t, k, "checksum_buffer", buf, 1)
+	rec := story(k, g.Read())
 	require.Len(t, rec, 2)
 	assert.Equal(t, "0 checksum_buffer", rec[0])
-	call(t, m, "fib", 3)
+	call(t, k, "fib", 3)
 	assert.Len(t, g.Read().Events, 2*3, "fib(3), fib(2) and fib(1): no depth 2, and nothing is hidden any more")
 }
 
 func TestGraph_LostEventsAreCounted(t *testing.T) {
-	m, r := graphed(t, engines.All()[0])
-	g, err := trace.NewGraph(m.Kernel, r, "g", &trace.GraphOptions{Entries: 16})
+	k, r := graphed(t, engines.All()[0])
+	g, err := trace.NewGraph(k, r, "g", &trace.GraphOptions{Entries: 16})
 	require.NoError(t, err)
 	require.NoError(t, r.RegisterGraph(g.Ops))
-	call(t, m, "fib", 6) // 25 calls
+	call(t, k, "fib", 6) // 25 calls
 	rec := g.Read()
 	assert.Len(t, rec.Events, 16)
 	assert.EqualValues(t, 50-16, rec.Overrun())
@@ -139,9 +144,9 @@ func TestGraph_LostEventsAreCounted(t *testing.T) {
 }
 
 func TestNewGraph_Refuses(t *testing.T) {
-	m, r := graphed(t, engines.All()[0])
+	k, r := graphed(t, engines.All()[0])
 	for _, opts := range []trace.GraphOptions{{Depth: -1}, {Entries: -1}, {Entries: trace.MaxSlots + 1}} {
-		_, err := trace.NewGraph(m.Kernel, r, "g", &opts)
+		_, err := trace.NewGraph(k, r, "g", &opts)
 		require.ErrorIs(t, err, errno.EINVAL)
 	}
 }
