@@ -58,7 +58,7 @@ type Options struct {
 type Machine struct {
 	img     *kernelimage.Image
 	release func() error
-	symbols *kernel.Symbols
+	symbols *kernel.Symbols // the image's, which machines share
 
 	ram    []byte
 	mem    *emu.Memory
@@ -73,8 +73,11 @@ type Machine struct {
 	stopped bool   // the CPUs are not to go on
 	err     error  // what ended the board
 
-	booted bool
-	panic  string // what the console said of one
+	init  *cpu   // that the first process is on, once it has started
+	panic string // what the console said of one
+
+	calling bool   // a call of the host's is in progress
+	counted uint64 // instructions before the board was made
 }
 
 // StopError is a kernel that stopped the board.
@@ -98,7 +101,7 @@ func Boot(ctx context.Context, img *kernelimage.Image, opts *Options) (*Machine,
 	if opts == nil {
 		opts = &Options{}
 	}
-	m, err := newMachine(img, opts)
+	m, err := newMachine(img, kernel.NewSymbols(img.Symbols()...), opts)
 	if err != nil {
 		return nil, fmt.Errorf("boot %s: %w", img.Name(), err)
 	}
@@ -106,8 +109,14 @@ func Boot(ctx context.Context, img *kernelimage.Image, opts *Options) (*Machine,
 	if budget == 0 {
 		budget = DefaultBudget
 	}
-	if err := m.run(ctx, budget); err != nil {
-		return nil, errors.Join(m.runError("boot "+img.Name(), err), m.Close())
+	err = m.load(opts.Append)
+	if err == nil {
+		if err = m.run(ctx, budget); err != nil {
+			err = m.runError("boot "+img.Name(), err)
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, m.Close())
 	}
 	return m, nil
 }
@@ -134,8 +143,8 @@ func (m *Machine) where(pc uint64) string {
 	return m.symbols.Format(pc)
 }
 
-// newMachine makes a board that is about to execute the kernel's first instruction.
-func newMachine(img *kernelimage.Image, opts *Options) (m *Machine, err error) {
+// newMachine makes a board with nothing in its RAM.
+func newMachine(img *kernelimage.Image, symbols *kernel.Symbols, opts *Options) (m *Machine, err error) {
 	if img.Linux() == nil {
 		return nil, fmt.Errorf("it is no raw Image of a Linux kernel: %w", errno.ENOEXEC)
 	}
@@ -143,7 +152,7 @@ func newMachine(img *kernelimage.Image, opts *Options) (m *Machine, err error) {
 	if opts.CPUs < 0 || n > MaxCPUs {
 		return nil, fmt.Errorf("%d CPUs, there are 1 to %d: %w", opts.CPUs, MaxCPUs, errno.EINVAL)
 	}
-	m = &Machine{img: img, symbols: kernel.NewSymbols(img.Symbols()...), mem: emu.NewMemory(), page: img.PageSize()}
+	m = &Machine{img: img, symbols: symbols, mem: emu.NewMemory(), page: img.PageSize()}
 	m.uart.emit = func(line string) {
 		if _, why, ok := strings.Cut(line, panicWords); ok {
 			m.panic = why
@@ -155,7 +164,7 @@ func newMachine(img *kernelimage.Image, opts *Options) (m *Machine, err error) {
 	if m.release, err = img.Hold(); err != nil {
 		return nil, err
 	}
-	if m.ram, err = hostmem.Alloc(ramSize); err != nil {
+	if m.ram, err = hostmem.Alloc(ramSize + windowSize); err != nil {
 		return nil, errors.Join(err, m.Close())
 	}
 	m.mem.SetTranslation(m)
@@ -175,15 +184,12 @@ func newMachine(img *kernelimage.Image, opts *Options) (m *Machine, err error) {
 		m.cpus[i].Supervise()
 		m.cpus[i].SetSystem(asm.MPIDR_EL1, mpidr|uint64(i))
 	}
-	if err := m.load(n, opts.Append); err != nil {
-		return nil, errors.Join(err, m.Close())
-	}
 	return m, nil
 }
 
 // load puts the kernel, the device tree and the root file system into RAM, and has the first CPU begin
 // as Documentation/arch/arm64/booting.rst asks for.
-func (m *Machine) load(cpus int, args string) error {
+func (m *Machine) load(args string) error {
 	base, b := m.img.Linux().Base, m.img.Bounds()
 	if b.Start < base || b.End-base > fdtAt-ramBase {
 		return fmt.Errorf("its memory from %#x to %#x does not fit: %w", b.Start, b.End, errno.ENOMEM)
@@ -199,11 +205,11 @@ func (m *Machine) load(cpus int, args string) error {
 	}
 	initrd := initramfs()
 	copy(m.ram[initrdAt-ramBase:], initrd)
-	cmdline := earlycon + " nokaslr panic=-1 rdinit=" + initPath
+	cmdline := earlycon + " nokaslr panic=-1 cryptomgr.notests rdinit=" + initPath
 	if args != "" {
 		cmdline += " " + args
 	}
-	copy(m.ram[fdtAt-ramBase:], deviceTree(cpus, ramSize, cmdline, extent{initrdAt, initrdAt + uint64(len(initrd))}))
+	copy(m.ram[fdtAt-ramBase:], deviceTree(len(m.cpus), ramSize, cmdline, extent{initrdAt, initrdAt + uint64(len(initrd))}))
 	m.cpus[0].reset(ramBase, fdtAt)
 	return nil
 }
@@ -293,8 +299,10 @@ func (m *Machine) run(ctx context.Context, budget uint64) error {
 	return nil
 }
 
-// Count returns how many instructions the CPUs have executed.
-func (m *Machine) Count() (n uint64) {
+// Count returns how many instructions the CPUs have executed, those of the board that this one was forked
+// from included.
+func (m *Machine) Count() uint64 {
+	n := m.counted
 	for _, c := range m.cpus {
 		n += c.Count()
 	}

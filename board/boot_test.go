@@ -27,9 +27,11 @@ func open(t testing.TB, series string) *kernelimage.Image {
 // begin executes the first instructions of a boot.
 func begin(t *testing.T, opts *Options, budget uint64) *Machine {
 	t.Helper()
-	m, err := newMachine(open(t, kernels.Linux612), opts)
+	img := open(t, kernels.Linux612)
+	m, err := newMachine(img, kernel.NewSymbols(img.Symbols()...), opts)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, m.Close()) })
+	require.NoError(t, m.load(opts.Append))
 	require.ErrorIs(t, m.run(t.Context(), budget), emu.ErrBudget)
 	return m
 }

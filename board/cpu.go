@@ -69,8 +69,8 @@ func (c *cpu) handle(exit emu.Exit, err error) error {
 		return c.exception(exit)
 	case emu.ExitUndefined:
 		c.sync(ecUnknown, 0)
-	case emu.ExitGate:
-		return c.m.gate(c, exit.PC)
+	case emu.ExitGate: // nothing can be fetched there
+		return c.fault(&emu.Fault{Addr: exit.PC, Access: emu.Fetch, Kind: emu.Unmapped})
 	}
 	return nil
 }

@@ -13,14 +13,14 @@ type gic struct {
 
 // gicCPU is what is banked for each CPU.
 type gicCPU struct {
-	on       bool // GICC_CTLR
-	enable   uint32
-	pending  uint32    // PPIs that software made pending
-	active   uint32    //
-	sgi      [16]uint8 // pending, by the CPUs that sent them
-	priority [32]uint8
-	config   [2]uint32
-	mask     uint32 // GICC_PMR
+	On       bool // GICC_CTLR
+	Enable   uint32
+	Pending  uint32 // PPIs that software made pending
+	Active   uint32
+	SGI      [16]uint8 // pending, by the CPUs that sent them
+	Priority [32]uint8
+	Config   [2]uint32
+	Mask     uint32 // GICC_PMR
 }
 
 // Registers of the distributor.
@@ -67,19 +67,19 @@ func newGIC(cpus int, level func(cpu int) uint32) *gic {
 // waiting are the enabled interrupts of a CPU that are pending.
 func (g *gic) waiting(cpu int) uint32 {
 	c := &g.cpus[cpu]
-	p := c.pending | g.level(cpu)
-	for i, from := range c.sgi {
+	p := c.Pending | g.level(cpu)
+	for i, from := range c.SGI {
 		if from != 0 {
 			p |= 1 << i
 		}
 	}
-	return p & c.enable
+	return p & c.Enable
 }
 
 // signals reports whether a CPU's interrupt line is high.
 func (g *gic) signals(cpu int) bool {
 	c := &g.cpus[cpu]
-	return g.enabled && c.on && c.active == 0 && c.mask != 0 && g.waiting(cpu) != 0
+	return g.enabled && c.On && c.Active == 0 && c.Mask != 0 && g.waiting(cpu) != 0
 }
 
 // acknowledge is a read of GICC_IAR.
@@ -89,13 +89,13 @@ func (g *gic) acknowledge(cpu int) uint32 {
 	}
 	c := &g.cpus[cpu]
 	n := bits.TrailingZeros32(g.waiting(cpu))
-	c.active |= 1 << n
+	c.Active |= 1 << n
 	if n >= 16 {
-		c.pending &^= 1 << n
+		c.Pending &^= 1 << n
 		return uint32(n)
 	}
-	from := bits.TrailingZeros8(c.sgi[n])
-	c.sgi[n] &^= 1 << from
+	from := bits.TrailingZeros8(c.SGI[n])
+	c.SGI[n] &^= 1 << from
 	return uint32(n) | uint32(from)<<10
 }
 
@@ -110,7 +110,7 @@ func (g *gic) send(cpu int, v uint32) {
 	}
 	for i := range g.cpus {
 		if targets>>i&1 == 1 {
-			g.cpus[i].sgi[v&15] |= 1 << cpu
+			g.cpus[i].SGI[v&15] |= 1 << cpu
 		}
 	}
 }
@@ -119,24 +119,24 @@ func (g *gic) readDistributor(cpu int, off uint64) uint32 {
 	c := &g.cpus[cpu]
 	switch {
 	case off == gicdCtlr:
-		return flag(g.enabled)
+		return oneIf(g.enabled)
 	case off == gicdTyper:
 		return uint32(len(g.cpus)-1) << 5
 	case off == gicdIIDR:
 		return gicVersion
 	case off == gicdIsenabler, off == gicdIcenabler:
-		return c.enable
+		return c.Enable
 	case off == gicdIspendr, off == gicdIcpendr:
-		return c.pending | g.level(cpu)
+		return c.Pending | g.level(cpu)
 	case off == gicdIsactiver, off == gicdIcactiver:
-		return c.active
+		return c.Active
 	case off >= gicdIpriorityr && off < gicdIpriorityr+32:
 		i := off - gicdIpriorityr
-		return uint32(c.priority[i]) | uint32(c.priority[i+1])<<8 | uint32(c.priority[i+2])<<16 | uint32(c.priority[i+3])<<24
+		return uint32(c.Priority[i]) | uint32(c.Priority[i+1])<<8 | uint32(c.Priority[i+2])<<16 | uint32(c.Priority[i+3])<<24
 	case off >= gicdItargetsr && off < gicdItargetsr+32:
 		return 0x01010101 << cpu
 	case off == gicdIcfgr, off == gicdIcfgr+4:
-		return c.config[off>>2&1]
+		return c.Config[off>>2&1]
 	case off == gicdPIDR2:
 		return gicPIDR2
 	}
@@ -149,32 +149,32 @@ func (g *gic) writeDistributor(cpu int, off uint64, v uint32) {
 	case off == gicdCtlr:
 		g.enabled = v&1 == 1
 	case off == gicdIsenabler:
-		c.enable |= v
+		c.Enable |= v
 	case off == gicdIcenabler:
-		c.enable &^= v
+		c.Enable &^= v
 	case off == gicdIspendr:
-		c.pending |= v &^ 0xffff
+		c.Pending |= v &^ 0xffff
 	case off == gicdIcpendr:
-		c.pending &^= v
+		c.Pending &^= v
 	case off == gicdIsactiver:
-		c.active |= v
+		c.Active |= v
 	case off == gicdIcactiver:
-		c.active &^= v
+		c.Active &^= v
 	case off >= gicdIpriorityr && off < gicdIpriorityr+32:
 		for i := range uint64(4) {
-			c.priority[off-gicdIpriorityr+i] = uint8(v >> (8 * i))
+			c.Priority[off-gicdIpriorityr+i] = uint8(v >> (8 * i))
 		}
 	case off == gicdIcfgr+4:
-		c.config[1] = v
+		c.Config[1] = v
 	case off == gicdSgir:
 		g.send(cpu, v)
 	case off >= gicdCpendsgir && off < gicdCpendsgir+16:
 		for i := range uint64(4) {
-			c.sgi[off-gicdCpendsgir+i] &^= uint8(v >> (8 * i))
+			c.SGI[off-gicdCpendsgir+i] &^= uint8(v >> (8 * i))
 		}
 	case off >= gicdSpendsgir && off < gicdSpendsgir+16:
 		for i := range uint64(4) {
-			c.sgi[off-gicdSpendsgir+i] |= uint8(v >> (8 * i))
+			c.SGI[off-gicdSpendsgir+i] |= uint8(v >> (8 * i))
 		}
 	}
 }
@@ -183,13 +183,13 @@ func (g *gic) readInterface(cpu int, off uint64) uint32 {
 	c := &g.cpus[cpu]
 	switch off {
 	case giccCtlr:
-		return flag(c.on)
+		return oneIf(c.On)
 	case giccPmr:
-		return c.mask
+		return c.Mask
 	case giccIar:
 		return g.acknowledge(cpu)
 	case giccRpr:
-		if c.active != 0 {
+		if c.Active != 0 {
 			return 0
 		}
 		return noPriority
@@ -203,17 +203,18 @@ func (g *gic) writeInterface(cpu int, off uint64, v uint32) {
 	c := &g.cpus[cpu]
 	switch off {
 	case giccCtlr:
-		c.on = v&1 == 1
+		c.On = v&1 == 1
 	case giccPmr:
-		c.mask = v & 0xff
+		c.Mask = v & 0xff
 	case giccEoir:
 		if n := v & 0x3ff; n < 32 {
-			c.active &^= 1 << n
+			c.Active &^= 1 << n
 		}
 	}
 }
 
-func flag(b bool) uint32 {
+// oneIf is 1 for true.
+func oneIf(b bool) uint32 {
 	if b {
 		return 1
 	}

@@ -2,22 +2,22 @@ package board
 
 import (
 	"encoding/binary"
-	"fmt"
 
-	"callops/emu"
 	"callops/internal/errno"
 )
 
 // maxPath is PATH_MAX.
 const maxPath = 4096
 
-// hookHVC is HVC #hookImm, which stands where the kernel starts a program.
+// Words that stand where the kernel starts a program: HVC with these numbers.
 const (
-	hookImm = 0xca11
-	hookHVC = 0xd4000002 | hookImm<<5
+	execImm   = 0xca11
+	returnImm = 0xca12 // the host's call has returned
+	hvcWord   = 0xd4000002
 )
 
-// hook has a function of the kernel call the board before anything else that it does. Its call site stays.
+// hook has a function of the kernel call the board in the place of what it does. Its call site stays. In the word after the
+// first one host's calls return, so that the function is what called.
 func (m *Machine) hook(name string) error {
 	sym, err := m.symbols.Lookup(name)
 	if err != nil {
@@ -27,7 +27,9 @@ func (m *Machine) hook(name string) error {
 	if site, ok := m.img.Site(sym.Addr); ok {
 		at = site.IP + 4
 	}
-	binary.LittleEndian.PutUint32(m.ram[at-m.img.Linux().Base:], hookHVC)
+	for i, imm := range []uint32{execImm, returnImm} {
+		binary.LittleEndian.PutUint32(m.ram[at-m.img.Linux().Base+4*uint64(i):], hvcWord|imm<<5)
+	}
 	return nil
 }
 
@@ -36,8 +38,10 @@ func (m *Machine) hypercall(c *cpu, imm uint64) error {
 	switch imm {
 	case 0:
 		m.psci(c)
-	case hookImm:
+	case execImm:
 		return m.execve(c)
+	case returnImm:
+		m.stopped, m.init = true, c
 	default:
 		c.Regs().X[0] = psciNotSupported
 	}
@@ -49,20 +53,12 @@ func (m *Machine) hypercall(c *cpu, imm uint64) error {
 func (m *Machine) execve(c *cpu) error {
 	r := c.Regs()
 	name, err := c.readString(r.X[0], maxPath)
-	if err == nil && name == initPath && !m.booted {
-		m.booted, m.stopped = true, true
+	if err == nil && name == initPath && m.init == nil {
+		m.stopped = true
+		m.init = c
 		return nil
 	}
 	noEntry := -int64(errno.ENOENT)
 	r.X[0], r.PC = uint64(noEntry), r.X[30]
 	return nil
-}
-
-// gate is a CPU that has come to a gate.
-func (m *Machine) gate(c *cpu, at uint64) error {
-	if at == emu.ReturnGate {
-		m.stopped = true
-		return nil
-	}
-	return fmt.Errorf("a branch to %#x: %w", at, errno.EFAULT)
 }

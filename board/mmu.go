@@ -57,6 +57,9 @@ func (c *cpu) translate(va uint64) (m mapping, ok bool) {
 		at := va &^ (blockSize - 1)
 		return mapping{va: at, pa: at, size: blockSize, perm: emu.Read | emu.Write | emu.Exec, table: blockSize}, va < 1<<48
 	}
+	if va-windowBase < windowSize {
+		return mapping{va: windowBase, pa: ramBase + ramSize, size: windowSize, perm: emu.Read | emu.Write | emu.User, table: windowSize}, true
+	}
 	upper := va >> 55 & 1
 	control := c.system(tcr)
 	table := c.system(ttbr0) & descAddr &^ 1

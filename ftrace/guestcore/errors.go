@@ -26,15 +26,7 @@ func (e *StatusError) Is(target error) bool {
 	return errno != 0 && target == errno
 }
 
-// errnos are Linux's numbers (include/uapi/asm-generic/errno-base.h, errno.h), which the
-// host's may differ from.
-var errnos = map[int32]errno.Errno{
-	1: errno.EPERM, 2: errno.ENOENT, 4: errno.EINTR, 5: errno.EIO, 7: errno.E2BIG, 12: errno.ENOMEM, 14: errno.EFAULT,
-	16: errno.EBUSY, 17: errno.EEXIST, 19: errno.ENODEV, 22: errno.EINVAL, 28: errno.ENOSPC, 34: errno.ERANGE,
-	35: errno.EDEADLK, 38: errno.ENOSYS, 95: errno.EOPNOTSUPP,
-}
-
-func (e *StatusError) errno() errno.Errno { return errnos[-e.Status] }
+func (e *StatusError) errno() errno.Errno { return errno.Linux(-int64(e.Status)) }
 
 // CrashError is a function of the kernel that did not return: it faulted, looped, reached
 // a BUG() or asked for what callops has no service for. The core's locks are as it left

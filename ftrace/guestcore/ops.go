@@ -205,10 +205,8 @@ func statusOf(err error) int32 {
 	if err == nil {
 		return 0
 	}
-	for n, e := range errnos {
-		if errors.Is(err, e) {
-			return -n
-		}
+	if n, ok := errno.LinuxNumber(err); ok {
+		return int32(-n)
 	}
 	return -16
 }

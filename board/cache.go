@@ -1,0 +1,128 @@
+package board
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"callops/kernelimage"
+)
+
+// keptSnapshots is how many snapshots stay in the cache folder: the newest.
+const keptSnapshots = 4
+
+// snapshotFile is where the snapshot of a kernel lies that was booted with the options, and the key that it
+// has: what can't be the same for another kernel, board or program.
+func snapshotFile(ctx context.Context, img *kernelimage.Image, opts *Options) (path, key string, err error) {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", "", err
+	}
+	program, err := programSum()
+	if err != nil {
+		return "", "", err
+	}
+	h := sha256.New()
+	fmt.Fprintf(h, "%x %d %q\n", program, max(opts.CPUs, 1), opts.Append)
+	if err := sumImage(ctx, h, img); err != nil {
+		return "", "", err
+	}
+	key = hex.EncodeToString(h.Sum(nil))
+	return filepath.Join(dir, "callops", "boards", key[:32]+".board"), key, nil
+}
+
+// programSum is the hash of the running program, which is the board.
+var programSum = sync.OnceValues(func() (sum [32]byte, err error) {
+	path, err := os.Executable()
+	if err != nil {
+		return sum, err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return sum, err
+	}
+	h := sha256.New()
+	_, err = io.Copy(h, f)
+	return [32]byte(h.Sum(nil)), errors.Join(err, f.Close())
+})
+
+func sumImage(ctx context.Context, h hash.Hash, img *kernelimage.Image) error {
+	b := make([]byte, 1<<20)
+	for _, s := range img.Segments() {
+		fmt.Fprintf(h, "%#x %#x\n", s.Addr, s.End())
+		for at := s.Addr; at < s.End(); {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			n, err := img.ReadAt(b[:min(uint64(len(b)), s.End()-at)], at)
+			if err != nil {
+				return err
+			}
+			if n == 0 {
+				break // the rest is zero
+			}
+			h.Write(b[:n])
+			at += uint64(n)
+		}
+	}
+	return nil
+}
+
+// saveTo writes the board to a file of the cache folder, which is there whole or not at all.
+func (m *Machine) saveTo(path, key string) (err error) {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, "new-")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(f.Name()))
+		}
+	}()
+	_, err = m.write(f, key)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return prune(dir)
+}
+
+// prune removes all but the newest snapshots of a folder.
+func prune(dir string) error {
+	paths, err := filepath.Glob(filepath.Join(dir, "*.board"))
+	if err != nil {
+		return err
+	}
+	type snapshot struct {
+		path string
+		made int64
+	}
+	var list []snapshot
+	for _, p := range paths {
+		if info, err := os.Stat(p); err == nil {
+			list = append(list, snapshot{p, info.ModTime().UnixNano()})
+		}
+	}
+	slices.SortFunc(list, func(a, b snapshot) int { return cmp.Compare(b.made, a.made) })
+	for _, s := range list[min(keptSnapshots, len(list)):] {
+		if err := os.Remove(s.path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}

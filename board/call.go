@@ -1,0 +1,86 @@
+package board
+
+import (
+	"context"
+	"fmt"
+
+	"callops/emu"
+	"callops/internal/errno"
+)
+
+// The window is memory of the host that the kernel reaches at an address of user space, in the place of the
+// first process' own. It lies behind the RAM that the kernel knows of.
+const (
+	windowBase = 0x7fff_0000_0000
+	windowSize = 16 << 20
+)
+
+// redZone is what a call leaves below the first process' stack pointer.
+const redZone = 512
+
+// Call calls a function of the kernel by its name, in the first process' context, with up to
+// [emu.MaxArgs] arguments, and returns what it returns. It may sleep, and whatever else the kernel has to
+// do goes on meanwhile. Between calls time stands still.
+//
+// A call that does not return, for ctx ended or the kernel panicked, leaves the kernel where it is: later
+// ones return the same error.
+func (m *Machine) Call(ctx context.Context, name string, args ...uint64) (uint64, error) {
+	sym, err := m.symbols.Lookup(name)
+	if err != nil {
+		return 0, err
+	}
+	return m.callAt(ctx, name, sym.Addr, args...)
+}
+
+func (m *Machine) callAt(ctx context.Context, name string, addr uint64, args ...uint64) (uint64, error) {
+	if m.err != nil {
+		return 0, fmt.Errorf("call of %s: %w", name, m.err)
+	}
+	if m.calling {
+		return 0, fmt.Errorf("call of %s within another: %w", name, errno.EBUSY)
+	}
+	r := m.init.Regs()
+	before := *r
+	r.SP -= redZone
+	if err := r.SetCall(addr, args...); err != nil {
+		*r = before
+		return 0, err
+	}
+	r.X[30] = before.PC // behind the hook's first HVC
+	m.calling = true
+	err := m.run(ctx, emu.DefaultBudget)
+	m.calling = false
+	if err != nil {
+		m.err = m.runError(name, err)
+		return 0, m.err
+	}
+	r = m.init.Regs() // it may have moved to another CPU
+	result := r.X[0]
+	r.X, r.SP, r.PC, r.NZCV = before.X, before.SP, before.PC, before.NZCV
+	return result, nil
+}
+
+// ReadMemory copies from the kernel's memory, as its tables map it.
+func (m *Machine) ReadMemory(addr uint64, p []byte) error {
+	return m.access(addr, p, func(guest, part []byte) { copy(part, guest) })
+}
+
+// WriteMemory copies to the kernel's memory, whether it may be written or not. Text is not patched with it.
+func (m *Machine) WriteMemory(addr uint64, p []byte) error {
+	return m.access(addr, p, func(guest, part []byte) { copy(guest, part) })
+}
+
+func (m *Machine) access(addr uint64, p []byte, f func(guest, part []byte)) error {
+	for len(p) > 0 {
+		b, err := m.cpus[m.running].bytes(addr, uint64(len(p)))
+		if err != nil {
+			return err
+		}
+		f(b, p[:len(b)])
+		addr, p = addr+uint64(len(b)), p[len(b):]
+	}
+	return nil
+}
+
+// window is the host's memory at the window.
+func (m *Machine) window() []byte { return m.ram[ramSize:] }

@@ -1,0 +1,135 @@
+package board
+
+import (
+	"bytes"
+	"encoding/binary"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"callops/internal/errno"
+	"callops/internal/hostmem"
+)
+
+// snapshot saves a machine that has made a file, and returns where.
+func snapshot(t *testing.T) (path, key string) {
+	t.Helper()
+	if !hostmem.Mapped {
+		t.Skip("files can't be mapped here")
+	}
+	m := booted(t)
+	require.NoError(t, m.WriteFile(t.Context(), "/tmp/file", 0, "in the snapshot"))
+	path, key = filepath.Join(t.TempDir(), "a.board"), "the key"
+	require.NoError(t, m.saveTo(path, key))
+	return path, key
+}
+
+func TestSnapshot_GoesOnFromIt(t *testing.T) {
+	path, key := snapshot(t)
+	z := frozen(t)
+	m, err := startFrom(path, key, z.img, &Options{})
+	require.NoError(t, err)
+	b, err := m.ReadFile(t.Context(), "/tmp/file")
+	require.NoError(t, err)
+	assert.Equal(t, "in the snapshot", string(b))
+	require.NoError(t, m.WriteFile(t.Context(), "/tmp/file", os.O_TRUNC, "elsewhere"))
+	require.NoError(t, m.Close())
+
+	again, err := startFrom(path, key, z.img, &Options{})
+	require.NoError(t, err)
+	b, err = again.ReadFile(t.Context(), "/tmp/file")
+	require.NoError(t, err)
+	assert.Equal(t, "in the snapshot", string(b), "a machine's stores stay its own")
+	require.NoError(t, again.Close())
+}
+
+func TestSnapshot_RefusesWhatIsDamaged(t *testing.T) {
+	path, key := snapshot(t)
+	good, err := os.ReadFile(path)
+	require.NoError(t, err)
+	ram := headerSize + bytes.IndexFunc(good[headerSize:], func(r rune) bool { return r != 0 })
+	tests := []struct {
+		name   string
+		key    string
+		damage func(b []byte) []byte
+		want   error
+	}{
+		{"another key", "other", func(b []byte) []byte { return b }, errno.ESTALE},
+		{"a bit of RAM", key, func(b []byte) []byte { b[ram] ^= 1; return b }, errno.EINVAL},
+		{"short RAM", key, func(b []byte) []byte { return b[:len(b)-chunkSize] }, errno.EINVAL},
+		{"no header", key, func(b []byte) []byte { return b[:10] }, io.ErrUnexpectedEOF},
+		{"empty", key, func([]byte) []byte { return nil }, io.EOF},
+		{"another file", key, func(b []byte) []byte { b[0]++; return b }, errno.EINVAL},
+		{"no state", key, func(b []byte) []byte { return header(`{"Key":"the key"}`) }, errno.EINVAL},
+		{"no JSON", key, func(b []byte) []byte { return header(`{`) }, errno.EINVAL},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			require.NoError(t, os.WriteFile(path, tt.damage(bytes.Clone(good)), 0o600))
+			_, err := startFrom(path, tt.key, frozen(t).img, &Options{})
+			require.ErrorIs(t, err, tt.want)
+		})
+	}
+}
+
+// header is a snapshot's beginning with that JSON.
+func header(json string) []byte {
+	return append(binary.LittleEndian.AppendUint32([]byte(snapshotMagic), uint32(len(json))), json...)
+}
+
+func TestRestore_RefusesAnotherBoardsState(t *testing.T) {
+	m := booted(t)
+	for name, spoil := range map[string]func(*state){
+		"CPUs":             func(s *state) { s.CPUs = nil },
+		"a GIC's CPUs":     func(s *state) { s.GIC.CPUs = append(s.GIC.CPUs, gicCPU{}) },
+		"the running one":  func(s *state) { s.Running = 7 },
+		"init's":           func(s *state) { s.Init = -1 },
+		"the console line": func(s *state) { s.Line = make([]byte, maxLine+1) },
+	} {
+		s := m.save()
+		spoil(s)
+		require.ErrorIs(t, m.restore(s), errno.EINVAL, name)
+	}
+}
+
+func TestPrune_KeepsTheNewest(t *testing.T) {
+	dir := t.TempDir()
+	for i := range keptSnapshots + 3 {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, string(rune('a'+i))+".board"), nil, 0o600))
+	}
+	require.NoError(t, prune(dir))
+	left, err := filepath.Glob(filepath.Join(dir, "*"))
+	require.NoError(t, err)
+	assert.Len(t, left, keptSnapshots)
+}
+
+func TestSnapshotFile_IsOfOneKernelAndOneBoard(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	t.Setenv("HOME", t.TempDir())
+	img := frozen(t).img
+	seen := map[string]bool{}
+	for _, opts := range []*Options{{}, {CPUs: 2}, {Append: "quiet"}} {
+		path, key, err := snapshotFile(t.Context(), img, opts)
+		require.NoError(t, err)
+		assert.False(t, seen[path] || seen[key], opts)
+		seen[path], seen[key] = true, true
+		again, _, err := snapshotFile(t.Context(), img, opts)
+		require.NoError(t, err)
+		assert.Equal(t, path, again)
+	}
+}
+
+func FuzzReadHeader(f *testing.F) {
+	f.Add(header(`{"Key":"k","Sum":1,"State":{"Now":1,"CPUs":[{"System":{"49664":1}}]}}`))
+	f.Add([]byte(snapshotMagic))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		h, err := readHeader(bytes.NewReader(b))
+		if err == nil && h.State == nil {
+			t.Fatal("no state and no error")
+		}
+	})
+}
