@@ -1,6 +1,8 @@
 package check
 
 import (
+	"slices"
+
 	"callops/check/event"
 	"callops/check/internal/model"
 	"callops/ftrace"
@@ -10,7 +12,10 @@ import (
 )
 
 // mutations are the faults that the checker must find.
-var mutations = []Mutation{
+var mutations = slices.Concat(linuxMutations, directMutations)
+
+// linuxMutations are faults in what Linux does.
+var linuxMutations = []Mutation{
 	{
 		Name:     "no-tasks-wait",
 		About:    "unregistering does not wait for synchronize_rcu_tasks",

@@ -1,6 +1,8 @@
 package check
 
 import (
+	"slices"
+
 	"callops/check/internal/model"
 	"callops/ftrace"
 )
@@ -32,7 +34,10 @@ func flagged(o model.Ops, flags ftrace.OpsFlag) model.Ops       { o.Flags = flag
 func starting(o model.Ops, operation model.Operation) model.Ops { o.Tracer = &operation; return o }
 
 // scenarios are all that there are.
-var scenarios = []Scenario{
+var scenarios = slices.Concat(linuxScenarios, directScenarios())
+
+// linuxScenarios are of what Linux does.
+var linuxScenarios = []Scenario{
 	{
 		Name:  "enable",
 		About: "an ops is registered",

@@ -76,6 +76,7 @@ func (r *Registry) registerDirectLocked(o *Ops, addr uint64) error {
 	}
 	r.setTrampoline(o, r.code.Caller)
 	r.setDirectCall(o, addr)
+	r.orderOps()
 	if err := r.registerLocked(o); err != nil {
 		r.resetDirect(o, addr)
 		return err

@@ -207,6 +207,7 @@ func (r *Registry) registerFirst(o *Ops, filter *hash) error {
 	if r.code.Direct == trampolines.DirectHash {
 		r.publishTable(o)
 	}
+	r.orderOps()
 	err := r.registerLocked(o)
 	if err != nil && !r.Dead() {
 		r.forgetDirect(o)
@@ -216,6 +217,12 @@ func (r *Registry) registerFirst(o *Ops, filter *hash) error {
 	}
 	return err
 }
+
+// orderOps orders the fields of an ops before the literals that will name it.
+//
+// Differs: Linux has no barrier there. What orders them is the DSB of set_fixmap, which maps the
+// literal's page to write to it (arch/arm64/mm/fixmap.c).
+func (r *Registry) orderOps() { r.mem.WriteBarrier() }
 
 // forgetDirect makes an ops what it was before its first direct call.
 func (r *Registry) forgetDirect(o *Ops) {

@@ -21,7 +21,7 @@ func (m *Machine) addTracer(i int) error {
 		}
 		m.gates = append(m.gates, gate)
 	}
-	at, err := m.place("tracer_"+spec.Name, func(b *asm.Builder) {
+	at, err := m.place("tracer_"+spec.Name, kernel.CodeOptions{Core: true}, func(b *asm.Builder) {
 		b.Emit(asm.Ldr(asm.X9, asm.Off(asm.X2, int64(m.k.Layout.Ops.Private))))
 		if gate != 0 {
 			b.Emit(asm.Stp(asm.FP, asm.LR, asm.Pre(asm.SP, -16)), asm.Mov(asm.FP, asm.SP))
@@ -35,22 +35,6 @@ func (m *Machine) addTracer(i int) error {
 	return err
 }
 
-// addDirect places the two direct calls of ops number i, which do what
-// ftrace_stub_direct_tramp does.
-func (m *Machine) addDirect(i int) (err error) {
-	for n, name := range []string{"direct_" + m.sc.Ops[i].Name, "direct_" + m.sc.Ops[i].Name + "_new"} {
-		m.tracer[i][n], err = m.place(name, func(b *asm.Builder) {
-			b.Emit(asm.Bti(asm.BTIC), asm.Mov(asm.X10, asm.LR), asm.Mov(asm.LR, asm.X9))
-			lose(b, asm.X11, asm.X17)
-			b.Emit(asm.RetReg(asm.X10))
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // lose overwrites registers.
 func lose(b *asm.Builder, from, to asm.Reg) {
 	for r := from; r <= to; r++ {
@@ -59,12 +43,12 @@ func lose(b *asm.Builder, from, to asm.Reg) {
 }
 
 // place puts a function into memory of its own.
-func (m *Machine) place(name string, body func(*asm.Builder)) (kernelimage.Range, error) {
+func (m *Machine) place(name string, opts kernel.CodeOptions, body func(*asm.Builder)) (kernelimage.Range, error) {
 	b := asm.NewBuilder()
 	b.Func(name)
 	body(b)
 	b.EndFunc()
-	p, err := m.k.PlaceCode(name, kernel.CodeOptions{Core: true}, b.Assemble)
+	p, err := m.k.PlaceCode(name, opts, b.Assemble)
 	if err != nil {
 		return kernelimage.Range{}, err
 	}

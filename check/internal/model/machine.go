@@ -31,6 +31,10 @@ func (b *Base) fits(sc *Scenario, fault *Fault) error {
 	switch {
 	case sc.NoCallOps && (fault.Trampoline != trampolines.NoFault || fault.Core != ftrace.NoFault):
 		return fmt.Errorf("the fault is for scenarios with CALL_OPS: %w", ErrUnfit)
+	case sc.Direct != trampolines.DirectOps && (b.Own || b.Core):
+		return fmt.Errorf("Linux has an ops for each direct call: %w", ErrUnfit)
+	case sc.Fixmap && b.Core:
+		return fmt.Errorf("what maps the page to be patched is left out, and its barrier with it: %w", ErrUnfit)
 	case b.Image == nil && (b.Own || b.Core):
 		return fmt.Errorf("the built-in kernel has no trampolines of its own, nor a core: %w", ErrUnfit)
 	case !b.Core && fault.OnlyCode():
@@ -147,13 +151,13 @@ func (m *Machine) ftrace(k *kernel.Kernel, own bool) (*ftrace.Options, error) {
 	if own {
 		install = trampolines.FromImage
 	}
-	code, err := install(k, &trampolines.Options{CallOps: !m.sc.NoCallOps, Fault: m.fault.Trampoline})
+	code, err := install(k, &trampolines.Options{CallOps: !m.sc.NoCallOps, Direct: m.sc.Direct, Fault: m.fault.Trampoline})
 	if err != nil {
 		return nil, err
 	}
 	m.rec.on = m.fault.LiveInit
 	return &ftrace.Options{
-		Scheme: m.sc.scheme(), FixCallOps: m.sc.FixCallOps, Code: code, Fault: m.fault.Core,
+		Scheme: m.sc.scheme(), FixCallOps: m.sc.FixCallOps, Code: code, Fault: m.fault.Core, Direct: m.sc.Direct,
 		Memory: m.rec, Grace: m.rec,
 	}, nil
 }
@@ -241,7 +245,12 @@ func (m *Machine) addOps(i int) (err error) {
 		if err := m.addDirect(i); err != nil {
 			return err
 		}
-		m.ops[i], err = m.r.NewDirectOps(spec.Name)
+		if spec.Static {
+			return m.addOneOps(i)
+		}
+		if m.ops[i], err = m.r.NewDirectOps(spec.Name); err == nil && spec.Shares {
+			m.ops[i].Share = shares
+		}
 	default:
 		if err := m.addTracer(i); err != nil {
 			return err

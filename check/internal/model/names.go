@@ -40,6 +40,9 @@ func (s *Subject) Place(addr uint64) string {
 
 // Value names what a word holds, where it is the address of something.
 func (s *Subject) Value(v uint64) string {
+	if name, ok := s.m.literalName(v); ok {
+		return name
+	}
 	if o, ok := s.m.k.Heap.Lookup(v); ok && o.Addr == v {
 		return objectName(o.Name)
 	}
@@ -74,7 +77,7 @@ func objectName(name string) string {
 
 // field names a field of struct ftrace_ops.
 func (s *Subject) field(off int) string {
-	l := &s.m.k.Layout.Ops
+	l := &s.m.r.Code().Layout.Ops
 	h := &s.m.k.Layout.OpsHash
 	for _, f := range []struct {
 		off  int

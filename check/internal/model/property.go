@@ -15,18 +15,17 @@ func (m *Machine) watches() map[uint64]func(*guest.Visit) *property.Broken {
 	w := map[uint64]func(*guest.Visit) *property.Broken{}
 	code := m.r.Code()
 	for i := range m.ops {
-		check := m.traced
-		if m.sc.Ops[i].Direct {
-			check = m.direct
-		}
-		for _, at := range m.tracer[i] {
-			if at.End != 0 {
-				w[at.Start] = func(v *guest.Visit) *property.Broken { return check(v, i) }
+		for piece, at := range m.tracer[i] {
+			switch {
+			case m.sc.Ops[i].Direct:
+				w[at.Start] = func(v *guest.Visit) *property.Broken { return m.arrived(v, i, piece) }
+			case at.End != 0:
+				w[at.Start] = func(v *guest.Visit) *property.Broken { return m.traced(v, i) }
 			}
 		}
 	}
 	w[code.ListFunc] = func(v *guest.Visit) *property.Broken {
-		if m.sc.NoCallOps {
+		if m.sc.NoCallOps || m.listPassed(v.X(2)) {
 			return nil // it looks at no ops that it is given
 		}
 		return m.calledWith(v, "ftrace_ops_list_func", code.ListOps)

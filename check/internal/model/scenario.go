@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"callops/ftrace"
+	"callops/trampolines"
 )
 
 // Scenario is a machine, what its tasks call, and what is done to ftrace
@@ -13,6 +14,11 @@ type Scenario struct {
 	NoCallOps  bool // the scheme before CALL_OPS
 	BTI        bool
 	FixCallOps bool
+	Direct     trampolines.Direct // the design of direct calls
+
+	// Fixmap says that what orders stores before the literal's in a kernel is how it maps the page to
+	// be patched, which the services that run its core leave out.
+	Fixmap bool
 
 	Ops     []Ops
 	Threads [][]Operation // each is a patcher: operations one after another
@@ -52,8 +58,12 @@ type Ops struct {
 
 	// Direct makes it an ops with a direct call: its sites call code that
 	// stands for the tracer. There are two pieces of that, the second for an
-	// operation that modifies the call.
+	// operation that modifies the call. A Static one is the one ops that has all direct
+	// calls, and Registered has it attached to its Filter.
 	Direct bool
+	Far    bool     // the pieces are out of the sites' reach
+	Moves  []string // the functions that come to the second piece at some time; nil: all
+	Shares bool     // it shares its sites with IPMODIFY ops
 }
 
 // Task is what a CPU runs.
@@ -106,6 +116,16 @@ func Free(ops string) Operation {
 	})
 }
 
+// FreeDirect frees an ops with direct calls and its hashes.
+func FreeDirect(ops string) Operation {
+	return onOps("free "+ops, ops, func(m *Machine, i int) error {
+		if err := m.r.FreeFilter(m.ops[i]); err != nil {
+			return err
+		}
+		return m.r.FreeOps(m.ops[i])
+	})
+}
+
 // Filter replaces the filter of an ops by one of these functions.
 func Filter(ops string, functions ...string) Operation {
 	return onOps(fmt.Sprintf("filter of %s := %s", ops, strings.Join(functions, ",")), ops, func(m *Machine, i int) error {
@@ -123,6 +143,23 @@ func Enable(v int) Operation {
 func Modify(ops string) Operation {
 	return onOps("modify the direct call of "+ops, ops, func(m *Machine, i int) error {
 		return m.r.ModifyDirect(m.ops[i], m.tracer[i][1].Start)
+	})
+}
+
+// Attach has functions call the first piece of code of the one ops that has all direct calls.
+func Attach(ops string, functions ...string) Operation {
+	return onOps("attach "+ops+" to "+strings.Join(functions, ","), ops, func(m *Machine, i int) error { return m.attach(i, functions) })
+}
+
+// Detach takes functions away from it, each with the piece of code that it calls.
+func Detach(ops string, functions ...string) Operation {
+	return onOps("detach "+ops+" from "+strings.Join(functions, ","), ops, func(m *Machine, i int) error { return m.detach(i, functions) })
+}
+
+// Move has functions call the second piece of code.
+func Move(ops string, functions ...string) Operation {
+	return onOps(fmt.Sprintf("modify the direct call of %s at %s", ops, strings.Join(functions, ",")), ops, func(m *Machine, i int) error {
+		return m.move(i, functions)
 	})
 }
 

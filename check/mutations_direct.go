@@ -1,0 +1,4 @@
+package check
+
+// directMutations are faults in the designs of direct calls.
+var directMutations = []Mutation{}
