@@ -95,6 +95,12 @@ func TestReduction_ChangesNoVerdict(t *testing.T) {
 		{"filter-list", "no-hash-grace", 1},
 		{"replace", "literal-not-restored", 1},
 		{"hand-over", "load-func-first", 1},
+		{"tagged-modify-near", "", 1},
+		{"mini-modify", "", 1},
+		{"hash-modify", "", 1},
+		{"tagged-shared", "tag-beside-lost", 1},
+		{"mini-modify", "mini-no-tasks-wait", 1},
+		{"hash-modify", "hash-no-tasks-wait", 1},
 	} {
 		t.Run(fmt.Sprintf("%s/%s", tt.scenario, tt.mutation), func(t *testing.T) {
 			t.Parallel()

@@ -9,6 +9,7 @@ import (
 )
 
 func far(o model.Ops) model.Ops    { o.Far = true; return o }
+func late(o model.Ops) model.Ops   { o.Late = true; return o }
 func shares(o model.Ops) model.Ops { o.Shares = true; return o }
 
 // moves says which functions come to an ops' second piece of code.
@@ -123,6 +124,15 @@ func ofDirectCalls() []Scenario {
 			set: model.Scenario{
 				Ops:     []model.Ops{has(relevant)},
 				Threads: does(model.Move("D", relevant), model.Retire("D")),
+				Tasks:   calls(relevant, relevant),
+			},
+		},
+		{
+			Name:  "place",
+			About: "modify, with code that is written first",
+			set: model.Scenario{
+				Ops:     []model.Ops{late(has(relevant))},
+				Threads: does(model.Place("D"), model.Move("D", relevant)),
 				Tasks:   calls(relevant, relevant),
 			},
 		},

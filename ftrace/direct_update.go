@@ -285,7 +285,7 @@ func (r *Registry) delLast(o *Ops, table *hash) error {
 	old := r.direct
 	r.publishDirect(table)
 	r.collectUnused(old)
-	if err == nil && !o.is(OpsDynamic) {
+	if err == nil && !o.is(OpsDynamic) && r.fault != ForgetAtOnce {
 		err = r.waitForReaders()
 	}
 	if err != nil {

@@ -36,10 +36,14 @@ const (
 	// FreeSetAtOnce frees a set without the grace periods.
 	FreeSetAtOnce
 
+	// ForgetAtOnce clears an ops' func, and frees its filter, when its last direct call has left its
+	// site, as Linux does with an ops that is static. With trampolines.DirectHash.
+	ForgetAtOnce
+
 	numFaults
 )
 
-var faultNames = [numFaults]string{"none", "keep-unique", "unaligned-literal", "keep-set", "oldest-first", "free-shared-set", "free-set-at-once"}
+var faultNames = [numFaults]string{"none", "keep-unique", "unaligned-literal", "keep-set", "oldest-first", "free-shared-set", "free-set-at-once", "forget-at-once"}
 
 func (f Fault) String() string {
 	if f < numFaults {

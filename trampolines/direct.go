@@ -161,6 +161,9 @@ func (c *code) earlyDirect(restore Label) {
 		return
 	}
 	beside := c.Label("ftrace_caller_direct_beside")
+	if c.fault == LoadTagTwice {
+		c.loadOps(X17)
+	}
 	c.Emit(
 		Tbnz(X17, tagBesideBit, beside),
 		Br(X17),
@@ -215,8 +218,10 @@ func (c *code) lookupDirect(table, ip Reg, miss Label) {
 		Ldr(X12, Idx(X14, X12, 3)),
 	)
 	c.Bind(walk)
+	if c.fault != FollowMiss {
+		c.Emit(Cbz(X12, miss))
+	}
 	c.Emit(
-		Cbz(X12, miss),
 		Ldr(X13, at(X12, l.IP)),
 		Cmp(X13, ip),
 		BCond(EQ, entry),

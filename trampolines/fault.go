@@ -39,11 +39,19 @@ const (
 	// SetSkipsRCU has that func call its ops where RCU is not watching, too.
 	SetSkipsRCU
 
+	// LoadTagTwice tests the tag of one load of the literal, and takes the direct call's address
+	// from a second; DirectTagged.
+	LoadTagTwice
+
+	// FollowMiss follows the end of a bucket as if the call site had been there; DirectHash.
+	FollowMiss
+
 	numFaults
 )
 
 var faultNames = [numFaults]string{
-	"none", "load-literal-twice", "load-func-first", "lose-x8", "lose-x18", "unaligned-literal", "set-keeps-bit", "set-skips-rcu",
+	"none", "load-literal-twice", "load-func-first", "lose-x8", "lose-x18", "unaligned-literal", "set-keeps-bit", "set-skips-rcu", "load-tag-twice",
+	"follow-miss",
 }
 
 func (f Fault) String() string {
@@ -55,7 +63,8 @@ func (f Fault) String() string {
 
 // check refuses a fault that the caller to be built can't have.
 func (f Fault) check(callOps bool, direct Direct) error {
-	if f >= numFaults || f != NoFault && (!callOps || direct != DirectOps) {
+	needs := map[Fault]Direct{LoadTagTwice: DirectTagged, FollowMiss: DirectHash}[f]
+	if f >= numFaults || f != NoFault && (!callOps || direct != needs) {
 		return fmt.Errorf("fault %s, CALL_OPS %v, direct calls %s: %w", f, callOps, direct, errno.EINVAL)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -22,6 +23,32 @@ func (m *Machine) addDirect(i int) (err error) {
 			return err
 		}
 	}
+	if m.sc.Ops[i].Late {
+		return m.unwriteDirect(i)
+	}
+	return nil
+}
+
+// unwriteDirect makes the second piece of code what it is before Place: no instructions.
+func (m *Machine) unwriteDirect(i int) error {
+	at := m.tracer[i][1]
+	m.late = make([]byte, at.End-at.Start)
+	if err := m.k.Mem.Read(at.Start, m.late); err != nil {
+		return err
+	}
+	return m.k.Mem.Write(at.Start, make([]byte, len(m.late)))
+}
+
+// writeDirect is what unwriteDirect undoes.
+func (m *Machine) writeDirect(i int) error {
+	at := m.tracer[i][1]
+	for off := 0; off < len(m.late); off += insnSize {
+		if err := m.rec.Store32(at.Start+uint64(off), binary.LittleEndian.Uint32(m.late[off:])); err != nil {
+			return err
+		}
+	}
+	m.rec.SyncText(at.Start, at.End-at.Start)
+	m.rec.SyncCPUs()
 	return nil
 }
 

@@ -1,6 +1,9 @@
 package model
 
 import (
+	"slices"
+
+	"callops/check/event"
 	"callops/ftrace"
 	"callops/kernelimage"
 	"callops/trampolines"
@@ -37,6 +40,12 @@ func (f *Fault) apply(m *Machine, steps []Step) []Step {
 
 // NopOps is the address of ftrace_nop_ops.
 func (m *Machine) NopOps() uint64 { return m.r.Code().NopOps }
+
+// StoresTable reports whether a step has an ops' direct calls looked up in another table.
+func (m *Machine) StoresTable(s *Step) bool {
+	off := uint64(m.r.Code().Layout.Ops.DirectCall)
+	return s.Kind == event.Store && slices.ContainsFunc(m.ops, func(o *ftrace.Ops) bool { return s.Addr == o.Addr()+off })
+}
 
 // CallbackFrees returns what the callback of a step of CallRCU frees, as steps
 // that free it at once.

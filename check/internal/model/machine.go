@@ -76,6 +76,7 @@ type Machine struct {
 	ops    []*ftrace.Ops // as Scenario.Ops
 	want   wanted
 	tracer [][2]kernelimage.Range // its tracer's code, or its direct calls'
+	late   []byte                 // the code of a direct call that is not there at first
 	sites  map[uint64]uint64      // by function of the scenario: its call site
 	gates  []uint64               // by operation that a tracer asks for: the gate
 	names  map[string]string      // what functions of scenarios are called here

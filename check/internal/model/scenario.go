@@ -61,6 +61,7 @@ type Ops struct {
 	// operation that modifies the call. A Static one is the one ops that has all direct
 	// calls, and Registered has it attached to its Filter.
 	Direct bool
+	Late   bool     // the second piece is not there before Place
 	Far    bool     // the pieces are out of the sites' reach
 	Moves  []string // the functions that come to the second piece at some time; nil: all
 	Shares bool     // it shares its sites with IPMODIFY ops
@@ -161,6 +162,12 @@ func Move(ops string, functions ...string) Operation {
 	return onOps(fmt.Sprintf("modify the direct call of %s at %s", ops, strings.Join(functions, ",")), ops, func(m *Machine, i int) error {
 		return m.move(i, functions)
 	})
+}
+
+// Place writes the second piece of code of a direct call, and has every CPU see it
+// (flush_icache_range).
+func Place(ops string) Operation {
+	return onOps("write the second direct call of "+ops, ops, (*Machine).writeDirect)
 }
 
 // Retire frees the first piece of code, when no task can be in it any more: that
