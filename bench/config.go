@@ -178,10 +178,8 @@ func defaultTracee(img *kernelimage.Image) string {
 	if img == nil {
 		return DefaultTracee
 	}
-	for _, s := range img.Symbols() {
-		if s.Name == DefaultTracee {
-			return DefaultTracee
-		}
+	if len(img.SymbolTable().Called(DefaultTracee)) > 0 {
+		return DefaultTracee
 	}
 	if empty := img.EmptyFuncs(1); len(empty) > 0 {
 		return empty[0].Name

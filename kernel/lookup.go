@@ -57,9 +57,11 @@ func (s *Symbols) Near(name string, n int, may func(kernelimage.Symbol) bool) []
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return near.Names(name, func(yield func(string) bool) {
-		for _, sym := range s.syms {
-			if may(sym) && !yield(sym.Name) {
-				return
+		for _, t := range s.tables() {
+			for sym := range t.All() {
+				if may(sym) && !yield(sym.Name) {
+					return
+				}
 			}
 		}
 	}, n)

@@ -18,10 +18,11 @@ import (
 // Symbols is the table of a running kernel: the image's symbols and its
 // modules'. Methods may be called from any goroutine.
 type Symbols struct {
+	base *kernelimage.SymbolTable // of the image, which all its kernels share
+
 	mu     sync.RWMutex
-	syms   []kernelimage.Symbol // by address; at the same address in the order they were added
-	names  *nameIndex           // of syms; nil: to be made anew
-	ranges []moduleRange        // by address
+	added  *kernelimage.SymbolTable
+	ranges []moduleRange // by address
 }
 
 // moduleRange is memory that belongs to the kernel or a module as a whole, so
@@ -38,97 +39,46 @@ func NewSymbols(syms ...kernelimage.Symbol) *Symbols {
 	return s
 }
 
+// symbolsOf returns a table of the image's symbols.
+func symbolsOf(img *kernelimage.Image) *Symbols { return &Symbols{base: img.SymbolTable()} }
+
 // Add adds symbols. One that is there already is not added twice. Their names
-// go to terminals: what is not printable in them is escaped here, for all.
+// go to terminals: what is not printable in them is escaped.
 func (s *Symbols) Add(syms ...kernelimage.Symbol) {
-	syms = withPrintableNames(syms)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.names = nil
-	if len(syms) > fewSymbols {
-		syms = slices.Clone(syms)
-		slices.SortStableFunc(syms, func(a, b kernelimage.Symbol) int { return cmp.Compare(a.Addr, b.Addr) })
-		syms = dropRepeated(syms)
-		first, last := syms[0].Addr, syms[len(syms)-1].Addr
-		if at := s.after(last); at == 0 || s.syms[at-1].Addr < first {
-			s.syms = slices.Insert(s.syms, at, syms...) // a module's
-			return
-		}
-		s.syms = append(s.syms, syms...)
-		slices.SortStableFunc(s.syms, func(a, b kernelimage.Symbol) int { return cmp.Compare(a.Addr, b.Addr) })
-		s.syms = dropRepeated(s.syms)
-		return
-	}
-	for _, sym := range syms {
-		at := s.after(sym.Addr)
-		if !slices.Contains(s.syms[s.firstAt(sym.Addr, at):at], sym) {
-			s.syms = slices.Insert(s.syms, at, sym)
-		}
-	}
+	s.added = s.added.With(slices.DeleteFunc(slices.Clone(syms), s.inBase)...)
 }
 
-// withPrintableNames returns syms, or a copy where a name was escaped.
-func withPrintableNames(syms []kernelimage.Symbol) []kernelimage.Symbol {
-	cloned := false
-	for i := range syms {
-		name := text.Printable(syms[i].Name)
-		if name == syms[i].Name {
-			continue
-		}
-		if !cloned {
-			syms, cloned = slices.Clone(syms), true
-		}
-		syms[i].Name = name
+// inBase reports whether the image has the symbol, which a module's never is.
+func (s *Symbols) inBase(sym kernelimage.Symbol) bool {
+	if sym.Module != "" {
+		return false
 	}
-	return syms
-}
-
-// fewSymbols are put into their place one by one: a kernel's table is long,
-// and sorting it for each object added would show.
-const fewSymbols = 16
-
-// dropRepeated removes what is there twice from symbols in address order.
-func dropRepeated(syms []kernelimage.Symbol) []kernelimage.Symbol {
-	kept := syms[:0]
-	run := 0 // where the symbols at the last address begin
-	var many map[kernelimage.Symbol]bool
-	for _, sym := range syms {
-		if len(kept) == 0 || kept[len(kept)-1].Addr != sym.Addr {
-			run, many = len(kept), nil
-		}
-		if have := kept[run:]; many == nil && len(have) > fewSymbols {
-			many = make(map[kernelimage.Symbol]bool)
-			for _, s := range have {
-				many[s] = true
-			}
-		}
-		if many == nil && slices.Contains(kept[run:], sym) || many[sym] {
-			continue
-		}
-		kept = append(kept, sym)
-		if many != nil {
-			many[sym] = true
+	for i := s.base.From(sym.Addr); i < s.base.Len() && s.base.At(i).Addr == sym.Addr; i++ {
+		if s.base.At(i) == sym {
+			return true
 		}
 	}
-	return kept
+	return false
 }
 
-// after returns the index of the first symbol above addr.
-func (s *Symbols) after(addr uint64) int {
-	return sort.Search(len(s.syms), func(i int) bool { return s.syms[i].Addr > addr })
-}
-
-// firstAt returns the index of the first symbol at addr, given after(addr).
-func (s *Symbols) firstAt(addr uint64, after int) int {
-	return sort.Search(after, func(i int) bool { return s.syms[i].Addr >= addr })
+// tables are those that the symbols are in. At the same address those of the first come first.
+func (s *Symbols) tables() [2]*kernelimage.SymbolTable {
+	return [2]*kernelimage.SymbolTable{s.base, s.added}
 }
 
 // called returns the symbols of that name, in address order.
-func (s *Symbols) called(name string) []kernelimage.Symbol {
-	if s.names == nil {
-		s.names = newNameIndex(s.syms)
+func (s *Symbols) called(name string) (found []kernelimage.Symbol) {
+	for _, t := range s.tables() {
+		found = append(found, t.Called(name)...)
 	}
-	return s.names.called(s.syms, name)
+	sortByAddr(found)
+	return found
+}
+
+func sortByAddr(syms []kernelimage.Symbol) {
+	slices.SortStableFunc(syms, func(a, b kernelimage.Symbol) int { return cmp.Compare(a.Addr, b.Addr) })
 }
 
 // AddRange says that [start, end) belongs to module ("": to the kernel): no
@@ -146,8 +96,7 @@ func (s *Symbols) Remove(module string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	gone := func(sym kernelimage.Symbol) bool { return sym.Module == module }
-	s.names = nil
-	s.syms = slices.DeleteFunc(s.syms, gone)
+	s.added = s.added.Without(gone)
 	s.ranges = slices.DeleteFunc(s.ranges, func(r moduleRange) bool { return r.module == module })
 }
 
@@ -162,7 +111,9 @@ func (s *Symbols) hasModule(name string) bool {
 func (s *Symbols) All() []kernelimage.Symbol {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return slices.Clone(s.syms)
+	all := slices.AppendSeq(slices.Collect(s.base.All()), s.added.All())
+	sortByAddr(all)
+	return all
 }
 
 // Lookup returns the symbol called name; "module:name" is one of a module
@@ -171,8 +122,8 @@ func (s *Symbols) All() []kernelimage.Symbol {
 // name is ENOENT. A name that several symbols have is EINVAL, with their
 // addresses: which one is meant cannot be guessed.
 func (s *Symbols) Lookup(name string) (kernelimage.Symbol, error) {
-	s.mu.Lock() // called may make the index
-	defer s.mu.Unlock()
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	found := s.called(name)
 	if len(found) == 0 {
 		found = s.qualified(name)
@@ -204,8 +155,12 @@ func (s *Symbols) qualified(name string) []kernelimage.Symbol {
 		return found[:min(len(found), 1)]
 	}
 	if addr, err := parseAddr(name); err == nil {
-		after := s.after(addr)
-		return slices.Clone(s.syms[s.firstAt(addr, after):after][:min(after-s.firstAt(addr, after), 1)])
+		for _, t := range s.tables() {
+			if i := t.From(addr); i < t.Len() && t.At(i).Addr == addr {
+				return []kernelimage.Symbol{t.At(i)}
+			}
+		}
+		return nil
 	}
 	module, rest, ok := strings.Cut(name, ":")
 	if !ok || module == "" {
@@ -230,11 +185,19 @@ func parseAddr(s string) (uint64, error) {
 func (s *Symbols) At(addr uint64) (sym kernelimage.Symbol, off uint64, ok bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	next := s.after(addr)
-	if next == 0 {
+	var next uint64 // where another symbol begins; 0: nowhere
+	for _, t := range s.tables() {
+		i := t.After(addr)
+		if i < t.Len() && (next == 0 || t.At(i).Addr < next) {
+			next = t.At(i).Addr
+		}
+		if i > 0 && (!ok || t.At(i-1).Addr > sym.Addr) {
+			sym, ok = t.At(t.From(t.At(i-1).Addr)), true
+		}
+	}
+	if !ok {
 		return kernelimage.Symbol{}, 0, false
 	}
-	sym = s.syms[s.firstAt(s.syms[next-1].Addr, next)]
 	end, ok := s.end(sym, next)
 	if !ok || addr >= end {
 		return kernelimage.Symbol{}, 0, false
@@ -243,21 +206,19 @@ func (s *Symbols) At(addr uint64) (sym kernelimage.Symbol, off uint64, ok bool) 
 	return sym, addr - sym.Addr, true
 }
 
-// end returns where sym ends, given the index of the next symbol.
-func (s *Symbols) end(sym kernelimage.Symbol, next int) (uint64, bool) {
+// end returns where sym ends, given where the next one begins, 0 if there is none.
+func (s *Symbols) end(sym kernelimage.Symbol, next uint64) (uint64, bool) {
 	i := sort.Search(len(s.ranges), func(i int) bool { return s.ranges[i].Start > sym.Addr }) - 1
 	inRange := i >= 0 && s.ranges[i].Contains(sym.Addr)
 	switch {
-	case inRange && next < len(s.syms):
-		return min(s.syms[next].Addr, s.ranges[i].End), true
+	case inRange && next != 0:
+		return min(next, s.ranges[i].End), true
 	case inRange:
 		return s.ranges[i].End, true
 	case sym.Size != 0:
 		return sym.Addr + sym.Size, true
-	case next < len(s.syms):
-		return s.syms[next].Addr, true
 	}
-	return 0, false
+	return next, next != 0
 }
 
 // Format writes addr as %pS does: name+0xoff/0xsize [module], and the bare

@@ -124,6 +124,20 @@ func TestSymbols_NamesAreEscapedWhereTheyEnter(t *testing.T) {
 	assert.Equal(t, `line\nbreak\xff`, name)
 }
 
+func TestSymbols_KernelsOfAnImageShareIts(t *testing.T) {
+	img := kernelimage.New(&kernelimage.Parts{Symbols: []kernelimage.Symbol{{Name: "first", Addr: 0x1000}, {Name: "second", Addr: 0x2000}}})
+	s, other := symbolsOf(img), symbolsOf(img)
+	s.Add(kernelimage.Symbol{Name: "first", Addr: 0x1000}, kernelimage.Symbol{Name: "alias", Addr: 0x1000}, kernelimage.Symbol{Name: "between", Addr: 0x1800})
+	assert.Len(t, s.All(), 4)
+	assert.Equal(t, "first+0x10/0x800", s.Format(0x1010), "of several at an address the image's")
+	assert.Equal(t, "between+0x10/0x800", s.Format(0x1810))
+	sym, err := s.Lookup("0x1800")
+	assert.NoError(t, err)
+	assert.Equal(t, "between", sym.Name)
+	assert.Equal(t, "first+0x810/0x1000", other.Format(0x1810))
+	assert.Len(t, other.All(), 2)
+}
+
 func TestLookup_OfANameThatManyHaveIsShort(t *testing.T) {
 	var syms []kernelimage.Symbol
 	for i := range 1000 {

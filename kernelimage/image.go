@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"sync"
 
 	"callops/emu"
 	"callops/internal/text"
@@ -32,6 +33,9 @@ type Image struct {
 	linux *Linux
 	debug *debugInfo    // of an ELF file; nil: it has none
 	file  *backing.File // that segments are mapped from; nil: they are on the heap
+
+	tableOnce sync.Once
+	table     *SymbolTable // see SymbolTable
 }
 
 // Name is "builtin", or the base name of the file, escaped so that it can be
@@ -60,7 +64,7 @@ func (img *Image) Segments() []Segment { return slices.Clone(img.segments) }
 // Text is where the instructions are in the segments, in address order.
 func (img *Image) Text() []Range { return slices.Clone(img.text) }
 
-// Symbols are in address order.
+// Symbols are in address order. [Image.SymbolTable] finds them without a copy of all.
 func (img *Image) Symbols() []Symbol { return slices.Clone(img.symbols) }
 
 // Sites are the call sites, with ascending IP.

@@ -109,14 +109,10 @@ func findOwn(k *kernel.Kernel, callOps bool) (*Code, error) {
 
 // firstSymbols is the image's symbols by name: of several the first.
 func firstSymbols(img *kernelimage.Image) map[string]kernelimage.Symbol {
-	wanted := make(map[string]bool, len(pieces))
-	for _, p := range pieces {
-		wanted[p.name] = true
-	}
 	found := make(map[string]kernelimage.Symbol)
-	for _, s := range img.Symbols() {
-		if _, again := found[s.Name]; wanted[s.Name] && !again {
-			found[s.Name] = s
+	for _, p := range pieces {
+		if syms := img.SymbolTable().Called(p.name); len(syms) > 0 {
+			found[p.name] = syms[0]
 		}
 	}
 	return found
@@ -128,17 +124,14 @@ var callerLabels = []string{"ftrace_call", "ftrace_common", "ftrace_graph_call"}
 
 // callerEnd is where the next function begins, of which there may be none.
 func callerEnd(img *kernelimage.Image, caller kernelimage.Symbol) uint64 {
-	end := uint64(0)
-	for _, s := range img.Symbols() {
-		label := slices.ContainsFunc(callerLabels, func(l string) bool { return strings.HasPrefix(s.Name, l) })
-		if s.Addr > caller.Addr && !label && (end == 0 || s.Addr < end) {
-			end = s.Addr
+	syms := img.SymbolTable()
+	for i := syms.After(caller.Addr); i < syms.Len(); i++ {
+		s := syms.At(i)
+		if !slices.ContainsFunc(callerLabels, func(l string) bool { return strings.HasPrefix(s.Name, l) }) {
+			return s.Addr
 		}
 	}
-	if end == 0 {
-		return caller.Addr + caller.Size
-	}
-	return end
+	return caller.Addr + caller.Size
 }
 
 // findVariables finds function_trace_op, ftrace_list_end and ftrace_ops_list of

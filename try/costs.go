@@ -113,13 +113,7 @@ func (t *trial) functions() (tracee, irrelevant string, err error) {
 // unique reports whether one function has the name, in each of the kernels.
 func (t *trial) unique(name string) bool {
 	for _, img := range []*kernelimage.Image{t.Old.Image, t.New.Image} {
-		n := 0
-		for _, s := range img.Symbols() {
-			if s.Name == name {
-				n++
-			}
-		}
-		if n != 1 {
+		if len(img.SymbolTable().Called(name)) != 1 {
 			return false
 		}
 	}

@@ -3,6 +3,7 @@ package try
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"callops/internal/errno"
@@ -47,12 +48,7 @@ func fit(old, now *Build) (notes []string, err error) {
 }
 
 func hasFtrace(img *kernelimage.Image) bool {
-	for _, s := range img.Symbols() {
-		if s.Func && s.Name == "ftrace_caller" {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(img.SymbolTable().Called("ftrace_caller"), func(s kernelimage.Symbol) bool { return s.Func })
 }
 
 // banner is what linux_banner begins with: release, builder, and the compiler in

@@ -47,7 +47,7 @@ func (b *benchFlags) runs(ctx context.Context) (runs benchRuns, err error) {
 
 // hasFtrace reports whether an image has an ftrace of its own.
 func hasFtrace(img *kernelimage.Image) bool {
-	return slices.ContainsFunc(img.Symbols(), func(s kernelimage.Symbol) bool { return s.Func && s.Name == "ftrace_caller" })
+	return slices.ContainsFunc(img.SymbolTable().Called("ftrace_caller"), func(s kernelimage.Symbol) bool { return s.Func })
 }
 
 func (r benchRuns) close() {

@@ -19,8 +19,8 @@ import (
 func Addr(tb testing.TB, img *kernelimage.Image, symbol string, off uint64) uint64 {
 	tb.Helper()
 	var found []uint64
-	for _, s := range img.Symbols() {
-		if s.Name == symbol && !slices.Contains(found, s.Addr) {
+	for _, s := range img.SymbolTable().Called(symbol) {
+		if !slices.Contains(found, s.Addr) {
 			found = append(found, s.Addr)
 		}
 	}

@@ -39,8 +39,9 @@ func (c *Code) Words(function string, mask, value uint32) ([]uint64, error) {
 
 // named are the functions of a name, and what was split from them.
 func (c *Code) named(name string) (at []uint64) {
-	for _, s := range c.k.Image.Symbols() {
-		if s.Func && (s.Name == name || strings.HasPrefix(s.Name, name+".")) {
+	split := name + "."
+	for s := range c.k.Image.SymbolTable().All() {
+		if s.Func && (s.Name == name || strings.HasPrefix(s.Name, split)) {
 			at = append(at, s.Addr)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sort"
 
 	"callops/emu"
@@ -117,13 +116,12 @@ func (m *Machine) close() error { return m.host.Close() }
 // findSites finds the call sites of the scenario's functions.
 func (m *Machine) findSites(img *kernelimage.Image) error {
 	m.sites = map[uint64]uint64{}
-	symbols := img.Symbols()
 	for _, name := range m.names {
-		i := slices.IndexFunc(symbols, func(s kernelimage.Symbol) bool { return s.Name == name })
-		if i < 0 {
+		symbols := img.SymbolTable().Called(name)
+		if len(symbols) == 0 {
 			return fmt.Errorf("%s has no %s: %w", img.Name(), name, errno.ENOENT)
 		}
-		fn := symbols[i].Addr
+		fn := symbols[0].Addr
 		site, ok := img.Site(fn)
 		if !ok {
 			return fmt.Errorf("%s of %s has no call site: %w", name, img.Name(), errno.ENOENT)
@@ -199,7 +197,7 @@ func (m *Machine) image(b *Base) (*kernelimage.Image, error) {
 // their own will, and synchronize_rcu_tasks is synchronize_rcu, which such a
 // task holds up until it does.
 func preemptible(img *kernelimage.Image) bool {
-	return img.Linux() == nil || slices.ContainsFunc(img.Symbols(), func(s kernelimage.Symbol) bool { return s.Name == "preempt_schedule" })
+	return img.Linux() == nil || len(img.SymbolTable().Called("preempt_schedule")) > 0
 }
 
 // setFilter replaces or extends the filter of ops number i.

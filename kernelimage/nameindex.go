@@ -1,21 +1,19 @@
-package kernel
+package kernelimage
 
 import (
 	"hash/maphash"
 	"math/bits"
-
-	"callops/kernelimage"
 )
 
-// nameIndex finds symbols by their names. It is made anew for each kernel, of 150,000
-// symbols and more: a table of hashes takes a tenth of the time that sorting them does.
+// nameIndex finds symbols by their names. A kernel has 150,000 of them and more: a table of
+// hashes takes a tenth of the time that sorting them does.
 type nameIndex struct {
 	seed  maphash.Seed
 	heads []int32 // by hash: the first symbol, -1 for none
 	next  []int32 // by symbol: the next one of that hash
 }
 
-func newNameIndex(syms []kernelimage.Symbol) *nameIndex {
+func newNameIndex(syms []Symbol) *nameIndex {
 	x := &nameIndex{seed: maphash.MakeSeed(), heads: make([]int32, 1<<bits.Len(uint(len(syms)))), next: make([]int32, len(syms))}
 	for i := range x.heads {
 		x.heads[i] = -1
@@ -32,7 +30,7 @@ func (x *nameIndex) hash(name string) *int32 {
 }
 
 // called returns the symbols of that name, in the order of syms.
-func (x *nameIndex) called(syms []kernelimage.Symbol, name string) (found []kernelimage.Symbol) {
+func (x *nameIndex) called(syms []Symbol, name string) (found []Symbol) {
 	for i := *x.hash(name); i >= 0; i = x.next[i] {
 		if syms[i].Name == name {
 			found = append(found, syms[i])
