@@ -2,6 +2,7 @@ package trace
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"sync"
 )
@@ -66,7 +67,7 @@ func (l *Log) Switch(cpu uint32, time uint64, state int32, next uint32, name str
 	l.Add(Event{Kind: KindSwitch, CPU: cpu, Time: time, Next: next, Depth: state})
 }
 
-// Merge adds what a log holds, and gives every event the task that its CPU had by then.
+// Merge adds what a log holds, and gives every event that does not say whose it is the task that its CPU had by then.
 func (r *Recording) Merge(l *Log) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -80,11 +81,15 @@ func (r *Recording) Merge(l *Log) {
 		}
 	}
 	r.Lost = lost
-	r.Tasks = l.tasks
+	tasks := maps.Clone(l.tasks)
+	maps.Copy(tasks, r.Tasks)
+	r.Tasks = tasks
 	current := append(l.first, make([]uint32, r.CPUs-len(l.first))...)
 	for i := range r.Events {
 		e := &r.Events[i]
-		e.PID = current[e.CPU]
+		if e.PID == 0 {
+			e.PID = current[e.CPU]
+		}
 		if e.Kind == KindSwitch {
 			current[e.CPU] = e.Next
 		}

@@ -35,8 +35,8 @@ func TestRecording_MergeTellsWhoseEventsTheyAre(t *testing.T) {
 	l.Switch(1, 10, 0, 8, "cat")
 	l.Switch(0, 30, 1, 8, "cat")
 	r := &Recording{CPUs: 2, Events: []Event{
-		{CPU: 0, Time: 5}, {CPU: 0, Time: 10}, {CPU: 1, Time: 12}, {CPU: 0, Time: 29}, {CPU: 0, Time: 31},
-	}}
+		{CPU: 0, Time: 5}, {CPU: 0, Time: 10}, {CPU: 1, Time: 12}, {CPU: 0, Time: 29}, {CPU: 0, Time: 31}, {CPU: 0, Time: 32, PID: 99},
+	}, Tasks: map[uint32]string{99: "own"}}
 	r.Merge(l)
 	var pids []uint32
 	for _, e := range r.Events {
@@ -46,9 +46,9 @@ func TestRecording_MergeTellsWhoseEventsTheyAre(t *testing.T) {
 			assert.NotZero(t, e.Next)
 		}
 	}
-	assert.Equal(t, []uint32{100, 7, 8, 7, 8}, pids)
-	assert.Equal(t, []uint64{5, 10, 10, 10, 12, 29, 30, 31}, times(r.Events))
-	assert.Equal(t, map[uint32]string{100: "swapper/0", 101: "swapper/1", 7: "sh", 8: "cat"}, r.Tasks)
+	assert.Equal(t, []uint32{100, 7, 8, 7, 8, 99}, pids)
+	assert.Equal(t, []uint64{5, 10, 10, 10, 12, 29, 30, 31, 32}, times(r.Events))
+	assert.Equal(t, map[uint32]string{100: "swapper/0", 101: "swapper/1", 7: "sh", 8: "cat", 99: "own"}, r.Tasks)
 }
 
 func TestMergeByTime_PutsInOrderWhatAnInterruptTraced(t *testing.T) {

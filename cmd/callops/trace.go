@@ -98,7 +98,7 @@ a CPU runs. The end of its name is the format:
 		Example: `  callops trace fib 4
   callops trace --filter 'crc32*' checksum_buffer hello 5
   callops trace --tracer insn --filter gcd gcd 12 18
-  callops trace --output fib.dat fib 4
+  callops trace --tracer function_graph --output fib.perfetto-trace fib 4
   callops trace --tracer insn --output fib.pb.gz fib 20`,
 		Args: argCount(1, -1, "FUNC"),
 		RunE: func(cmd *cobra.Command, words []string) error {
@@ -109,7 +109,7 @@ a CPU runs. The end of its name is the format:
 				return usagef("--output goes neither with --format json nor with --core both")
 			}
 			if t.output.isProfile() && t.tracer.value == tracerFunction {
-				return usagef("--output %s needs a tracer that knows when functions return: --tracer %s", t.output.path, tracerInsn)
+				return usagef("--output %s needs a tracer that knows when functions return: --tracer %s or %s", t.output.path, tracerInsn, tracerGraph)
 			}
 			if err := t.graph.check(cmd, t.tracer.value); err != nil {
 				return err

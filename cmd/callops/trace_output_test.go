@@ -254,3 +254,51 @@ func TestTraceOutput_PprofKnowsLines(t *testing.T) {
 	require.NoError(t, err, string(raw))
 	assert.Regexp(t, `(?m)^ +1: \d+ \d+ *$`, string(raw), "a sample of two locations: half, called by use")
 }
+
+var (
+	ourGraph   = regexp.MustCompile(`(?m)^ (\d+)\) +(?:(\d+) insn)? +\|  (.*?)(?: /\* .*)?$`)
+	theirGraph = regexp.MustCompile(`(?m)^ *\S+-\d+ +\[00(\d)\] +\d+: funcgraph_\w+: +[+!#$*@]? *(?:(\d+\.\d+) us)? +\|  (.*)$`)
+)
+
+// graph is a graph's lines: CPU, instructions, text. Readers take instructions for nanoseconds.
+func graph(text string, line *regexp.Regexp) (lines []string) {
+	for _, m := range line.FindAllStringSubmatch(text, -1) {
+		lines = append(lines, m[1]+" "+strings.TrimLeft(strings.Replace(m[2], ".", "", 1), "0")+" "+m[3])
+	}
+	return lines
+}
+
+func TestTraceOutput_TraceCmdPrintsTheSameGraph(t *testing.T) {
+	tracedImages(t, func(t *testing.T, args []string) {
+		if slices.Contains(args, "--cpus") {
+			return // which line comes first differs from run to run
+		}
+		args = append([]string{"trace", "--tracer", "function_graph"}, args...)
+		want := graph(run1(t, args...), ourGraph)
+		require.Greater(t, len(want), 1)
+		file := filepath.Join(t.TempDir(), "t.dat")
+		run1(t, append([]string{args[0], "--output", file}, args[1:]...)...)
+		assert.Equal(t, want, graph(traceCmd(t, file), theirGraph))
+	})
+}
+
+// What a call took is divided among the functions of its graph.
+func TestTraceOutput_FoldedGraphIsWhatTheFirstCallTook(t *testing.T) {
+	var durations []string
+	for _, line := range graph(run1(t, "trace", "--tracer", "function_graph", "fib", "6"), ourGraph) {
+		durations = append(durations, strings.Fields(line)[1])
+	}
+	file := filepath.Join(t.TempDir(), "t.folded")
+	run1(t, "trace", "--tracer", "function_graph", "--output", file, "fib", "6")
+	b, err := os.ReadFile(file)
+	require.NoError(t, err)
+	sum := 0
+	for line := range strings.Lines(string(b)) {
+		n, err := strconv.Atoi(strings.Fields(line)[1])
+		require.NoError(t, err)
+		sum += n
+	}
+	took, err := strconv.Atoi(durations[len(durations)-1])
+	require.NoError(t, err)
+	assert.InDelta(t, took, sum, 200, "less the tracer's own work at both ends")
+}

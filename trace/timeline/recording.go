@@ -78,6 +78,7 @@ func (l *layout) task(pid uint32) string {
 
 func (l *layout) events(yield func(Event) bool) {
 	last := make([]uint64, l.r.CPUs)
+	open := make([]int, len(l.tracks)) // slices of each track
 	for cpu, pid := range l.running {
 		if !yield(Event{Track: cpu, Phase: Begin, Name: l.task(pid), Category: catSched}) {
 			return
@@ -100,8 +101,25 @@ func (l *layout) events(yield func(Event) bool) {
 			}
 			continue
 		}
-		if !yield(l.event(e)) {
+		t := l.event(e)
+		switch {
+		case t.Phase == Begin:
+			open[t.Track]++
+		case t.Phase == End && open[t.Track] == 0:
+			continue // its begin was lost
+		case t.Phase == End:
+			open[t.Track]--
+		}
+		if !yield(t) {
 			return
+		}
+	}
+	for track := range l.tracks[l.r.CPUs:] {
+		track += l.r.CPUs
+		for range open[track] { // what had not returned
+			if !yield(Event{Track: track, Phase: End, Time: last[l.tracks[track].Parent] + 1}) {
+				return
+			}
 		}
 	}
 	for cpu, time := range last {

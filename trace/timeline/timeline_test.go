@@ -75,6 +75,21 @@ func TestNew_LaysOutEveryKind(t *testing.T) {
 	assert.Equal(t, len(want), len(lines(tl)), "again")
 }
 
+func TestNew_SlicesNestWhateverWasLost(t *testing.T) {
+	r := &trace.Recording{CPUs: 1, Events: []trace.Event{
+		{Kind: trace.KindPatch, Text: "a: b -> c"},
+		{Kind: trace.KindGraphReturn, PID: 7, Time: 5, IP: 1},
+		{Kind: trace.KindGraphEntry, PID: 7, Time: 6, IP: 2},
+		{Kind: trace.KindGraphEntry, PID: 7, Time: 7, IP: 3},
+	}}
+	assert.Equal(t, []string{
+		"0 B 0 task 0 (sched)",
+		"1 i 0 a (patch) change=b -> c address=0x0",
+		"2 B 6 f2 (function_graph)", "2 B 7 f3 (function_graph)",
+		"2 E 8", "2 E 8", "0 E 8",
+	}, lines(New(r, names)))
+}
+
 // Begin and end, and what is required of each event, are as the Trace Event Format says.
 func TestWriteChrome_IsTheTraceEventFormat(t *testing.T) {
 	var sb strings.Builder
