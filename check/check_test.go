@@ -30,7 +30,7 @@ func TestScenarios_HoldOrAreKnownFindings(t *testing.T) {
 }
 
 func TestScenarios_HoldOnThreeCPUs(t *testing.T) {
-	for _, name := range []string{"enable", "disable", "replace"} {
+	for _, name := range []string{"enable", "disable", "replace", "set-arrives", "set-grows", "set-shrinks", "set-preempted", "set-rcu-idle", "set-direct"} {
 		t.Run(name, func(t *testing.T) {
 			r, err := check.Check(t.Context(), name, "", &check.Options{CPUs: 3})
 			require.NoError(t, err)
@@ -84,6 +84,11 @@ func TestReduction_ChangesNoVerdict(t *testing.T) {
 		{"from-a-tracer", "", 1},
 		{"global-static", "", 1},
 		{"protection-fixed", "", 1},
+		{"set-arrives", "", 1},
+		{"set-shrinks", "", 1},
+		{"set-reclaimed", "", 1},
+		{"set-arrives", "set-no-barrier", 1},
+		{"set-preempted", "set-no-tasks-wait", 1},
 		{"enable-strict", "", 2},
 		{"protection", "", 2},
 		{"enable", "load-literal-twice", 2},

@@ -13,7 +13,7 @@ import (
 
 // RandomScenario makes one of a few ops, operations, calls.
 func RandomScenario(rnd *rand.Rand) *Scenario {
-	sc := model.Scenario{NoCallOps: rnd.IntN(5) == 0, FixCallOps: rnd.IntN(3) == 0}
+	sc := model.Scenario{NoCallOps: rnd.IntN(5) == 0, FixCallOps: rnd.IntN(3) == 0, AnyOrder: true}
 	for _, name := range []string{"A", "B", "C"}[:1+rnd.IntN(3)] {
 		o := model.Ops{Name: name, Filter: randomFilter(rnd), Registered: rnd.IntN(2) == 0}
 		switch rnd.IntN(6) {
@@ -45,6 +45,9 @@ func RandomScenario(rnd *rand.Rand) *Scenario {
 		task.Idle, task.NotWatching = true, rnd.IntN(2) == 0
 	}
 	sc.Tasks = []model.Task{task}
+	if !sc.NoCallOps && rnd.IntN(3) == 0 {
+		sc.Sets, sc.SetLimit, sc.NoSet = true, 1+rnd.IntN(3), rnd.IntN(4)
+	}
 	return &Scenario{Name: "random", set: sc}
 }
 

@@ -12,7 +12,7 @@ import (
 )
 
 // mutations are the faults that the checker must find.
-var mutations = slices.Concat(linuxMutations, directMutations)
+var mutations = slices.Concat(linuxMutations, setMutations, directMutations)
 
 // linuxMutations are faults in what Linux does.
 var linuxMutations = []Mutation{

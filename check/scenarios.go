@@ -34,7 +34,7 @@ func flagged(o model.Ops, flags ftrace.OpsFlag) model.Ops       { o.Flags = flag
 func starting(o model.Ops, operation model.Operation) model.Ops { o.Tracer = &operation; return o }
 
 // scenarios are all that there are.
-var scenarios = slices.Concat(linuxScenarios, directScenarios())
+var scenarios = slices.Concat(linuxScenarios, setScenarios, directScenarios())
 
 // linuxScenarios are of what Linux does.
 var linuxScenarios = []Scenario{

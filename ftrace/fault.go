@@ -22,8 +22,8 @@ const (
 	// with trampolines.UnalignedLiteral.
 	UnalignedLiteral
 
-	// KeepSet misses the update of a site whose ops change and whose flags do not:
-	// its literal goes on naming the set that it had.
+	// KeepSet misses the update of a site where a filter change leaves it with other ops and
+	// the same flags: its literal goes on naming the set that it had.
 	KeepSet
 
 	// OldestFirst has sets hold their ops in the order in which they were registered.
@@ -62,6 +62,11 @@ func (f Fault) check(callOps bool) error {
 // keepsUnique reports whether KeepUnique leaves a record as it is.
 func (r *Registry) keepsUnique(rec *Record) bool {
 	return r.fault == KeepUnique && rec.is(RecCallOpsEn) && r.prof.count(rec.Flags) > 1
+}
+
+// keepsSet reports whether KeepSet leaves a site with its set.
+func (r *Registry) keepsSet() bool {
+	return r.fault == KeepSet && r.sets.changing != nil && r.sets.changing.is(OpsModifying)
 }
 
 // literalOf is the address of a site's literal in this build.

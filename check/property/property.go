@@ -18,6 +18,7 @@ const (
 	EveryCallSeen
 	NoStrayCall
 	SeenOnce
+	NewestFirst
 	DirectCallEntry
 
 	// Of the traced function and its task.
@@ -55,6 +56,7 @@ var table = [count]struct{ name, claim string }{
 	EveryCallSeen:    {"every-call-seen", "a registered ops sees every call"},
 	NoStrayCall:      {"no-stray-call", "an ops that is not registered sees no call"},
 	SeenOnce:         {"seen-once", "an ops sees a call once"},
+	NewestFirst:      {"newest-first", "the ops of a site are called newest first, as the list has them"},
 	DirectCallEntry:  {"direct-call-entry", "a direct call is entered with the registers that the call site left"},
 	RegistersKept:    {"registers-kept", "the traced function finds its registers as its caller left them"},
 	FramesChain:      {"frames-chain", "frame records chain"},

@@ -25,6 +25,9 @@ func (v *Visit) Func() uint64 { return v.t.calls[v.s.call] }
 // Count notes a call of ops number i.
 func (v *Visit) Count(i int) { v.s.seen = v.s.seen.Plus(i) }
 
+// Counted is how often ops number i was called in this call, at most 15 times.
+func (v *Visit) Counted(i int) int { return v.s.seen.Of(i) }
+
 // Stack reads a doubleword of the stack; ok is false where nothing lives.
 func (v *Visit) Stack(addr uint64) (uint64, bool) {
 	i := (addr - v.s.sp) / 8

@@ -34,6 +34,8 @@ func (b *Base) fits(sc *Scenario, fault *Fault) error {
 		return fmt.Errorf("Linux has an ops for each direct call: %w", ErrUnfit)
 	case sc.Fixmap && b.Core:
 		return fmt.Errorf("what maps the page to be patched is left out, and its barrier with it: %w", ErrUnfit)
+	case b.Core && sc.Sets:
+		return fmt.Errorf("Linux's core has no sets: %w", ErrUnfit)
 	case b.Image == nil && (b.Own || b.Core):
 		return fmt.Errorf("the built-in kernel has no trampolines of its own, nor a core: %w", ErrUnfit)
 	case !b.Core && fault.OnlyCode():
@@ -78,6 +80,7 @@ type Machine struct {
 	late   []byte                 // the code of a direct call that is not there at first
 	sites  map[uint64]uint64      // by function of the scenario: its call site
 	gates  []uint64               // by operation that a tracer asks for: the gate
+	made   []Object               // what the operations allocate; nil while they are recorded
 	names  map[string]string      // what functions of scenarios are called here
 }
 
@@ -157,7 +160,7 @@ func (m *Machine) ftrace(k *kernel.Kernel, own bool) (*ftrace.Options, error) {
 	m.rec.on = m.fault.LiveInit
 	return &ftrace.Options{
 		Scheme: m.sc.scheme(), FixCallOps: m.sc.FixCallOps, Code: code, Fault: m.fault.Core, Direct: m.sc.Direct,
-		Memory: m.rec, Grace: m.rec,
+		Memory: m.rec, Grace: m.rec, SetLimit: m.sc.SetLimit, FailAlloc: m.failSet(),
 	}, nil
 }
 

@@ -30,6 +30,7 @@ func (m *Machine) watches() map[uint64]func(*guest.Visit) *property.Broken {
 		}
 		return m.calledWith(v, "ftrace_ops_list_func", code.ListOps)
 	}
+	m.watchSets(w)
 	w[code.NopFunc] = func(v *guest.Visit) *property.Broken { return m.calledWith(v, "ftrace_ops_nop_func", code.NopOps) }
 	for _, s := range m.k.Sites() {
 		w[s.IP+4] = m.entered
@@ -60,6 +61,9 @@ func (m *Machine) traced(v *guest.Visit, i int) *property.Broken {
 		return b
 	}
 	if b := m.frames(v, ip); b != nil {
+		return b
+	}
+	if b := m.inOrder(v, i); b != nil {
 		return b
 	}
 	v.Count(i)

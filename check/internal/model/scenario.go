@@ -20,7 +20,16 @@ type Scenario struct {
 	// be patched, which the services that run its core leave out.
 	Fixmap bool
 
-	Ops     []Ops
+	// Sets has shared sites name sets of their ops (ftrace.Sets), SetLimit of them
+	// at most. NoSet is the one, from 1 on, that there is no memory for.
+	Sets     bool
+	SetLimit int
+	NoSet    int
+
+	// Ops are in the order in which they are registered, each once at most, but with AnyOrder.
+	Ops      []Ops
+	AnyOrder bool
+
 	Threads [][]Operation // each is a patcher: operations one after another
 	Tasks   []Task        // of CPU 0, 1, ...; the last one is that of the others too
 
@@ -41,8 +50,11 @@ const (
 
 // scheme is the core's.
 func (sc *Scenario) scheme() ftrace.Scheme {
-	if sc.NoCallOps {
+	switch {
+	case sc.NoCallOps:
 		return ftrace.Global
+	case sc.Sets:
+		return ftrace.Sets
 	}
 	return ftrace.CallOps
 }

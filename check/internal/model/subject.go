@@ -59,6 +59,7 @@ func Prepare(ctx context.Context, sc *Scenario, opts *Options) (s *Subject, err 
 	if s.p, err = recordAll(ctx, &opts.Base, sc, &opts.Fault, s.m); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
+	s.m.made = s.p.made
 	var objects []kernelimage.Range
 	for _, o := range s.p.objects {
 		objects = append(objects, o.Range)
