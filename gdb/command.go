@@ -43,41 +43,41 @@ func printable(r rune) rune {
 }
 
 // commands are what a debugger may ask, by letter, or by the name of what begins with q, Q and v.
-var commands map[string]func(c *session, args string) (string, error)
+var commands map[string]func(c *client, args string) (string, error)
 
 func init() {
-	commands = map[string]func(c *session, args string) (string, error){
-		"?": (*session).why,
-		"!": func(*session, string) (string, error) { return "", nil },
-		"g": (*session).readRegisters, "G": (*session).writeRegisters,
-		"p": (*session).readRegister, "P": (*session).writeRegister,
-		"m": (*session).readMemory, "M": (*session).writeHex, "X": (*session).writeBinary,
-		"c": (*session).goOn, "C": (*session).goOnSignal,
-		"s": (*session).stepOne, "S": (*session).stepSignal,
-		"b": (*session).goBack,
-		"Z": (*session).insert, "z": (*session).remove,
-		"H": (*session).selectThread, "T": (*session).alive,
-		"D": (*session).detach, "k": (*session).kill, "vKill": (*session).kill,
+	commands = map[string]func(c *client, args string) (string, error){
+		"?": (*client).why,
+		"!": func(*client, string) (string, error) { return "", nil },
+		"g": (*client).readRegisters, "G": (*client).writeRegisters,
+		"p": (*client).readRegister, "P": (*client).writeRegister,
+		"m": (*client).readMemory, "M": (*client).writeHex, "X": (*client).writeBinary,
+		"c": (*client).goOn, "C": (*client).goOnSignal,
+		"s": (*client).stepOne, "S": (*client).stepSignal,
+		"b": (*client).goBack,
+		"Z": (*client).insert, "z": (*client).remove,
+		"H": (*client).selectThread, "T": (*client).alive,
+		"D": (*client).detach, "k": (*client).kill, "vKill": (*client).kill,
 
-		"vCont?": func(*session, string) (string, error) { return "vCont;c;C;s;S", nil },
-		"vCont":  (*session).resume,
-		"vFile":  (*session).file,
+		"vCont?": func(*client, string) (string, error) { return "vCont;c;C;s;S", nil },
+		"vCont":  (*client).resume,
+		"vFile":  (*client).file,
 
-		"qSupported":       (*session).supported,
-		"QStartNoAckMode":  (*session).noAcks,
-		"qAttached":        func(*session, string) (string, error) { return "1", nil },
-		"qC":               func(c *session, _ string) (string, error) { return fmt.Sprintf("QC%x", c.current), nil },
-		"qfThreadInfo":     (*session).firstThreads,
-		"qsThreadInfo":     (*session).moreThreads,
-		"qThreadExtraInfo": (*session).threadInfo,
-		"qXfer":            (*session).transfer,
-		"qRcmd":            (*session).monitor,
-		"qSymbol":          func(*session, string) (string, error) { return "OK", nil },
+		"qSupported":       (*client).supported,
+		"QStartNoAckMode":  (*client).noAcks,
+		"qAttached":        func(*client, string) (string, error) { return "1", nil },
+		"qC":               func(c *client, _ string) (string, error) { return fmt.Sprintf("QC%x", c.current), nil },
+		"qfThreadInfo":     (*client).firstThreads,
+		"qsThreadInfo":     (*client).moreThreads,
+		"qThreadExtraInfo": (*client).threadInfo,
+		"qXfer":            (*client).transfer,
+		"qRcmd":            (*client).monitor,
+		"qSymbol":          func(*client, string) (string, error) { return "OK", nil },
 	}
 }
 
 // command answers a packet. What is not known is answered by an empty packet, as the protocol asks.
-func (c *session) command(data string) (string, error) {
+func (c *client) command(data string) (string, error) {
 	if data == "" {
 		return "", nil
 	}
@@ -129,7 +129,7 @@ func numbers(s string, n int) ([]uint64, error) {
 	return list, nil
 }
 
-func (c *session) supported(string) (string, error) {
+func (c *client) supported(string) (string, error) {
 	features := fmt.Sprintf("PacketSize=%x;QStartNoAckMode+;qXfer:features:read+;qXfer:memory-map:read+;qXfer:threads:read+;"+
 		"qXfer:exec-file:read+;swbreak+;hwbreak+;vContSupported+", packetSize)
 	if c.stub.canReverse() {
@@ -138,13 +138,13 @@ func (c *session) supported(string) (string, error) {
 	return features, nil
 }
 
-func (c *session) noAcks(string) (string, error) {
+func (c *client) noAcks(string) (string, error) {
 	c.acks = false
 	return "OK", nil
 }
 
 // why waits until the guest stands still, which it does not before there is guest code to stop.
-func (c *session) why(string) (string, error) {
+func (c *client) why(string) (string, error) {
 	c.waits = true
 	t, why := c.stub.standing()
 	if why == nil {
@@ -155,7 +155,7 @@ func (c *session) why(string) (string, error) {
 }
 
 // monitor is the command of that name; its output is sent line by line as far as it doesn't fit into a packet.
-func (c *session) monitor(args string) (string, error) {
+func (c *client) monitor(args string) (string, error) {
 	line, err := hex.DecodeString(args)
 	if err != nil {
 		return "", malformed("qRcmd")
@@ -173,7 +173,7 @@ func (c *session) monitor(args string) (string, error) {
 	return "OK", nil
 }
 
-func (c *session) readMemory(args string) (string, error) {
+func (c *client) readMemory(args string) (string, error) {
 	at, err := numbers(args, 2)
 	if err != nil {
 		return "", err
@@ -186,7 +186,7 @@ func (c *session) readMemory(args string) (string, error) {
 	return hex.EncodeToString(b[:n]), nil
 }
 
-func (c *session) writeHex(args string) (string, error) {
+func (c *client) writeHex(args string) (string, error) {
 	where, data, ok := strings.Cut(args, ":")
 	b, err := hex.DecodeString(data)
 	if !ok || err != nil {
@@ -195,7 +195,7 @@ func (c *session) writeHex(args string) (string, error) {
 	return c.write(where, b)
 }
 
-func (c *session) writeBinary(args string) (string, error) {
+func (c *client) writeBinary(args string) (string, error) {
 	where, data, ok := strings.Cut(args, ":")
 	if !ok {
 		return "", malformed("X")
@@ -203,7 +203,7 @@ func (c *session) writeBinary(args string) (string, error) {
 	return c.write(where, []byte(data))
 }
 
-func (c *session) write(where string, b []byte) (string, error) {
+func (c *client) write(where string, b []byte) (string, error) {
 	at, err := numbers(where, 2)
 	if err != nil {
 		return "", err
@@ -226,10 +226,10 @@ const (
 	maxPoints  = 1 << 12
 )
 
-func (c *session) insert(args string) (string, error) { return c.point(args, true) }
-func (c *session) remove(args string) (string, error) { return c.point(args, false) }
+func (c *client) insert(args string) (string, error) { return c.point(args, true) }
+func (c *client) remove(args string) (string, error) { return c.point(args, false) }
 
-func (c *session) point(args string, insert bool) (string, error) {
+func (c *client) point(args string, insert bool) (string, error) {
 	kind, where, _ := strings.Cut(args, ",")
 	where, _, conditional := strings.Cut(where, ";")
 	if conditional {

@@ -15,21 +15,21 @@ import (
 )
 
 // objects are what qXfer reads.
-var objects = map[string]func(c *session, annex string) (string, error){
-	"features": func(_ *session, annex string) (string, error) {
+var objects = map[string]func(c *client, annex string) (string, error){
+	"features": func(_ *client, annex string) (string, error) {
 		if annex != "target.xml" {
 			return "", fmt.Errorf("no feature file %q: %w", annex, errno.ENOENT)
 		}
 		return targetXML, nil
 	},
-	"memory-map": func(c *session, _ string) (string, error) { return c.stub.memoryMap(), nil },
-	"threads":    func(c *session, _ string) (string, error) { return c.stub.threadsXML(), nil },
-	"exec-file":  func(c *session, _ string) (string, error) { return c.stub.symbolFileName(), nil },
+	"memory-map": func(c *client, _ string) (string, error) { return c.stub.memoryMap(), nil },
+	"threads":    func(c *client, _ string) (string, error) { return c.stub.threadsXML(), nil },
+	"exec-file":  func(c *client, _ string) (string, error) { return c.stub.symbolFileName(), nil },
 }
 
 // transfer is qXfer:OBJECT:read:ANNEX:OFFSET,LENGTH. An object stays what it was when its first part was
 // read.
-func (c *session) transfer(args string) (string, error) {
+func (c *client) transfer(args string) (string, error) {
 	parts := strings.SplitN(args, ":", 4)
 	if len(parts) != 4 || parts[1] != "read" {
 		return "", nil
@@ -105,7 +105,7 @@ func (s *Stub) extra(t *thread) string {
 	return "task " + s.m.Kernel.Symbols.Format(t.cpu.Regs().SPEL0)
 }
 
-func (c *session) threadInfo(args string) (string, error) {
+func (c *client) threadInfo(args string) (string, error) {
 	id, err := number(args)
 	if err != nil {
 		return "", err
@@ -128,7 +128,7 @@ const (
 )
 
 // file is vFile: the file of symbols, for reading.
-func (c *session) file(args string) (string, error) {
+func (c *client) file(args string) (string, error) {
 	op, args, _ := strings.Cut(args, ":")
 	switch op {
 	case "setfs":
@@ -149,7 +149,7 @@ func (c *session) file(args string) (string, error) {
 	return "", nil
 }
 
-func (c *session) openFile(args string) (string, error) {
+func (c *client) openFile(args string) (string, error) {
 	words := strings.Split(args, ",")
 	name, err := hex.DecodeString(words[0])
 	if err != nil || len(words) != 3 {
@@ -171,13 +171,13 @@ func (c *session) openFile(args string) (string, error) {
 const fileNumber = 3
 
 // opened checks the number of the file that comes first in args, and returns the rest.
-func (c *session) opened(args string) (rest string, ok bool) {
+func (c *client) opened(args string) (rest string, ok bool) {
 	fd, rest, _ := strings.Cut(args, ",")
 	n, err := number(fd)
 	return rest, err == nil && n == fileNumber && c.open
 }
 
-func (c *session) readFile(args string) (string, error) {
+func (c *client) readFile(args string) (string, error) {
 	rest, ok := c.opened(args)
 	if !ok {
 		return fileNotOpen, nil
@@ -193,7 +193,7 @@ func (c *session) readFile(args string) (string, error) {
 }
 
 // statFile answers with the struct stat of the protocol, big-endian.
-func (c *session) statFile(args string) (string, error) {
+func (c *client) statFile(args string) (string, error) {
 	if _, ok := c.opened(args); !ok {
 		return fileNotOpen, nil
 	}

@@ -149,7 +149,7 @@ func (r *register) parse(s string) (uint64, error) {
 	return binary.LittleEndian.Uint64(b[:]), nil
 }
 
-func (c *session) readRegisters(string) (string, error) {
+func (c *client) readRegisters(string) (string, error) {
 	return c.stub.registers(c.current, false, func(regs *emu.Regs, cpu emu.Debuggable) (string, error) {
 		var b strings.Builder
 		for i := range registers {
@@ -159,7 +159,7 @@ func (c *session) readRegisters(string) (string, error) {
 	})
 }
 
-func (c *session) readRegister(args string) (string, error) {
+func (c *client) readRegister(args string) (string, error) {
 	r, err := registerOf(args)
 	if err != nil {
 		return "", err
@@ -178,7 +178,7 @@ func registerOf(s string) (*register, error) {
 }
 
 // writeRegisters writes those of G: what is constant, or cut off, stays as it is.
-func (c *session) writeRegisters(args string) (string, error) {
+func (c *client) writeRegisters(args string) (string, error) {
 	return c.stub.registers(c.current, true, func(regs *emu.Regs, cpu emu.Debuggable) (string, error) {
 		for i := range registers {
 			r := &registers[i]
@@ -198,7 +198,7 @@ func (c *session) writeRegisters(args string) (string, error) {
 	})
 }
 
-func (c *session) writeRegister(args string) (string, error) {
+func (c *client) writeRegister(args string) (string, error) {
 	which, value, ok := strings.Cut(args, "=")
 	if !ok {
 		return "", malformed("P")

@@ -10,21 +10,21 @@ import (
 
 // goOn and the like are c, C, s and S, for the thread that Hc has chosen. A signal has no
 // meaning to a kernel's CPUs.
-func (c *session) goOn(args string) (string, error)    { return c.continueAt(run, args) }
-func (c *session) stepOne(args string) (string, error) { return c.continueAt(step, args) }
+func (c *client) goOn(args string) (string, error)    { return c.continueAt(run, args) }
+func (c *client) stepOne(args string) (string, error) { return c.continueAt(step, args) }
 
-func (c *session) goOnSignal(args string) (string, error) {
+func (c *client) goOnSignal(args string) (string, error) {
 	_, at, _ := strings.Cut(args, ";")
 	return c.continueAt(run, at)
 }
 
-func (c *session) stepSignal(args string) (string, error) {
+func (c *client) stepSignal(args string) (string, error) {
 	_, at, _ := strings.Cut(args, ";")
 	return c.continueAt(step, at)
 }
 
 // continueAt resumes, at an address where one is given.
-func (c *session) continueAt(act action, at string) (string, error) {
+func (c *client) continueAt(act action, at string) (string, error) {
 	if at != "" {
 		pc, err := number(at)
 		if err != nil {
@@ -46,7 +46,7 @@ func (c *session) continueAt(act action, at string) (string, error) {
 }
 
 // goBack is bc and bs.
-func (c *session) goBack(args string) (string, error) {
+func (c *client) goBack(args string) (string, error) {
 	act := map[string]action{"c": runBack, "s": stepBack}[args]
 	switch {
 	case act == stay:
@@ -66,7 +66,7 @@ func (c *session) goBack(args string) (string, error) {
 }
 
 // resume is vCont: actions, each for a thread or all that no action before it is for.
-func (c *session) resume(args string) (string, error) {
+func (c *client) resume(args string) (string, error) {
 	type one struct {
 		act action
 		id  int // -1: all
@@ -105,7 +105,7 @@ func (c *session) resume(args string) (string, error) {
 	})
 }
 
-func (c *session) resumeAll(what func(*thread) action) (string, error) {
+func (c *client) resumeAll(what func(*thread) action) (string, error) {
 	if !c.stub.resume(what) {
 		return "", fmt.Errorf("no thread to resume: %w", errno.ENOENT)
 	}
@@ -113,19 +113,19 @@ func (c *session) resumeAll(what func(*thread) action) (string, error) {
 	return "", errNoReply
 }
 
-func (c *session) detach(string) (string, error) {
+func (c *client) detach(string) (string, error) {
 	c.done = true
 	return "OK", nil
 }
 
-func (c *session) kill(string) (string, error) {
+func (c *client) kill(string) (string, error) {
 	c.stub.kill()
 	c.done = true
 	return "OK", nil
 }
 
 // selectThread is Hg and Hc; 0 is any thread, -1 all.
-func (c *session) selectThread(args string) (string, error) {
+func (c *client) selectThread(args string) (string, error) {
 	if len(args) < 2 {
 		return "", malformed("H")
 	}
@@ -149,7 +149,7 @@ func (c *session) selectThread(args string) (string, error) {
 	return "OK", nil
 }
 
-func (c *session) alive(args string) (string, error) {
+func (c *client) alive(args string) (string, error) {
 	id, err := number(args)
 	if err != nil || id > 1<<31 || !c.stub.hasThread(int(id)) {
 		return "", fmt.Errorf("no thread %q: %w", args, errno.ENOENT)
@@ -160,12 +160,12 @@ func (c *session) alive(args string) (string, error) {
 // threadsAPacket is how many ids qfThreadInfo and qsThreadInfo tell of at a time.
 const threadsAPacket = 256
 
-func (c *session) firstThreads(string) (string, error) {
+func (c *client) firstThreads(string) (string, error) {
 	c.threads = c.stub.threadIDs()
 	return c.moreThreads("")
 }
 
-func (c *session) moreThreads(string) (string, error) {
+func (c *client) moreThreads(string) (string, error) {
 	n := min(len(c.threads), threadsAPacket)
 	if n == 0 {
 		return "l", nil

@@ -63,13 +63,13 @@ func (s *Stub) Serve(l net.Listener) error {
 		}
 		clients.Go(func() {
 			defer func() { <-busy }()
-			s.client(conn)
+			s.serve(conn)
 		})
 	}
 }
 
-// client talks to one debugger until it goes away.
-func (s *Stub) client(conn net.Conn) {
+// serve talks to one debugger until it goes away.
+func (s *Stub) serve(conn net.Conn) {
 	s.log(fmt.Sprintf("gdb: %s connected", conn.RemoteAddr()))
 	err := s.Talk(conn)
 	if err == nil || errors.Is(err, io.EOF) {
@@ -81,7 +81,7 @@ func (s *Stub) client(conn net.Conn) {
 
 // Talk is Serve for one debugger that is connected already. It closes the connection.
 func (s *Stub) Talk(conn io.ReadWriteCloser) error {
-	c := &session{stub: s, conn: conn, in: make(chan message), gone: make(chan struct{}), acks: true, current: 1}
+	c := &client{stub: s, conn: conn, in: make(chan message), gone: make(chan struct{}), acks: true, current: 1}
 	var reader sync.WaitGroup
 	var read error
 	reader.Go(func() {
@@ -100,8 +100,8 @@ func (s *Stub) Talk(conn io.ReadWriteCloser) error {
 	return errors.Join(err, read)
 }
 
-// session is the conversation with one debugger.
-type session struct {
+// client is one debugger that is connected, and the conversation with it.
+type client struct {
 	stub *Stub
 	conn io.ReadWriteCloser
 	in   chan message  // what has been received; closed where the debugger has gone away
@@ -120,7 +120,7 @@ type session struct {
 }
 
 // receive passes on what the debugger sends.
-func (c *session) receive() error {
+func (c *client) receive() error {
 	r := bufio.NewReader(c.conn)
 	for {
 		m, err := readMessage(r)
@@ -139,7 +139,7 @@ func (c *session) receive() error {
 }
 
 // loop answers the debugger.
-func (c *session) loop() error {
+func (c *client) loop() error {
 	s := c.stub
 	for !c.done {
 		select {
@@ -169,7 +169,7 @@ func (c *session) loop() error {
 }
 
 // handle answers one message.
-func (c *session) handle(m message) error {
+func (c *client) handle(m message) error {
 	switch m.single {
 	case ack:
 		return nil
@@ -197,7 +197,7 @@ func (c *session) handle(m message) error {
 	return c.send(reply)
 }
 
-func (c *session) acknowledge(b byte) error {
+func (c *client) acknowledge(b byte) error {
 	if !c.acks {
 		return nil
 	}
@@ -205,14 +205,14 @@ func (c *session) acknowledge(b byte) error {
 	return err
 }
 
-func (c *session) send(data string) error {
+func (c *client) send(data string) error {
 	c.last = frame(data)
 	_, err := c.conn.Write(c.last)
 	return err
 }
 
 // tellStop tells the debugger why the guest stopped.
-func (c *session) tellStop() error {
+func (c *client) tellStop() error {
 	t, why := c.stub.settle()
 	if why == nil {
 		return nil
@@ -226,7 +226,7 @@ func stopReply(t *thread, why *stop) string {
 }
 
 // leave lets go of the guest.
-func (c *session) leave() {
+func (c *client) leave() {
 	if c.waits || c.done {
 		c.stub.release()
 	}
