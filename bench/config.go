@@ -10,6 +10,7 @@ import (
 	"callops/ftrace"
 	"callops/internal/errno"
 	"callops/kernelimage"
+	"callops/machine"
 	"callops/trampolines"
 )
 
@@ -85,6 +86,10 @@ type Config struct {
 
 	// Registration adds what it costs to register one ops over many sites.
 	Registration bool
+
+	// Around changes the configuration of each machine that is measured, and returns what the measurement of its rows
+	// is then run by, such as a debugger; nil: nothing is.
+	Around func(*machine.Config) func(m *machine.Machine, measure func() error) error
 
 	// Progress is called with the number of rows done, by one goroutine at a
 	// time.

@@ -23,6 +23,7 @@ const counterSize = 4
 // rig is a kernel with ftrace and the call loop, for one engine and scheme.
 type rig struct {
 	*machine.Machine
+	around func(m *machine.Machine, measure func() error) error // see Config.Around
 	k      *kernel.Kernel
 	ftrace ftrace.Core
 	loop   *callLoop
@@ -51,11 +52,15 @@ func newRig(ctx context.Context, cfg *Config, engine Engine, scheme ftrace.Schem
 	}
 	mc := &machine.Config{Image: img, Engine: engine.New, Modules: cfg.Modules, CPUs: cfg.CPUs}
 	cfg.core(mc, scheme)
+	around := func(_ *machine.Machine, measure func() error) error { return measure() }
+	if cfg.Around != nil {
+		around = cfg.Around(mc)
+	}
 	m, err := machine.New(ctx, mc)
 	if err != nil {
 		return nil, err
 	}
-	r := &rig{Machine: m, k: m.Kernel, ftrace: m.Ftrace, calls: cfg.Calls, budget: cfg.Budget, flags: cfg.OpsFlags, counts: cfg.Tracer == TracerCount}
+	r := &rig{Machine: m, around: around, k: m.Kernel, ftrace: m.Ftrace, calls: cfg.Calls, budget: cfg.Budget, flags: cfg.OpsFlags, counts: cfg.Tracer == TracerCount}
 	if err := r.setUp(cfg); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}

@@ -122,6 +122,11 @@ func (j *job) run(ctx context.Context, cfg *Config, p *progress) (err error) {
 		}
 		j.irrelevant = r.irrelevantName()
 	}
+	return r.around(r.Machine, func() error { return j.measure(ctx, cfg, r, p) })
+}
+
+// measure measures the rows.
+func (j *job) measure(ctx context.Context, cfg *Config, r *rig, p *progress) error {
 	var base measured
 	for i, s := range j.scenarios {
 		m, err := r.measure(ctx, s)

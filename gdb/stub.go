@@ -143,6 +143,7 @@ func (s *Stub) Close() {
 		return
 	}
 	s.closed = true
+	s.armed.Store(false)
 	close(s.ends)
 	if s.m != nil && s.m.Kernel.Mem != nil {
 		s.m.Kernel.Mem.ObserveStores(nil)

@@ -11,6 +11,7 @@ import (
 	"callops/bench/report"
 	"callops/emu"
 	"callops/kernel"
+	"callops/machine"
 )
 
 const both = "both"
@@ -34,6 +35,7 @@ type benchFlags struct {
 	flags        opsFlags
 	direct       directs
 	registration bool
+	debugger     debugger
 	oneCode      bool // a format of one table: the image's own ftrace, or callops'
 	format       outputFormat
 }
@@ -92,6 +94,7 @@ are those of the emulation, not of any hardware.
 	f.Var(&b.direct, "direct", "compare designs of direct calls instead: a list of ops, tagged, mini, hash")
 	f.BoolVar(&b.registration, "registration", false, "also measure the registration of an ops on all sites of --image, or on 50,000 without it")
 	f.Var(&b.format, "format", "output format")
+	b.debugger.addFlag(cmd)
 	return cmd
 }
 
@@ -113,6 +116,9 @@ func (b *benchFlags) run(cmd *cobra.Command) error {
 		return err
 	}
 	defer runs.close()
+	if b.debugger.listen != "" && (len(runs) > 1 || len(b.schemes.value) != 1 || len(b.engine.each()) > 1 || b.core.value == both || b.registration) {
+		return usagef("--gdb goes with one machine: one --scheme, one --engine, one --trampoline, and without --beside and --registration")
+	}
 	if len(runs) > 1 && b.format.value != formatText {
 		return usagef("--beside and --trampoline both print several tables, which needs --format text")
 	}
@@ -195,6 +201,11 @@ func (b *benchFlags) config(cmd *cobra.Command, r benchRun, registration bool) (
 		Modules:          b.modules,
 		ImageTrampolines: r.own,
 		ImageCore:        b.core.value == coreImage,
+	}
+	if b.debugger.listen != "" {
+		cfg.Around = func(mc *machine.Config) func(*machine.Machine, func() error) error {
+			return b.debugger.prepare(cmd, mc)
+		}
 	}
 	for _, e := range b.engine.each() {
 		cfg.Engines = append(cfg.Engines, bench.Engine(e))

@@ -15,6 +15,7 @@ func newCall() *cobra.Command {
 	m := newMachine()
 	budget := newBudget()
 	var dump dumps
+	d := &debugger{}
 	cmd := &cobra.Command{
 		Use:   "call [flags] FUNC [ARG]... [-- FUNC [ARG]...]...",
 		Short: "Run functions and print their results",
@@ -40,7 +41,7 @@ by their types.
 				return err
 			}
 			return m.eachCore(cmd, func() error {
-				return runCalls(cmd, m, calls, dump, budget.value)
+				return runCalls(cmd, m, d, calls, dump, budget.value)
 			})
 		},
 	}
@@ -52,13 +53,14 @@ by their types.
 	m.addCPUs(cmd)
 	m.addFailAlloc(cmd)
 	addBudget(cmd, budget)
+	d.addFlag(cmd)
 	cmd.ValidArgsFunction = firstWord(m.functions(false))
 	flagsFirst(cmd)
 	return cmd
 }
 
 // runCalls makes the calls on a machine of their own.
-func runCalls(cmd *cobra.Command, m *machineFlags, calls invocations, dump dumps, budget uint64) (err error) {
+func runCalls(cmd *cobra.Command, m *machineFlags, d *debugger, calls invocations, dump dumps, budget uint64) (err error) {
 	var mc *machine.Machine
 	defer func() { err = errors.Join(err, m.close(mc)) }()
 	cfg, err := m.config(cmd.Context(), m.engine.New, calls.size())
@@ -66,6 +68,7 @@ func runCalls(cmd *cobra.Command, m *machineFlags, calls invocations, dump dumps
 		return err
 	}
 	showLog(cfg, cmd.ErrOrStderr())
+	debug := d.prepare(cmd, cfg)
 	if mc, err = machine.New(cmd.Context(), cfg); err != nil {
 		return err
 	}
@@ -73,7 +76,11 @@ func runCalls(cmd *cobra.Command, m *machineFlags, calls invocations, dump dumps
 		return err
 	}
 	defer m.armFailAlloc(mc, cmd.ErrOrStderr())()
-	results, err := calls.run(cmd.Context(), mc, dump, &emu.CallOptions{Budget: budget})
+	var results []callResult
+	err = debug(mc, func() (err error) {
+		results, err = calls.run(cmd.Context(), mc, dump, &emu.CallOptions{Budget: budget})
+		return err
+	})
 	printResults(cmd.OutOrStdout(), results, mc.Callers())
 	return err
 }

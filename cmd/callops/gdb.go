@@ -32,7 +32,7 @@ func (d *debugger) addFlag(cmd *cobra.Command) {
 // newGDB builds `callops gdb`.
 func newGDB() *cobra.Command {
 	t := newTracing()
-	d := &debugger{}
+	d := &t.debugger
 	cmd := &cobra.Command{
 		Use:   "gdb [flags] FUNC [ARG]... [-- FUNC [ARG]...]...",
 		Short: "Run functions under gdb, forwards and backwards",
@@ -57,7 +57,7 @@ unregister ops while the guest stands still.
 			if t.core.value == both {
 				return usagef("--core both runs everything twice, and a debugger stops one machine")
 			}
-			return t.eachCore(cmd, func() error { return t.debug(cmd, d, words) })
+			return t.eachCore(cmd, func() error { return t.debug(cmd, words) })
 		},
 	}
 	t.addImage(cmd)
@@ -78,7 +78,7 @@ unregister ops while the guest stands still.
 }
 
 // debug runs the calls under a debugger.
-func (t *tracing) debug(cmd *cobra.Command, d *debugger, words []string) (err error) {
+func (t *tracing) debug(cmd *cobra.Command, words []string) (err error) {
 	calls, err := parseInvocations(words, cmd.InOrStdin())
 	if err != nil {
 		return err
@@ -91,7 +91,7 @@ func (t *tracing) debug(cmd *cobra.Command, d *debugger, words []string) (err er
 	}
 	showLog(cfg, cmd.ErrOrStderr())
 	t.ftrace(cfg, cmd.ErrOrStderr(), nil)
-	run := d.prepare(cmd, cfg)
+	debug := t.debugger.prepare(cmd, cfg)
 	if m, err = machine.New(cmd.Context(), cfg); err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func (t *tracing) debug(cmd *cobra.Command, d *debugger, words []string) (err er
 	defer t.armFailAlloc(m, cmd.ErrOrStderr())()
 	var results []callResult
 	debugged := func() error {
-		return run(m, func() (err error) {
+		return debug(m, func() (err error) {
 			results, err = calls.run(cmd.Context(), m, dumps{}, &emu.CallOptions{Budget: t.budget.value})
 			return err
 		})

@@ -22,6 +22,8 @@ import (
 // tracing holds the flags of `callops trace`, and what runs under them.
 type tracing struct {
 	*machineFlags
+	debugger debugger
+
 	tracer  choice
 	opsFunc choice
 	filter  []string
@@ -131,6 +133,7 @@ a CPU runs. The end of its name is the format:
 	t.addFilters(cmd)
 	t.graph.add(cmd, t.functions(true))
 	addBudget(cmd, t.budget)
+	t.debugger.addFlag(cmd)
 	f.Var(&t.dump, "dump", "save the contents of argument N (from 1) after the call to a file (repeatable)")
 	f.Var(&t.format, "format", "output format")
 	f.Var(&t.output, "output", "write events to `FILE` instead, as its name ends: "+t.output.suffixes())
@@ -182,6 +185,7 @@ func (t *tracing) run(cmd *cobra.Command, words []string) (err error) {
 		}
 		return err
 	}
+	debug := t.debugger.prepare(cmd, cfg)
 	if m, err = machine.New(cmd.Context(), cfg); err != nil {
 		return err
 	}
@@ -202,8 +206,10 @@ func (t *tracing) run(cmd *cobra.Command, words []string) (err error) {
 		if t.output.isProfile() && onStep != nil {
 			onStep = rec.count()
 		}
-		results, err = calls.run(cmd.Context(), m, t.dump, &emu.CallOptions{Budget: t.budget.value, OnStep: onStep})
-		return err
+		return debug(m, func() (err error) {
+			results, err = calls.run(cmd.Context(), m, t.dump, &emu.CallOptions{Budget: t.budget.value, OnStep: onStep})
+			return err
+		})
 	}
 	switch {
 	case insns != nil:
