@@ -26,7 +26,7 @@ import (
 )
 
 // gdbProgram is the debugger. In CI one that is missing is a failure, elsewhere the test is skipped.
-func gdbProgram(t *testing.T) string {
+func gdbProgram(t testing.TB) string {
 	t.Helper()
 	name, err := exec.LookPath("gdb-multiarch")
 	if err != nil && os.Getenv("CI") != "true" {
@@ -39,12 +39,12 @@ func gdbProgram(t *testing.T) string {
 // debugged is a machine with a stub.
 type debugged struct {
 	*machine.Machine
-	t    *testing.T
+	t    testing.TB
 	stub *gdb.Stub
 	log  lines
 }
 
-func newDebugged(t *testing.T, cfg machine.Config) *debugged {
+func newDebugged(t testing.TB, cfg machine.Config) *debugged {
 	t.Helper()
 	d := &debugged{t: t}
 	d.stub = gdb.New(&gdb.Options{Log: d.log.add})

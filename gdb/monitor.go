@@ -150,6 +150,9 @@ func (s *Stub) operate(w io.Writer, later bool, name string, op func() error) er
 		if later {
 			err = s.wait(context.Background(), t)
 		}
+		if later && err == nil && s.closed {
+			err = ErrKilled // it has never been let go on
+		}
 		s.mu.Unlock()
 		if err == nil {
 			err = op()

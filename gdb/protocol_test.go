@@ -21,10 +21,12 @@ import (
 
 // peer is a debugger that says what a test wants.
 type peer struct {
-	t    *testing.T
+	t    testing.TB
 	conn net.Conn
 	r    *bufio.Reader
 }
+
+func newPeer(t testing.TB, conn net.Conn) *peer { return &peer{t, conn, bufio.NewReader(conn)} }
 
 // connected is a debugger that is connected to the stub, which serves until the test ends. The guest calls body.
 func (d *debugged) connected(body func() error) (p *peer, ended <-chan error) {
@@ -52,7 +54,7 @@ func (d *debugged) connect() *peer {
 		<-talked
 	})
 	require.NoError(d.t, here.SetDeadline(time.Now().Add(limit)))
-	return &peer{d.t, here, bufio.NewReader(here)}
+	return newPeer(d.t, here)
 }
 
 // send sends bytes as they are.
@@ -218,7 +220,7 @@ func TestServe_RefusesASecondDebugger(t *testing.T) {
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = conn.Close() })
 		require.NoError(t, conn.SetDeadline(time.Now().Add(limit)))
-		return &peer{t, conn, bufio.NewReader(conn)}
+		return newPeer(t, conn)
 	}
 	first := dial()
 	require.Equal(t, "QC1", first.ask("qC"))
@@ -264,6 +266,8 @@ func FuzzTalk(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, lines string) {
+		watchdog := time.AfterFunc(limit/10, func() { panic(fmt.Sprintf("hangs after %q", lines)) }) // which shows all goroutines
+		defer watchdog.Stop()
 		d := newDebugged(t, machine.Config{})
 		p, ended := d.connected(func() error {
 			_, err := d.Kernel.CallName(t.Context(), 0, nil, "fib", 5)

@@ -135,7 +135,7 @@ func (s *Stub) Attach(m *machine.Machine) {
 }
 
 // Close ends the debugging: guest code that waits for a debugger goes on without one, and a debugger that waits
-// for it is told that it has ended. The memory is that of the machine without a stub again.
+// for it is told that it has ended. Operations of the core that have begun end before it returns.
 func (s *Stub) Close() {
 	s.mu.Lock()
 	if s.closed {
@@ -151,6 +151,11 @@ func (s *Stub) Close() {
 	s.mu.Unlock()
 	s.release()
 	s.tell()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.patchers() > 0 {
+		s.changed.Wait()
+	}
 }
 
 // release removes all breakpoints and has everything go on.
@@ -259,6 +264,12 @@ func (s *Stub) resume(what func(t *thread) action) bool {
 	if !any {
 		return false
 	}
+	if s.closed { // nothing stops any more
+		for _, t := range s.threads {
+			t.action = run
+		}
+		return true
+	}
 	s.halted = false
 	for _, t := range s.threads { // what was not told of yet
 		if t.pending != nil && t.action != stay {
@@ -297,6 +308,12 @@ func (s *Stub) standing() (*thread, *stop) {
 	}
 	s.mu.Unlock()
 	return s.settle()
+}
+
+func (s *Stub) isHalted() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.halted
 }
 
 // kill has guest code end with ErrKilled.

@@ -114,6 +114,9 @@ func (c *cpu) runBack(ctx context.Context, h *history) *stop {
 		switch {
 		case e.guest && count > e.begin.Count():
 			h.rewind()
+			if c.traps == nil {
+				break
+			}
 			last, why := c.lastStop(ctx, count)
 			h.rewind()
 			if why != nil {
@@ -149,8 +152,9 @@ func (c *cpu) lastStop(ctx context.Context, end uint64) (last uint64, why *stop)
 	for c.Count() < end {
 		exit, err := c.Debuggable.Run(ctx, end-c.Count())
 		switch {
-		case err != nil || exit.Reason == emu.ExitHalted:
+		case err != nil || exit.Reason == emu.ExitHalted && c.stub.isHalted():
 			return c.Count(), cancelled()
+		case exit.Reason == emu.ExitHalted: // for something that is over
 		case exit.Reason == emu.ExitBreakpoint || exit.Reason == emu.ExitWatchpoint:
 			last = c.Count()
 			why, _ = c.meaning(exit, nil)
