@@ -242,6 +242,9 @@ func TestGDB_ChangesOpsWhileTheGuestStandsStill(t *testing.T) {
 func TestGDB_EveryCPUIsAThread(t *testing.T) {
 	for name, open := range images(t) {
 		t.Run(name, func(t *testing.T) {
+			if testing.Short() && name == "6.12" {
+				t.Skip("heavy: one kernel is enough for the race detector")
+			}
 			d := newDebugged(t, machine.Config{Image: open(t), CPUs: 3, Heap: 1 << 20})
 			d.register("mine", "gcd")
 			calls := func() error {

@@ -16,16 +16,17 @@ import (
 // monitorCommand is one that the debugger's monitor passes on.
 type monitorCommand struct {
 	name, args, help string
-	least, most      int // arguments
+	least, most      int  // arguments
+	executes         bool // the kernel's own core executes guest code for it
 	run              func(s *Stub, w io.Writer, later bool, args []string) error
 }
 
 var monitorCommands = []monitorCommand{
-	{"sites", "[GLOB]", "call sites, as ftrace has patched them", 0, 1, (*Stub).monitorSites},
-	{"ops", "", "the ops that are registered", 0, 0, (*Stub).monitorOps},
-	{"register", "NAME GLOB [&]", "register an ops that traces functions that match GLOB, whose func returns at once", 2, 2, (*Stub).monitorRegister},
-	{"unregister", "NAME [&]", "unregister an ops; &: when the guest goes on, in a thread of its own", 1, 1, (*Stub).monitorUnregister},
-	{"filter", "NAME GLOB [&]", "have an ops trace functions that match GLOB too; !GLOB: not any more", 2, 2, (*Stub).monitorFilter},
+	{"sites", "[GLOB]", "call sites, as ftrace has patched them", 0, 1, true, (*Stub).monitorSites},
+	{"ops", "", "the ops that are registered", 0, 0, false, (*Stub).monitorOps},
+	{"register", "NAME GLOB [&]", "register an ops that traces functions that match GLOB, whose func returns at once", 2, 2, true, (*Stub).monitorRegister},
+	{"unregister", "NAME [&]", "unregister an ops; &: when the guest goes on, in a thread of its own", 1, 1, true, (*Stub).monitorUnregister},
+	{"filter", "NAME GLOB [&]", "have an ops trace functions that match GLOB too; !GLOB: not any more", 2, 2, true, (*Stub).monitorFilter},
 }
 
 // monitor executes a monitor command; what it says goes to w, errors as well.
@@ -53,6 +54,14 @@ func (s *Stub) monitor(w io.Writer, line string) {
 	}
 	if s.m.Ftrace == nil {
 		fmt.Fprintf(w, "monitor %s: no ftrace runs on this machine\n", c.name)
+		return
+	}
+	if c.executes && s.noCPU() {
+		fmt.Fprintf(w, "monitor %s: the kernel's own core needs a CPU, and the only one is in a call\n", c.name)
+		return
+	}
+	if s.inPast() {
+		fmt.Fprintf(w, "monitor %s: the CPU is in the past, and ftrace's core in the present: continue to there\n", c.name)
 		return
 	}
 	var out strings.Builder
@@ -131,6 +140,13 @@ func (s *Stub) monitorFilter(w io.Writer, later bool, args []string) error {
 	})
 }
 
+// noCPU reports whether there is no CPU on which the kernel's own core could execute anything.
+func (s *Stub) noCPU() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.guestCore && s.m.Sched == nil && s.inCall
+}
+
 // patience is how long a monitor command waits for an operation that needs a CPU to go on.
 const patience = 200 * time.Millisecond
 
@@ -200,12 +216,8 @@ func (s *Stub) mayOperate() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.history != nil && s.history.past():
-		return fmt.Errorf("the CPU is in the past, where nothing can be changed: continue to the present: %w", errno.EPERM)
 	case s.patchers() > 0:
 		return fmt.Errorf("another operation goes on: %w", errno.EBUSY)
-	case s.guestCore && s.m.Sched == nil && s.inCall:
-		return fmt.Errorf("the kernel's own core needs a CPU, and the only one is in a call: %w", errno.EBUSY)
 	}
 	return nil
 }

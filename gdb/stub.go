@@ -356,6 +356,13 @@ func (s *Stub) mayGoBack() error {
 	return nil
 }
 
+// inPast reports whether the CPU is in the past.
+func (s *Stub) inPast() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.history != nil && s.history.past()
+}
+
 // gates is what a debugger sees of the gates: functions that return at once, since Go code runs there and returns to
 // its caller. It begins a word earlier than they do: a debugger looks for the function that a frame
 // belongs to before its return address.
