@@ -113,3 +113,9 @@ func xOrSP(w uint32) Reg {
 	}
 	return X0 | Reg(w&31)
 }
+
+// DecodeReadCounter decodes MRS Xt, CNTVCT_EL0, for t up to 30.
+func DecodeReadCounter(w uint32) (rt uint8, ok bool) {
+	rt = uint8(w & 31)
+	return rt, w&^31 == 0xd53be040 && rt != 31
+}

@@ -83,6 +83,12 @@ func TestDecodeMovz_AndMovAndCmpAreInverses(t *testing.T) {
 	_, _, ok = DecodeMov(word(t, Mov(W4, W21)))
 	assert.False(t, ok)
 
+	rt, ok := DecodeReadCounter(word(t, Mrs(X15, CNTVCT_EL0)))
+	assert.True(t, ok)
+	assert.EqualValues(t, 15, rt)
+	_, ok = DecodeReadCounter(word(t, Mrs(X15, SP_EL0)))
+	assert.False(t, ok)
+
 	rn, rm, ok := DecodeCmp(word(t, Subs(XZR, X0, X21)))
 	assert.True(t, ok)
 	assert.Equal(t, []Reg{X0, X21}, []Reg{rn, rm})

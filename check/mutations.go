@@ -133,6 +133,48 @@ var linuxMutations = []Mutation{
 		fault:    model.Fault{Code: countToOne, Core: ftrace.KeepUnique},
 	},
 	{
+		Name:     "graph-bit-zero",
+		About:    "bit 0 of a frame's bitmap is always set, as in Linux: user 0 is told of returns that it did not ask for",
+		Scenario: "graph-second",
+		fault:    model.Fault{Trampoline: trampolines.GraphBitZero},
+	},
+	{
+		Name:     "graph-reload-user",
+		About:    "a graph user is loaded once for its retfunc and once for the call",
+		Scenario: "graph-leaves",
+		fault:    model.Fault{Trampoline: trampolines.GraphReloadUser},
+	},
+	{
+		Name:     "graph-lose-x0",
+		About:    "return_to_handler does not restore x0",
+		Scenario: "graph-arrives",
+		fault:    model.Fault{Trampoline: trampolines.GraphLoseX0},
+	},
+	{
+		Name:     "graph-keep-frame",
+		About:    "the frame of a call that has returned is not popped",
+		Scenario: "graph-arrives",
+		fault:    model.Fault{Trampoline: trampolines.GraphKeepFrame},
+	},
+	{
+		Name:     "graph-reuse-index",
+		About:    "a graph user gets the index that became free last, which frames still have in their bitmaps",
+		Scenario: "graph-replace",
+		fault:    model.Fault{Core: ftrace.ReuseGraphIndex},
+	},
+	{
+		Name:     "graph-no-grace",
+		About:    "a graph user is freed without grace periods",
+		Scenario: "graph-leaves",
+		fault:    model.Fault{Steps: without(func(_ *model.Machine, s *model.Step) bool { return isWait(s) })},
+	},
+	{
+		Name:     "graph-no-hash-grace",
+		About:    "the filter of graph_ops is freed as soon as its last user has left, as in Linux",
+		Scenario: "graph-beside",
+		fault:    model.Fault{Steps: freeAtOnce},
+	},
+	{
 		Name:     "plain-publish",
 		About:    "ops are linked into the list with plain stores",
 		Scenario: "third-arrives",

@@ -28,6 +28,9 @@ func live(name string, functions ...string) model.Ops {
 	return model.Ops{Name: name, Filter: functions, Registered: true}
 }
 
+// graph makes an ops a user of fgraph.
+func graph(o model.Ops) model.Ops { o.Graph = true; return o }
+
 func static(o model.Ops) model.Ops                              { o.Static = true; return o }
 func direct(o model.Ops) model.Ops                              { o.Direct = true; return o }
 func flagged(o model.Ops, flags ftrace.OpsFlag) model.Ops       { o.Flags = flags; return o }
@@ -194,6 +197,51 @@ var linuxScenarios = []Scenario{
 		set: model.Scenario{
 			Ops:   []model.Ops{starting(live("A", relevant), model.Register("B")), on("B", relevant)},
 			Tasks: calls(relevant, relevant),
+		},
+	},
+	{
+		Name:  "graph-arrives",
+		About: "a graph user is registered: calls are told to it, and their returns",
+		set: model.Scenario{
+			Ops:     []model.Ops{graph(on("A", relevant))},
+			Threads: does(model.Register("A")),
+			Tasks:   calls(relevant, relevant),
+		},
+	},
+	{
+		Name:  "graph-leaves",
+		About: "a graph user leaves and is freed, with its functions, while returns are pending",
+		set: model.Scenario{
+			Ops:     []model.Ops{graph(live("A", relevant))},
+			Threads: does(model.Unregister("A"), model.Free("A")),
+			Tasks:   calls(relevant, relevant),
+		},
+	},
+	{
+		Name:  "graph-second",
+		About: "a second graph user joins, of another function too, and leaves",
+		set: model.Scenario{
+			Ops:     []model.Ops{graph(live("A", irrelevant)), graph(on("B", relevant, irrelevant))},
+			Threads: does(model.Register("B"), model.Unregister("B"), model.Free("B")),
+			Tasks:   []model.Task{{Calls: []string{relevant}}, {Calls: []string{irrelevant}}},
+		},
+	},
+	{
+		Name:  "graph-replace",
+		About: "a graph user leaves, another one takes its function, and the first one is freed",
+		set: model.Scenario{
+			Ops:     []model.Ops{graph(live("A", relevant)), graph(on("B", relevant))},
+			Threads: does(model.Unregister("A"), model.Register("B"), model.Free("A")),
+			Tasks:   calls(relevant, relevant),
+		},
+	},
+	{
+		Name:  "graph-beside",
+		About: "the last graph user leaves a site that has another ops: the list function looks into its filter",
+		set: model.Scenario{
+			Ops:     []model.Ops{live("A", relevant), graph(live("B", relevant))},
+			Threads: does(model.Unregister("B"), model.Free("B")),
+			Tasks:   calls(relevant),
 		},
 	},
 	{

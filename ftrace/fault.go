@@ -40,10 +40,13 @@ const (
 	// site, as Linux does with an ops that is static. With trampolines.DirectHash.
 	ForgetAtOnce
 
+	// ReuseGraphIndex gives a graph user the index that became free last.
+	ReuseGraphIndex
+
 	numFaults
 )
 
-var faultNames = [numFaults]string{"none", "keep-unique", "unaligned-literal", "keep-set", "oldest-first", "free-shared-set", "free-set-at-once", "forget-at-once"}
+var faultNames = [numFaults]string{"none", "keep-unique", "unaligned-literal", "keep-set", "oldest-first", "free-shared-set", "free-set-at-once", "forget-at-once", "reuse-graph-index"}
 
 func (f Fault) String() string {
 	if f < numFaults {

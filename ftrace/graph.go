@@ -192,7 +192,11 @@ func (r *Registry) startGraph() {
 // releaseIndex is fgraph_lru_release_index: the index is the last to be given out again, so that returns which
 // are pending with its bit most likely find nobody.
 func (r *Registry) releaseIndex(g *GraphOps) {
-	r.graph.indexes = append(r.graph.indexes, g.idx)
+	if r.fault == ReuseGraphIndex {
+		r.graph.indexes = slices.Insert(r.graph.indexes, 0, g.idx)
+	} else {
+		r.graph.indexes = append(r.graph.indexes, g.idx)
+	}
 	g.idx = -1
 	r.setBitmask()
 }

@@ -46,12 +46,24 @@ const (
 	// FollowMiss follows the end of a bucket as if the call site had been there; DirectHash.
 	FollowMiss
 
+	// GraphBitZero has ftrace_graph_func set bit 0 of each frame's bitmap, as Linux does.
+	GraphBitZero
+
+	// GraphReloadUser has ftrace_return_to_handler load a user once more between its retfunc and the call.
+	GraphReloadUser
+
+	// GraphLoseX0 has return_to_handler restore x1..x7 alone.
+	GraphLoseX0
+
+	// GraphKeepFrame has ftrace_return_to_handler not pop the frame.
+	GraphKeepFrame
+
 	numFaults
 )
 
 var faultNames = [numFaults]string{
 	"none", "load-literal-twice", "load-func-first", "lose-x8", "lose-x18", "unaligned-literal", "set-keeps-bit", "set-skips-rcu", "load-tag-twice",
-	"follow-miss",
+	"follow-miss", "graph-bit-zero", "graph-reload-user", "graph-lose-x0", "graph-keep-frame",
 }
 
 func (f Fault) String() string {
@@ -116,5 +128,36 @@ func (c *code) faultyRestore(direct bool) bool {
 	if direct {
 		c.Emit(Ldr(X17, at(SP, c.l.Regs.DirectTramp)))
 	}
+	return true
+}
+
+// faultyBitmap is what graphFunc does to the users that want the return.
+func (c *code) faultyBitmap() {
+	if c.fault == GraphBitZero {
+		c.Emit(OrrImm(graphWanted, graphWanted, 1))
+	}
+}
+
+// faultyUser is what graphReturn does after the load of retfunc. The bit's number is the user's index.
+func (c *code) faultyUser() {
+	if c.fault == GraphReloadUser {
+		c.Emit(
+			Clz(X10, graphBit),
+			EorImm(X10, X10, 63),
+			Ldr(graphUser, Idx(graphArray, X10, 3)),
+		)
+	}
+}
+
+// faultyResult is returnToHandler's load of x0 and x1.
+func (c *code) faultyResult() bool {
+	if c.fault != GraphLoseX0 {
+		return false
+	}
+	regs := &c.l.Regs
+	c.Emit(
+		Ldr(X1, at(SP, regs.X0+wordSize)),
+		AddImm(SP, SP, uint64(regs.Size)),
+	)
 	return true
 }

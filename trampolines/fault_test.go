@@ -2,6 +2,7 @@ package trampolines
 
 import (
 	"encoding/binary"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -150,5 +151,5 @@ func TestFault_HasAName(t *testing.T) {
 		assert.False(t, strings.ContainsAny(f.String(), " \t"), f.String())
 		seen[f.String()] = true
 	}
-	assert.Equal(t, "fault 8", numFaults.String())
+	assert.Equal(t, fmt.Sprint("fault ", int(numFaults)), numFaults.String())
 }

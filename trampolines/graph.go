@@ -118,6 +118,9 @@ func (c *code) graphFunc() {
 	c.Bind(asked)
 	c.Emit(
 		Cbz(graphWanted, nobody),
+	)
+	c.faultyBitmap()
+	c.Emit(
 		LslImm(X9, graphWanted, frameIndexShift),
 		Movz(X10, frameBitmap|frameWords, 0),
 		Orr(X9, X9, X10),
@@ -222,9 +225,11 @@ func (c *code) returnToHandler() {
 		Ldp(X2, X3, at(SP, regs.X0+2*wordSize)),
 		Ldp(X4, X5, at(SP, regs.X0+4*wordSize)),
 		Ldp(X6, X7, at(SP, regs.X0+6*wordSize)),
-		Ldp(X0, X1, Post(SP, int64(regs.Size))),
-		Ret(),
 	)
+	if !c.faultyResult() {
+		c.Emit(Ldp(X0, X1, Post(SP, int64(regs.Size))))
+	}
+	c.Emit(Ret())
 }
 
 // graphReturn is ftrace_return_to_handler (kernel/trace/fgraph.c, Linux 6.12): it pops the frame, tells
@@ -282,6 +287,9 @@ func (c *code) graphReturn() {
 	c.nextUser(told, each)
 	c.Emit(
 		Ldr(X9, at(graphUser, gops.RetFunc)),
+	)
+	c.faultyUser()
+	c.Emit(
 		AddImm(X0, SP, ret),
 		Mov(X1, graphUser),
 		Mov(X2, graphFregs),
@@ -290,7 +298,9 @@ func (c *code) graphReturn() {
 	)
 	c.Bind(told)
 	c.Emit(Ldr(X0, Off(graphFrame, FrameRet)))
-	c.popFrame(X9)
+	if c.fault != GraphKeepFrame {
+		c.popFrame(X9)
+	}
 	c.restoreGraph(frame)
 	c.Emit(Ret())
 

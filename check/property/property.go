@@ -20,12 +20,15 @@ const (
 	SeenOnce
 	NewestFirst
 	DirectCallEntry
+	ReturnAskedFor
+	ReturnSeen
 
 	// Of the traced function and its task.
 	RegistersKept
 	FramesChain
 	StackGivenBack
 	TaskKept
+	ResultKept
 
 	// Of memory.
 	NoUseAfterFree
@@ -58,10 +61,13 @@ var table = [count]struct{ name, claim string }{
 	SeenOnce:         {"seen-once", "an ops sees a call once"},
 	NewestFirst:      {"newest-first", "the ops of a site are called newest first, as the list has them"},
 	DirectCallEntry:  {"direct-call-entry", "a direct call is entered with the registers that the call site left"},
+	ReturnAskedFor:   {"return-asked-for", "a graph user is told of the return of a call that it was told of, once"},
+	ReturnSeen:       {"return-seen", "a graph user that stays is told of every return that it wants"},
 	RegistersKept:    {"registers-kept", "the traced function finds its registers as its caller left them"},
 	FramesChain:      {"frames-chain", "frame records chain"},
 	StackGivenBack:   {"stack-given-back", "a call restores the stack pointer"},
 	TaskKept:         {"task-kept", "a call leaves its task as it was"},
+	ResultKept:       {"result-kept", "the caller of a traced function gets what it returned"},
 	NoUseAfterFree:   {"no-use-after-free", "freed memory is not used"},
 	ReadWhole:        {"read-whole", "a value that is read was stored in one piece"},
 	TextExchangeable: {"text-exchangeable", "an instruction changes while a CPU may execute it only where the architecture allows that"},

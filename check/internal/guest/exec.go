@@ -72,6 +72,9 @@ func (m *Machine) exec(t *task, s *state, n *Node, in Input) (*property.Broken, 
 	}
 	after := m.flow(s, o, n, in, addr)
 	r := t.cpu.Regs()
+	if rt, ok := asm.DecodeReadCounter(word); ok {
+		r.X[rt] = 0 // what was executed before is no part of a state
+	}
 	s.x, s.pc, s.flags, s.after = r.X, r.PC, r.NZCV, after
 	if r.SP != s.sp {
 		if broken := m.moveStack(t, s, r.SP); broken != nil {

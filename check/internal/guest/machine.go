@@ -28,6 +28,10 @@ type Config struct {
 	// at the same place.
 	Tasks [][]uint64
 
+	// Scratch is memory of each kind of task's own whose content does not matter between
+	// calls; nil: there is none.
+	Scratch []kernelimage.Range
+
 	// Objects are what is freed at some time.
 	Objects []kernelimage.Range
 
@@ -58,13 +62,14 @@ type Machine struct {
 
 // task is what a CPU runs.
 type task struct {
-	cpu   *kernel.CPU
-	calls []uint64
-	base  uint64 // sp at the beginning of each call
-	fp    uint64
-	areas []kernelimage.Range // its own: the task, the CPU's area
-	first []ownWord           // what the words of areas held, once stored to
-	low   uint64              // the lowest sp so far
+	cpu     *kernel.CPU
+	calls   []uint64
+	base    uint64 // sp at the beginning of each call
+	fp      uint64
+	areas   []kernelimage.Range // its own: the task, the CPU's area
+	scratch kernelimage.Range   // of these, what a call need not leave as it was
+	first   []ownWord           // what the words of areas held, once stored to
+	low     uint64              // the lowest sp so far
 
 	nodes nodeTable
 	index map[string]*Node
@@ -83,6 +88,9 @@ func New(cfg Config) (*Machine, error) {
 	for kind, calls := range cfg.Tasks {
 		c := cfg.Kernel.CPUs[kind]
 		t := &task{cpu: c, calls: calls, index: map[string]*Node{}, areas: cfg.Kernel.Own(c)}
+		if kind < len(cfg.Scratch) {
+			t.areas, t.scratch = append(t.areas, cfg.Scratch[kind]), cfg.Scratch[kind]
+		}
 		// A frame record that ends the chain, as a task's first frame has.
 		t.fp = c.StackTop - 16
 		t.base, t.low = t.fp, t.fp

@@ -179,7 +179,7 @@ func (m *Machine) owns(t *task, addr, size uint64) bool {
 func (m *Machine) ended(t *task, s *state) *property.Broken {
 	for _, w := range s.own {
 		first, _ := m.firstValue(t, w.addr)
-		if w.value != first {
+		if w.value != first && !t.scratch.Contains(w.addr) {
 			return property.Break(property.TaskKept, "%s holds %#x, and held %#x before",
 				m.wordName(t, w.addr), w.value, first)
 		}

@@ -50,6 +50,8 @@ func (b *Base) fits(sc *Scenario, fault *Fault) error {
 		return fmt.Errorf("%s is built without BTI: %w", b.Image.Name(), ErrUnfit)
 	case b.Core && !b.Image.IsLinux():
 		return fmt.Errorf("%s is no Linux kernel, and has no core of its own: %w", b.Image.Name(), ErrUnfit)
+	case b.Core && sc.hasGraph():
+		return fmt.Errorf("fgraph is that of callops' core: %w", ErrUnfit)
 	case b.Core && sc.FixCallOps:
 		return fmt.Errorf("%s does not have the fix: %w", b.Image.Name(), ErrUnfit)
 	case b.Core && fault.Code == nil && (fault.Steps != nil || fault.Core != ftrace.NoFault):
@@ -74,7 +76,8 @@ type Machine struct {
 	rec   *recorder
 	guest *patcher // nil: the core is callops'
 
-	ops    []*ftrace.Ops // as Scenario.Ops
+	ops    []*ftrace.Ops      // as Scenario.Ops
+	graphs []*ftrace.GraphOps // of those that are users of fgraph
 	want   wanted
 	tracer [][2]kernelimage.Range // its tracer's code, or its direct calls'
 	late   []byte                 // the code of a direct call that is not there at first
@@ -86,7 +89,7 @@ type Machine struct {
 
 // setUp builds the machine. Everything has the same address each time.
 func setUp(ctx context.Context, b *Base, sc *Scenario, fault *Fault) (*Machine, error) {
-	m := &Machine{sc: sc, fault: fault, ops: make([]*ftrace.Ops, len(sc.Ops)), tracer: make([][2]kernelimage.Range, len(sc.Ops))}
+	m := &Machine{sc: sc, fault: fault, ops: make([]*ftrace.Ops, len(sc.Ops)), graphs: make([]*ftrace.GraphOps, len(sc.Ops)), tracer: make([][2]kernelimage.Range, len(sc.Ops))}
 	m.want = newWanted(len(sc.Ops))
 	if err := b.fits(sc, fault); err != nil {
 		return nil, err
@@ -166,6 +169,9 @@ func (m *Machine) ftrace(k *kernel.Kernel, own bool) (*ftrace.Options, error) {
 
 // begin makes ops and tasks what they are when the scenario begins.
 func (m *Machine) begin() error {
+	if err := m.giveStacks(); err != nil {
+		return err
+	}
 	for i := range m.sc.Ops {
 		if err := m.addOps(i); err != nil {
 			return err
@@ -243,6 +249,8 @@ func (m *Machine) isLiteral(addr uint64) bool {
 func (m *Machine) addOps(i int) (err error) {
 	spec := &m.sc.Ops[i]
 	switch {
+	case spec.Graph:
+		err = m.addGraph(i)
 	case spec.Direct:
 		if err := m.addDirect(i); err != nil {
 			return err
@@ -277,9 +285,12 @@ func (m *Machine) addOps(i int) (err error) {
 }
 
 func (m *Machine) register(i int) (err error) {
-	if m.sc.Ops[i].Direct {
+	switch {
+	case m.sc.Ops[i].Graph:
+		err = m.registerGraph(i)
+	case m.sc.Ops[i].Direct:
 		err = m.r.RegisterDirect(m.ops[i], m.tracer[i][0].Start)
-	} else {
+	default:
 		err = m.r.Register(m.ops[i])
 	}
 	if err == nil {
@@ -289,9 +300,12 @@ func (m *Machine) register(i int) (err error) {
 }
 
 func (m *Machine) unregister(i int) (err error) {
-	if m.sc.Ops[i].Direct {
+	switch {
+	case m.sc.Ops[i].Graph:
+		err = m.unregisterGraph(i)
+	case m.sc.Ops[i].Direct:
 		err = m.r.UnregisterDirect(m.ops[i], m.tracer[i][0].Start)
-	} else {
+	default:
 		err = m.r.Unregister(m.ops[i])
 	}
 	if err == nil {

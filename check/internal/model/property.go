@@ -15,6 +15,11 @@ func (m *Machine) watches() map[uint64]func(*guest.Visit) *property.Broken {
 	w := map[uint64]func(*guest.Visit) *property.Broken{}
 	code := m.r.Code()
 	for i := range m.ops {
+		if m.sc.Ops[i].Graph {
+			w[m.tracer[i][0].Start] = func(v *guest.Visit) *property.Broken { return m.graphEntry(v, i) }
+			w[m.tracer[i][1].Start] = func(v *guest.Visit) *property.Broken { return m.graphReturn(v, i) }
+			continue
+		}
 		for piece, at := range m.tracer[i] {
 			switch {
 			case m.sc.Ops[i].Direct:
@@ -121,7 +126,7 @@ func (m *Machine) frames(v *guest.Visit, ip uint64) *property.Broken {
 // entered checks the registers where the traced function goes on after its
 // call site: they are as its caller left them.
 func (m *Machine) entered(v *guest.Visit) *property.Broken {
-	if v.X(30) != emu.ReturnGate {
+	if !m.returnsTo(v, v.X(30)) {
 		return property.Break(property.RegistersKept, "x30=%s, and was %s", m.name(v.X(30)), m.name(emu.ReturnGate))
 	}
 	return m.unchanged(v, property.RegistersKept)
@@ -153,6 +158,9 @@ func (m *Machine) ended(v *guest.Visit) *property.Broken {
 	if v.SP() != v.StackTop() || v.X(29) != v.StackTop() {
 		return property.Break(property.StackGivenBack, "sp=%#x, x29=%#x, and both were %#x", v.SP(), v.X(29), v.StackTop())
 	}
+	if m.sc.hasGraph() && v.X(0) != guest.Entry(0) { // the functions return what they are passed
+		return property.Break(property.ResultKept, "x0=%#x, and the function returned %#x", v.X(0), guest.Entry(0))
+	}
 	return nil
 }
 
@@ -177,6 +185,8 @@ func (t *turn) owed() *property.Broken {
 			return property.Break(property.NoStrayCall, "%s was called", o.Name)
 		case seen > 1:
 			return property.Break(property.SeenOnce, "%s was called %d times", o.Name, seen)
+		case o.Graph && need == needOnce && since <= begun && t.n.Seen.Of(len(t.sc.Ops)+i) != seen:
+			return property.Break(property.ReturnSeen, "return_%s was not called", o.Name)
 		}
 	}
 	return nil

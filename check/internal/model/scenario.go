@@ -68,6 +68,9 @@ type Ops struct {
 	Static     bool       // lies in the kernel's data
 	Tracer     *Operation // what its tracer starts
 
+	// Graph makes it a user of fgraph, whose entryfunc stands for the tracer.
+	Graph bool
+
 	// Direct makes it an ops with a direct call: its sites call code that
 	// stands for the tracer. There are two pieces of that, the second for an
 	// operation that modifies the call. A Static one is the one ops that has all direct
@@ -118,6 +121,9 @@ func Unregister(ops string) Operation {
 // Free frees the ops, its hashes and its tracer's code.
 func Free(ops string) Operation {
 	return onOps("free "+ops, ops, func(m *Machine, i int) error {
+		if m.sc.Ops[i].Graph {
+			return m.freeGraph(i)
+		}
 		if err := m.r.FreeFilter(m.ops[i]); err != nil {
 			return err
 		}

@@ -64,8 +64,13 @@ func Prepare(ctx context.Context, sc *Scenario, opts *Options) (s *Subject, err 
 	for _, o := range s.p.objects {
 		objects = append(objects, o.Range)
 	}
+	scratch, err := s.m.returnStacks()
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
 	s.g, err = guest.New(guest.Config{
-		Kernel: s.m.k, History: s.p.hist, Tasks: s.p.tasks, Objects: objects,
+		Scratch: scratch,
+		Kernel:  s.m.k, History: s.p.hist, Tasks: s.p.tasks, Objects: objects,
 		Arrive: s.m.watches(), Ended: s.m.ended, EachInstruction: opts.Whole,
 	})
 	if err != nil {

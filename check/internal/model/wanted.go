@@ -34,8 +34,8 @@ func (w *wanted) needs(sc *Scenario, functions []uint64) (needs []need) {
 			switch {
 			case o.registered && !w.off && slices.Contains(o.functions, f):
 				n = needOnce
-			case o.registered, sc.Ops[i].Static:
-				// A static ops can't be waited for: it may be called a little longer.
+			case o.registered, sc.Ops[i].Static, sc.Ops[i].Graph:
+				// A static ops, as graph_ops is, can't be waited for: it may be called a little longer.
 				n = needAbsent
 			}
 			needs = append(needs, n)
