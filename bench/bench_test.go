@@ -52,19 +52,21 @@ func benchmarkCall(b *testing.B, e Engine, scheme ftrace.Scheme, s scenario) {
 	require.NoError(b, r.release(ops))
 }
 
-// BenchmarkRegister registers one ops whose filter names every site, and
-// unregisters it again: two patches per site.
+// BenchmarkRegister registers the nth ops whose filter names every site, and
+// unregisters it again: the first is two patches per site.
 func BenchmarkRegister(b *testing.B) {
 	for _, e := range engines {
 		for _, on := range []ftrace.Scheme{ftrace.Global, ftrace.CallOps, ftrace.Sets} {
-			b.Run(fmt.Sprintf("engine=%s/scheme=%s/sites=%d", e.Name, on, registrationSites), func(b *testing.B) {
-				benchmarkRegister(b, e, on)
-			})
+			for _, n := range []int{1, 2, 3, 10} {
+				b.Run(fmt.Sprintf("engine=%s/scheme=%s/ops=%d/sites=%d", e.Name, on, n, registrationSites), func(b *testing.B) {
+					benchmarkRegister(b, e, on, n)
+				})
+			}
 		}
 	}
 }
 
-func benchmarkRegister(b *testing.B, e Engine, scheme ftrace.Scheme) {
+func benchmarkRegister(b *testing.B, e Engine, scheme ftrace.Scheme, n int) {
 	img, err := syntheticImage(registrationSites, hasLiterals(scheme))
 	require.NoError(b, err)
 	k, err := kernel.Boot(img, e.New, nil)
@@ -72,9 +74,15 @@ func benchmarkRegister(b *testing.B, e Engine, scheme ftrace.Scheme) {
 	defer k.Close()
 	r, err := ftrace.New(k, &ftrace.Options{Scheme: scheme})
 	require.NoError(b, err)
-	o, err := r.NewOps("all", r.Code().OpsFuncNop, &ftrace.OpsOptions{Extra: counterSize})
-	require.NoError(b, err)
-	require.NoError(b, filterAll(r, o))
+	var o *ftrace.Ops
+	for i := range n {
+		o, err = r.NewOps(fmt.Sprint("all", i), r.Code().OpsFuncNop, &ftrace.OpsOptions{Extra: counterSize})
+		require.NoError(b, err)
+		require.NoError(b, filterAll(r, o))
+		if i < n-1 {
+			require.NoError(b, r.Register(o))
+		}
+	}
 
 	b.ReportAllocs()
 	runs := 0

@@ -38,9 +38,14 @@ type siteSets struct {
 
 	// Of the operation under way: whose sites change, and which literal follows
 	// which. All touched sites with the same literal have had the same ops, so what
-	// follows depends only on whether this one is among them now.
+	// follows depends only on whether this one is among them now. Most often it is
+	// what followed at the site before.
 	changing *Ops
 	next     map[nextKey]uint64
+	last     nextKey
+	followed uint64 // by last; 0 where there is no last
+
+	from, to found // the last that moved looked up
 
 	key     []byte // scratch
 	members []*Ops // scratch
@@ -49,6 +54,26 @@ type siteSets struct {
 type nextKey struct {
 	literal uint64
 	matches bool
+}
+
+// found is what lies at an address: no set where it is nil.
+type found struct {
+	addr uint64
+	set  *set
+}
+
+// look is byAddr, with the answer to the question before kept in last.
+func (s *siteSets) look(last *found, addr uint64) *set {
+	if last.addr != addr {
+		*last = found{addr, s.byAddr[addr]}
+	}
+	return last.set
+}
+
+// forget drops what was kept of earlier answers.
+func (s *siteSets) forget() {
+	s.from, s.to, s.followed = found{}, found{}, 0
+	clear(s.next)
 }
 
 func newSiteSets(limit int) *siteSets {
@@ -97,13 +122,13 @@ func (r *Registry) setSize(members int) uint64 {
 // begin is called before an ops' sites change.
 func (s *siteSets) begin(o *Ops) {
 	s.changing = o
-	clear(s.next)
+	s.forget()
 }
 
 // end ends an operation.
 func (s *siteSets) end() {
 	s.changing, s.reclaimed = nil, false
-	clear(s.next)
+	s.forget()
 }
 
 // setFor is what the literal of a shared site is to name: its set, or
@@ -113,19 +138,22 @@ func (s *siteSets) end() {
 func (r *Registry) setFor(rec *Record) uint64 {
 	sets := r.sets
 	old, err := r.mem.Load64(r.literalOf(rec.IP))
-	_, isSet := sets.byAddr[old]
-	known := err == nil && sets.changing != nil && (isSet || r.opsAt(old) != nil)
-	key := nextKey{literal: old}
-	if known {
-		key.matches = sets.changing.hash.match(rec.IP)
-		if literal, ok := sets.next[key]; ok {
-			return literal
-		}
+	if err != nil || sets.changing == nil {
+		return r.makeSet(r.membersOf(rec.IP))
 	}
-	literal := r.makeSet(r.membersOf(rec.IP))
-	if known && literal != r.code.ListOps {
+	key := nextKey{old, sets.changing.hash.match(rec.IP)}
+	if sets.followed != 0 && key == sets.last {
+		return sets.followed
+	}
+	literal, ok := sets.next[key]
+	if !ok {
+		literal = r.makeSet(r.membersOf(rec.IP))
+		if sets.byAddr[old] == nil && r.opsAt(old) == nil || literal == r.code.ListOps {
+			return literal // it tells nothing of other sites
+		}
 		sets.next[key] = literal
 	}
+	sets.last, sets.followed = key, literal
 	return literal
 }
 
@@ -164,6 +192,7 @@ func (r *Registry) makeSet(members []*Ops) uint64 {
 	}
 	s := &set{addr: addr, members: slices.Clone(members)}
 	sets.byMembers[key], sets.byAddr[addr] = s, s
+	sets.from, sets.to = found{}, found{}
 	r.retire(s) // until a literal names it
 	return addr
 }
@@ -207,10 +236,10 @@ func (r *Registry) allocSet(members []*Ops) (uint64, error) {
 // moved notes that a site's literal names another ops.
 func (r *Registry) moved(from, to uint64) {
 	sets := r.sets
-	if s := sets.byAddr[to]; s != nil {
+	if s := sets.look(&sets.to, to); s != nil {
 		s.sites++
 	}
-	if s := sets.byAddr[from]; s != nil {
+	if s := sets.look(&sets.from, from); s != nil {
 		s.sites--
 		if s.sites == 0 || r.fault == FreeSharedSet {
 			r.retire(s)
@@ -263,6 +292,7 @@ func (r *Registry) freeSets() {
 		r.mem.release(s.addr)
 	}
 	sets.retired = sets.retired[:0]
+	sets.forget()
 }
 
 // reclaimSets waits for the readers of retired sets and frees these, once an
@@ -276,7 +306,6 @@ func (r *Registry) reclaimSets() bool {
 		return false
 	}
 	r.freeSets()
-	clear(r.sets.next)
 	return len(r.sets.byAddr) < r.sets.limit
 }
 
