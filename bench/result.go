@@ -16,6 +16,10 @@ type Result struct {
 	// Registration is there when it was asked for.
 	Registration []Registration `json:"registration,omitempty"`
 
+	// Sets is there where it was, and Sets is among the schemes: what many different sets
+	// take, for several limits.
+	Sets []SetCost `json:"sets,omitempty"`
+
 	Irrelevant string `json:"-"` // the function that irrelevant ops were on, "" where no row has any
 	Tracer     string `json:"-"`
 

@@ -83,6 +83,12 @@ func run(ctx context.Context, cfg *Config) (*Result, error) {
 		}
 		res.Registration = append(res.Registration, *reg)
 	}
+	if slices.Contains(cfg.Schemes, ftrace.Sets) {
+		var err error
+		if res.Sets, err = sets(ctx, cfg.Image, cfg.Engines[0], setLimits...); err != nil {
+			return nil, err
+		}
+	}
 	return res, nil
 }
 

@@ -153,6 +153,21 @@ func writeRegistration(b *bytes.Buffer, r *bench.Result) {
 	}
 	t.Flush()
 	writeJoins(b, r)
+	writeSets(b, r)
+}
+
+// writeSets writes what many different sets take.
+func writeSets(b *bytes.Buffer, r *bench.Result) {
+	if len(r.Sets) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "\n%d ops on these sites, in as many combinations as make %d different sets\n", r.Sets[0].Ops, r.Sets[0].Wanted)
+	t := columns(b)
+	fmt.Fprintln(t, "limit\tsets\tbytes a set\tsites on the list\twaits\tregister all ms\t")
+	for _, c := range r.Sets {
+		fmt.Fprintf(t, "%d\t%d\t%d\t%d\t%d\t%.1f\t\n", c.Limit, c.Live, c.Bytes/uint64(max(c.Live, 1)), c.OnList, c.Waits, float64(c.RegisterNs)/1e6)
+	}
+	t.Flush()
 }
 
 // writeJoins writes what more ops on the same sites take.
