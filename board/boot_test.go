@@ -45,13 +45,13 @@ func TestBoot_SameInEveryRun(t *testing.T) {
 	var machines [2]*Machine
 	for i := range machines {
 		m := begin(t, &Options{CPUs: 2, Console: func(line string) { consoles[i].WriteString(line + "\n") }}, 40_000_000)
-		machines[i], sums[i] = m, sha256.Sum256(m.ram)
+		machines[i], sums[i] = m, sha256.Sum256(m.ram[:64<<20])
 	}
 	a, b := machines[0], machines[1]
 	assert.Equal(t, a.Count(), b.Count())
 	assert.Equal(t, a.now, b.now)
 	assert.Equal(t, *a.cpus[0].Regs(), *b.cpus[0].Regs())
-	assert.Equal(t, sums[0], sums[1], "RAM")
+	assert.Equal(t, sums[0], sums[1], "the kernel and what lies behind it")
 	assert.Equal(t, consoles[0].String(), consoles[1].String())
 	assert.Contains(t, consoles[0].String(), "Booting Linux on physical CPU")
 }

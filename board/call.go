@@ -16,7 +16,7 @@ const (
 )
 
 // redZone is what a call leaves below the first process' stack pointer.
-const redZone = 512
+const redZone = 1024
 
 // Call calls a function of the kernel by its name, in the first process' context, with up to
 // [emu.MaxArgs] arguments, and returns what it returns. It may sleep, and whatever else the kernel has to

@@ -1,6 +1,7 @@
 package board
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -151,14 +152,19 @@ func (f *File) names() (names []string, err error) {
 	}
 }
 
-// ReadFile reads a whole file.
+// readSize is what cat reads at once.
+const readSize = 128 << 10
+
+// ReadFile reads a whole file, up to the first read that finds no more. One that grows with each read, such as trace where reads
+// themselves are traced, does not end before ctx does.
 func (m *Machine) ReadFile(ctx context.Context, name string) ([]byte, error) {
 	f, err := m.OpenFile(ctx, name, os.O_RDONLY, 0)
 	if err != nil {
 		return nil, err
 	}
-	b, err := io.ReadAll(f)
-	return b, errors.Join(err, f.Close())
+	var b bytes.Buffer
+	_, err = io.CopyBuffer(struct{ io.Writer }{&b}, struct{ io.Reader }{f}, make([]byte, readSize))
+	return b.Bytes(), errors.Join(err, f.Close())
 }
 
 // WriteFile writes to a file as a shell's redirection does: flag is os.O_TRUNC for >, and os.O_APPEND for >>. One that is not there is made.

@@ -176,8 +176,13 @@ func (z *Frozen) Start(console func(line string)) (*Machine, error) {
 // Close frees the frozen board. Machines that began from it go on.
 func (z *Frozen) Close() error { return z.file.Close() }
 
-// Start boots a kernel, or begins from the snapshot that an earlier Start of the same kernel with the same
-// options left in the user's cache folder. The console of such a machine begins after the boot. Snapshots that
+// usualMounts are the file systems that a distribution mounts.
+var usualMounts = []struct{ kind, dir string }{
+	{"proc", "/proc"}, {"sysfs", "/sys"}, {"tracefs", "/sys/kernel/tracing"}, {"debugfs", "/sys/kernel/debug"},
+}
+
+// Start boots a kernel and mounts what a distribution does, as far as the kernel has it: proc, sysfs, tracefs and debugfs. Or it
+// begins from the snapshot that an earlier Start of the same kernel with the same options left in the user's cache folder. The console of such a machine begins after the boot. Snapshots that
 // are not of this kernel and this program, or damaged, are made anew.
 func Start(ctx context.Context, img *kernelimage.Image, opts *Options) (*Machine, error) {
 	if opts == nil {
@@ -194,10 +199,24 @@ func Start(ctx context.Context, img *kernelimage.Image, opts *Options) (*Machine
 	if err != nil {
 		return nil, err
 	}
-	if err := m.saveTo(path, key); err != nil {
+	err = m.mountUsual(ctx)
+	if err == nil {
+		err = m.saveTo(path, key)
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("snapshot of %s: %w", img.Name(), err), m.Close())
 	}
 	return m, nil
+}
+
+// mountUsual mounts those that the kernel has.
+func (m *Machine) mountUsual(ctx context.Context) error {
+	for _, fs := range usualMounts {
+		if err := m.Mount(ctx, fs.kind, fs.dir); err != nil && !errors.Is(err, errno.ENODEV) && !errors.Is(err, errno.ENOENT) {
+			return err
+		}
+	}
+	return nil
 }
 
 func startFrom(path, key string, img *kernelimage.Image, opts *Options) (*Machine, error) {

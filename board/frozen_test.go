@@ -133,3 +133,27 @@ func FuzzReadHeader(f *testing.F) {
 		}
 	})
 }
+
+// The kernel that Start boots is in a snapshot already, so the test boots none.
+func TestStart_FromTheCacheWithTheUsualMounts(t *testing.T) {
+	z := frozen(t)
+	cache := t.TempDir()
+	t.Setenv("XDG_CACHE_HOME", cache)
+	t.Setenv("HOME", cache)
+	path, key, err := snapshotFile(t.Context(), z.img, &Options{})
+	require.NoError(t, err)
+	first := booted(t)
+	require.NoError(t, first.mountUsual(t.Context()))
+	require.NoError(t, first.saveTo(path, key))
+
+	m, err := Start(t.Context(), z.img, nil)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, m.Close()) }()
+	assert.Equal(t, first.Count(), m.Count())
+	b, err := m.ReadFile(t.Context(), "/sys/kernel/tracing/current_tracer")
+	require.NoError(t, err)
+	assert.Equal(t, "nop\n", string(b))
+	b, err = m.ReadFile(t.Context(), "/proc/version")
+	require.NoError(t, err)
+	assert.Contains(t, string(b), "Linux version 6.12.")
+}

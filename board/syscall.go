@@ -34,17 +34,10 @@ const maxErrno = 4095
 // syscall makes a system call of the first process, whose numbers and addresses are Linux's. It follows
 // invoke_syscall and what the kernel does before it returns to user mode (arch/arm64/kernel/syscall.c, entry-common.c).
 func (m *Machine) syscall(ctx context.Context, name string, args ...uint64) (uint64, error) {
-	// The registers as they were in user mode lie at the stack's end for the kernel; here, where the call's
-	// own frames do not reach.
-	regs := m.init.Regs().SP - redZone/2
-	for i := range 8 {
-		v := uint64(0)
-		if i < len(args) {
-			v = args[i]
-		}
-		if err := m.WriteMemory(regs+8*uint64(i), binary.LittleEndian.AppendUint64(nil, v)); err != nil {
-			return 0, err
-		}
+	// Above the call's own stack.
+	regs := m.init.Regs().SP - redZone + sizeofRegs
+	if err := m.WriteMemory(regs, userRegs(args)); err != nil {
+		return 0, err
 	}
 	result, err := m.Call(ctx, "__arm64_sys_"+name, regs)
 	if err != nil {
@@ -57,6 +50,24 @@ func (m *Machine) syscall(ctx context.Context, name string, args ...uint64) (uin
 		return 0, &SyscallError{name, n}
 	}
 	return result, nil
+}
+
+// Offsets in struct pt_regs (arch/arm64/include/asm/ptrace.h), which begins with X0 to X30 in all versions.
+const (
+	sizeofRegs  = 512 // at least
+	origX0AtReg = 34  // where system calls take their first argument from in newer kernels, in doublewords
+)
+
+// userRegs is struct pt_regs of a system call with these arguments.
+func userRegs(args []uint64) []byte {
+	var regs [sizeofRegs / 8]uint64
+	copy(regs[:], args)
+	regs[origX0AtReg] = regs[0]
+	var b []byte
+	for _, v := range regs {
+		b = binary.LittleEndian.AppendUint64(b, v)
+	}
+	return b
 }
 
 // strings puts strings into the window, and returns their addresses.
