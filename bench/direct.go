@@ -124,8 +124,8 @@ func RunDirect(ctx context.Context, cfg *DirectConfig) (*DirectResult, error) {
 			return nil, fmt.Errorf("bench: direct calls, %s: %w", d, err)
 		}
 		for _, n := range c.Sites {
-			if d.Own {
-				break // its sites are the image's
+			if d.Own || d.Direct == trampolines.DirectJump {
+				break // its sites are the image's, or each needs code of its own
 			}
 			among, err := c.among(ctx, d, n)
 			if err != nil {
@@ -171,7 +171,7 @@ func (c *DirectConfig) calls(ctx context.Context, d DirectDesign) (rows []Direct
 		return nil, err
 	}
 	for _, inRange := range []bool{true, false} {
-		target, err := placeDirect(r.k, inRange)
+		target, err := placeDirect(r.k, inRange, d.Direct, r.tracee.IP+4)
 		if err != nil {
 			return nil, err
 		}
@@ -205,8 +205,9 @@ func (r *rig) direct(ctx context.Context, d DirectDesign, target uint64, tracers
 	return r.run(ctx, nil)
 }
 
-// placeDirect places code for a direct call that does nothing, as ftrace_stub_direct_tramp.
-func placeDirect(k *kernel.Kernel, inRange bool) (uint64, error) {
+// placeDirect places code for a direct call that does nothing, as ftrace_stub_direct_tramp. Where
+// the site jumps, it goes on at resume.
+func placeDirect(k *kernel.Kernel, inRange bool, design trampolines.Direct, resume uint64) (uint64, error) {
 	name := "direct_out_of_range"
 	if inRange {
 		name = "direct_in_range"
@@ -214,12 +215,20 @@ func placeDirect(k *kernel.Kernel, inRange bool) (uint64, error) {
 	p, err := k.PlaceCode(loopModule, kernel.CodeOptions{Far: !inRange}, func(base uint64) (*asm.Program, error) {
 		b := asm.NewBuilder()
 		b.Func(name)
-		b.Emit(
-			asm.Bti(asm.BTIC),
-			asm.Mov(asm.X10, asm.LR),
-			asm.Mov(asm.LR, asm.X9),
-			asm.RetReg(asm.X10),
-		)
+		b.Emit(asm.Bti(asm.BTIC))
+		switch {
+		case design != trampolines.DirectJump:
+			b.Emit(
+				asm.Mov(asm.X10, asm.LR),
+				asm.Mov(asm.LR, asm.X9),
+				asm.RetReg(asm.X10),
+			)
+		case inRange:
+			b.Emit(asm.B(b.Abs("resume", resume)))
+		default:
+			b.Emit(asm.MovImm(asm.X10, resume)...)
+			b.Emit(asm.RetReg(asm.X10)) // BR would need BTI J there
+		}
 		b.EndFunc()
 		return b.Assemble(base)
 	})
@@ -247,7 +256,7 @@ type directOps struct {
 // address.
 func attachDirect(r *ftrace.Registry, design trampolines.Direct, calls []ftrace.DirectCall) (*attached, error) {
 	a := &attached{r: r, design: design}
-	if design != trampolines.DirectOps {
+	if design.OneOps() {
 		o, err := r.DirectOps()
 		if err != nil {
 			return nil, err
@@ -295,7 +304,7 @@ func ipsOf(calls []ftrace.DirectCall) (ips []uint64) {
 // modify has all sites of the first n ops, or with one ops the first n sites, call what is away
 // from their addresses.
 func (a *attached) modify(n int, away uint64) error {
-	if a.design != trampolines.DirectOps {
+	if a.design.OneOps() {
 		o := &a.ops[0]
 		calls := slices.Clone(o.calls[:n])
 		for i := range calls {
@@ -317,7 +326,7 @@ func (a *attached) modify(n int, away uint64) error {
 
 func (a *attached) detach() error {
 	for _, o := range slices.Backward(a.ops) {
-		if a.design != trampolines.DirectOps {
+		if a.design.OneOps() {
 			if err := a.r.UpdateDirectDel(o.Ops, o.calls); err != nil {
 				return err
 			}
@@ -350,7 +359,7 @@ func (c *DirectConfig) among(ctx context.Context, d DirectDesign, n int) (among 
 		return among, err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
-	target, err := placeDirect(m.Kernel, false)
+	target, err := placeDirect(m.Kernel, false, d.Direct, 0)
 	if err != nil {
 		return among, err
 	}

@@ -47,14 +47,14 @@ const (
 // changes counts the changes of one design: to sites with an address each, as BPF's trampolines
 // are, and to many that share one. The image's own code makes none of a difference to the core.
 func (c *DirectConfig) changes(ctx context.Context, d DirectDesign) (all []DirectChange, err error) {
-	if d.Own {
-		return nil, nil
+	if d.Own || d.Direct == trampolines.DirectJump {
+		return nil, nil // the core does as with DirectOps
 	}
 	for _, n := range c.Sites {
 		addresses := []int{1}
 		// An ops for each of many addresses takes time by the square of their number: each
 		// registration copies direct_functions, and looks at every ops.
-		if n > 1 && (d.Direct != trampolines.DirectOps || n <= maxOpsAddresses) {
+		if n > 1 && (d.Direct.OneOps() || n <= maxOpsAddresses) {
 			addresses = append(addresses, n)
 		}
 		for _, a := range addresses {
@@ -110,7 +110,7 @@ func (c *DirectConfig) change(ctx context.Context, d DirectDesign, n, addresses 
 	}
 	note(changeAttach)
 	away := directGap * uint64(addresses)
-	if len(a.ops) == n || a.design != trampolines.DirectOps { // it can change one
+	if len(a.ops) == n || a.design.OneOps() { // it can change one
 		if err := a.modify(1, away); err != nil {
 			return nil, err
 		}

@@ -67,6 +67,20 @@ var directMutations = []Mutation{
 		fault:    model.Fault{Steps: withoutWaits},
 	},
 	{
+		Name:     "jump-called",
+		About:    "a site calls the code that expects to be jumped to",
+		Scenario: "jump-attach",
+		fault: model.Fault{Steps: func(_ *model.Machine, steps []model.Step) []model.Step {
+			const opB, toBL = 0x05, 1 << 31
+			for i := range steps {
+				if s := &steps[i]; s.Kind == event.StoreText && s.Value>>26 == opB {
+					s.Value |= toBL
+				}
+			}
+			return steps
+		}},
+	},
+	{
 		Name:     "mini-freed-at-once",
 		About:    "a mini-ops is freed without a grace period",
 		Scenario: "mini-modify",

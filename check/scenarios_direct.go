@@ -71,16 +71,73 @@ var opsScenarios = []Scenario{
 func directScenarios() []Scenario {
 	all := slices.Clone(opsScenarios)
 	for _, design := range trampolines.Directs() {
-		if design == trampolines.DirectOps {
+		of := ofDirectCalls
+		switch design {
+		case trampolines.DirectOps:
 			continue
+		case trampolines.DirectJump:
+			of = ofJumps
 		}
-		for _, sc := range ofDirectCalls() {
+		for _, sc := range of() {
 			sc.Name, sc.About = design.String()+"-"+sc.Name, "direct calls "+design.String()+": "+sc.About
 			sc.set.Direct = design
 			all = append(all, sc)
 		}
 	}
 	return all
+}
+
+// ofJumps are those of an ops for each address, whose site jumps to it.
+func ofJumps() []Scenario {
+	near := direct(live("D", relevant))
+	return []Scenario{
+		{
+			Name:  "attach",
+			About: "an ops whose site jumps is registered",
+			set: model.Scenario{
+				Fixmap:  true,
+				Ops:     []model.Ops{direct(on("D", relevant))},
+				Threads: does(model.Register("D")),
+				Tasks:   calls(relevant, relevant),
+			},
+		},
+		{
+			Name:  "detach",
+			About: "an ops whose site jumps is unregistered and freed",
+			set: model.Scenario{
+				Ops:     []model.Ops{near},
+				Threads: does(model.Unregister("D"), model.FreeDirect("D")),
+				Tasks:   calls(relevant, relevant),
+			},
+		},
+		{
+			Name:  "modify",
+			About: "the site jumps to another address, and the first one's code is freed",
+			set: model.Scenario{
+				Ops:     []model.Ops{near},
+				Threads: does(model.Modify("D"), model.Retire("D")),
+				Tasks:   calls(relevant, relevant),
+			},
+		},
+		{
+			Name:  "shared",
+			About: "a tracer joins and leaves a site that jumps",
+			set: model.Scenario{
+				Ops:     []model.Ops{near, on("A", relevant)},
+				Threads: does(model.Register("A"), model.Unregister("A"), model.Free("A")),
+				Tasks:   calls(relevant),
+			},
+		},
+		{
+			Name:  "far-shared",
+			About: "shared, with code that ftrace_caller has to jump to",
+			set: model.Scenario{
+				Ops:     []model.Ops{far(near), on("A", relevant)},
+				Threads: does(model.Register("A"), model.Unregister("A"), model.Free("A")),
+				Tasks:   calls(relevant),
+			},
+		},
+	}
 }
 
 // ofDirectCalls are those of one design.

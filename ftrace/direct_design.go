@@ -21,7 +21,12 @@ import (
 // grace period.
 
 // oneOps reports whether an ops has direct calls of its sites' own.
-func (r *Registry) oneOps() bool { return r.code.Direct != trampolines.DirectOps }
+func (r *Registry) oneOps() bool { return r.code.Direct.OneOps() }
+
+// jumpsTo reports whether sites jump to an address that they reach (ftrace_is_jmp).
+func (r *Registry) jumpsTo(addr uint64) bool {
+	return r.code.Direct == trampolines.DirectJump && addr != r.code.Caller && addr != r.code.RegsCaller
+}
 
 // inLiteral reports whether a site's literal leads to its direct call, past the ops.
 func (r *Registry) inLiteral() bool {

@@ -1,6 +1,7 @@
 package ftrace
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -8,6 +9,7 @@ import (
 
 	"callops/internal/errno"
 	"callops/kernelimage"
+	"callops/trampolines"
 )
 
 func (k *testKernel) direct(name, filter string) *Ops {
@@ -121,4 +123,31 @@ func TestRegisterDirect_ReplacedTableWaitsForItsReaders(t *testing.T) {
 	log.log = nil
 	require.NoError(t, k.RegisterDirect(second, k.code.StubDirectTramp))
 	assert.Equal(t, "call_rcu", log.log[len(log.log)-1], "after the sites were patched")
+}
+
+// Code that a site reaches is jumped to, what it does not is called through ftrace_caller.
+func TestRegisterDirect_JumpsToWhatItReaches(t *testing.T) {
+	k := bootIdle(t, nil, &Options{Direct: trampolines.DirectJump})
+	ip := k.Location(k.fn("tracee_relevant"))
+	word := func() string {
+		w, err := k.k.Mem.Load32(ip)
+		require.NoError(t, err)
+		text, _, _ := strings.Cut(k.disasm(ip, w), "+")
+		return text
+	}
+	target := k.code.StubDirectTramp
+	d := k.direct("d", "tracee_relevant")
+	require.NoError(t, k.RegisterDirect(d, target))
+	require.NoError(t, k.Validate())
+	assert.Regexp(t, `^b [0-9a-f]+ <ftrace_stub_direct_tramp`, word())
+	o := k.ops("o", k.code.OpsFuncNop, 0, "tracee_relevant")
+	k.register(o)
+	assert.Regexp(t, `^bl [0-9a-f]+ <ftrace_caller`, word())
+	k.unregister(o)
+	assert.Regexp(t, `^b [0-9a-f]+ <ftrace_stub_direct_tramp`, word())
+	require.NoError(t, k.ModifyDirect(d, 0xffffa0000000f000))
+	require.NoError(t, k.Validate())
+	assert.Regexp(t, `^bl [0-9a-f]+ <ftrace_caller`, word())
+	require.NoError(t, k.UnregisterDirect(d, 0xffffa0000000f000))
+	assert.Equal(t, "nop", word())
 }

@@ -121,12 +121,17 @@ func (r *Registry) storeLiteral(ip, literal uint64) error {
 	return nil
 }
 
-// branchTo encodes a BL from the site to what reaches addr: addr itself, or
+// branchTo encodes a BL from the site, or a jump, to what reaches addr: addr itself, or
 // ftrace_caller where addr is out of range (it then finds addr in the ops'
 // direct_call). A module that is far from that goes by its ftrace PLT. The core
 // image has none, so a trampoline out of range is EINVAL
 // (ftrace_find_callable_addr).
 func (r *Registry) branchTo(ip, addr uint64) (uint32, error) {
+	if r.jumpsTo(addr) {
+		if word, err := asm.EncodeB(ip, addr); err == nil {
+			return word, nil
+		}
+	}
 	word, err := asm.EncodeBL(ip, addr)
 	if err != nil && addr != r.code.Caller && addr != r.code.RegsCaller {
 		addr = r.code.Caller

@@ -69,21 +69,35 @@ func (c *code) caller() {
 	if direct {
 		// A tracer asked for a direct call (call_direct_funcs): its target
 		// wants x9 and x30 as the site's BL left them, that is, swapped.
-		c.Bind(directLate)
-		c.Emit(
-			Mov(X10, X9),
-			Mov(X9, LR),
-			Mov(LR, X10),
-		)
-		if c.callOps && !c.apart() {
-			c.Bind(directEarly)
-		}
+		c.enterDirect(directEarly, directLate)
 		// BR through x17 may land on BTI C.
 		c.Emit(Br(X17))
 	}
 	if direct && c.callOps && c.apart() {
 		c.Bind(directEarly)
 		c.earlyDirect(restore)
+	}
+}
+
+// enterDirect makes x9 and x30 what the site's branch leaves: on the late path they are regs->pc and
+// regs->lr, and from early on as ftrace_caller found them.
+func (c *code) enterDirect(early, late Label) {
+	if c.direct == DirectJump {
+		if c.callOps {
+			c.Bind(early)
+			c.Emit(Mov(LR, X9))
+		}
+		c.Bind(late)
+		return
+	}
+	c.Bind(late)
+	c.Emit(
+		Mov(X10, X9),
+		Mov(X9, LR),
+		Mov(LR, X10),
+	)
+	if c.callOps && !c.apart() {
+		c.Bind(early)
 	}
 }
 

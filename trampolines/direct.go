@@ -11,7 +11,7 @@ import (
 )
 
 // Direct is how ftrace_caller finds the direct call of a site: the design of direct calls.
-// All but DirectOps need one ops for all of them (HAVE_SINGLE_FTRACE_DIRECT_OPS).
+// All but DirectOps and DirectJump need one ops for all of them (HAVE_SINGLE_FTRACE_DIRECT_OPS).
 type Direct uint8
 
 // The designs.
@@ -31,10 +31,15 @@ const (
 	// in which ftrace_caller looks the call site up.
 	DirectHash
 
+	// DirectJump is DirectOps whose sites jump to what they reach, by B and not BL
+	// (FTRACE_OPS_FL_JMP). The code is entered with x30 as the traced function's caller left it,
+	// and has to know its call site.
+	DirectJump
+
 	numDirect
 )
 
-var directNames = [numDirect]string{"ops", "tagged", "mini", "hash"}
+var directNames = [numDirect]string{"ops", "tagged", "mini", "hash", "jump"}
 
 func (d Direct) String() string {
 	if d < numDirect {
@@ -54,7 +59,12 @@ func ParseDirect(name string) (Direct, error) {
 }
 
 // Directs returns all designs.
-func Directs() []Direct { return []Direct{DirectOps, DirectTagged, DirectMini, DirectHash} }
+func Directs() []Direct {
+	return []Direct{DirectOps, DirectTagged, DirectMini, DirectHash, DirectJump}
+}
+
+// OneOps reports whether one ops has all direct calls.
+func (d Direct) OneOps() bool { return d != DirectOps && d != DirectJump }
 
 // check refuses a design that the kernel's structures have no room for, and one that needs a
 // literal where there is none.

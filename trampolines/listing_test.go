@@ -51,6 +51,7 @@ func TestListings(t *testing.T) {
 		{"tagged", kernelimage.Profile612, true, false, DirectTagged},
 		{"mini", kernelimage.Profile612, true, false, DirectMini},
 		{"hash", kernelimage.Profile612, true, false, DirectHash},
+		{"jump", kernelimage.Profile612, true, false, DirectJump},
 		{"hash_global", kernelimage.Profile612, false, false, DirectHash},
 		{"global_6.1", kernelimage.Profile61, false, false, DirectOps},
 	} {

@@ -70,7 +70,7 @@ are those of the emulation, not of any hardware.
   callops bench --scheme callops,sets --relevant 1,2,10
   callops bench --scheme callops --relevant 0,1,2 --irrelevant 0,10 --format csv
   callops bench --image kernel.elf --tracee gcd --args 12,18
-  callops bench --direct ops,tagged,mini,hash
+  callops bench --direct ops,tagged,mini,hash,jump
   callops bench --image vmlinuz-6.12 --beside vmlinuz-6.1`,
 		Args: argCount(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error { return b.run(cmd) },
@@ -91,7 +91,7 @@ are those of the emulation, not of any hardware.
 	f.Var(&b.cpus, "cpus", "number of CPUs that make that many calls each, concurrently")
 	f.Var(&b.tracer, "tracer", "tracer of the ops: returns at once, or counts its calls in memory")
 	f.Var(&b.flags, "ops-flags", "flags of the ops: "+opsFlagsHelp)
-	f.Var(&b.direct, "direct", "compare designs of direct calls instead: a list of ops, tagged, mini, hash")
+	f.Var(&b.direct, "direct", "compare designs of direct calls instead: a list of ops, tagged, mini, hash, jump")
 	f.BoolVar(&b.registration, "registration", false, "also measure the registration of an ops on all sites of --image, or on 50,000 without it")
 	f.Var(&b.format, "format", "output format")
 	b.debugger.addFlag(cmd)

@@ -18,7 +18,7 @@ import (
 // ftrace_stub_direct_tramp does.
 func (m *Machine) addDirect(i int) (err error) {
 	for n, name := range []string{"direct_" + m.sc.Ops[i].Name, "direct_" + m.sc.Ops[i].Name + "_new"} {
-		m.tracer[i][n], err = m.place(name, kernel.CodeOptions{Core: true, Far: m.sc.Ops[i].Far}, directCode)
+		m.tracer[i][n], err = m.place(name, kernel.CodeOptions{Core: true, Far: m.sc.Ops[i].Far}, m.directCode(i))
 		if err != nil {
 			return err
 		}
@@ -52,10 +52,23 @@ func (m *Machine) writeDirect(i int) error {
 	return nil
 }
 
-func directCode(b *asm.Builder) {
-	b.Emit(asm.Bti(asm.BTIC), asm.Mov(asm.X10, asm.LR), asm.Mov(asm.LR, asm.X9))
-	lose(b, asm.X11, asm.X17)
-	b.Emit(asm.RetReg(asm.X10))
+// directCode is a direct call that does nothing. One that is jumped to knows its call site, which is
+// that of its ops' first function.
+func (m *Machine) directCode(i int) func(*asm.Builder) {
+	if m.sc.Direct != trampolines.DirectJump {
+		return func(b *asm.Builder) {
+			b.Emit(asm.Bti(asm.BTIC), asm.Mov(asm.X10, asm.LR), asm.Mov(asm.LR, asm.X9))
+			lose(b, asm.X11, asm.X17)
+			b.Emit(asm.RetReg(asm.X10))
+		}
+	}
+	fn := m.funcsOf(m.sc.Ops[i].Filter[:1])[0]
+	return func(b *asm.Builder) {
+		b.Emit(asm.Bti(asm.BTIC))
+		lose(b, asm.X9, asm.X17)
+		b.Emit(asm.MovImm(asm.X10, m.sites[fn]+insnSize)...)
+		b.Emit(asm.RetReg(asm.X10))
+	}
 }
 
 // oneOps is the one ops that has all direct calls.

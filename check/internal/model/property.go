@@ -5,6 +5,7 @@ import (
 	"callops/check/property"
 	"callops/emu"
 	"callops/ftrace"
+	"callops/trampolines"
 )
 
 // The properties that are checked where a CPU comes to an address. Those that
@@ -76,10 +77,15 @@ func (m *Machine) traced(v *guest.Visit, i int) *property.Broken {
 }
 
 // direct checks a direct call of ops number i: x9 is where the traced function
-// returns to, x30 where it goes on, the rest as its caller left it.
+// returns to, x30 where it goes on, the rest as its caller left it. Where the site jumps, x30 is
+// as its caller left it, and x9 may be anything.
 func (m *Machine) direct(v *guest.Visit, i int) *property.Broken {
-	if ip := m.sites[v.Func()]; v.X(9) != emu.ReturnGate || v.X(30) != ip+4 {
-		return property.Break(property.DirectCallEntry, "x9=%s, x30=%s", m.name(v.X(9)), m.name(v.X(30)))
+	x9, x30 := v.X(9), m.sites[v.Func()]+4
+	if m.sc.Direct == trampolines.DirectJump {
+		x30 = emu.ReturnGate
+	}
+	if v.X(30) != x30 || m.sc.Direct != trampolines.DirectJump && x9 != emu.ReturnGate {
+		return property.Break(property.DirectCallEntry, "x9=%s, x30=%s", m.name(x9), m.name(v.X(30)))
 	}
 	if b := m.unchanged(v, property.DirectCallEntry); b != nil {
 		return b
