@@ -135,3 +135,42 @@ func resident(t *testing.T) int {
 	require.NoError(t, err)
 	return pages * os.Getpagesize()
 }
+
+// Pages full of words that the library may not be given, between which code goes back and forth,
+// as a C function and the vector code beside it: they are translated a few times, not at each call.
+func TestText_PagesThatAreNeededAgainStayOpen(t *testing.T) {
+	const text, pages, ret = hostileText, 4, 0xd65f03c0
+	mem := emu.NewMemory()
+	_, err := mem.Map("text", text, pages*emu.PageSize, emu.Read|emu.Exec)
+	require.NoError(t, err)
+	for page := uint64(text); page < text+pages*emu.PageSize; page += emu.PageSize {
+		require.NoError(t, mem.Store32(page, ret))
+		for i := range uint64(2 * fewExits) {
+			require.NoError(t, mem.Store32(page+64+4*i, fmov))
+		}
+	}
+	engine, err := New(mem)
+	require.NoError(t, err)
+	defer func() {
+		assert.NoError(t, engine.Close())
+		assert.NoError(t, mem.Close())
+	}()
+	cpu, err := engine.NewCPU(0)
+	require.NoError(t, err)
+	c := cpu.(*CPU)
+	round := func() {
+		for page := uint64(text); page < text+pages*emu.PageSize; page += emu.PageSize {
+			c.regs = emu.Regs{PC: page}
+			c.regs.X[30] = emu.ReturnGate
+			exit, err := c.Run(t.Context(), 100)
+			require.NoError(t, err)
+			require.Equal(t, emu.ExitGate, exit.Reason)
+		}
+	}
+	round()
+	assert.Len(t, c.state.text.open, 1, "few exits, as long as that will do")
+	for range 4 {
+		round()
+	}
+	assert.Len(t, c.state.text.open, pages)
+}

@@ -47,9 +47,10 @@ func contained(w uint32) bool {
 	return isa.Classify(w) == isa.Executed
 }
 
-// maxExits is how many exits there may be at a time but for those of one page:
-// a page that would make them more has others closed.
-const maxExits = 64
+// fewExits is how many exits there may be at a time but for those of one page:
+// a page that would make them more has others closed. Translating such a page again costs
+// far more than its exits, so the number doubles each time that one is needed again.
+const fewExits = 64
 
 // text is what a CPU may execute. Other CPUs change it when they write a page.
 type text struct {
@@ -58,6 +59,8 @@ type text struct {
 	open   map[uint64]*emu.Region // pages that can be executed
 	exits  map[uint64][]uint64    // by page: where words must not be translated
 	nexits atomic.Int64           // of all pages
+	most   int64                  // that there may be, see fewExits
+	closed map[uint64]bool        // pages closed for their exits
 
 	// What the library has to be told before it runs again.
 	pending atomic.Bool // there is something
@@ -71,7 +74,7 @@ func newText() (*text, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &text{tables: tables, open: map[uint64]*emu.Region{}, exits: map[uint64][]uint64{}}, nil
+	return &text{tables: tables, open: map[uint64]*emu.Region{}, exits: map[uint64][]uint64{}, most: fewExits, closed: map[uint64]bool{}}, nil
 }
 
 // add maps a region, unless it is, and returns its physical address.
@@ -100,11 +103,16 @@ func (t *text) openPage(page uint64, r *emu.Region) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.look(r, page, page, page+emu.PageSize)
-	if own := len(t.exits[page]); own != 0 && t.nexits.Load() > maxExits {
+	if t.closed[page] {
+		t.most *= 2
+		clear(t.closed)
+	}
+	if own := len(t.exits[page]); own != 0 && t.nexits.Load() > t.most {
 		for other := range t.exits {
 			if other == page {
 				continue
 			}
+			t.closed[other] = true
 			if err := t.shut(other, false); err != nil {
 				return err
 			}
