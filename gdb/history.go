@@ -23,11 +23,11 @@ const (
 //
 // Stub.mu guards it, except while guest code runs, when it is that CPU's goroutine's.
 type history struct {
-	mem     *emu.Memory
-	cpu     emu.Debuggable
-	epochs  []*epoch // the last is the one being recorded
-	size    int      // bytes
-	dropped bool     // there was something before the first
+	mem    *emu.Memory
+	cpu    emu.Debuggable
+	epochs []*epoch // the last is the one being recorded
+	size   int      // bytes
+	limit  int      // of size
 
 	at     int          // the epoch that the CPU is in; the last: the present, or within that epoch
 	behind bool         // the CPU is in the past
@@ -46,7 +46,7 @@ type epoch struct {
 }
 
 func newHistory(mem *emu.Memory, cpu emu.Debuggable) *history {
-	h := &history{mem: mem, cpu: cpu}
+	h := &history{mem: mem, cpu: cpu, limit: maxHistory}
 	h.begin(false)
 	return h
 }
@@ -64,10 +64,10 @@ func (h *history) begin(guest bool) {
 	if guest {
 		h.cpu.ForgetPages()
 	}
-	for h.size > maxHistory && len(h.epochs) > 2 {
+	for h.size > h.limit && len(h.epochs) > 2 {
 		first := h.epochs[0]
 		h.size -= epochCost + len(first.pre)*emu.PageSize
-		h.epochs, h.dropped = h.epochs[1:], true
+		h.epochs = h.epochs[1:]
 		h.at--
 	}
 }

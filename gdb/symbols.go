@@ -16,7 +16,7 @@ import (
 // symbolFileName is the name by which the debugger opens the file of symbols.
 func (s *Stub) symbolFileName() string {
 	name := path.Base(strings.ReplaceAll(s.m.Kernel.Image.Name(), `\`, "/"))
-	return "/callops/" + strings.Map(printable, name) + ".elf"
+	return "/callops/" + strings.TrimSuffix(strings.Map(printable, name), ".elf") + ".elf"
 }
 
 // symbolFile is an ELF file with the symbols of a kernel, its modules', ftrace's code and the gates. Its sections are what is mapped, without contents. Its entry is where the
