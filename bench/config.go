@@ -25,6 +25,7 @@ const (
 const (
 	TracerNop   = "nop"   // ops_func_nop returns at once
 	TracerCount = "count" // ops_func_count counts its calls in memory
+	TracerGraph = "graph" // relevant ops are users of fgraph that want each return, and do nothing
 )
 
 // Engine is one to measure with.
@@ -164,6 +165,9 @@ func (c *Config) withDefaults() (*Config, error) {
 	if d.Tracer == "" {
 		d.Tracer = TracerNop
 	}
+	if d.Tracer == TracerGraph && d.Relevant == nil {
+		d.Relevant = graphUsers
+	}
 	if d.Schemes == nil {
 		d.Schemes = []ftrace.Scheme{ftrace.Global, ftrace.CallOps, ftrace.Sets}
 		switch {
@@ -207,14 +211,14 @@ func (c *Config) check() error {
 		return fmt.Errorf("%d calls, from 1 to %d are made: %w", c.Calls, uint32(math.MaxUint32), errno.EINVAL)
 	case c.Budget > math.MaxUint64/max(uint64(c.Calls), 1):
 		return fmt.Errorf("a budget of %d instructions for each of %d calls: %w", c.Budget, c.Calls, errno.EINVAL)
-	case c.Tracer != TracerNop && c.Tracer != TracerCount:
-		return fmt.Errorf("tracer %q, there are %s and %s: %w", c.Tracer, TracerNop, TracerCount, errno.EINVAL)
+	case c.Tracer != TracerNop && c.Tracer != TracerCount && c.Tracer != TracerGraph:
+		return fmt.Errorf("tracer %q, there are %s, %s and %s: %w", c.Tracer, TracerNop, TracerCount, TracerGraph, errno.EINVAL)
 	case len(c.Args) > emu.MaxArgs:
 		return fmt.Errorf("%d arguments, at most %d are passed: %w", len(c.Args), emu.MaxArgs, errno.E2BIG)
 	case c.Image != nil && !hasCallOps(c.Image) && slices.ContainsFunc(c.Schemes, hasLiterals):
 		return fmt.Errorf("%s was built without room for literals in front of its functions: %w", c.Image.Name(), errno.EINVAL)
 	}
-	return nil
+	return c.checkGraph()
 }
 
 // hasLiterals reports whether a scheme's call sites have literals.

@@ -34,7 +34,8 @@ type rig struct {
 	irrelevant kernelimage.Site
 	tracer     uint64
 	flags      ftrace.OpsFlag
-	counts     bool // the tracer does
+	counts     bool      // the tracer does
+	graph      *graphRig // nil: relevant ops are plain ones
 }
 
 // measured is what one scenario took.
@@ -99,7 +100,10 @@ func (r *rig) setUp(cfg *Config) error {
 	if r.counts {
 		r.tracer = code.OpsFuncCount
 	}
-	return nil
+	if cfg.Tracer == TracerGraph {
+		r.graph, err = newGraphRig(r.ftrace, r.k)
+	}
+	return err
 }
 
 // site returns the call site of a function.
@@ -128,6 +132,9 @@ func (r *rig) measure(ctx context.Context, s scenario) (m measured, err error) {
 // place registers the scenario's ops. Those it returns are to be released, on
 // an error too.
 func (r *rig) place(ctx context.Context, s scenario) ([]*ftrace.Ops, error) {
+	if r.graph != nil {
+		return r.graph.register(ctx, r.ftrace, r.tracee.IP, s.relevant)
+	}
 	ops, err := r.register(ctx, "relevant", r.tracee, s.relevant, r.tracer)
 	if err != nil {
 		return ops, err
@@ -227,6 +234,9 @@ func (r *rig) register(ctx context.Context, name string, site kernelimage.Site, 
 
 // release unregisters and frees ops, the first ones first, as the sample does.
 func (r *rig) release(ops []*ftrace.Ops) error {
+	if r.graph != nil {
+		return r.graph.release(ops)
+	}
 	for _, o := range slices.Backward(ops) { // the newest is found first
 		if o.Flags()&ftrace.OpsEnabled != 0 {
 			if err := r.ftrace.Unregister(o); err != nil {

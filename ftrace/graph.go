@@ -375,3 +375,17 @@ func (r *Registry) giveStack(task uint64) error {
 	s.byTask[task] = stack
 	return nil
 }
+
+// GraphCore is a [Core] with fgraph.
+type GraphCore interface {
+	NewGraphOps(name string, h GraphHandlers) (*GraphOps, error)
+	FreeGraphOps(g *GraphOps) error
+	RegisterGraph(g *GraphOps) error
+	UnregisterGraph(g *GraphOps) error
+}
+
+var _ GraphCore = (*Registry)(nil)
+
+// GuestGraphOps is the struct fgraph_ops at addr, which a kernel's own core keeps, around its ops. Its index is not
+// known.
+func GuestGraphOps(o *Ops, addr uint64) *GraphOps { return &GraphOps{Ops: o, addr: addr, idx: -1} }

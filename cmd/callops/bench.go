@@ -51,7 +51,7 @@ func newBench() *cobra.Command {
 		irrelevant: numbers{max: math.MaxInt32},
 		trampoline: newChoice(both, trampolineOurs, trampolineImage),
 		core:       newChoice(coreOurs, coreImage, both),
-		tracer:     newChoice(bench.TracerNop, bench.TracerCount),
+		tracer:     newChoice(bench.TracerNop, bench.TracerCount, bench.TracerGraph),
 		format:     newFormat("csv", "svg"),
 	}
 	cmd := &cobra.Command{
@@ -89,7 +89,7 @@ are those of the emulation, not of any hardware.
 	f.Var(&b.irrelevant, "irrelevant", "list of numbers of ops that trace other functions (default, without either: the rows published for Linux)")
 	f.Var(&b.calls, "calls", "number of calls per row")
 	f.Var(&b.cpus, "cpus", "number of CPUs that make that many calls each, concurrently")
-	f.Var(&b.tracer, "tracer", "tracer of the ops: returns at once, or counts its calls in memory")
+	f.Var(&b.tracer, "tracer", "tracer of the ops: returns at once, counts its calls in memory, or is told of returns too (relevant ops are then users of fgraph)")
 	f.Var(&b.flags, "ops-flags", "flags of the ops: "+opsFlagsHelp)
 	f.Var(&b.direct, "direct", "compare designs of direct calls instead: a list of ops, tagged, mini, hash, jump")
 	f.BoolVar(&b.registration, "registration", false, "also measure the registration of an ops on all sites of --image, or on 50,000 without it")
