@@ -135,10 +135,10 @@ func (reg *Registration) join(ctx context.Context, r ftrace.Core) error {
 		if err != nil {
 			return err
 		}
-		if err := filterAll(r, o); err != nil {
-			return err
-		}
-		if slices.Contains(joined, n) {
+		if slices.Contains(joined, n) { // the others have no filter, which is every site too
+			if err := filterAll(r, o); err != nil {
+				return err
+			}
 			j := Join{Ops: n}
 			if j.RegisterNs, j.UnregisterNs, err = timed(ctx, r, o); err != nil {
 				return err
