@@ -32,6 +32,8 @@ type opsState struct {
 	direct   bool
 	filtered bool // it has a filter hash
 	commands bool // its filter was given one
+	live     bool // a DIRECT ops that is registered
+	calls    int  // with this direct trampoline
 	flags    ftrace.OpsFlag
 }
 
@@ -92,8 +94,7 @@ func (r *random) next() Step {
 	case n < 62 && r.calls > 0:
 		step = Step{Verb: Call, Value: r.IntN(r.calls)}
 	case o.direct:
-		step.Verb = []Verb{RegisterDirect, RegisterDirect, UnregisterDirect, UnregisterDirect, ModifyDirect}[r.IntN(5)]
-		step.Value = r.IntN(2)
+		r.direct(&step, o)
 	case n < 82 || r.undefined(o):
 		r.register(&step, o)
 	default:
@@ -126,6 +127,23 @@ func (r *random) register(step *Step, o *opsState) {
 		return
 	}
 	step.Verb = Register
+}
+
+// direct is about the direct call of an ops: most of the time what can succeed, and modifies it to
+// another address.
+func (r *random) direct(step *Step, o *opsState) {
+	step.Verb, step.Value = RegisterDirect, r.IntN(2)
+	switch {
+	case r.IntN(4) == 0:
+		step.Verb = RegisterDirect + Verb(r.IntN(3))
+	case !o.filtered:
+		r.filter(step)
+		step.Value = 0
+	case o.live && r.IntN(2) == 0:
+		step.Verb, step.Value = ModifyDirect, 1-o.calls
+	case o.live:
+		step.Verb, step.Value = UnregisterDirect, o.calls
+	}
 }
 
 func (r *random) make() Step {
@@ -174,6 +192,10 @@ func (r *random) succeeded(step Step) {
 		switch step.Verb {
 		case Filter, Glob:
 			r.ops[i].filtered = true
+		case RegisterDirect, ModifyDirect:
+			r.ops[i].live, r.ops[i].calls = true, step.Value
+		case UnregisterDirect:
+			r.ops[i].live = false
 		case Free:
 			r.ops = slices.Delete(r.ops, i, i+1)
 		}
