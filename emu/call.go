@@ -66,7 +66,7 @@ func (e *ExitError) Error() string { return e.Exit.String() }
 type Caller struct {
 	Gates *Gates
 
-	// Exception, when set, handles [ExitException] on the CPU whose PC stands on
+	// Exception, when set, handles [ExitException] and [ExitFault] on the CPU whose PC stands on
 	// the instruction. nil: it moved the PC to where the CPU goes on. Otherwise
 	// the error ends the call.
 	Exception func(cpu CPU, exit Exit) error
@@ -159,9 +159,7 @@ func (c *Caller) Serve(cpu CPU, exit Exit) (returned bool, err error) {
 		return false, c.serve(cpu, exit.PC)
 	case ExitBudget:
 		return false, nil
-	case ExitFault:
-		return false, exit.Fault
-	case ExitException:
+	case ExitFault, ExitException:
 		return false, c.except(cpu, exit)
 	default:
 		return false, &ExitError{exit}
@@ -190,7 +188,11 @@ func resume(ctx context.Context, cpu CPU, opts *CallOptions) (Exit, error) {
 }
 
 func (c *Caller) except(cpu CPU, exit Exit) error {
-	if c.Exception == nil {
+	switch {
+	case c.Exception != nil:
+	case exit.Reason == ExitFault:
+		return exit.Fault
+	default:
 		return &ExitError{exit}
 	}
 	if err := c.Exception(cpu, exit); err != nil {

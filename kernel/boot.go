@@ -87,8 +87,9 @@ type Kernel struct {
 	loaded    loaded    // modules
 	notifiers []*Notifier
 
-	warn func(*Bug)
-	bugs bugs
+	warn    func(*Bug)
+	bugs    bugs
+	exTable exTable
 
 	initFreed bool
 	rodata    []*emu.Region      // still writable, see BootOptions.WritableRodata

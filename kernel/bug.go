@@ -69,12 +69,15 @@ func (e *BugError) Error() string { return e.Bug.String() }
 func (e *BugError) Unwrap() error { return e.Err }
 
 // Caller returns what calls the kernel's functions: it serves the kernel's gates,
-// and handles BUG() and WARN().
+// and handles BUG() and WARN(), and faults that the kernel expects (__ex_table).
 func (k *Kernel) Caller() *emu.Caller { return &emu.Caller{Gates: k.Gates, Exception: k.exception} }
 
-// exception is bug_brk_handler and report_bug (arch/arm64/kernel/traps.c,
-// lib/bug.c).
+// exception handles what ended execution on a CPU. A BRK is bug_brk_handler's and report_bug's
+// (arch/arm64/kernel/traps.c, lib/bug.c).
 func (k *Kernel) exception(cpu emu.CPU, exit emu.Exit) error {
+	if exit.Reason == emu.ExitFault {
+		return k.fault(cpu, exit)
+	}
 	err := &emu.ExitError{Exit: exit}
 	if imm, ok := asm.DecodeBrk(exit.Word); !ok || imm != bugBrkImm {
 		return err
