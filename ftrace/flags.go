@@ -67,6 +67,9 @@ type profile struct {
 	// notraceApart: a notrace hash that changes is counted on its own (until 6.11).
 	notraceApart bool
 
+	// tasksIfPreemptible: unregistering waits for synchronize_rcu_tasks with CONFIG_PREEMPTION only (until 6.10).
+	tasksIfPreemptible bool
+
 	staysOn   bool // the sysctl refuses to switch ftrace off
 	keepsInit bool // register_ftrace_direct leaves INITIALIZED set
 }
@@ -74,8 +77,8 @@ type profile struct {
 var profiles = map[kernelimage.Profile]profile{
 	kernelimage.Profile73:  {countBits: 19, callOps: true, history: RecTouched | RecModified, staysOn: true, keepsInit: true},
 	kernelimage.Profile612: {countBits: 19, callOps: true, history: RecTouched | RecModified},
-	kernelimage.ProfileV3:  {countBits: 21, callOps: true, notraceApart: true},
-	kernelimage.Profile61:  {countBits: 23, notraceApart: true},
+	kernelimage.ProfileV3:  {countBits: 21, callOps: true, notraceApart: true, tasksIfPreemptible: true},
+	kernelimage.Profile61:  {countBits: 23, notraceApart: true, tasksIfPreemptible: true},
 }
 
 // refMax is FTRACE_REF_MAX: the count's mask, and the limit that kills ftrace.

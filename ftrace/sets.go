@@ -309,6 +309,12 @@ func (r *Registry) reclaimSets() bool {
 	return len(r.sets.byAddr) < r.sets.limit
 }
 
+// preemptible is CONFIG_PREEMPTION. What is not Linux is.
+func (r *Registry) preemptible() bool {
+	_, err := r.k.Symbols.Lookup("preempt_schedule")
+	return err == nil || !r.k.Image.IsLinux()
+}
+
 // waitForReaders waits until no CPU can be using what a literal named, or what
 // it found there.
 func (r *Registry) waitForReaders() error {
@@ -317,6 +323,9 @@ func (r *Registry) waitForReaders() error {
 	// or in a task that was preempted there (the tasks wait does).
 	if err := r.grace.SynchronizeRCUTasksRude(); err != nil {
 		return err
+	}
+	if r.prof.tasksIfPreemptible && !r.preemptible() {
+		return nil
 	}
 	return r.grace.SynchronizeRCUTasks()
 }
