@@ -30,7 +30,7 @@ func TestScenarios_HoldOrAreKnownFindings(t *testing.T) {
 }
 
 func TestScenarios_HoldOnThreeCPUs(t *testing.T) {
-	for _, name := range []string{"enable", "disable", "replace", "set-arrives", "set-grows", "set-shrinks", "set-preempted", "set-rcu-idle", "set-direct"} {
+	for _, name := range []string{"enable", "disable", "replace", "tagged-modify", "mini-modify", "mini-modify-idle", "hash-modify", "set-arrives", "set-grows", "set-shrinks", "set-preempted", "set-rcu-idle", "set-direct"} {
 		t.Run(name, func(t *testing.T) {
 			r, err := check.Check(t.Context(), name, "", &check.Options{CPUs: 3})
 			require.NoError(t, err)

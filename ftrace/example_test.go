@@ -9,6 +9,7 @@ import (
 	"callops/ftrace"
 	"callops/kernel"
 	"callops/kernelimage"
+	"callops/trampolines"
 )
 
 // A tracer written in Go looks at the arguments of each call of a function.
@@ -110,4 +111,45 @@ func Example_protectionLost() {
 	// Output:
 	// fixed false: the protected tracer ran 1 times while RCU did not watch
 	// fixed true: the protected tracer ran 0 times while RCU did not watch
+}
+
+// One ops has the direct calls of two functions, each its own.
+func ExampleRegistry_UpdateDirectAdd() {
+	image, err := kernelimage.Builtin(nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	kernel, err := kernel.Boot(image, interp.New, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer kernel.Close()
+	ft, err := ftrace.New(kernel, &ftrace.Options{Direct: trampolines.DirectTagged})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ops, err := ft.DirectOps()
+	if err != nil {
+		log.Fatal(err)
+	}
+	code := ft.Code().StubDirectTramp // any code that returns to the traced function
+	var calls []ftrace.DirectCall
+	for _, name := range []string{"gcd", "fib"} {
+		fn, err := kernel.Func(name)
+		if err != nil {
+			log.Fatal(err)
+		}
+		calls = append(calls, ftrace.DirectCall{IP: fn, Addr: code})
+	}
+	if err := ft.UpdateDirectAdd(ops, calls); err != nil {
+		log.Fatal(err)
+	}
+	for _, c := range calls {
+		fmt.Println(kernel.Symbols.Format(ft.Direct(ft.Location(c.IP))))
+	}
+	fmt.Println(ft.UpdateDirectAdd(ops, calls[:1]))
+	// Output:
+	// ftrace_stub_direct_tramp+0x0/0x10
+	// ftrace_stub_direct_tramp+0x0/0x10
+	// add direct calls to direct_ops: gcd+0x4/0x30 has a direct call already: invalid argument
 }
