@@ -28,16 +28,16 @@ func (m *Machine) addTracer(i int) error {
 			b.Emit(asm.MovImm(asm.X16, gate)...)
 			b.Emit(asm.Blr(asm.X16), asm.Ldp(asm.FP, asm.LR, asm.Post(asm.SP, 16)))
 		}
-		lose(b, asm.X0, asm.X17)
+		lose(b, asm.X0)
 		b.Emit(asm.Ret())
 	})
 	m.tracer[i][0] = at
 	return err
 }
 
-// lose overwrites registers.
-func lose(b *asm.Builder, from, to asm.Reg) {
-	for r := from; r <= to; r++ {
+// lose overwrites the registers up to x17.
+func lose(b *asm.Builder, from asm.Reg) {
+	for r := from; r <= asm.X17; r++ {
 		b.Emit(asm.Movz(r, 0xbad, 0))
 	}
 }

@@ -58,14 +58,14 @@ func (m *Machine) directCode(i int) func(*asm.Builder) {
 	if m.sc.Direct != trampolines.DirectJump {
 		return func(b *asm.Builder) {
 			b.Emit(asm.Bti(asm.BTIC), asm.Mov(asm.X10, asm.LR), asm.Mov(asm.LR, asm.X9))
-			lose(b, asm.X11, asm.X17)
+			lose(b, asm.X11)
 			b.Emit(asm.RetReg(asm.X10))
 		}
 	}
 	fn := m.funcsOf(m.sc.Ops[i].Filter[:1])[0]
 	return func(b *asm.Builder) {
 		b.Emit(asm.Bti(asm.BTIC))
-		lose(b, asm.X9, asm.X17)
+		lose(b, asm.X9)
 		b.Emit(asm.MovImm(asm.X10, m.sites[fn]+insnSize)...)
 		b.Emit(asm.RetReg(asm.X10))
 	}

@@ -37,14 +37,14 @@ func (m *Machine) addGraph(i int) error {
 	}
 	spec := &m.sc.Ops[i]
 	m.tracer[i][0], err = m.place("entry_"+spec.Name, kernel.CodeOptions{Core: true}, func(b *asm.Builder) {
-		lose(b, asm.X1, asm.X17)
+		lose(b, asm.X1)
 		b.Emit(asm.Movz(asm.X0, 1, 0), asm.Ret())
 	})
 	if err != nil {
 		return err
 	}
 	m.tracer[i][1], err = m.place("return_"+spec.Name, kernel.CodeOptions{Core: true}, func(b *asm.Builder) {
-		lose(b, asm.X0, asm.X17)
+		lose(b, asm.X0)
 		b.Emit(asm.Ret())
 	})
 	if err != nil {

@@ -31,7 +31,7 @@ func (b *Base) fits(sc *Scenario, fault *Fault) error {
 	case sc.NoCallOps && (fault.Trampoline != trampolines.NoFault || fault.Core != ftrace.NoFault):
 		return fmt.Errorf("the fault is for scenarios with CALL_OPS: %w", ErrUnfit)
 	case sc.Direct != trampolines.DirectOps && (b.Own || b.Core):
-		return fmt.Errorf("Linux has an ops for each direct call: %w", ErrUnfit)
+		return fmt.Errorf("an image has an ops for each direct call: %w", ErrUnfit)
 	case sc.Fixmap && b.Core:
 		return fmt.Errorf("what maps the page to be patched is left out, and its barrier with it: %w", ErrUnfit)
 	case b.Core && sc.Sets:
