@@ -113,20 +113,16 @@ func number(s string) (uint64, error) {
 	return v, nil
 }
 
-// numbers reads hexadecimal numbers with commas between them.
-func numbers(s string, n int) ([]uint64, error) {
-	words := strings.Split(s, ",")
-	if len(words) != n {
-		return nil, malformed("list of numbers")
+// pair reads two hexadecimal numbers with a comma between them.
+func pair(s string) (a, b uint64, err error) {
+	first, second, ok := strings.Cut(s, ",")
+	if !ok {
+		return 0, 0, malformed("pair of numbers")
 	}
-	list := make([]uint64, n)
-	for i, w := range words {
-		var err error
-		if list[i], err = number(w); err != nil {
-			return nil, err
-		}
+	if a, err = number(first); err == nil {
+		b, err = number(second)
 	}
-	return list, nil
+	return a, b, err
 }
 
 func (c *client) supported(string) (string, error) {
@@ -174,14 +170,14 @@ func (c *client) monitor(args string) (string, error) {
 }
 
 func (c *client) readMemory(args string) (string, error) {
-	at, err := numbers(args, 2)
+	addr, size, err := pair(args)
 	if err != nil {
 		return "", err
 	}
-	b := make([]byte, min(at[1], packetSize/2))
-	n := c.stub.read(at[0], b)
+	b := make([]byte, min(size, packetSize/2))
+	n := c.stub.read(addr, b)
 	if n == 0 && len(b) > 0 {
-		return "", fmt.Errorf("read %#x: %w", at[0], errno.EFAULT)
+		return "", fmt.Errorf("read %#x: %w", addr, errno.EFAULT)
 	}
 	return hex.EncodeToString(b[:n]), nil
 }
@@ -204,14 +200,14 @@ func (c *client) writeBinary(args string) (string, error) {
 }
 
 func (c *client) write(where string, b []byte) (string, error) {
-	at, err := numbers(where, 2)
+	addr, size, err := pair(where)
 	if err != nil {
 		return "", err
 	}
-	if at[1] != uint64(len(b)) {
+	if size != uint64(len(b)) {
 		return "", malformed("length")
 	}
-	if err := c.stub.write(at[0], b); err != nil {
+	if err := c.stub.write(addr, b); err != nil {
 		return "", err
 	}
 	return "OK", nil
@@ -235,7 +231,7 @@ func (c *client) point(args string, insert bool) (string, error) {
 	if conditional {
 		return "", malformed("condition of a breakpoint")
 	}
-	at, err := numbers(where, 2)
+	addr, size, err := pair(where)
 	if err != nil {
 		return "", err
 	}
@@ -247,7 +243,7 @@ func (c *client) point(args string, insert bool) (string, error) {
 		return "", fmt.Errorf("more than %d breakpoints: %w", maxPoints, errno.ENOSPC)
 	}
 	if w, ok := watchKinds[kind]; ok {
-		w.Addr, w.Size = at[0], at[1]
+		w.Addr, w.Size = addr, size
 		if w.Size == 0 || w.Size > maxWatched || w.Addr+w.Size < w.Addr {
 			return "", fmt.Errorf("watch %d bytes at %#x: %w", w.Size, w.Addr, errno.EINVAL)
 		}
@@ -257,7 +253,7 @@ func (c *client) point(args string, insert bool) (string, error) {
 		}
 		return "OK", nil
 	}
-	b := s.breakpoints[at[0]]
+	b := s.breakpoints[addr]
 	switch kind {
 	case "0":
 		b.software = insert
@@ -266,9 +262,9 @@ func (c *client) point(args string, insert bool) (string, error) {
 	default:
 		return "", nil
 	}
-	s.breakpoints[at[0]] = b
+	s.breakpoints[addr] = b
 	if b == (inserted{}) {
-		delete(s.breakpoints, at[0])
+		delete(s.breakpoints, addr)
 	}
 	return "OK", nil
 }

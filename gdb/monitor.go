@@ -66,7 +66,9 @@ func (s *Stub) monitor(w io.Writer, line string) {
 	}
 	var out strings.Builder
 	done := make(chan error, 1)
-	go func() { done <- c.run(s, &out, later, words[1:]) }()
+	if !s.begin(func() { done <- c.run(s, &out, later, words[1:]) }) {
+		return
+	}
 	select {
 	case err := <-done:
 		_, _ = io.WriteString(w, out.String()) // the reply; a Builder
@@ -140,6 +142,16 @@ func (s *Stub) monitorFilter(w io.Writer, later bool, args []string) error {
 	})
 }
 
+// begin runs a command in a goroutine that Close waits for. It reports whether it does: not once the stub is closed.
+func (s *Stub) begin(run func()) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.commands.Go(run)
+	}
+	return !s.closed
+}
+
 // noCPU reports whether there is no CPU on which the kernel's own core could execute anything.
 func (s *Stub) noCPU() bool {
 	s.mu.Lock()
@@ -193,7 +205,7 @@ func (s *Stub) operate(w io.Writer, later bool, name string, op func() error) er
 			fmt.Fprintf(w, "%s: stopped before a store that is watched; thread %d goes on with the guest\n", name, t.id)
 		}
 		if waits != "" || parked {
-			go s.complain(name, done)
+			s.commands.Go(func() { s.complain(name, done) })
 			return nil
 		}
 		select {
@@ -205,7 +217,7 @@ func (s *Stub) operate(w io.Writer, later bool, name string, op func() error) er
 		case <-s.operates:
 		case <-timeout.C:
 			fmt.Fprintf(w, "%s: goes on when the CPUs do\n", name)
-			go s.complain(name, done)
+			s.commands.Go(func() { s.complain(name, done) })
 			return nil
 		}
 	}

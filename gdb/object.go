@@ -38,20 +38,20 @@ func (c *client) transfer(args string) (string, error) {
 	if !ok {
 		return "", nil
 	}
-	at, err := numbers(parts[3], 2)
+	offset, length, err := pair(parts[3])
 	if err != nil {
 		return "", err
 	}
 	object := parts[0] + ":" + parts[2]
 	text, ok := c.xfers[object]
-	if !ok || at[0] == 0 {
+	if !ok || offset == 0 {
 		if text, err = read(c, parts[2]); err != nil {
 			return "", err
 		}
 		c.xfers = map[string]string{object: text}
 	}
-	off := min(at[0], uint64(len(text)))
-	part := text[off:][:min(at[1], uint64(len(text))-off, packetSize/2)]
+	off := min(offset, uint64(len(text)))
+	part := text[off:][:min(length, uint64(len(text))-off, packetSize/2)]
 	if off+uint64(len(part)) == uint64(len(text)) {
 		return "l" + part, nil
 	}
@@ -182,13 +182,13 @@ func (c *client) readFile(args string) (string, error) {
 	if !ok {
 		return fileNotOpen, nil
 	}
-	at, err := numbers(rest, 2)
+	count, offset, err := pair(rest)
 	if err != nil {
 		return "", err
 	}
 	all := c.stub.elf
-	off := min(at[1], uint64(len(all)))
-	part := all[off:][:min(at[0], uint64(len(all))-off, packetSize/2)]
+	off := min(offset, uint64(len(all)))
+	part := all[off:][:min(count, uint64(len(all))-off, packetSize/2)]
 	return fmt.Sprintf("F%x;%s", len(part), part), nil
 }
 

@@ -110,7 +110,6 @@ type client struct {
 	acks    bool              // packets are acknowledged
 	last    []byte            // the packet sent last
 	waits   bool              // for a stop reply
-	reverse bool              // the last resumption went back
 	done    bool              // detached, or killed
 	current int               // the thread that g, m and so on are about
 	resumes int               // the thread that c and s are about; 0: all

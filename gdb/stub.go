@@ -49,9 +49,10 @@ type Stub struct {
 	ends    chan struct{} // closed when closed is set
 	halts   chan struct{} // told when something halted
 
-	operates  chan struct{} // told when an operation of the core waits
-	writing   bool          // the debugger stores
-	guestCore bool          // the kernel's own core runs
+	commands  sync.WaitGroup // of the monitor, and what is left of them
+	operates  chan struct{}  // told when an operation of the core waits
+	writing   bool           // the debugger stores
+	guestCore bool           // the kernel's own core runs
 
 	breakpoints map[uint64]inserted // by address
 	watchpoints []emu.Watchpoint
@@ -151,6 +152,7 @@ func (s *Stub) Close() {
 	s.mu.Unlock()
 	s.release()
 	s.tell()
+	s.commands.Wait()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for s.patchers() > 0 {
