@@ -81,6 +81,7 @@ check: unicorn cross ## make again what is generated, and fail where it differs
 	$(MAKE) --no-print-directory workload && \
 	go test $(GOLDEN) -update >/dev/null && \
 	go run ./cmd/callops bench --calls 100 --scheme global,callops --format svg >docs/bench.svg && \
+	go run ./cmd/callops check --scenario enable --scenario disable --scenario off-and-on --scenario second-arrives --format svg >docs/growth.svg && \
 	differ=$$(diff <(echo "$$before") <($(TREE)) | sed -n 's/^[<>] [0-9a-f]*  //p' | sort -u || true); \
 	if [ -n "$$differ" ]; then echo "made again, these differ:" $$differ >&2; exit 1; fi
 

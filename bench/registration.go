@@ -31,6 +31,16 @@ type Join struct {
 	UnregisterNs int64 `json:"unregister_ns"`
 }
 
+// attachSites are how many sites Registration.Attach is measured with, beside all there are.
+var attachSites = []int{1, 10, 100, 1000, 2000, 5000, 10000, 20000}
+
+// Attach is the cost of one ops with some of the sites in its filter.
+type Attach struct {
+	Sites        int   `json:"sites"`
+	RegisterNs   int64 `json:"register_ns"`
+	UnregisterNs int64 `json:"unregister_ns"`
+}
+
 // Registration is the cost of one ops on many sites, each in its filter, and of more
 // beside it.
 type Registration struct {
@@ -47,7 +57,8 @@ type Registration struct {
 	RegisterNs   int64 `json:"register_ns"`
 	UnregisterNs int64 `json:"unregister_ns"`
 
-	Joins []Join `json:"joins"` // likewise, of the second, third and tenth ops
+	Joins  []Join   `json:"joins"`  // likewise, of the second, third and tenth ops
+	Attach []Attach `json:"attach"` // likewise, of one with so many sites in its filter, ascending
 
 	// HostBytes and GuestBytes are what a site takes beside the kernel's text
 	// while the ops is registered: of Go's heap (its record, and the filter as
@@ -122,10 +133,42 @@ func (c *Config) register(ctx context.Context, img *kernelimage.Image, engine En
 	}
 	reg.HostBytes = float64(int64(heapInUse()-hostBefore)) / float64(n)
 	reg.GuestBytes = float64(guestAfter-guestBefore) / float64(n)
+	if err := r.Unregister(o); err != nil {
+		return nil, err
+	}
+	if err := reg.attach(ctx, r); err != nil {
+		return nil, err
+	}
+	if err := r.Register(o); err != nil {
+		return nil, err
+	}
 	if err := reg.join(ctx, r); err != nil {
 		return nil, err
 	}
 	return reg, r.Close()
+}
+
+// attach times ops on fewer sites; nothing else is registered.
+func (reg *Registration) attach(ctx context.Context, r ftrace.Core) error {
+	for _, n := range attachSites {
+		if n >= reg.Sites {
+			break
+		}
+		o, err := r.NewOps(fmt.Sprintf("attach%d", n), r.Code().OpsFuncNop, &ftrace.OpsOptions{Extra: counterSize})
+		if err != nil {
+			return err
+		}
+		if err := filterSites(r, o, n); err != nil {
+			return err
+		}
+		a := Attach{Sites: n}
+		if a.RegisterNs, a.UnregisterNs, err = timed(ctx, r, o); err != nil {
+			return err
+		}
+		reg.Attach = append(reg.Attach, a)
+	}
+	reg.Attach = append(reg.Attach, Attach{reg.Sites, reg.RegisterNs, reg.UnregisterNs})
+	return nil
 }
 
 // join adds ops to the one that is registered, and times some of them.
@@ -154,9 +197,13 @@ func (reg *Registration) join(ctx context.Context, r ftrace.Core) error {
 
 // filterAll puts every site into the ops' filter: an empty filter would stand
 // for all of them too, and take no memory.
-func filterAll(r ftrace.Core, o *ftrace.Ops) error {
+func filterAll(r ftrace.Core, o *ftrace.Ops) error { return filterSites(r, o, math.MaxInt) }
+
+// filterSites puts the first n sites into the ops' filter.
+func filterSites(r ftrace.Core, o *ftrace.Ops, n int) error {
+	records := r.Records()
 	var ips []uint64
-	for _, rec := range r.Records() {
+	for _, rec := range records[:min(n, len(records))] {
 		ips = append(ips, rec.IP)
 	}
 	return r.SetFilterIPs(o, ips, nil)

@@ -52,7 +52,7 @@ func newBench() *cobra.Command {
 		trampoline: newChoice(both, trampolineOurs, trampolineImage),
 		core:       newChoice(coreOurs, coreImage, both),
 		tracer:     newChoice(bench.TracerNop, bench.TracerCount, bench.TracerGraph),
-		format:     newFormat("csv", "svg"),
+		format:     newFormat("csv", "svg", "png", "html"),
 	}
 	cmd := &cobra.Command{
 		Use:   "bench [flags]",
@@ -139,6 +139,8 @@ func (b *benchFlags) run(cmd *cobra.Command) error {
 		formatJSON: report.JSON,
 		"csv":      report.CSV,
 		"svg":      report.SVG,
+		"png":      report.PNG,
+		"html":     report.HTML,
 	}
 	return render[b.format.value](out, results[0].Result)
 }

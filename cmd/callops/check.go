@@ -38,7 +38,7 @@ func newCheck() *cobra.Command {
 		cpus:    number{min: 1, max: check.MaxCPUs},
 		workers: number{min: 1, max: math.MaxInt16},
 		memory:  size{4 << 30},
-		format:  newFormat(),
+		format:  newFormat("svg", "png", "html"),
 		core:    newChoice(coreOurs, coreImage),
 		machine: newMachine(),
 	}
@@ -91,6 +91,9 @@ search that --memory ended, and that found nothing, is "bounded", and no error.`
 }
 
 func (c *checkFlags) run(cmd *cobra.Command) (err error) {
+	if draws := c.format.value != formatText && c.format.value != formatJSON; draws && (c.list || c.replay != "") {
+		return usagef("--format %s draws searches: it goes without --list and --replay", c.format.value)
+	}
 	if c.list {
 		if c.output.path != "" {
 			return usagef("--list goes without --output")
@@ -164,7 +167,7 @@ func (c *checkFlags) search(cmd *cobra.Command, jobs []job) ([]outcome, error) {
 	var found []outcome
 	var left unfit
 	for i := range jobs {
-		r, err := c.searchOne(cmd.Context(), cmd.ErrOrStderr(), &jobs[i])
+		r, grown, err := c.searchOne(cmd.Context(), cmd.ErrOrStderr(), &jobs[i])
 		if errors.Is(err, check.ErrUnfit) && !jobs[i].named {
 			left.add(&jobs[i], err)
 			continue
@@ -172,7 +175,7 @@ func (c *checkFlags) search(cmd *cobra.Command, jobs []job) ([]outcome, error) {
 		if err != nil {
 			return nil, err
 		}
-		o := outcome{jobs[i], r}
+		o := outcome{jobs[i], r, grown}
 		found = append(found, o)
 		c.output.add(r.Violations...)
 		if c.format.value == formatText {
@@ -183,18 +186,22 @@ func (c *checkFlags) search(cmd *cobra.Command, jobs []job) ([]outcome, error) {
 		return nil, left.none(len(jobs))
 	}
 	fmt.Fprint(cmd.ErrOrStderr(), left.note(len(jobs)))
-	if c.format.value == formatJSON {
+	switch c.format.value {
+	case formatJSON:
 		return found, writeFound(out, found)
+	case formatText:
+		return found, c.explain(out, found)
 	}
-	return found, c.explain(out, found)
+	return found, drawFound(out, c.format.value, found)
 }
 
-func (c *checkFlags) searchOne(ctx context.Context, errw io.Writer, j *job) (*check.Result, error) {
+func (c *checkFlags) searchOne(ctx context.Context, errw io.Writer, j *job) (_ *check.Result, grown growth, err error) {
 	report, finish := status(errw)
 	defer finish()
 	opts := c.opts
-	if report != nil {
-		opts.Progress = func(p check.Progress) {
+	opts.Progress = func(p check.Progress) {
+		grown = append(grown, p)
+		if report != nil {
 			report(fmt.Sprintf("%s: %d states, depth %d", j.name(), p.States, p.Depth))
 		}
 	}
@@ -202,7 +209,8 @@ func (c *checkFlags) searchOne(ctx context.Context, errw io.Writer, j *job) (*ch
 	if j.mutation != nil {
 		mutation = j.mutation.Name
 	}
-	return check.Check(ctx, j.scenario, mutation, &opts)
+	r, err := check.Check(ctx, j.scenario, mutation, &opts)
+	return r, grown, err
 }
 
 // explain prints counterexamples. Those of findings are printed only where their

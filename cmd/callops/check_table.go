@@ -14,6 +14,7 @@ import (
 type outcome struct {
 	job
 	result *check.Result
+	growth growth
 }
 
 // broken reports whether a property is broken.

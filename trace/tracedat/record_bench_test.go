@@ -5,11 +5,11 @@ package tracedat
 import (
 	"context"
 	"io"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"callops/emu/interp"
 	"callops/kernel"
@@ -54,8 +54,8 @@ func BenchmarkRecorded(b *testing.B) {
 
 // cpuTime is what this process has used of all CPUs.
 func cpuTime() time.Duration {
-	var u unix.Rusage
-	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
 		return 0
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())

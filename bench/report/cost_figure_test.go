@@ -1,16 +1,16 @@
 package report
 
 import (
-	"math"
+	"bytes"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/vg"
 
 	"callops/bench"
 	"callops/ftrace"
+	"callops/internal/figure"
 )
 
 // drawn are how many points of a mode's rows an SVG has, and over which ops.
@@ -47,18 +47,23 @@ func TestSVG_DrawsEveryRow(t *testing.T) {
 	}
 }
 
-func TestDecades_LabelsDoNotMeet(t *testing.T) {
-	style := plot.New().X.Tick.Label
-	const length = 12 * vg.Centimeter // the axis, less what its labels take
-	for hi := 1.0; hi < 1e10; hi *= 10 {
-		end := vg.Length(math.Inf(-1))
-		for _, tick := range (decades{}).Ticks(0, hi) {
-			if tick.Label == "" {
-				continue
-			}
-			at := length * vg.Length(logOfNext{}.Normalize(0, hi, tick.Value))
-			require.Greater(t, at-style.Width(tick.Label)/2, end, "%s of %g", tick.Label, hi)
-			end = at + style.Width(tick.Label)/2
-		}
-	}
+func TestPictures_OfRegistration(t *testing.T) {
+	r := sampleResult()
+	r.Registration = []bench.Registration{{
+		Engine: "interp", Scheme: ftrace.CallOps, Sites: 2000, Attach: []bench.Attach{{Sites: 1000, RegisterNs: 5_000_000, UnregisterNs: 4_000_000}, {Sites: 2000, RegisterNs: 9_000_000, UnregisterNs: 8_000_000}},
+	}}
+	f := attachFigure(r)
+	require.Len(t, f.Lines, 2)
+	assert.Equal(t, []figure.Point{{X: 1000, Y: 5000}, {X: 2000, Y: 9000}}, f.Lines[0].Points)
+	assert.Equal(t, []figure.Point{{X: 1000, Y: 4000}, {X: 2000, Y: 8000}}, f.Lines[1].Points)
+	assert.NotEqual(t, f.Lines[0].Glyph, f.Lines[1].Glyph)
+
+	var svg, png, html bytes.Buffer
+	require.NoError(t, SVG(&svg, r))
+	assert.Contains(t, svgText(t, svg.String()), "sites in its filter")
+	require.NoError(t, PNG(&png, r))
+	assert.Equal(t, "\x89PNG", png.String()[:4])
+	require.NoError(t, HTML(&html, r))
+	assert.Equal(t, 2, strings.Count(html.String(), "<svg "), "what a call costs, too")
+	assert.Contains(t, html.String(), "<td>2000</td><td>9000</td><td>8000</td>")
 }
