@@ -254,7 +254,7 @@ func (m *Machine) stop(err *StopError) {
 // run has the CPUs execute, each in its turn, until the board is stopped.
 func (m *Machine) run(ctx context.Context, budget uint64) error {
 	m.stopped = false
-	for end := m.Count() + budget; !m.stopped; {
+	for end := m.spent() + budget; !m.stopped; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -292,7 +292,7 @@ func (m *Machine) run(ctx context.Context, budget uint64) error {
 		default:
 			m.now += n
 		}
-		if m.Count() > end {
+		if m.spent() > end {
 			return emu.OutOfBudget(m.cpus[m.running].Regs().PC)
 		}
 	}
@@ -305,6 +305,14 @@ func (m *Machine) Count() uint64 {
 	n := m.counted
 	for _, c := range m.cpus {
 		n += c.Count()
+	}
+	return n
+}
+
+// spent is what the CPUs took of a budget.
+func (m *Machine) spent() (n uint64) {
+	for _, c := range m.cpus {
+		n += c.spent()
 	}
 	return n
 }

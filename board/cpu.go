@@ -17,7 +17,8 @@ type cpu struct {
 	m *Machine
 
 	online bool
-	waits  bool // in WFI
+	waits  bool   // in WFI
+	exits  uint64 // times that the board did something for the CPU, which a budget counts too
 	timer  timer
 	trap   map[asm.SysReg]uint64 // registers that are nothing but what was written to them
 }
@@ -32,8 +33,8 @@ func (c *cpu) now() uint64 { return c.system(asm.CNTVCT_EL0) }
 
 // run executes about n instructions, fewer where the CPU comes to wait for an interrupt or the board stops.
 func (c *cpu) run(ctx context.Context, n uint64) error {
-	for end := c.Count() + n; c.Count() < end && !c.waits && !c.m.stopped; {
-		budget := end - c.Count()
+	for end := c.spent() + n; c.spent() < end && !c.waits && !c.m.stopped; {
+		budget := end - c.spent()
 		if due, ok := c.timer.due(); ok && due > c.now() {
 			budget = min(budget, due-c.now())
 		}
@@ -49,8 +50,14 @@ func (c *cpu) run(ctx context.Context, n uint64) error {
 	return nil
 }
 
+// spent is what the CPU took of a budget.
+func (c *cpu) spent() uint64 { return c.Count() + c.exits }
+
 // handle does what hardware does where the CPU stopped.
 func (c *cpu) handle(exit emu.Exit, err error) error {
+	if err != nil || exit.Reason != emu.ExitBudget {
+		c.exits++
+	}
 	var trapped *emu.UnsupportedError
 	if errors.As(err, &trapped) {
 		return c.trapped(trapped)
@@ -170,6 +177,9 @@ func (c *cpu) fault(f *emu.Fault) error {
 		return nil
 	}
 	at, ok := c.translate(f.Addr)
+	if !ok && f.Access == emu.Fetch && f.Addr == c.system(vbar)+vectorSync {
+		return fmt.Errorf("an exception at %#x, and no vector to go to: %w", c.system(elr), f)
+	}
 	if !ok {
 		c.abort(f, fscTranslate3)
 		return nil
