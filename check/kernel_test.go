@@ -82,7 +82,7 @@ func TestKernel_OwnCore(t *testing.T) {
 // What the kernel refuses, or what it has no fix for, can't be checked.
 func TestKernel_OwnCoreFitsNotAll(t *testing.T) {
 	opts := own(t, kernels.Linux7)
-	for _, name := range []string{"off-and-on", "protection-fixed", "global-static"} {
+	for _, name := range []string{"off-and-on", "protection-fixed", "global-static", "set-arrives"} {
 		_, err := check.Check(t.Context(), name, "", opts)
 		require.ErrorIs(t, err, check.ErrUnfit, name)
 	}

@@ -1,7 +1,9 @@
 // Package ftrace is the core of Linux's function tracer and its arm64 backend:
 // ops, their hashes, the records of call sites, registration, and the code
 // that patches sites, with CALL_OPS (each site's literal names its ops) and in
-// the scheme before it (one global ops and one patched call).
+// the scheme before it (one global ops and one patched call). [Scheme] has
+// two more; of these [Sets] is no Linux's: a site with several ops names a set of
+// them.
 //
 // It follows kernel/trace/ftrace.c, include/linux/ftrace.h and
 // arch/arm64/kernel/ftrace.c of Linux 6.12, and through [kernelimage.Profile]
