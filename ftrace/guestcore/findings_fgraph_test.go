@@ -9,6 +9,7 @@ import (
 	"callops/emu"
 	"callops/ftrace"
 	"callops/internal/kernels"
+	"callops/kernelimage/ctype"
 )
 
 // struct fgraph_ops (include/linux/ftrace.h): two functions, then its ftrace_ops.
@@ -29,13 +30,20 @@ func (l *lab) bootGraph() {
 	require.NoError(l.t, l.k.Mem.Write(l.sym("static_key_initialized"), []byte{1}))
 }
 
+// structures are those that were asked for, by series: a look through all types takes long.
+var structures = make(map[[2]string]*ctype.Structure)
+
 // offset is where a structure has a field.
 func (l *lab) offset(structure, field string) uint64 {
 	l.t.Helper()
-	list, err := l.k.Image.Structures(func(name string) bool { return name == structure })
-	require.NoError(l.t, err)
-	require.Len(l.t, list, 1)
-	for _, f := range list[0].Fields {
+	key := [2]string{l.series, structure}
+	if structures[key] == nil {
+		list, err := l.k.Image.Structures(func(name string) bool { return name == structure })
+		require.NoError(l.t, err)
+		require.Len(l.t, list, 1)
+		structures[key] = list[0]
+	}
+	for _, f := range structures[key].Fields {
 		if f.Name == field {
 			return uint64(f.Offset)
 		}

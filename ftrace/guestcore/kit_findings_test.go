@@ -27,7 +27,6 @@ type lab struct {
 	k        *kernel.Kernel
 	services *services.Services
 
-	syms   map[string]uint64
 	direct []uint64 // direct trampolines that count at counts, and resume the function
 	counts uint64
 	warned []string // file:line of each WARN()
@@ -94,14 +93,9 @@ func (l *lab) placeDirects(far bool) (addrs []uint64) {
 // sym is the address of a function or a variable of the image.
 func (l *lab) sym(name string) uint64 {
 	l.t.Helper()
-	if l.syms == nil {
-		l.syms = make(map[string]uint64)
-		for _, s := range l.k.Image.Symbols() {
-			l.syms[s.Name] = s.Addr
-		}
-	}
-	require.Contains(l.t, l.syms, name)
-	return l.syms[name]
+	found := l.k.Image.SymbolTable().Called(name)
+	require.NotEmpty(l.t, found, name)
+	return found[len(found)-1].Addr
 }
 
 // ip is the call site of a function.
