@@ -10,7 +10,7 @@ import (
 	"callops/check"
 	"callops/check/event"
 	"callops/internal/kernels"
-	"callops/kernelimage"
+	"callops/internal/kernels/kept"
 )
 
 // What a distribution's compiler made of ftrace_caller and of the list function
@@ -22,9 +22,7 @@ func TestKernel_OwnTrampolines(t *testing.T) {
 		kernels.Linux612: callOps,
 		kernels.Linux61:  {"global-dynamic", "global-static"},
 	} {
-		img, err := kernelimage.Open(t.Context(), kernels.Path(t, kernel), nil)
-		require.NoError(t, err)
-		t.Cleanup(func() { img.Close() })
+		img := kept.Image(t, kernel)
 		for _, name := range scenarios {
 			t.Run(kernel+"/"+name, func(t *testing.T) {
 				r, err := check.Check(t.Context(), name, "", &check.Options{Image: img, ImageCode: true})
@@ -42,9 +40,7 @@ func TestKernel_OwnTrampolines(t *testing.T) {
 // own are options that have an image's own core be the patcher.
 func own(t *testing.T, kernel string) *check.Options {
 	t.Helper()
-	img, err := kernelimage.Open(t.Context(), kernels.Path(t, kernel), nil)
-	require.NoError(t, err)
-	t.Cleanup(func() { img.Close() })
+	img := kept.Image(t, kernel)
 	return &check.Options{Image: img, ImageCore: true}
 }
 

@@ -7,10 +7,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"callops/internal/kernels"
+	"callops/internal/kernels/kept"
 	"callops/kernelimage"
 )
 
@@ -34,11 +34,7 @@ func builtin(tb testing.TB, opts *kernelimage.BuiltinOptions) *kernelimage.Image
 // downloads.
 func linux(tb testing.TB, series string) (img *kernelimage.Image, path string) {
 	tb.Helper()
-	path = kernels.Path(tb, series)
-	img, err := kernelimage.Open(tb.Context(), path, nil)
-	require.NoError(tb, err)
-	tb.Cleanup(func() { assert.NoError(tb, img.Close()) })
-	return img, path
+	return kept.Image(tb, series), kernels.Path(tb, series)
 }
 
 // release is the kernel's version, as uname -r has it.

@@ -11,16 +11,14 @@ import (
 	"callops/ftrace"
 	"callops/ftrace/guestcore"
 	"callops/internal/kernels"
+	"callops/internal/kernels/kept"
 	"callops/internal/patchimage"
-	"callops/kernelimage"
 	"callops/machine"
 	"callops/sched"
 )
 
 func TestGuest_WhatItsCoreDoesEndsWithTheContext(t *testing.T) {
-	img, err := kernelimage.Open(t.Context(), kernels.Path(t, kernels.Linux612), nil)
-	require.NoError(t, err)
-	defer img.Close()
+	img := kept.Image(t, kernels.Linux612)
 	const afterSite, forever = 8, 0x14000000 // b .
 	patched := patchimage.Words(t, img, map[uint64]uint32{patchimage.Addr(t, img, "unregister_ftrace_function", afterSite): forever})
 	sites := []uint64{img.Sites()[0].IP}
@@ -44,9 +42,7 @@ func TestGuest_WhatItsCoreDoesEndsWithTheContext(t *testing.T) {
 // An operation that a task asks for runs in that task. In one of its own it would wait for a CPU,
 // and its grace period for the task that asks.
 func TestGuest_OperationsOfATaskRunInIt(t *testing.T) {
-	img, err := kernelimage.Open(t.Context(), kernels.Path(t, kernels.Linux612), nil)
-	require.NoError(t, err)
-	defer img.Close()
+	img := kept.Image(t, kernels.Linux612)
 	sqrt := patchimage.Addr(t, img, "int_sqrt", 0)
 	site, ok := img.Site(sqrt)
 	require.True(t, ok)

@@ -18,9 +18,9 @@ import (
 	"callops/ftrace"
 	"callops/internal/errno"
 	"callops/internal/kernels"
+	"callops/internal/kernels/kept"
 	"callops/kernel"
 	"callops/kernel/services"
-	"callops/kernelimage"
 	"callops/machine"
 	"callops/sched"
 )
@@ -74,11 +74,9 @@ func TestNew_SeveralCPUsHaveASchedulerThatGracePeriodsWaitFor(t *testing.T) {
 func TestNew_InitTextIsFreedUnlessItIsKept(t *testing.T) {
 	for _, series := range kernels.CallOps {
 		t.Run(series, func(t *testing.T) {
-			img, err := kernelimage.Open(t.Context(), kernels.Path(t, series), nil)
-			require.NoError(t, err)
-			defer img.Close()
+			img := kept.Image(t, series)
 			m := newMachine(t, &machine.Config{Image: img})
-			_, err = m.Kernel.Func("start_kernel")
+			_, err := m.Kernel.Func("start_kernel")
 			require.ErrorIs(t, err, errno.ENOENT)
 
 			kept := newMachine(t, &machine.Config{Image: img, KeepInit: true})
@@ -161,9 +159,7 @@ func TestNew_WhatServicesReplaceIsTracedAsBefore(t *testing.T) {
 	for _, series := range kernels.All {
 		for _, cpus := range []int{1, 2} {
 			t.Run(fmt.Sprint(series, " on ", cpus), func(t *testing.T) {
-				img, err := kernelimage.Open(t.Context(), kernels.Path(t, series), nil)
-				require.NoError(t, err)
-				defer img.Close()
+				img := kept.Image(t, series)
 				var mu sync.Mutex
 				var lines []services.Line
 				m := newMachine(t, &machine.Config{Image: img, CPUs: cpus, Ftrace: withFtrace, Printk: func(l services.Line) {
@@ -222,9 +218,7 @@ func TestNew_WhatServicesReplaceIsTracedAsBefore(t *testing.T) {
 
 // Tasks that allocate and free at the same time get objects of their own.
 func TestEach_TasksShareTheAllocator(t *testing.T) {
-	img, err := kernelimage.Open(t.Context(), kernels.Path(t, kernels.Linux612), nil)
-	require.NoError(t, err)
-	defer img.Close()
+	img := kept.Image(t, kernels.Linux612)
 	m := newMachine(t, &machine.Config{Image: img, CPUs: 3})
 	text, err := m.Kernel.Heap.Alloc("text", 16)
 	require.NoError(t, err)

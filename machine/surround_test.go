@@ -16,9 +16,9 @@ import (
 	"callops/emu/engines"
 	"callops/internal/errno"
 	"callops/internal/kernels"
+	"callops/internal/kernels/kept"
 	"callops/kernel"
 	"callops/kernel/services"
-	"callops/kernelimage"
 	"callops/machine"
 	"callops/sched"
 )
@@ -37,9 +37,7 @@ type scheduled struct {
 func eachScheduled(t *testing.T, test func(m *scheduled)) {
 	for _, series := range kernels.CallOps {
 		t.Run(series, func(t *testing.T) {
-			img, err := kernelimage.Open(t.Context(), kernels.Path(t, series), nil)
-			require.NoError(t, err)
-			t.Cleanup(func() { assert.NoError(t, img.Close()) })
+			img := kept.Image(t, series)
 			for _, e := range engines.All() {
 				t.Run(e.Name, func(t *testing.T) {
 					s, cpus := &scheduled{t: t}, 3
@@ -452,9 +450,7 @@ func TestScheduled_IPIsInterruptTasks(t *testing.T) {
 
 // A WARN is one of the events, in its place among them.
 func TestServices_TellOfWarnings(t *testing.T) {
-	img, err := kernelimage.Open(t.Context(), kernels.Path(t, kernels.Linux612), nil)
-	require.NoError(t, err)
-	defer img.Close()
+	img := kept.Image(t, kernels.Linux612)
 	var events []services.Event
 	var bugs []*kernel.Bug
 	m, err := machine.New(t.Context(), &machine.Config{
@@ -479,9 +475,7 @@ func TestServices_TellOfWarnings(t *testing.T) {
 func TestScheduled_TasksYield(t *testing.T) {
 	for _, series := range kernels.CallOps {
 		t.Run(series, func(t *testing.T) {
-			img, err := kernelimage.Open(t.Context(), kernels.Path(t, series), nil)
-			require.NoError(t, err)
-			defer img.Close()
+			img := kept.Image(t, series)
 			mach, err := machine.New(t.Context(), &machine.Config{Image: img, Heap: 1 << 20, Sched: &sched.Options{Slice: 1 << 60}})
 			require.NoError(t, err)
 			defer func() { assert.NoError(t, mach.Close()) }()

@@ -10,6 +10,7 @@ import (
 	"callops/emu"
 	"callops/emu/engines"
 	"callops/internal/kernels"
+	"callops/internal/kernels/kept"
 	"callops/kernel"
 	"callops/kernelimage"
 )
@@ -86,9 +87,7 @@ func TestLinux(t *testing.T) {
 
 func linux(tb testing.TB, series string) *kernelimage.Image {
 	tb.Helper()
-	img, err := kernelimage.Open(tb.Context(), kernels.Path(tb, series), nil)
-	require.NoError(tb, err)
-	tb.Cleanup(func() { assert.NoError(tb, img.Close()) })
+	img := kept.Image(tb, series)
 	return img
 }
 
