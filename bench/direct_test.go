@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"callops/ftrace"
 	"callops/internal/kernels"
 	"callops/trampolines"
 )
@@ -65,4 +66,19 @@ func TestRunDirect_OnAKernel(t *testing.T) {
 		"Linux's own true 0: 4", "Linux's own true 1: 203", "Linux's own true 2: 253", "Linux's own true 10: 653",
 		"Linux's own false 0: 10", "Linux's own false 1: 203", "Linux's own false 2: 253", "Linux's own false 10: 653",
 	}, linux)
+}
+
+// A tracer pays nothing for direct calls that its site has not, and with tags less than now.
+func TestRun_TracersWithEachDesignOfDirectCalls(t *testing.T) {
+	want := map[trampolines.Direct]int{trampolines.DirectTagged: 30}
+	for _, d := range trampolines.Directs() {
+		t.Run(d.String(), func(t *testing.T) {
+			res := measure(t, &Config{Engines: engines[:1], Schemes: []ftrace.Scheme{ftrace.CallOps}, Direct: d, Relevant: []int{1}, Calls: 10})
+			trampoline := 31
+			if n, ok := want[d]; ok {
+				trampoline = n
+			}
+			assert.Equal(t, trampoline, res.Rows[1].Trampoline)
+		})
+	}
 }
