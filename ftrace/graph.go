@@ -184,6 +184,8 @@ func (r *Registry) startGraph() {
 	r.graph.ops.fn.Store(r.code.GraphFunc)
 	r.all.Store(r.graph.ops.addr, r.graph.ops)
 	r.initOps(r.graph.ops)
+	stacks := &ReturnStack{r.k, r.code.ReturnToHandler, trampolines.FrameRet, trampolines.FrameRetP}
+	r.k.RecoverReturns(stacks.Addr)
 	for i := range trampolines.MaxGraphUsers {
 		r.graph.indexes = append(r.graph.indexes, i)
 	}

@@ -290,3 +290,47 @@ func TestGraph_AgreesThroughRandomUse(t *testing.T) {
 		})
 	}
 }
+
+// What calls a graph-traced function is found, also where a tail call has replaced a traced function.
+func TestGraph_BacktraceHasTheCallers(t *testing.T) {
+	eachEngine(t, func(t *testing.T, boot bootFunc) {
+		k := boot(t, nil, nil)
+		g := k.graphUser("g", new([]string), "*")
+		require.NoError(t, k.SetNotrace(g.Ops, "gcd", nil))
+		k.registerGraph(g)
+		var names []string
+		watch, err := k.GoTracer("watch", func(uint64, uint64, *Ops, *Regs) {
+			names = nil
+			for _, pc := range k.k.Backtrace(0) {
+				name, ok := k.k.Gates.Name(pc)
+				if !ok {
+					name, _, _ = k.k.Symbols.FormatName(pc)
+				}
+				names = append(names, name)
+			}
+		})
+		require.NoError(t, err)
+		for _, c := range []struct {
+			call, site string
+			arg        uint64
+			want       []string
+		}{
+			{"checksum_buffer", "crc32_byte", 1, []string{"crc32_byte", "crc32_update", "checksum_buffer", "return_to_host"}},
+			{"is_even", "is_odd", 1, []string{"is_odd", "return_to_host"}}, // is_even is gone
+		} {
+			o := k.ops("watch "+c.site, watch, 0, c.site)
+			k.register(o)
+			buf, err := k.k.Heap.Alloc("buf", 8)
+			require.NoError(t, err)
+			if c.call == "is_even" {
+				k.call(c.call, c.arg)
+			} else {
+				k.call(c.call, buf, c.arg)
+			}
+			require.GreaterOrEqual(t, len(names), len(c.want), names)
+			assert.Equal(t, c.want, names[len(names)-len(c.want):])
+			assert.NotContains(t, names, "return_to_handler")
+			k.unregister(o)
+		}
+	})
+}

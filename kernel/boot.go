@@ -83,6 +83,8 @@ type Kernel struct {
 	pools map[emu.Perm]*pool
 	tasks tasks
 
+	returnAddr atomic.Pointer[ReturnAddr] // nil: none was changed
+
 	perCPU    *emu.Heap // of each CPU's area, on the first one's; nil: not yet asked for
 	loaded    loaded    // modules
 	notifiers []*Notifier

@@ -200,8 +200,15 @@ func (k *Kernel) Backtrace(cpu int) []uint64 {
 // to lie on the task's stack, above the one before it.
 func (k *Kernel) Unwind(stack kernelimage.Range, regs *emu.Regs) []uint64 {
 	trace := []uint64{regs.PC}
+	index := 0 // in the task's return stack
+	returns := func(addr, fp uint64) uint64 {
+		if f := k.returnAddr.Load(); f != nil {
+			return (*f)(regs.SPEL0, &index, addr, fp)
+		}
+		return addr
+	}
 	if k.frameless(regs) {
-		trace = append(trace, regs.X[30])
+		trace = append(trace, returns(regs.X[30], regs.X[29]))
 	}
 	low := stack.Start
 	for fp := regs.X[29]; fp >= low && fp <= stack.End-16 && fp%8 == 0; {
@@ -209,11 +216,19 @@ func (k *Kernel) Unwind(stack kernelimage.Range, regs *emu.Regs) []uint64 {
 		if err != nil {
 			break
 		}
-		trace = append(trace, record[1])
+		trace = append(trace, returns(record[1], record[0]))
 		low, fp = fp+16, record[0]
 	}
 	return trace
 }
+
+// ReturnAddr is where a function of a task really returns to, where its record says addr and leads to the frame pointer
+// fp: something may have put an address of its own there (kunwind_recover_return_address). index is its own to use, and 0 where the walk
+// begins.
+type ReturnAddr func(task uint64, index *int, addr, fp uint64) uint64
+
+// RecoverReturns has Unwind ask f for every return address.
+func (k *Kernel) RecoverReturns(f ReturnAddr) { k.returnAddr.Store(&f) }
 
 // frameless reports whether the function that a CPU is in has no record, so that its
 // caller is in x30 only: a gate, or a function that calls none or has just been

@@ -265,7 +265,7 @@ func (c *code) graphReturn() {
 		Cbz(X11, bad),
 		SubImm(W12, W12, 1),
 		Ldr(graphBits, Idx(X11, X12, 3)),
-		AndImm(X10, graphBits, frameOffsetMask),
+		AndImm(X10, graphBits, FrameOffsetMask),
 		Sub(X12, X12, X10),
 		Add(graphFrame, X11, X12, LSL(3)),
 		Ldp(X14, X10, Off(graphFrame, FrameCallTime)), // and fp

@@ -27,10 +27,11 @@ const (
 	frameWords    = 5 // FGRAPH_FRAME_OFFSET
 	FrameSize     = (frameWords + 1) * wordSize
 
-	frameOffsetBits = 10                             // FGRAPH_FRAME_OFFSET_BITS: how far down the frame begins, in words
-	frameBitmap     = 1 << frameOffsetBits           // FGRAPH_TYPE_BITMAP; 0 is FGRAPH_TYPE_RESERVED
-	frameIndexShift = frameOffsetBits + 2            // FGRAPH_INDEX_SHIFT
-	frameOffsetMask = uint64(1)<<frameOffsetBits - 1 // FGRAPH_FRAME_OFFSET_MASK
+	frameOffsetBits = 10                   // FGRAPH_FRAME_OFFSET_BITS: how far down the frame begins, in words
+	frameBitmap     = 1 << frameOffsetBits // FGRAPH_TYPE_BITMAP; 0 is FGRAPH_TYPE_RESERVED
+	frameIndexShift = frameOffsetBits + 2  // FGRAPH_INDEX_SHIFT
+	// FrameOffsetMask is FGRAPH_FRAME_OFFSET_MASK.
+	FrameOffsetMask = uint64(1)<<frameOffsetBits - 1
 
 	// struct ftrace_graph_ent.
 	GraphEntFunc  = 0

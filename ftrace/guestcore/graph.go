@@ -60,6 +60,20 @@ func (c *Core) readyForGraph() error {
 	if err != nil {
 		return err
 	}
+	handlers := c.k.Image.SymbolTable().Called("return_to_handler")
+	if len(handlers) == 0 {
+		return &MissingError{c.k.Image.Name(), []string{"return_to_handler"}}
+	}
+	ret, err := c.offsetOf("ftrace_ret_stack", "ret")
+	if err != nil {
+		return err
+	}
+	retp, err := c.offsetOf("ftrace_ret_stack", "retp")
+	if err != nil {
+		return err
+	}
+	stacks := &ftrace.ReturnStack{Kernel: c.k, Handler: handlers[0].Addr, Ret: ret, RetP: retp}
+	c.k.RecoverReturns(stacks.Addr)
 	errs := []error{c.k.Mem.Write(keys.Addr, []byte{1})}
 	for _, cpu := range c.k.CPUs {
 		errs = append(errs, c.k.Mem.Store64(queues.Addr+cpu.PerCPU+idle, cpu.Task))
