@@ -44,6 +44,9 @@ type Recording struct {
 
 // Overrun is how many events were lost, on all CPUs.
 func (r *Recording) Overrun() (n uint64) {
+	if r == nil {
+		return 0
+	}
 	for _, lost := range r.Lost {
 		n += lost
 	}

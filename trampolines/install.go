@@ -89,6 +89,8 @@ type Code struct {
 	GraphRetStub     uint64 // ftrace_graph_ret_stub
 	GraphTraceEntry  uint64 // trace_graph_entry, the entryfunc of the function_graph tracer
 	GraphTraceReturn uint64 // trace_graph_return, its retfunc
+	ProfileEntry     uint64 // profile_graph_entry, the entryfunc of the function profiler
+	ProfileReturn    uint64 // profile_graph_return, its retfunc
 	GraphOps         uint64 // graph_ops
 	GraphArray       uint64 // fgraph_array
 	GraphBitmask     uint64 // fgraph_array_bitmask

@@ -73,6 +73,8 @@ var pieces = []piece{
 	{name: "ftrace_graph_ret_stub", addr: func(c *Code) *uint64 { return &c.GraphRetStub }, emit: (*code).empty, pointer: true, when: withGraph},
 	{name: "trace_graph_entry", addr: func(c *Code) *uint64 { return &c.GraphTraceEntry }, emit: (*code).graphTraceEntry, pointer: true, when: withGraphRing},
 	{name: "trace_graph_return", addr: func(c *Code) *uint64 { return &c.GraphTraceReturn }, emit: (*code).graphTraceReturn, pointer: true, when: withGraphRing},
+	{name: "profile_graph_entry", addr: func(c *Code) *uint64 { return &c.ProfileEntry }, emit: (*code).profileEntry, pointer: true, when: withGraphRing},
+	{name: "profile_graph_return", addr: func(c *Code) *uint64 { return &c.ProfileReturn }, emit: (*code).profileReturn, pointer: true, when: withGraphRing},
 	{name: "function_args_trace_call", addr: func(c *Code) *uint64 { return &c.FunctionArgsTracer }, emit: (*code).functionArgsTracer, pointer: true, when: withRing},
 	{name: "ftrace_call_veneers", addr: func(c *Code) *uint64 { return &c.veneers.base }, emit: (*code).veneerArea, when: withoutCallOps},
 

@@ -20,7 +20,7 @@ func TestCompletion(t *testing.T) {
 		"filters_have_sites":    {[]string{"trace", "--filter", "untr"}, nil},
 		"filters":               {[]string{"trace", "--filter", "fi"}, []string{"fib"}},
 		"sites":                 {[]string{"sites", "gc"}, []string{"gcd"}},
-		"choices":               {[]string{"trace", "--tracer", ""}, []string{"function", "function_graph", "insn"}},
+		"choices":               {[]string{"trace", "--tracer", ""}, []string{"function", "function_graph", "profile", "insn"}},
 		"an_image_that_is_none": {[]string{"call", "--image", "completion_test.go", "a"}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -39,13 +39,14 @@ type tracing struct {
 const (
 	tracerFunction = "function"
 	tracerGraph    = "function_graph"
+	tracerProfile  = "profile"
 	tracerInsn     = "insn"
 )
 
 func newTracing() *tracing {
 	return &tracing{
 		machineFlags: newMachine(),
-		tracer:       newChoice(tracerFunction, tracerGraph, tracerInsn),
+		tracer:       newChoice(tracerFunction, tracerGraph, tracerProfile, tracerInsn),
 		budget:       newBudget(),
 		format:       newFormat(),
 		opsFunc:      newChoice("nop", "count", tracerFunction),
@@ -81,6 +82,9 @@ what each call took, in instructions. --graph-function, --graph-notrace and
 --max-depth are set_graph_function, set_graph_notrace and max_graph_depth;
 --filter and --notrace say which functions are traced at all.
 
+The profile tracer prints how often each function was called, and what its calls
+took, as trace_stat/function0 of the kernel's function profiler does.
+
 The insn tracer prints a line for each instruction: CPU, number, address,
 symbol+offset, word, text, and the registers that it changed. Each store to the
 kernel's text, when call sites are patched, has its own line. With --filter or
@@ -109,6 +113,9 @@ a CPU runs. The end of its name is the format:
 			}
 			if t.output.path != "" && (t.format.value == formatJSON || t.core.value == both) {
 				return usagef("--output goes neither with --format json nor with --core both")
+			}
+			if t.output.path != "" && t.tracer.value == tracerProfile {
+				return usagef("--output %s: --tracer %s records no events", t.output.path, tracerProfile)
 			}
 			if t.output.isProfile() && t.tracer.value == tracerFunction {
 				return usagef("--output %s needs a tracer that knows when functions return: --tracer %s or %s", t.output.path, tracerInsn, tracerGraph)
@@ -214,6 +221,8 @@ func (t *tracing) run(cmd *cobra.Command, words []string) (err error) {
 	switch {
 	case insns != nil:
 		err = t.traceInsns(cmd, insns, m, traced)
+	case t.tracer.value == tracerProfile:
+		w.profile, err = t.traceProfile(cmd, m, traced)
 	case t.tracer.value == tracerGraph:
 		recorded, err = t.traceGraph(cmd, m, traced)
 	default:

@@ -43,7 +43,7 @@ func (g *graphFlags) check(cmd *cobra.Command, tracer string) error {
 			return usagef("--%s needs --tracer %s", name, tracerGraph)
 		}
 	}
-	if g.args && tracer == tracerInsn {
+	if g.args && tracer != tracerFunction && tracer != tracerGraph {
 		return usagef("--args needs --tracer %s or %s", tracerFunction, tracerGraph)
 	}
 	return nil
@@ -52,12 +52,9 @@ func (g *graphFlags) check(cmd *cobra.Command, tracer string) error {
 // traceGraph runs the calls and returns what the function_graph tracer recorded, also
 // of a call that failed.
 func (t *tracing) traceGraph(cmd *cobra.Command, m *machine.Machine, traced func(onStep onStepFunc) error) (*trace.Recording, error) {
-	r, ok := m.Ftrace.(*ftrace.Registry)
-	if !ok {
-		return nil, fmt.Errorf("--tracer %s: the image's own core runs no tracer of callops': %w", tracerGraph, errno.EOPNOTSUPP)
-	}
-	if t.flags.value != 0 {
-		return nil, usagef("--ops-flags: the ops of %s is the kernel's own", tracerGraph)
+	r, err := t.graphRegistry(m)
+	if err != nil {
+		return nil, err
 	}
 	g, err := trace.NewGraph(m.Kernel, r, "trace", &trace.GraphOptions{Entries: wideEntries, Depth: int(t.graph.depth.value), Args: t.graph.args})
 	if err != nil {
@@ -75,6 +72,40 @@ func (t *tracing) traceGraph(cmd *cobra.Command, m *machine.Machine, traced func
 	g.Rings.Start()
 	err = errors.Join(traced(nil), r.UnregisterGraph(g.Ops))
 	return g.Read(), err
+}
+
+// graphRegistry is callops' core, whose fgraph the tracers use.
+func (t *tracing) graphRegistry(m *machine.Machine) (*ftrace.Registry, error) {
+	if t.flags.value != 0 {
+		return nil, usagef("--ops-flags: the ops of --tracer %s is the kernel's own", t.tracer.value)
+	}
+	r, ok := m.Ftrace.(*ftrace.Registry)
+	if !ok {
+		return nil, fmt.Errorf("--tracer %s: the image's own core runs no tracer of callops': %w", t.tracer.value, errno.EOPNOTSUPP)
+	}
+	return r, nil
+}
+
+// traceProfile runs the calls and returns what their functions took, also
+// of a call that failed.
+func (t *tracing) traceProfile(cmd *cobra.Command, m *machine.Machine, traced func(onStep onStepFunc) error) ([]trace.Profiled, error) {
+	r, err := t.graphRegistry(m)
+	if err != nil {
+		return nil, err
+	}
+	p, err := trace.NewProfile(m.Kernel, r, "profile")
+	if err != nil {
+		return nil, err
+	}
+	if err := setFilters(cmd, m, p.Ops.Ops, t.filter, t.notrace); err != nil {
+		return nil, err
+	}
+	if err := r.RegisterGraph(p.Ops); err != nil {
+		return nil, err
+	}
+	err = errors.Join(traced(nil), r.UnregisterGraph(p.Ops))
+	functions, readErr := p.Read()
+	return functions, errors.Join(err, readErr)
 }
 
 // symbols are the names and prototypes of the kernel's functions.

@@ -21,7 +21,8 @@ type traceWriter struct {
 
 	results bool // those alone: events go elsewhere
 
-	graph trace.GraphText
+	graph   trace.GraphText
+	profile []trace.Profiled // of the profile tracer
 }
 
 func newTraceWriter(w io.Writer, tracer, format string, width int) *traceWriter {
@@ -51,7 +52,7 @@ func (t *traceWriter) begin() {
 func (t *traceWriter) end(f *trace.Recording, s *trace.Symbols, results []callResult, tasks int) error {
 	if !t.json {
 		var err error
-		if f != nil && !t.results {
+		if (f != nil || t.tracer == tracerProfile) && !t.results {
 			err = t.recording(f, s)
 			fmt.Fprintln(t.w)
 		}
@@ -63,13 +64,9 @@ func (t *traceWriter) end(f *trace.Recording, s *trace.Symbols, results []callRe
 	}
 	lost := uint64(0)
 	events := []byte("\n  ")
-	if f != nil {
+	if list := t.list(f, s); list != nil {
 		lost = f.Overrun()
-		list := trace.FunctionsJSON
-		if t.tracer == tracerGraph {
-			list = trace.GraphJSON
-		}
-		b, err := indented(list(f, s))
+		b, err := indented(list)
 		if err != nil {
 			return err
 		}
@@ -86,9 +83,25 @@ func (t *traceWriter) end(f *trace.Recording, s *trace.Symbols, results []callRe
 	return err
 }
 
+// list is what a tracer recorded, as encoding/json takes it; nil of a tracer that records nothing.
+func (t *traceWriter) list(f *trace.Recording, s *trace.Symbols) any {
+	switch {
+	case t.tracer == tracerProfile:
+		return trace.ProfileJSON(t.profile, s)
+	case f == nil:
+		return nil
+	case t.tracer == tracerGraph:
+		return trace.GraphJSON(f, s)
+	}
+	return trace.FunctionsJSON(f, s)
+}
+
 // recording writes what a tracer recorded as text.
 func (t *traceWriter) recording(f *trace.Recording, s *trace.Symbols) error {
-	if t.tracer == tracerGraph {
+	switch t.tracer {
+	case tracerProfile:
+		return trace.WriteProfile(t.w, t.profile, s)
+	case tracerGraph:
 		return trace.WriteGraph(t.w, f, s, t.graph)
 	}
 	return trace.WriteFunctions(t.w, f, s)
