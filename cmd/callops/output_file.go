@@ -38,10 +38,7 @@ func createOutput(path string) (*outputFile, error) {
 	temp := fmt.Sprintf("%s.%d~", path, os.Getpid())
 	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
-		if failed := (*os.PathError)(nil); errors.As(err, &failed) {
-			failed.Path = path
-		}
-		return nil, err
+		return nil, underName(path, err)
 	}
 	return &outputFile{Writer: bufio.NewWriterSize(f, outputBuffer), path: path, file: f, temp: temp}, nil
 }
@@ -64,9 +61,17 @@ func (o *outputFile) finish(err error) error {
 		err = os.Rename(o.temp, o.path)
 	}
 	if err != nil {
-		return errors.Join(err, os.Remove(o.temp))
+		return errors.Join(underName(o.path, err), os.Remove(o.temp))
 	}
 	return nil
+}
+
+// underName has an error name the file, and not the temporary one.
+func underName(path string, err error) error {
+	if failed := (*os.PathError)(nil); errors.As(err, &failed) {
+		failed.Path = path
+	}
+	return err
 }
 
 // discard removes the file again: there is nothing to write to it.

@@ -120,6 +120,14 @@ func TestTraceOutput_LeavesNothingHalfWritten(t *testing.T) {
 	assert.Len(t, entries, 1)
 }
 
+// The ring holds the newest million.
+func TestTraceOutput_TellsOfLostEvents(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "t.dat")
+	run1(t, "trace", "--output", file, "fib", "29")
+	first, _, _ := strings.Cut(strings.TrimPrefix(traceCmd(t, file), "cpus=1\n"), "\n")
+	assert.Regexp(t, `^CPU:0 \[\d+ EVENTS DROPPED\]$`, first)
+}
+
 func TestTraceOutput_HoldsACallThatFailed(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "t.dat")
 	code, _, errs := runIn(nil, "trace", "--budget", "500", "--output", file, "fib", "20")

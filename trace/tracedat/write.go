@@ -103,7 +103,7 @@ func newMetadata(r *trace.Recording, opts *Options) (*metadata, error) {
 		{optionUname, cstring(oneLine(opts.System))},
 		{optionVersion, cstring("callops")},
 	}
-	counts := make([]uint64, r.CPUs)
+	counts := make([]uint64, r.CPUs) // per_cpu/cpuN/stats: all has been read
 	for i := range r.Events {
 		if cpu := r.Events[i].CPU; uint64(cpu) < uint64(r.CPUs) { // encode tells of those that are not
 			counts[cpu]++
@@ -114,7 +114,7 @@ func newMetadata(r *trace.Recording, opts *Options) (*metadata, error) {
 		if cpu < len(r.Lost) {
 			lost = r.Lost[cpu]
 		}
-		m.options = append(m.options, option{optionCPUStat, cstring(fmt.Sprintf("CPU: %d\nentries: %d\noverrun: %d\n", cpu, n, lost))})
+		m.options = append(m.options, option{optionCPUStat, cstring(fmt.Sprintf("CPU: %d\nentries: 0\noverrun: %d\ncommit overrun: 0\ndropped events: 0\nread events: %d\n", cpu, lost, n))})
 	}
 	return m, nil
 }
