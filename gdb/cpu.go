@@ -67,15 +67,10 @@ func (c *cpu) debugged(ctx context.Context, end uint64) (emu.Exit, error) {
 			t.stepped = false
 			s.halt(t, &stop{signal: sigTrap})
 		}
+		if err := c.hold(ctx, nil); err != nil {
+			return emu.Exit{PC: c.Regs().PC}, err
+		}
 		pc := c.Regs().PC
-		if err := s.wait(ctx, t); err != nil {
-			return emu.Exit{PC: pc}, err
-		}
-		if h := s.history; h != nil && (h.past() || t.action.reverse()) {
-			c.travel(ctx)
-			continue
-		}
-		pc = c.Regs().PC
 		switch {
 		case c.Count() == end:
 			return emu.Exit{PC: pc}, nil
@@ -95,7 +90,10 @@ func (c *cpu) debugged(ctx context.Context, end uint64) (emu.Exit, error) {
 			if !ends {
 				continue
 			}
-			if err := s.wait(ctx, t); err != nil || c.Regs().PC == exit.PC {
+			if failed := c.hold(ctx, why); failed != nil {
+				return exit, failed
+			}
+			if c.Regs().PC == exit.PC {
 				return exit, err
 			}
 			continue // the debugger has it go on elsewhere
@@ -107,6 +105,31 @@ func (c *cpu) debugged(ctx context.Context, end uint64) (emu.Exit, error) {
 			return exit, nil // which the kernel handles
 		}
 		t.stepped = t.action == step && exit.Reason != emu.ExitHalted
+	}
+}
+
+// hold waits until the CPU is to go on in the present, and moves it in its history until then. Where it comes back
+// to the present it stops there for why, unless that is nil.
+func (c *cpu) hold(ctx context.Context, why *stop) error {
+	s, t := c.stub, c.thread
+	for away := false; ; {
+		err := s.wait(ctx, t)
+		h := s.history
+		switch {
+		case err != nil && h != nil:
+			h.toPresent() // which Go code goes on in
+			return err
+		case err != nil:
+			return err
+		case h != nil && (h.past() || t.action.reverse()):
+			c.travel(ctx)
+			away = true
+		case away && why != nil && !s.closed:
+			s.halt(t, why)
+			away = false
+		default:
+			return nil
+		}
 	}
 }
 

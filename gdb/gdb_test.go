@@ -354,7 +354,7 @@ func TestGDB_DetachesAndTheGuestRunsOn(t *testing.T) {
 	inOrder(t, out, "Breakpoint 1", "Breakpoint 1", "detached")
 }
 
-func TestGDB_StopsAtAFault(t *testing.T) {
+func TestGDB_StopsAtAFaultAndGoesBackFromIt(t *testing.T) {
 	d := newDebugged(t, machine.Config{})
 	var fault *emu.Fault
 	out := d.gdb(func() error {
@@ -363,6 +363,6 @@ func TestGDB_StopsAtAFault(t *testing.T) {
 			return fmt.Errorf("no fault: %w", err)
 		}
 		return nil
-	}, "continue", "x/i $pc", "p $x0", "continue")
-	inOrder(t, out, "SIGSEGV", "in memset ()", "strb", "$1 = 8", "exited normally")
+	}, "continue", "x/i $pc", "p $x0", "reverse-stepi", "p $pc", "continue", "continue")
+	inOrder(t, out, "SIGSEGV", "in memset ()", "strb", "$1 = 8", "in memset ()", "$2 = ", "SIGSEGV", "exited normally")
 }

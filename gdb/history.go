@@ -184,6 +184,13 @@ func (h *history) forward() {
 	h.cpu.Restore(h.epochs[h.at].begin)
 }
 
+// toPresent goes to the present.
+func (h *history) toPresent() {
+	for h.behind {
+		h.forward()
+	}
+}
+
 // end is the count of instructions at the end of an epoch, and the registers there.
 func (h *history) end(at int) (uint64, *emu.Regs) {
 	if at == len(h.epochs)-1 {
