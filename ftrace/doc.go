@@ -10,7 +10,8 @@
 // the patch that brought CALL_OPS as it was posted, and Linux 6.1 before it.
 // Where Linux has a defect, this package has it too; [Options.FixCallOps],
 // [Options.FixRegs] and [Options.FixMod] fix three; [Options.Fault] seeds others.
-// Left out: subops (the function graph managers), trace arrays and pid filters,
+// fgraph has up to 16 users, as since 6.11, under every profile ([Registry.RegisterGraph]), and three defects of Linux's are not in it;
+// comments that begin "Differs:" name them. Left out: trace arrays and pid filters,
 // and trampolines that an architecture allocates.
 //
 // ops, hashes and the ops list exist in emulated memory, because the list function

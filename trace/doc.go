@@ -4,5 +4,6 @@
 // Everything that is recorded is an [Event] of a [Recording], whatever it tells of.
 // A [Ring] is made for a CPU of a booted kernel and filled there by
 // trampolines' tracers, which are machine code; reading it changes nothing in the
-// guest. [WriteFunctions] writes the text of the trace file.
+// guest. [WriteFunctions] and [WriteGraph] write the text of the trace file, [WriteProfile] that of
+// trace_stat.
 package trace

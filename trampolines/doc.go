@@ -5,6 +5,8 @@
 //
 // It follows Linux 6.12: arch/arm64/kernel/entry-ftrace.S for ftrace_caller,
 // kernel/trace/ftrace.c for the list and assist functions and the objects,
+// kernel/trace/fgraph.c for the return stack and its users,
+// kernel/trace/trace_functions_graph.c for the function_graph tracer,
 // include/linux/trace_recursion.h for the recursion bits,
 // samples/ftrace/ftrace-ops.c for the sample tracers and
 // kernel/trace/trace_functions.c for the function tracer. The registers that
@@ -16,8 +18,8 @@
 // in which two fields that one instruction moves are not adjacent is refused.
 //
 // Left out: FTRACE_RECORD_RECURSION and FTRACE_VALIDATE_RCU_IS_WATCHING, both
-// off in distributions' kernels; function_graph; trampolines of a single ops,
-// which arm64 does not have. [Options.Fault] builds in a defect on purpose.
+// off in distributions' kernels; trampolines of a single ops, which arm64 does not have;
+// fgraph_reserve_data, and sleep-time off. [Options.Fault] builds in a defect on purpose.
 //
 // [Install] puts everything into a booted kernel and returns the addresses;
 // [FromImage] uses the kernel's own code. They and [Code.Reach] belong to
