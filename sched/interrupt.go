@@ -154,7 +154,7 @@ func (c *cpu) interruptIdle() {
 	c.load(c.idle)
 	if err := c.answer(); err != nil {
 		c.s.mu.Lock()
-		c.s.fail(fmt.Errorf("CPU %d, idle: %w", c.id, err))
+		_ = c.s.fail(fmt.Errorf("CPU %d, idle: %w", c.id, err))
 		c.s.mu.Unlock()
 	}
 }

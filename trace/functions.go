@@ -43,9 +43,9 @@ type count struct {
 }
 
 // counts is how often each function was called, the most often first.
-func (f *Recording) counts(name func(addr uint64) string) []count {
+func (r *Recording) counts(name func(addr uint64) string) []count {
 	calls := make(map[string]int)
-	for _, e := range f.Events {
+	for _, e := range r.Events {
 		calls[name(e.IP)]++
 	}
 	counts := make([]count, 0, len(calls))

@@ -24,14 +24,14 @@ type chromeEvent struct {
 // parent is a process there, and an instruction takes a nanosecond.
 func (t *Timeline) WriteChrome(w io.Writer) error {
 	out := bufio.NewWriter(w)
-	out.WriteString(`{"displayTimeUnit":"ns","traceEvents":[`)
+	fmt.Fprint(out, `{"displayTimeUnit":"ns","traceEvents":[`)
 	sep := "\n"
 	put := func(e chromeEvent) error {
 		b, err := json.Marshal(e)
 		if err != nil {
 			return err
 		}
-		out.WriteString(sep)
+		fmt.Fprint(out, sep)
 		sep = ",\n"
 		_, err = out.Write(b)
 		return err
@@ -66,6 +66,6 @@ func (t *Timeline) WriteChrome(w io.Writer) error {
 			return err
 		}
 	}
-	out.WriteString("\n]}\n")
+	fmt.Fprint(out, "\n]}\n")
 	return out.Flush()
 }

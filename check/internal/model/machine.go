@@ -35,7 +35,7 @@ func (b *Base) fits(sc *Scenario, fault *Fault) error {
 	case sc.Fixmap && b.Core:
 		return fmt.Errorf("what maps the page to be patched is left out, and its barrier with it: %w", ErrUnfit)
 	case b.Core && sc.Sets:
-		return fmt.Errorf("Linux's core has no sets: %w", ErrUnfit)
+		return fmt.Errorf("the core of Linux has no sets: %w", ErrUnfit)
 	case b.Image == nil && (b.Own || b.Core):
 		return fmt.Errorf("the built-in kernel has no trampolines of its own, nor a core: %w", ErrUnfit)
 	case !b.Core && fault.OnlyCode():
