@@ -45,6 +45,11 @@ Without --image, commands use a small kernel that is built in.`,
 	root.SetHelpCommand(newHelp(root))
 	completeChoices(root)
 	root.InitDefaultCompletionCmd()
+	for _, sub := range root.Commands() {
+		if sub.Name() == "completion" {
+			sub.Args, sub.RunE = cobra.ArbitraryArgs, helpOrNoShell
+		}
+	}
 	return root
 }
 
@@ -67,6 +72,19 @@ func newHelp(root *cobra.Command) *cobra.Command {
 			return cmd.Help()
 		},
 	}
+}
+
+// helpOrNoShell is completion without one of its own commands: with another word, for which cobra
+// prints help, it is wrong usage.
+func helpOrNoShell(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return cmd.Help()
+	}
+	var shells []string
+	for _, sub := range cmd.Commands() {
+		shells = append(shells, sub.Name())
+	}
+	return usagef("no completion for %q; there are %s", args[0], strings.Join(shells, ", "))
 }
 
 func unknownCommand(root *cobra.Command, name string) error {

@@ -70,7 +70,7 @@ it did not, if its core differs from callops' where the old one did not, or if a
 		Example: `  callops try vmlinuz.old arch/arm64/boot/Image
   callops try --quick --format markdown vmlinuz-6.12.115 vmlinuz-6.12.117
   callops try --allow 4 --scenario 'direct-*' vmlinuz.old vmlinuz`,
-		Args: argCount(2, 2, "a kernel: OLD and NEW"),
+		Args: argCount(2, 2, "OLD or NEW"),
 		RunE: func(cmd *cobra.Command, args []string) error { return t.run(cmd, args[0], args[1]) },
 	}
 	f := cmd.Flags()
