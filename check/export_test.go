@@ -110,6 +110,10 @@ func FittingMutations(sc *Scenario) []string {
 	names := []string{"", ""}
 	for i := range mutations {
 		f := &mutations[i].fault
+		own, err := findScenario(mutations[i].Scenario)
+		if err != nil || f.Trampoline != 0 && own.set.Direct != sc.set.Direct {
+			continue // of another design of direct calls
+		}
 		if f.Image == nil && !f.LiveInit && !f.OnlyCode() && (f.Trampoline == 0 && f.Core == 0 || !sc.set.NoCallOps) {
 			names = append(names, mutations[i].Name)
 		}
