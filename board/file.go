@@ -21,13 +21,16 @@ const (
 	atRemovedir = 0x200
 )
 
+// NonBlock is a flag of [Machine.OpenFile] beside those of package os: O_NONBLOCK, which not all hosts have.
+const NonBlock = 1 << 30
+
 // openFlags are what os' flags are to the kernel.
 var openFlags = []struct {
 	host  int
 	guest uint64
 }{
 	{os.O_WRONLY, 0o1}, {os.O_RDWR, 0o2}, {os.O_CREATE, 0o100}, {os.O_EXCL, 0o200}, {os.O_TRUNC, 0o1000}, {os.O_APPEND, 0o2000},
-	{os.O_SYNC, 0o4010000},
+	{os.O_SYNC, 0o4010000}, {NonBlock, 0o4000},
 }
 
 // File is a file of the kernel's, open in its first process. Its operations end with the context that it was

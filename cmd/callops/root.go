@@ -41,7 +41,7 @@ Without --image, commands use a small kernel that is built in.`,
 	root.SetErr(errw)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.SuggestionsMinimumDistance = 2
-	root.AddCommand(newBench(), newCall(), newTrace(), newImage(), newSites(), newCheck(), newTry(), newBoot(), newServe(), newGDB())
+	root.AddCommand(newBench(), newCall(), newTrace(), newImage(), newSites(), newCheck(), newTry(), newBoot(), newMount(), newServe(), newGDB())
 	root.SetHelpCommand(newHelp(root))
 	completeChoices(root)
 	root.InitDefaultCompletionCmd()

@@ -45,7 +45,7 @@ var floors = [][]string{
 	{"trace"},
 	{"trace/tracedat", "trace/timeline", "trace/profile"},
 	{"trace/perfetto"},
-	{"bench", "check", "gdb", "tracefs", "ftrace/difftest"},
+	{"bench", "check", "gdb", "board/mount", "tracefs", "ftrace/difftest"},
 	{"try", "play"},
 	{"page"},
 	{"cmd/callops"},

@@ -1,0 +1,115 @@
+package mount
+
+import (
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"callops/board"
+	"callops/internal/kernels"
+	"callops/kernelimage"
+)
+
+const tracing = "/sys/kernel/tracing"
+
+// mounted is the tracefs of a Linux 6.12 on the host.
+func mounted(t *testing.T) (dir string, m *board.Machine) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("boots a kernel")
+	}
+	if _, err := os.Stat("/dev/fuse"); err != nil || os.Geteuid() != 0 {
+		t.Skip("needs /dev/fuse and root")
+	}
+	img, err := kernelimage.Open(t.Context(), kernels.Path(t, kernels.Linux612), nil)
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, img.Close()) })
+	m, err = board.Boot(t.Context(), img, nil)
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, m.Close()) })
+	require.NoError(t, m.Mount(t.Context(), "sysfs", "/sys"))
+	require.NoError(t, m.Mount(t.Context(), "tracefs", tracing))
+	dir = t.TempDir()
+	s, err := Mount(m, tracing, dir)
+	if err != nil {
+		t.Skipf("mounting is not permitted here: %v", err)
+	}
+	t.Cleanup(func() { assert.NoError(t, s.Unmount()) })
+	return dir, m
+}
+
+func TestMount_IsTheGuestsTracefs(t *testing.T) {
+	dir, _ := mounted(t)
+	file := func(name string) string { return filepath.Join(dir, name) }
+	read := func(name string) string {
+		t.Helper()
+		b, err := os.ReadFile(file(name))
+		require.NoError(t, err)
+		return string(b)
+	}
+	write := func(name, text string, flag int) error {
+		f, err := os.OpenFile(file(name), os.O_WRONLY|flag, 0)
+		require.NoError(t, err)
+		_, err = f.WriteString(text)
+		require.NoError(t, f.Close())
+		return err
+	}
+	names, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	assert.Greater(t, len(names), 40)
+	assert.Equal(t, "nop\n", read("current_tracer"))
+	info, err := os.Stat(file("current_tracer"))
+	require.NoError(t, err)
+	assert.Zero(t, info.Size())
+
+	require.NoError(t, write("set_ftrace_filter", "sha256\n", os.O_TRUNC))
+	require.NoError(t, write("set_ftrace_filter", "sha256_update\n", os.O_APPEND))
+	assert.Equal(t, "sha256_update\nsha256\n", read("set_ftrace_filter"))
+	require.NoError(t, write("set_ftrace_filter", "msleep\n", os.O_TRUNC))
+	assert.Equal(t, "msleep\n", read("set_ftrace_filter"), "O_TRUNC forgets the filter")
+	require.ErrorIs(t, write("set_ftrace_filter", "nosuchfunction\n", os.O_APPEND), syscall.EINVAL)
+	require.NoError(t, write("current_tracer", "function\n", os.O_TRUNC))
+	assert.Contains(t, read("enabled_functions"), "msleep (1)")
+
+	require.NoError(t, os.Mkdir(file("instances/a"), 0o755))
+	assert.Equal(t, "nop\n", read("instances/a/current_tracer"))
+	held, err := os.Open(file("instances/a/trace"))
+	require.NoError(t, err)
+	require.ErrorIs(t, os.Remove(file("instances/a")), syscall.EBUSY)
+	require.NoError(t, held.Close())
+	assert.Eventually(t, func() bool { return os.Remove(file("instances/a")) == nil }, 5*time.Second, 10*time.Millisecond)
+	_, err = os.Stat(file("instances/a"))
+	require.ErrorIs(t, err, os.ErrNotExist)
+
+	// A read that waits lets others run.
+	pipe, err := os.Open(file("trace_pipe"))
+	require.NoError(t, err)
+	got := make(chan string, 1)
+	go func() {
+		b := make([]byte, 4096)
+		n, _ := pipe.Read(b)
+		got <- string(b[:n])
+	}()
+	require.NoError(t, write("set_ftrace_filter", "vfs_open\n", os.O_TRUNC))
+	read("current_tracer")
+	select {
+	case line := <-got:
+		assert.Contains(t, line, "vfs_open <-")
+	case <-time.After(20 * time.Second):
+		t.Error("trace_pipe has not returned")
+	}
+	require.NoError(t, pipe.Close())
+}
+
+func TestUnmount_WhileSomethingIsOpen(t *testing.T) {
+	m := &tree{open: make(map[string][]*handle), closed: true}
+	h := &handle{n: &node{t: m}}
+	_, errno := h.Read(t.Context(), make([]byte, 1), 0)
+	assert.Equal(t, syscall.ENODEV, errno)
+	assert.Equal(t, syscall.ENODEV, h.Release(t.Context()))
+}

@@ -1,0 +1,21 @@
+//go:build !linux
+
+package mount
+
+import (
+	"errors"
+
+	"callops/board"
+)
+
+// Server is a mounted folder.
+type Server struct{}
+
+// Mount is for Linux hosts: errors.ErrUnsupported.
+func Mount(*board.Machine, string, string) (*Server, error) { return nil, errors.ErrUnsupported }
+
+// Wait returns at once.
+func (*Server) Wait() {}
+
+// Unmount does nothing.
+func (*Server) Unmount() error { return nil }
