@@ -244,3 +244,17 @@ func TestFrozen_SameInEveryMachine(t *testing.T) {
 	assert.Equal(t, traces[0], traces[1])
 	assert.Greater(t, len(traces[0]), 10_000)
 }
+
+func TestLstat_IsWhatTheKernelSays(t *testing.T) {
+	m, ctx := booted(t), t.Context()
+	require.NoError(t, m.WriteFile(ctx, "/tmp/file", 0, "12345"))
+	info, err := m.Lstat(ctx, "/tmp/file")
+	require.NoError(t, err)
+	assert.EqualValues(t, 5, info.Size)
+	assert.EqualValues(t, 0o100000, info.Mode&0o170000)
+	info, err = m.Lstat(ctx, "/tmp")
+	require.NoError(t, err)
+	assert.EqualValues(t, 0o040755, info.Mode)
+	_, err = m.Lstat(ctx, "/missing")
+	require.ErrorIs(t, err, errno.ENOENT)
+}
