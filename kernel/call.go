@@ -182,7 +182,7 @@ func (k *Kernel) listing(pc uint64) string {
 	if err != nil {
 		return k.Where(pc) + ": " + err.Error()
 	}
-	return fmt.Sprintf("%s: %s", k.Where(pc), asm.Disassemble(w, pc, k.nameOf))
+	return fmt.Sprintf("%s: %s", k.Where(pc), asm.Disassemble(w, pc, k.Short))
 }
 
 // Backtrace returns the PC of a CPU that is stopped, and the return addresses
@@ -247,8 +247,8 @@ func (k *Kernel) frameless(regs *emu.Regs) bool {
 	return err != nil || record[1] != regs.X[30]
 }
 
-// nameOf names a branch's target in a listing; "" when it has no name.
-func (k *Kernel) nameOf(addr uint64) string {
+// Short writes addr as symbol+offset, as listings name a branch's target; "" where it has no name.
+func (k *Kernel) Short(addr uint64) string {
 	if name, ok := k.Gates.Name(addr); ok {
 		return name
 	}

@@ -12,20 +12,10 @@ type names struct{ k *kernel.Kernel }
 
 // short is symbol+offset, the name of an object of the heap, or nothing.
 func (n names) short(addr uint64) string {
-	if name, ok := n.k.Gates.Name(addr); ok {
-		return name
-	}
 	if o, ok := n.k.Heap.Lookup(addr); ok {
 		return o.Name
 	}
-	sym, off, ok := n.k.Symbols.At(addr)
-	switch {
-	case !ok:
-		return ""
-	case off == 0:
-		return sym.Name
-	}
-	return fmt.Sprintf("%s+%#x", sym.Name, off)
+	return n.k.Short(addr)
 }
 
 // pointer is short, or the number.

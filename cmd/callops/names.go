@@ -12,19 +12,7 @@ import (
 type names struct{ k *kernel.Kernel }
 
 // short is symbol+offset, or empty where there is no symbol.
-func (n names) short(addr uint64) string {
-	if name, ok := n.k.Gates.Name(addr); ok {
-		return name
-	}
-	sym, off, ok := n.k.Symbols.At(addr)
-	switch {
-	case !ok:
-		return ""
-	case off == 0:
-		return sym.Name
-	}
-	return fmt.Sprintf("%s+%#x", sym.Name, off)
-}
+func (n names) short(addr uint64) string { return n.k.Short(addr) }
 
 // function is the name that a list of functions has for addr.
 func (n names) function(addr uint64) string {

@@ -108,9 +108,6 @@ func (m *Machine) name(addr uint64) string {
 			return o.Name
 		}
 	}
-	if name, ok := m.k.Gates.Name(addr); ok {
-		return name
-	}
 	// A kernel without CONFIG_KALLSYMS_ALL has no symbols for these.
 	code := m.r.Code()
 	for name, at := range map[string]uint64{
@@ -121,10 +118,8 @@ func (m *Machine) name(addr uint64) string {
 			return name
 		}
 	}
-	if sym, off, ok := m.k.Symbols.At(addr); ok && off == 0 {
-		return sym.Name
-	} else if ok {
-		return fmt.Sprintf("%s+%#x", sym.Name, off)
+	if name := m.k.Short(addr); name != "" {
+		return name
 	}
 	return fmt.Sprintf("%#x", addr)
 }
