@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 
 	"callops/asm"
@@ -33,6 +34,9 @@ const (
 	// aloneSlice is how many one CPU does between two looks at the budget.
 	aloneSlice = 1 << 20
 )
+
+// commandLineSize is COMMAND_LINE_SIZE (arch/arm64/include/uapi/asm/setup.h), which has the final NUL in it.
+const commandLineSize = 2048
 
 // mpidr is MPIDR_EL1 of the first CPU.
 const mpidr = 1 << 31
@@ -209,6 +213,12 @@ func (m *Machine) load(args string) error {
 	if args != "" {
 		cmdline += " " + args
 	}
+	switch {
+	case strings.Contains(args, "\x00"):
+		return fmt.Errorf("command line %q, which has a NUL: %w", args, errno.EINVAL)
+	case len(cmdline) >= commandLineSize:
+		return fmt.Errorf("a command line of %d bytes, the kernel takes less than %d: %w", len(cmdline), commandLineSize, errno.E2BIG)
+	}
 	copy(m.ram[fdtAt-ramBase:], deviceTree(len(m.cpus), ramSize, cmdline, extent{initrdAt, initrdAt + uint64(len(initrd))}))
 	m.cpus[0].reset(ramBase, fdtAt)
 	return nil
@@ -327,8 +337,12 @@ func (m *Machine) nextTimer() (at uint64, ok bool) {
 	return at, ok
 }
 
+// errClosed is what a board says that is used after its Close.
+var errClosed = fmt.Errorf("the board is closed: %w", fs.ErrClosed)
+
 // Close frees the board.
 func (m *Machine) Close() error {
+	m.err = errClosed
 	var errs []error
 	if m.engine != nil {
 		errs = append(errs, m.engine.Close())

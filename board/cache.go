@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
 	"callops/kernelimage"
 )
@@ -83,7 +84,7 @@ func (m *Machine) saveTo(path, key string) (err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, "new-")
+	f, err := os.CreateTemp(dir, unfinished)
 	if err != nil {
 		return err
 	}
@@ -96,15 +97,22 @@ func (m *Machine) saveTo(path, key string) (err error) {
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	return prune(dir)
+	return os.Rename(f.Name(), path)
 }
 
-// prune removes all but the newest snapshots of a folder.
+// unfinished is how a file begins that is being saved.
+const unfinished = "new-"
+
+// abandoned is the age at which nobody writes to such a file any more.
+const abandoned = time.Hour
+
+// prune removes all but the newest snapshots of a folder, and what programs left that were killed as they saved one.
 func prune(dir string) error {
 	paths, err := filepath.Glob(filepath.Join(dir, "*.board"))
+	if err != nil {
+		return err
+	}
+	left, err := filepath.Glob(filepath.Join(dir, unfinished+"*"))
 	if err != nil {
 		return err
 	}
@@ -119,7 +127,13 @@ func prune(dir string) error {
 		}
 	}
 	slices.SortFunc(list, func(a, b snapshot) int { return cmp.Compare(b.made, a.made) })
-	for _, s := range list[min(keptSnapshots, len(list)):] {
+	old := list[min(keptSnapshots, len(list)):]
+	for _, p := range left {
+		if info, err := os.Stat(p); err == nil && time.Since(info.ModTime()) > abandoned {
+			old = append(old, snapshot{path: p})
+		}
+	}
+	for _, s := range old {
 		if err := os.Remove(s.path); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}

@@ -23,7 +23,7 @@ const redZone = 1024
 // do goes on meanwhile. Between calls time stands still.
 //
 // A call that does not return, for ctx ended or the kernel panicked, leaves the kernel where it is: later
-// ones return the same error.
+// ones return the same error. Of ctx that has ended before the call nothing is done.
 func (m *Machine) Call(ctx context.Context, name string, args ...uint64) (uint64, error) {
 	sym, err := m.symbols.Lookup(name)
 	if err != nil {
@@ -35,6 +35,9 @@ func (m *Machine) Call(ctx context.Context, name string, args ...uint64) (uint64
 func (m *Machine) callAt(ctx context.Context, name string, addr uint64, args ...uint64) (uint64, error) {
 	if m.err != nil {
 		return 0, fmt.Errorf("call of %s: %w", name, m.err)
+	}
+	if err := ctx.Err(); err != nil {
+		return 0, fmt.Errorf("call of %s: %w", name, err)
 	}
 	if m.calling {
 		return 0, fmt.Errorf("call of %s within another: %w", name, errno.EBUSY)
@@ -71,6 +74,9 @@ func (m *Machine) WriteMemory(addr uint64, p []byte) error {
 }
 
 func (m *Machine) access(addr uint64, p []byte, f func(guest, part []byte)) error {
+	if m.ram == nil {
+		return errClosed
+	}
 	for len(p) > 0 {
 		b, err := m.cpus[m.running].bytes(addr, uint64(len(p)))
 		if err != nil {
@@ -82,5 +88,10 @@ func (m *Machine) access(addr uint64, p []byte, f func(guest, part []byte)) erro
 	return nil
 }
 
-// window is the host's memory at the window.
-func (m *Machine) window() []byte { return m.ram[ramSize:] }
+// window is the host's memory at the window; none of a board that is closed.
+func (m *Machine) window() []byte {
+	if m.ram == nil {
+		return nil
+	}
+	return m.ram[ramSize:]
+}

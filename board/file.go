@@ -40,6 +40,7 @@ type File struct {
 	ctx  context.Context //nolint:containedctx // io's interfaces have none
 	name string
 	fd   uint64
+	done bool // it is closed, and fd may be another file's
 }
 
 var _ io.ReadWriteCloser = (*File)(nil)
@@ -73,6 +74,14 @@ func (m *Machine) onPath(ctx context.Context, call, name string, args ...uint64)
 // Name returns the path that the file was opened by.
 func (f *File) Name() string { return f.name }
 
+// syscall makes a system call whose first argument is the file.
+func (f *File) syscall(name string, args ...uint64) (uint64, error) {
+	if f.done {
+		return 0, fs.ErrClosed
+	}
+	return f.m.syscall(f.ctx, name, slices.Insert(args, 0, f.fd)...)
+}
+
 func (f *File) error(op string, err error) error { return pathError(op, f.name, err) }
 
 // maxTransfer is how much one system call reads or writes.
@@ -83,7 +92,7 @@ func (f *File) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	n, err := f.m.syscall(f.ctx, "read", f.fd, windowBase, uint64(min(len(p), maxTransfer)))
+	n, err := f.syscall("read", windowBase, uint64(min(len(p), maxTransfer)))
 	if err != nil {
 		return 0, f.error("read", err)
 	}
@@ -98,7 +107,7 @@ func (f *File) Write(p []byte) (done int, err error) {
 	for {
 		part := p[done:min(len(p), done+maxTransfer)]
 		copy(f.m.window(), part)
-		n, err := f.m.syscall(f.ctx, "write", f.fd, windowBase, uint64(len(part)))
+		n, err := f.syscall("write", windowBase, uint64(len(part)))
 		if err != nil {
 			return done, f.error("write", err)
 		}
@@ -114,19 +123,23 @@ func (f *File) Write(p []byte) (done int, err error) {
 
 // Seek sets the file's position.
 func (f *File) Seek(offset int64, whence int) (int64, error) {
-	n, err := f.m.syscall(f.ctx, "lseek", f.fd, uint64(offset), uint64(whence))
+	n, err := f.syscall("lseek", uint64(offset), uint64(whence))
 	return int64(n), f.error("seek", err)
 }
 
 // Truncate sets the file's size.
 func (f *File) Truncate(size int64) error {
-	_, err := f.m.syscall(f.ctx, "ftruncate", f.fd, uint64(size))
+	_, err := f.syscall("ftruncate", uint64(size))
 	return f.error("truncate", err)
 }
 
-// Close closes the file.
+// Close closes the file. What is done with it afterwards fails with [fs.ErrClosed].
 func (f *File) Close() error {
-	_, err := f.m.syscall(f.ctx, "close", f.fd)
+	_, err := f.syscall("close")
+	var failed *SyscallError
+	if err == nil || errors.As(err, &failed) {
+		f.done = true // the kernel has freed fd, error or not
+	}
 	return f.error("close", err)
 }
 
@@ -134,7 +147,7 @@ func (f *File) Close() error {
 func (f *File) names() (names []string, err error) {
 	const header = 19 // of struct linux_dirent64, before its name
 	for {
-		n, err := f.m.syscall(f.ctx, "getdents64", f.fd, windowBase, maxTransfer)
+		n, err := f.syscall("getdents64", windowBase, maxTransfer)
 		if err != nil || n == 0 {
 			return names, f.error("readdir", err)
 		}

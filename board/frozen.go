@@ -10,6 +10,7 @@ import (
 	"hash/crc32"
 	"io"
 	"os"
+	"path/filepath"
 
 	"callops/internal/errno"
 	"callops/internal/hostmem"
@@ -27,9 +28,9 @@ type Frozen struct {
 }
 
 // A snapshot's file is a header of headerSize bytes, and the RAM behind it, with holes where it is zero.
-// The header is magic, the length of what follows in 32 bits, and a snapshotHeader in JSON.
+// The header is magic, the length and the CRC-32C of what follows in 32 bits each, and a snapshotHeader in JSON.
 const (
-	snapshotMagic = "callops board 1\n"
+	snapshotMagic = "callops board 2\n"
 	headerSize    = 256 << 10
 	chunkSize     = 64 << 10 // a hole is at least that large
 )
@@ -84,6 +85,7 @@ func (m *Machine) write(f *os.File, key string) (*state, error) {
 		return nil, err
 	}
 	header := binary.LittleEndian.AppendUint32([]byte(snapshotMagic), uint32(len(b)))
+	header = binary.LittleEndian.AppendUint32(header, crc32.Checksum(b, castagnoli))
 	if header = append(header, b...); len(header) > headerSize {
 		return nil, fmt.Errorf("a state of %d bytes: %w", len(b), errno.E2BIG)
 	}
@@ -136,7 +138,7 @@ func readFrozen(img *kernelimage.Image, f *os.File, key string) (*Frozen, error)
 
 // readHeader reads what a snapshot begins with, which is untrusted.
 func readHeader(r io.Reader) (*snapshotHeader, error) {
-	head := make([]byte, len(snapshotMagic)+4)
+	head := make([]byte, len(snapshotMagic)+8)
 	if _, err := io.ReadFull(r, head); err != nil {
 		return nil, err
 	}
@@ -147,6 +149,9 @@ func readHeader(r io.Reader) (*snapshotHeader, error) {
 	b := make([]byte, n)
 	if _, err := io.ReadFull(r, b); err != nil {
 		return nil, err
+	}
+	if sum := binary.LittleEndian.Uint32(head[len(snapshotMagic)+4:]); sum != crc32.Checksum(b, castagnoli) {
+		return nil, fmt.Errorf("its header has checksum %#x, and not %#x: %w", crc32.Checksum(b, castagnoli), sum, errno.EINVAL)
 	}
 	var h snapshotHeader
 	if err := json.Unmarshal(b, &h); err != nil {
@@ -202,6 +207,9 @@ func Start(ctx context.Context, img *kernelimage.Image, opts *Options) (*Machine
 	err = m.mountUsual(ctx)
 	if err == nil {
 		err = m.saveTo(path, key)
+	}
+	if err == nil {
+		err = prune(filepath.Dir(path))
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("snapshot of %s: %w", img.Name(), err), m.Close())

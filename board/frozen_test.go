@@ -3,10 +3,12 @@ package board
 import (
 	"bytes"
 	"encoding/binary"
+	"hash/crc32"
 	"io"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -60,6 +62,7 @@ func TestSnapshot_RefusesWhatIsDamaged(t *testing.T) {
 	}{
 		{"another key", "other", func(b []byte) []byte { return b }, errno.ESTALE},
 		{"a bit of RAM", key, func(b []byte) []byte { b[ram] ^= 1; return b }, errno.EINVAL},
+		{"a digit of a register", key, func(b []byte) []byte { b[bytes.Index(b, []byte(`"PC":`))+5] ^= 1; return b }, errno.EINVAL},
 		{"short RAM", key, func(b []byte) []byte { return b[:len(b)-chunkSize] }, errno.EINVAL},
 		{"no header", key, func(b []byte) []byte { return b[:10] }, io.ErrUnexpectedEOF},
 		{"empty", key, func([]byte) []byte { return nil }, io.EOF},
@@ -78,7 +81,8 @@ func TestSnapshot_RefusesWhatIsDamaged(t *testing.T) {
 
 // header is a snapshot's beginning with that JSON.
 func header(json string) []byte {
-	return append(binary.LittleEndian.AppendUint32([]byte(snapshotMagic), uint32(len(json))), json...)
+	head := binary.LittleEndian.AppendUint32([]byte(snapshotMagic), uint32(len(json)))
+	return append(binary.LittleEndian.AppendUint32(head, crc32.Checksum([]byte(json), castagnoli)), json...)
 }
 
 func TestRestore_RefusesAnotherBoardsState(t *testing.T) {
@@ -101,10 +105,18 @@ func TestPrune_KeepsTheNewest(t *testing.T) {
 	for i := range keptSnapshots + 3 {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, string(rune('a'+i))+".board"), nil, 0o600))
 	}
+	saving, killed := filepath.Join(dir, unfinished+"1"), filepath.Join(dir, unfinished+"2")
+	for _, path := range []string{saving, killed} {
+		require.NoError(t, os.WriteFile(path, nil, 0o600))
+	}
+	old := time.Now().Add(-2 * abandoned)
+	require.NoError(t, os.Chtimes(killed, old, old))
 	require.NoError(t, prune(dir))
-	left, err := filepath.Glob(filepath.Join(dir, "*"))
+	left, err := filepath.Glob(filepath.Join(dir, "*.board"))
 	require.NoError(t, err)
 	assert.Len(t, left, keptSnapshots)
+	assert.FileExists(t, saving)
+	assert.NoFileExists(t, killed)
 }
 
 func TestSnapshotFile_IsOfOneKernelAndOneBoard(t *testing.T) {

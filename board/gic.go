@@ -131,7 +131,7 @@ func (g *gic) readDistributor(cpu int, off uint64) uint32 {
 	case off == gicdIsactiver, off == gicdIcactiver:
 		return c.Active
 	case off >= gicdIpriorityr && off < gicdIpriorityr+32:
-		i := off - gicdIpriorityr
+		i := (off - gicdIpriorityr) &^ 3
 		return uint32(c.Priority[i]) | uint32(c.Priority[i+1])<<8 | uint32(c.Priority[i+2])<<16 | uint32(c.Priority[i+3])<<24
 	case off >= gicdItargetsr && off < gicdItargetsr+32:
 		return 0x01010101 << cpu
@@ -162,7 +162,7 @@ func (g *gic) writeDistributor(cpu int, off uint64, v uint32) {
 		c.Active &^= v
 	case off >= gicdIpriorityr && off < gicdIpriorityr+32:
 		for i := range uint64(4) {
-			c.Priority[off-gicdIpriorityr+i] = uint8(v >> (8 * i))
+			c.Priority[(off-gicdIpriorityr)&^3+i] = uint8(v >> (8 * i))
 		}
 	case off == gicdIcfgr+4:
 		c.Config[1] = v
@@ -170,11 +170,11 @@ func (g *gic) writeDistributor(cpu int, off uint64, v uint32) {
 		g.send(cpu, v)
 	case off >= gicdCpendsgir && off < gicdCpendsgir+16:
 		for i := range uint64(4) {
-			c.SGI[off-gicdCpendsgir+i] &^= uint8(v >> (8 * i))
+			c.SGI[(off-gicdCpendsgir)&^3+i] &^= uint8(v >> (8 * i))
 		}
 	case off >= gicdSpendsgir && off < gicdSpendsgir+16:
 		for i := range uint64(4) {
-			c.SGI[off-gicdSpendsgir+i] |= uint8(v >> (8 * i))
+			c.SGI[(off-gicdSpendsgir)&^3+i] |= uint8(v >> (8 * i))
 		}
 	}
 }

@@ -2,6 +2,7 @@ package board
 
 import (
 	"encoding/binary"
+	"fmt"
 
 	"callops/internal/errno"
 )
@@ -26,6 +27,9 @@ func (m *Machine) hook(name string) error {
 	at := sym.Addr
 	if site, ok := m.img.Site(sym.Addr); ok {
 		at = site.IP + 4
+	}
+	if at-m.img.Linux().Base > m.img.Bounds().End-m.img.Linux().Base-8 {
+		return fmt.Errorf("%s at %#x is not in the image: %w", name, sym.Addr, errno.ENOEXEC)
 	}
 	for i, imm := range []uint32{execImm, returnImm} {
 		binary.LittleEndian.PutUint32(m.ram[at-m.img.Linux().Base+4*uint64(i):], hvcWord|imm<<5)

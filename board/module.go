@@ -3,6 +3,7 @@ package board
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"callops/internal/errno"
 )
@@ -10,6 +11,12 @@ import (
 // LoadModule loads a module from the bytes of its .ko file, not compressed, with params as insmod takes them, by the kernel's own
 // init_module. Errors match the kernel's errno; its log says more.
 func (m *Machine) LoadModule(ctx context.Context, file []byte, params string) error {
+	if m.ram == nil {
+		return errClosed
+	}
+	if strings.Contains(params, "\x00") {
+		return fmt.Errorf("parameters %q, which have a NUL: %w", params, errno.EINVAL)
+	}
 	w := m.window()
 	if len(file)+len(params)+1 > len(w) {
 		return fmt.Errorf("a module of %d bytes: %w", len(file), errno.E2BIG)

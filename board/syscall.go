@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 
 	"callops/internal/errno"
 )
@@ -72,11 +73,17 @@ func userRegs(args []uint64) []byte {
 
 // strings puts strings into the window, and returns their addresses.
 func (m *Machine) strings(list ...string) ([]uint64, error) {
+	if m.ram == nil {
+		return nil, errClosed
+	}
 	w, at := m.window(), 0
 	addrs := make([]uint64, len(list))
 	for i, s := range list {
 		if len(s) >= maxPath {
-			return nil, fmt.Errorf("a string of %d bytes: %w", len(s), errno.EINVAL)
+			return nil, fmt.Errorf("a string of %d bytes: %w", len(s), errno.ENAMETOOLONG)
+		}
+		if strings.Contains(s, "\x00") {
+			return nil, fmt.Errorf("%q, which has a NUL: %w", s, errno.EINVAL)
 		}
 		addrs[i] = windowBase + uint64(at)
 		at += copy(w[at:], s)

@@ -15,25 +15,26 @@ type Errno = syscall.Errno
 
 // The errors that callops returns.
 const (
-	E2BIG      = syscall.E2BIG
-	EBUSY      = syscall.EBUSY
-	EDEADLK    = syscall.EDEADLK
-	EEXIST     = syscall.EEXIST
-	EFAULT     = syscall.EFAULT
-	EINTR      = syscall.EINTR
-	EINVAL     = syscall.EINVAL
-	EIO        = syscall.EIO
-	EISDIR     = syscall.EISDIR
-	ELOOP      = syscall.ELOOP
-	ENODEV     = syscall.ENODEV
-	ENOENT     = syscall.ENOENT
-	ENOEXEC    = syscall.ENOEXEC
-	ENOMEM     = syscall.ENOMEM
-	ENOSPC     = syscall.ENOSPC
-	ENOSYS     = syscall.ENOSYS
-	EOPNOTSUPP = syscall.EOPNOTSUPP
-	EPERM      = syscall.EPERM
-	ERANGE     = syscall.ERANGE
-	ESTALE     = syscall.ESTALE
-	ETIMEDOUT  = syscall.ETIMEDOUT
+	E2BIG        = syscall.E2BIG
+	EBUSY        = syscall.EBUSY
+	EDEADLK      = syscall.EDEADLK
+	EEXIST       = syscall.EEXIST
+	EFAULT       = syscall.EFAULT
+	EINTR        = syscall.EINTR
+	EINVAL       = syscall.EINVAL
+	EIO          = syscall.EIO
+	EISDIR       = syscall.EISDIR
+	ELOOP        = syscall.ELOOP
+	ENAMETOOLONG = syscall.ENAMETOOLONG
+	ENODEV       = syscall.ENODEV
+	ENOENT       = syscall.ENOENT
+	ENOEXEC      = syscall.ENOEXEC
+	ENOMEM       = syscall.ENOMEM
+	ENOSPC       = syscall.ENOSPC
+	ENOSYS       = syscall.ENOSYS
+	EOPNOTSUPP   = syscall.EOPNOTSUPP
+	EPERM        = syscall.EPERM
+	ERANGE       = syscall.ERANGE
+	ESTALE       = syscall.ESTALE
+	ETIMEDOUT    = syscall.ETIMEDOUT
 )
