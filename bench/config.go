@@ -243,6 +243,15 @@ var opsFlagNames = []struct {
 	{"regs", ftrace.OpsSaveRegsIfSupported},
 }
 
+// OpsFlagNames returns the names that ParseOpsFlags knows.
+func OpsFlagNames() []string {
+	var names []string
+	for _, f := range opsFlagNames {
+		names = append(names, f.name)
+	}
+	return names
+}
+
 // ParseOpsFlags reads a list of flags, separated by commas: recursion and rcu
 // ask for that protection around the tracer; regs asks for all registers where
 // the architecture can save them. arm64 can't: Linux refuses SAVE_REGS there,

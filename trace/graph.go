@@ -58,7 +58,7 @@ func NewGraph(k *kernel.Kernel, r *ftrace.Registry, name string, opts *GraphOpti
 	if g.Rings, err = newRings(k, entries, wide); err != nil {
 		return nil, err
 	}
-	if g.Within, err = r.NewOps(name+" graph filters", code.Stub, nil); err != nil {
+	if g.Within, err = r.NewOps(name+", graph functions", code.Stub, nil); err != nil {
 		return nil, err
 	}
 	instance, err := k.AllocData("graph_instance", trampolines.InstanceRings+8*kernel.MaxCPUs, emu.Read|emu.Write)

@@ -33,7 +33,7 @@ type benchFlags struct {
 	cpus         number
 	tracer       choice
 	flags        opsFlags
-	direct       directs
+	direct       words
 	registration bool
 	debugger     debugger
 	oneCode      bool // a format of one table: the image's own ftrace, or callops'
@@ -52,6 +52,9 @@ func newBench() *cobra.Command {
 		trampoline: newChoice(both, trampolineOurs, trampolineImage),
 		core:       newChoice(coreOurs, coreImage, both),
 		tracer:     newChoice(bench.TracerNop, bench.TracerCount, bench.TracerGraph),
+		schemes:    newSchemesFlag(),
+		flags:      newOpsFlags(),
+		direct:     words{allowed: directNames()},
 		format:     newFormat("csv", "svg", "png", "html"),
 	}
 	cmd := &cobra.Command{
@@ -78,7 +81,7 @@ are those of the emulation, not of any hardware.
 	f := cmd.Flags()
 	f.Var((*fileName)(&b.image), "image", "`FILE` to run instead of the built-in kernel: ELF, or a kernel's Image")
 	addEngineFlag(cmd, &b.engine, "one after the other")
-	f.Var(&b.schemes, "scheme", "how calls find their ops, several side by side (default: global, callops and sets, as far as the image has them)")
+	f.Var(&b.schemes, "scheme", "how calls find their ops, several side by side, see above (default: global, callops and sets, as far as the image has them)")
 	f.StringArrayVar(&b.beside, "beside", nil, "another image, or builtin, to measure for comparison: `FILE` (repeatable)")
 	addModules(cmd, &b.modules)
 	f.StringVar(&b.tracee, "tracee", "", "`FUNC` to call (default tracee_relevant, or else an empty function)")
@@ -90,8 +93,8 @@ are those of the emulation, not of any hardware.
 	f.Var(&b.calls, "calls", "number of calls per row")
 	f.Var(&b.cpus, "cpus", "number of CPUs that make that many calls each, concurrently")
 	f.Var(&b.tracer, "tracer", "tracer of the ops: returns at once, counts its calls in memory, or is told of returns too (relevant ops are then users of fgraph)")
-	f.Var(&b.flags, "ops-flags", "flags of the ops: "+opsFlagsHelp)
-	f.Var(&b.direct, "direct", "compare designs of direct calls instead: a list of ops, tagged, mini, hash, jump")
+	f.Var(&b.flags, "ops-flags", b.flags.usage("flags of the ops"))
+	f.Var(&b.direct, "direct", b.direct.usage("compare designs of direct calls instead"))
 	f.BoolVar(&b.registration, "registration", false, "also measure the registration of an ops on all sites of --image, or on 50,000 without it")
 	f.Var(&b.format, "format", "output format")
 	b.debugger.addFlag(cmd)
@@ -99,7 +102,7 @@ are those of the emulation, not of any hardware.
 }
 
 func (b *benchFlags) run(cmd *cobra.Command) error {
-	if len(b.direct) > 0 {
+	if len(b.direct.chosen) > 0 {
 		return b.runDirect(cmd)
 	}
 	if len(b.modules) > 0 && (b.image == "" || len(b.beside) > 0) {

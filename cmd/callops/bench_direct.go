@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"callops/bench"
 	"callops/bench/report"
@@ -13,39 +14,34 @@ import (
 	"callops/trampolines"
 )
 
-// directs is a list of designs of direct calls; none where there is no list.
-type directs []trampolines.Direct
-
-func (d *directs) String() string {
+// directNames are the designs of direct calls.
+func directNames() []string {
 	var names []string
-	for _, design := range *d {
-		names = append(names, design.String())
+	for _, d := range trampolines.Directs() {
+		names = append(names, d.String())
 	}
-	return strings.Join(names, ",")
+	return names
 }
 
-func (*directs) Type() string { return "LIST" }
-
-func (d *directs) Set(list string) error {
-	var all []trampolines.Direct
-	for _, name := range strings.Split(list, ",") {
-		design, err := trampolines.ParseDirect(strings.TrimSpace(name))
-		if err != nil {
-			return err
-		}
-		all = append(all, design)
-	}
-	*d = all
-	return nil
-}
+// withDirect are the flags that --direct goes with.
+var withDirect = []string{"direct", "image", "engine", "format"}
 
 // runDirect compares the designs of direct calls that were chosen.
 func (b *benchFlags) runDirect(cmd *cobra.Command) error {
 	if b.format.value != formatText && b.format.value != formatJSON {
 		return usagef("--direct prints text or JSON")
 	}
-	if len(b.beside) > 0 || len(b.modules) > 0 {
-		return usagef("--direct goes with one --image")
+	var others []string
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if !slices.Contains(withDirect, f.Name) {
+			others = append(others, "--"+f.Name)
+		}
+	})
+	if len(others) > 0 {
+		return usagef("--direct has a table of its own, and does not go with %s", strings.Join(others, ", "))
+	}
+	if len(b.engine.each()) > 1 {
+		return usagef("--direct counts on one --engine")
 	}
 	var img *kernelimage.Image
 	if b.image != "" {
@@ -57,7 +53,7 @@ func (b *benchFlags) runDirect(cmd *cobra.Command) error {
 	}
 	cfg := &bench.DirectConfig{Image: img, Engine: bench.Engine(b.engine.each()[0])}
 	for _, d := range bench.DirectDesigns(img) {
-		if slices.Contains(b.direct, d.Direct) {
+		if slices.Contains(b.direct.chosen, d.Direct.String()) {
 			cfg.Designs = append(cfg.Designs, d)
 		}
 	}

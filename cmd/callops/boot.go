@@ -24,11 +24,11 @@ func newBoot() *cobra.Command {
 		Short: "Boot a kernel, up to its first process",
 		Long: `boot runs an arm64 kernel's unmodified Image on a board in the process, from its
 first instruction to its first process, and prints what the kernel prints on its
-console. Time is instructions, 1 ns each: the same kernel with the same flags boots
-in the same way in every run.
+console. Time is instructions, 1 ns each: the same kernel with the same flags
+boots in the same way in every run.
 
-A panic, a budget that is used up or an interrupt ends it with exit status 1, and with the
-functions that the kernel was in.`,
+A panic, a budget that is used up or Ctrl-C ends it with exit status 1, and with
+the functions that the kernel was in.`,
 		Example: `  callops boot --image vmlinuz
   callops boot --image vmlinuz --cpus 2 --append 'initcall_debug'`,
 		Args: argCount(0, 0, ""),

@@ -40,6 +40,9 @@ by their types.
 			if err := dump.check(calls, m.cpus.value); err != nil {
 				return err
 			}
+			if err := d.check(m); err != nil {
+				return err
+			}
 			return m.eachCore(cmd, func() error {
 				return runCalls(cmd, m, d, calls, dump, budget.value)
 			})

@@ -86,7 +86,7 @@ search that --memory ended, and that found nothing, is "bounded", and no error.`
 	f.Var((*fileName)(&c.machine.image), "image", "kernel `FILE` to check instead of the built-in one; two of its empty functions are traced")
 	c.machine.addTrampoline(cmd)
 	f.Var(&c.core, "core", "whose ftrace core patches, callops' or the image's own, which has its own trampolines")
-	completeNames(cmd)
+	completeNames(cmd, "scenario", "mutation")
 	return cmd
 }
 

@@ -114,8 +114,8 @@ func minCPUs(scenario string) int {
 	return 0
 }
 
-// completeNames has shells complete scenarios and mutations.
-func completeNames(cmd *cobra.Command) {
+// completeNames has shells complete flags that take scenarios or mutations.
+func completeNames(cmd *cobra.Command, flags ...string) {
 	var scenarios []cobra.Completion
 	for _, sc := range check.Scenarios() {
 		scenarios = append(scenarios, cobra.CompletionWithDesc(sc.Name, sc.About))
@@ -124,9 +124,10 @@ func completeNames(cmd *cobra.Command) {
 	for _, m := range check.Mutations() {
 		mutations = append(mutations, cobra.CompletionWithDesc(m.Name, m.About))
 	}
-	for flag, names := range map[string][]cobra.Completion{"scenario": scenarios, "mutation": mutations} {
+	names := map[string][]cobra.Completion{"scenario": scenarios, "mutation": mutations}
+	for _, flag := range flags {
 		// It can only fail for a flag that is not there, or twice.
-		_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp))
+		_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(names[flag], cobra.ShellCompDirectiveNoFileComp))
 	}
 }
 

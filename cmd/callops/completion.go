@@ -51,9 +51,15 @@ func firstWord(offer complete) complete {
 	}
 }
 
-// completeChoices offers the words of each choice flag.
+// completeChoices offers the words of each flag that takes one of several, or a list of them.
 func completeChoices(cmd *cobra.Command) {
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if list, ok := f.Value.(interface {
+			complete(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective)
+		}); ok {
+			_ = cmd.RegisterFlagCompletionFunc(f.Name, list.complete)
+			return
+		}
 		words := strings.Split(f.Value.Type(), "|")
 		if len(words) < 2 {
 			return

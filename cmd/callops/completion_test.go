@@ -21,6 +21,9 @@ func TestCompletion(t *testing.T) {
 		"filters":               {[]string{"trace", "--filter", "fi"}, []string{"fib"}},
 		"sites":                 {[]string{"sites", "gc"}, []string{"gcd"}},
 		"choices":               {[]string{"trace", "--tracer", ""}, []string{"function", "function_graph", "profile", "insn"}},
+		"a_list":                {[]string{"trace", "--ops-flags", ""}, []string{"recursion", "rcu", "regs"}},
+		"what_a_list_lacks":     {[]string{"bench", "--direct", "mini,jump,"}, []string{"mini,jump,ops", "mini,jump,tagged", "mini,jump,hash"}},
+		"schemes":               {[]string{"bench", "--scheme", "sets,"}, []string{"sets,callops", "sets,list", "sets,global"}},
 		"an_image_that_is_none": {[]string{"call", "--image", "completion_test.go", "a"}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -9,8 +9,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"callops/emu"
+	"callops/emu/engines"
 	"callops/ftrace"
 	"callops/gdb"
+	"callops/internal/errno"
 	"callops/internal/text"
 	"callops/kernel"
 	"callops/machine"
@@ -25,7 +27,7 @@ type debugger struct {
 // addFlag adds --gdb to a command.
 func (d *debugger) addFlag(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&d.listen, "gdb", "", "wait at FUNC's entry for gdb, which connects to `ADDR`")
+	f.StringVar(&d.listen, "gdb", "", "wait at FUNC's entry for gdb, which connects to `ADDR`; another one is given as --gdb=ADDR")
 	f.Lookup("gdb").NoOptDefVal = gdb.DefaultListen
 }
 
@@ -36,15 +38,16 @@ func newGDB() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "gdb [flags] FUNC [ARG]... [-- FUNC [ARG]...]...",
 		Short: "Run functions under gdb, forwards and backwards",
-		Long: `gdb runs functions of an image as call does, and waits at the first one's entry for a
-debugger that speaks gdb's remote protocol (gdb-multiarch):
+		Long: `gdb runs functions of an image as call does, and waits at the first one's entry
+for a debugger that speaks gdb's remote protocol (gdb-multiarch):
 
   gdb-multiarch -ex 'target remote localhost:1234'
 
-It gets symbols by itself. Each CPU is a thread. Breakpoints change no text, and a watchpoint on a
-call site's literal stops where the patcher stores to it. With one CPU, reverse-stepi, reverse-continue and
-the like go back as far as FUNC's entry. "monitor help" lists commands that register, change and
-unregister ops while the guest stands still.
+It gets symbols by itself. Each CPU is a thread. Breakpoints change no text, and
+a watchpoint on a call site's literal stops where the patcher stores to it. With
+one CPU, reverse-stepi, reverse-continue and the like go back as far as FUNC's
+entry. "monitor help" lists commands that register, change and unregister ops
+while the guest stands still.
 
 --filter and --notrace, which trace has too, register an ops before the first call.
 
@@ -54,8 +57,8 @@ unregister ops while the guest stands still.
   callops gdb --image vmlinuz --cpus 2 --filter 'sha256*' sha256 @README.md 1000 buf:32`,
 		Args: argCount(1, -1, "FUNC"),
 		RunE: func(cmd *cobra.Command, words []string) error {
-			if t.core.value == both {
-				return usagef("--core both runs everything twice, and a debugger stops one machine")
+			if err := d.check(t.machineFlags); err != nil {
+				return err
 			}
 			return t.eachCore(cmd, func() error { return t.debug(cmd, words) })
 		},
@@ -119,6 +122,19 @@ func (t *tracing) debug(cmd *cobra.Command, words []string) (err error) {
 	return err
 }
 
+// check refuses what a debugger can't stop.
+func (d *debugger) check(m *machineFlags) error {
+	switch {
+	case d.listen == "":
+		return nil
+	case m.core.value == both:
+		return usagef("--core both runs everything twice, and a debugger stops one machine")
+	case m.engine.Name != engines.Interp:
+		return usagef("--engine %s can't be stopped by a debugger, only %s", m.engine.Name, engines.Interp)
+	}
+	return nil
+}
+
 // prepare changes a configuration so that the machine can be debugged, and returns what runs a body
 // under the debugger then. Without the flag it changes nothing, and just runs the body.
 func (d *debugger) prepare(cmd *cobra.Command, cfg *machine.Config) func(m *machine.Machine, body func() error) error {
@@ -153,6 +169,9 @@ func (d *debugger) prepare(cmd *cobra.Command, cfg *machine.Config) func(m *mach
 // run runs a body while the stub is served.
 func (d *debugger) run(ctx context.Context, stub *gdb.Stub, m *machine.Machine, log func(string), body func() error) error {
 	l, err := gdb.Listen(ctx, d.listen, d.others)
+	if errors.Is(err, errno.EPERM) {
+		return fmt.Errorf("%w; callops gdb --allow-remote listens there all the same", err)
+	}
 	if err != nil {
 		return err
 	}

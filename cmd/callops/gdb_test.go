@@ -101,6 +101,9 @@ func TestGDB_WrongUsage(t *testing.T) {
 		{"gdb", "--core", "both", "gcd"},
 		{"bench", "--gdb"},
 		{"bench", "--gdb", "--scheme", "callops,sets"},
+		{"call", "--gdb", "--core", "both", "gcd"},
+		{"trace", "--gdb", "--core", "both", "gcd"},
+		{"bench", "--gdb", "--direct", "tagged"},
 	} {
 		assert.Equal(t, exitUsage, run(args, strings.NewReader(""), io.Discard, io.Discard), "%q", args)
 	}

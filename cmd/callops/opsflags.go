@@ -5,19 +5,18 @@ import (
 	"callops/ftrace"
 )
 
-const opsFlagsHelp = "a list of recursion, rcu, regs"
-
 // opsFlags is a flag that takes a list of flags of an ops.
 type opsFlags struct {
-	list  string
+	words
 	value ftrace.OpsFlag
 }
 
-func (f *opsFlags) String() string { return f.list }
-func (f *opsFlags) Type() string   { return "LIST" }
+func newOpsFlags() opsFlags { return opsFlags{words: words{allowed: bench.OpsFlagNames()}} }
 
-func (f *opsFlags) Set(s string) (err error) {
-	f.list = s
-	f.value, err = bench.ParseOpsFlags(s)
+func (f *opsFlags) Set(list string) (err error) {
+	if err := f.words.Set(list); err != nil {
+		return err
+	}
+	f.value, err = bench.ParseOpsFlags(f.String())
 	return err
 }

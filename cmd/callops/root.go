@@ -18,11 +18,16 @@ its call sites as Linux's DYNAMIC_FTRACE_WITH_CALL_OPS does, counts the
 instructions of a traced call, shows every step, and searches all interleavings
 of patching and execution for a race.
 
-Without --image, commands use a small kernel that is built in.`,
+Without --image, commands use a small kernel that is built in; boot, mount and
+try need a kernel's file.`,
 		Example: `  callops bench                        what a traced call costs
+  callops try OLD NEW                  what a change to a kernel's ftrace does
   callops trace fib 4                  which functions fib(4) calls
   callops trace --tracer insn gcd 6 4  every instruction of gcd(6, 4)
-  callops check                        whether patching races with execution`,
+  callops serve                        a traced call in a browser, step by step
+  callops check                        whether patching races with execution
+  callops gdb --filter gcd gcd 6 4     gcd(6, 4) under gdb, while it is traced
+  callops boot --image vmlinuz         a kernel from its first instruction`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 

@@ -1,12 +1,6 @@
 package main
 
-import (
-	"fmt"
-	"slices"
-	"strings"
-
-	"callops/ftrace"
-)
+import "callops/ftrace"
 
 // schemesHelp explains the schemes.
 const schemesHelp = `The schemes are ways for a traced call to find the ops of its site:
@@ -32,23 +26,23 @@ func (f *schemeFlag) scheme() ftrace.Scheme {
 
 // schemesFlag is a flag that takes a list of schemes.
 type schemesFlag struct {
-	list  string
+	words
 	value []ftrace.Scheme // nil: not given
 }
 
-func (f *schemesFlag) String() string { return f.list }
-func (f *schemesFlag) Type() string   { return "SCHEME,.." }
+func newSchemesFlag() schemesFlag { return schemesFlag{words: words{allowed: ftrace.SchemeNames()}} }
 
 func (f *schemesFlag) Set(list string) error {
-	f.list, f.value = list, nil
-	for _, name := range strings.Split(list, ",") {
-		s, err := ftrace.ParseScheme(strings.TrimSpace(name))
+	if err := f.words.Set(list); err != nil {
+		return err
+	}
+	f.value = nil
+	for _, name := range f.chosen {
+		s, err := ftrace.ParseScheme(name)
 		if err != nil {
-			return fmt.Errorf("%q must be a list of %s", name, oneOf(ftrace.SchemeNames()))
+			return err
 		}
-		if !slices.Contains(f.value, s) {
-			f.value = append(f.value, s)
-		}
+		f.value = append(f.value, s)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -46,7 +47,7 @@ elsewhere. 'make page' makes a folder of it that needs no server.`,
 }
 
 func (s *serving) run(cmd *cobra.Command) (err error) {
-	addr, err := netip.ParseAddrPort(s.listen)
+	addr, err := netip.ParseAddrPort(strings.Replace(s.listen, "localhost:", "127.0.0.1:", 1))
 	if err != nil {
 		return usagef("--listen %q is no address and port, such as 127.0.0.1:8080", s.listen)
 	}

@@ -51,6 +51,7 @@ func newTracing() *tracing {
 		format:       newFormat(),
 		opsFunc:      newChoice("nop", "count", tracerFunction),
 		graph:        newGraphFlags(),
+		flags:        newOpsFlags(),
 	}
 }
 
@@ -59,7 +60,7 @@ func (t *tracing) addFilters(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringArrayVar(&t.filter, "filter", nil, "trace only functions that match `GLOB` (repeatable)")
 	f.StringArrayVar(&t.notrace, "notrace", nil, "do not trace functions that match `GLOB` (repeatable)")
-	f.Var(&t.flags, "ops-flags", "flags of the ops: "+opsFlagsHelp)
+	f.Var(&t.flags, "ops-flags", t.flags.usage("flags of the ops"))
 	for _, filter := range []string{"filter", "notrace"} {
 		_ = cmd.RegisterFlagCompletionFunc(filter, t.functions(true)) // the flag is there
 	}
@@ -70,8 +71,9 @@ func newTrace() *cobra.Command {
 	t := newTracing()
 	cmd := &cobra.Command{
 		Use:   "trace [flags] FUNC [ARG]... [-- FUNC [ARG]...]...",
-		Short: "Run one function and print what it calls, or every instruction",
-		Long: `trace runs one function of an image with an ops registered.
+		Short: "Run functions and print what they call, or every instruction",
+		Long: `trace runs functions of an image, one after another in the same kernel, with an
+ops registered.
 
 The function tracer prints a line for each call of a traced function: CPU,
 instructions executed so far, function and caller. It is machine code that
@@ -119,6 +121,9 @@ a CPU runs. The end of its name is the format:
 			}
 			if t.output.isProfile() && t.tracer.value == tracerFunction {
 				return usagef("--output %s needs a tracer that knows when functions return: --tracer %s or %s", t.output.path, tracerInsn, tracerGraph)
+			}
+			if err := t.debugger.check(t.machineFlags); err != nil {
+				return err
 			}
 			if err := t.graph.check(cmd, t.tracer.value); err != nil {
 				return err

@@ -58,15 +58,16 @@ func newTry() *cobra.Command {
 		Short: "Compare a kernel before and after a change to its ftrace",
 		Long: `try compares two kernels, a kernel's Image each, before and after a change: which
 functions and structures of ftrace changed, what a traced call costs on each, and
-which properties hold on each in all interleavings. The kernels' own trampolines and
-list functions run. Random operations are done on each kernel's own core and on
-callops', and compared.
+which properties hold on each in all interleavings. The kernels' own trampolines
+and list functions run. Random operations are done on each kernel's own core and
+on callops', and compared.
 
-Linking anew is no difference: instructions are compared by what they refer to, not
-by where it lies.
+Linking anew is no difference: instructions are compared by what they refer to,
+not by where it lies.
 
-The exit status is 1 if a property that held breaks, if the kernel's code fails where
-it did not, if its core differs from callops' where the old one did not, or if a cost rises by more than --allow.`,
+The exit status is 1 if a property that held breaks, if the kernel's code fails
+where it did not, if its core differs from callops' where the old one did not, or
+if a cost rises by more than --allow.`,
 		Example: `  callops try vmlinuz.old arch/arm64/boot/Image
   callops try --quick --format markdown vmlinuz-6.12.115 vmlinuz-6.12.117
   callops try --allow 4 --scenario 'direct-*' vmlinuz.old vmlinuz`,
@@ -81,6 +82,7 @@ it did not, if its core differs from callops' where the old one did not, or if a
 	f.Var(&t.workers, "workers", "number of states to work on in parallel (default: one per core)")
 	f.Var(&t.memory, "memory", "limit for the memory of the process; a search that needs more is given up")
 	f.Var(&t.format, "format", "output format")
+	completeNames(cmd, "scenario")
 	return cmd
 }
 
