@@ -178,3 +178,59 @@ func TestFinding_ADirectOpsThatGrowsKillsFtrace(t *testing.T) {
 		assert.True(t, l.Dead())
 	})
 }
+
+// update_ftrace_direct_del clears func and frees the filter of a static ops, as BPF's is, and waits for no CPU.
+func TestFinding_TheLastDirectCallGoesUnderAWalker(t *testing.T) {
+	for name, test := range map[string]struct {
+		hold  func(l *lab, s *second, ops uint64) *emu.CallOptions
+		check func(t *testing.T, l *lab, err error)
+	}{
+		"that looks into the filter": {
+			func(l *lab, s *second, ops uint64) *emu.CallOptions {
+				return l.holding(s, l.load(ops+uint64(l.k.Layout.Ops.LocalHash+l.k.Layout.OpsHash.Filter)), listFuncs...)
+			},
+			func(t *testing.T, _ *lab, err error) {
+				var fault *emu.Fault
+				require.ErrorAs(t, err, &fault)
+			},
+		},
+		"that is about to load func": {
+			func(l *lab, s *second, ops uint64) *emu.CallOptions { return l.loading(s, ops, listFuncs...) },
+			func(t *testing.T, l *lab, err error) {
+				require.NoError(t, err)
+				assert.True(t, l.Dead(), "FTRACE_WARN_ON(!op->func)")
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t, kernels.Linux7, nil)
+			// In place of a variable that nothing uses here, so that the ops is not DYNAMIC.
+			at := l.sym("stack_dump_trace")
+			require.NoError(t, l.k.Mem.Write(at, make([]byte, l.k.Layout.Ops.Size)))
+			l.call("ftrace_free_filter", at) // initialises it
+			update := func(how string) int {
+				return status(l.call("update_ftrace_direct_"+how, at, l.directHash(2, map[string]uint64{"gcd": l.direct[0]}), 1))
+			}
+			require.Zero(t, update("add"))
+			l.register(l.ops("tracer", 0, "gcd"))
+
+			l.events = nil
+			other := l.second()
+			l.start(other, test.hold(l, other, at), "gcd", 84, 36)
+			require.Zero(t, update("del"))
+			assert.Empty(t, l.graces())
+			test.check(t, l, other.finish())
+		})
+	}
+}
+
+// By comparison: one that was allocated waits.
+func TestFinding_TheLastDirectCallOfADynamicOpsWaits(t *testing.T) {
+	l := newLab(t, kernels.Linux7, nil)
+	d := l.directOps("direct")
+	site := map[string]uint64{"gcd": l.direct[0]}
+	require.Zero(t, l.update("add", d, site))
+	l.events = nil
+	require.Zero(t, l.update("del", d, site))
+	assert.Equal(t, l.shutdownGraces(), l.graces())
+}

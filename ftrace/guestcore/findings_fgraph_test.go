@@ -1,6 +1,8 @@
 package guestcore_test
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -8,7 +10,10 @@ import (
 
 	"callops/emu"
 	"callops/ftrace"
+	"callops/ftrace/guestcore"
 	"callops/internal/kernels"
+	"callops/internal/kernels/kept"
+	"callops/kernel/services"
 	"callops/kernelimage/ctype"
 )
 
@@ -233,4 +238,186 @@ func (l *lab) pidGraph(funcs ...string) uint64 {
 	l.store(at, l.load(at)|uint64(ftrace.OpsPID))
 	l.store(g+graphOps+uint64(l.k.Layout.Ops.Private), tr)
 	return g
+}
+
+// TRACE_GRAPH_NOTRACE (kernel/trace/trace.h): in the word that a graph has in each task.
+const graphNoTrace = 1 << 4
+
+// told is what a graph is called with.
+type told struct{ entries, returns int }
+
+// tellingGraph is a graph that wants each return; entry and ret may be nil.
+func (l *lab) tellingGraph(entry, ret func(), funcs ...string) (g uint64, t *told) {
+	l.t.Helper()
+	t = &told{}
+	gate := func(name string, n *int, f func()) uint64 {
+		addr, err := l.k.Gates.Add(name, func(emu.CPU, [8]uint64) (uint64, error) {
+			if *n++; f != nil {
+				f()
+			}
+			return 1, nil
+		})
+		require.NoError(l.t, err)
+		return addr
+	}
+	g = l.graph(funcs...)
+	l.store(g, gate("entryfunc", &t.entries, entry))
+	l.store(g+graphReturn, gate("retfunc", &t.returns, ret))
+	return g, t
+}
+
+// tracerGraph is a graph of the kernel's function_graph tracer that records no call, as each is shorter than
+// tracing_thresh.
+func (l *lab) tracerGraph(funcs ...string) uint64 {
+	l.t.Helper()
+	g := l.pidGraph(funcs...)
+	flags := g + graphOps + uint64(l.k.Layout.Ops.Flags)
+	l.store(flags, l.load(flags)&^uint64(ftrace.OpsPID))
+	l.store(g, l.sym("trace_graph_entry"))
+	l.store(g+graphReturn, l.sym("trace_graph_thresh_return"))
+	l.store(g+l.offset("fgraph_ops", "private"), l.load(g+graphOps+uint64(l.k.Layout.Ops.Private)))
+	l.store(l.sym("tracing_thresh"), 1<<62)
+	return g
+}
+
+// graphFile is set_graph_function or set_graph_notrace with one function: its hash.
+func (l *lab) graphFile(hash, function string) {
+	l.t.Helper()
+	o := l.ops(hash, 0, function)
+	l.store(l.sym(hash), l.load(o.Addr()+uint64(l.k.Layout.Ops.LocalHash+l.k.Layout.OpsHash.Filter)))
+}
+
+// function_graph_enter sets bit 0 of each frame's bitmap, and so has user 0 told of every return.
+func TestFinding_TheFirstGraphIsToldOfReturnsOfOthers(t *testing.T) {
+	graphLabs(t, func(t *testing.T, fresh func() *lab) {
+		l := fresh()
+		first, ofFirst := l.tellingGraph(nil, nil, "gcd")
+		second, ofSecond := l.tellingGraph(nil, nil, "int_sqrt")
+		require.Zero(t, l.registerGraph(first))
+		require.Zero(t, l.registerGraph(second))
+		l.call("int_sqrt", 100)
+		assert.Equal(t, told{1, 1}, *ofSecond)
+		assert.Equal(t, told{0, 1}, *ofFirst)
+		l.call("gcd", 84, 36)
+		assert.Equal(t, told{1, 1}, *ofSecond, "the second is told of no return of the first")
+	})
+}
+
+// Such a return ends set_graph_notrace of the function_graph tracer.
+func TestFinding_AnotherGraphEndsSetGraphNotrace(t *testing.T) {
+	graphLabs(t, func(t *testing.T, fresh func() *lab) {
+		for _, tracerIsFirst := range []bool{false, true} {
+			l := fresh()
+			l.graphFile("ftrace_graph_notrace_hash", "lcm")
+			if !tracerIsFirst {
+				require.Zero(t, l.registerGraph(l.graph("int_sqrt")))
+			}
+			tracer := l.tracerGraph("lcm")
+			var word, atEntry, atReturn uint64
+			other, _ := l.tellingGraph(func() { atEntry = l.load(word) }, func() { atReturn = l.load(word) }, "gcd")
+			require.Zero(t, l.registerGraph(tracer))
+			require.Zero(t, l.registerGraph(other))
+			word = l.call("fgraph_get_task_var", tracer)
+			l.call("lcm", 84, 36) // calls gcd
+			require.EqualValues(t, graphNoTrace, atEntry)
+			if tracerIsFirst {
+				assert.Zero(t, atReturn, "in lcm still")
+			} else {
+				assert.EqualValues(t, graphNoTrace, atReturn)
+			}
+			require.Zero(t, l.load(word))
+		}
+	})
+}
+
+// ftrace_shutdown waits for nobody where the ops is graph_ops, whose filter is freed next.
+func TestFinding_TheLastGraphFreesAFilterThatIsRead(t *testing.T) {
+	graphLabs(t, func(t *testing.T, fresh func() *lab) {
+		l := fresh()
+		l.register(l.ops("a", 0, "gcd"), l.ops("b", 0, "gcd"))
+		g := l.graph("lcm")
+		require.Zero(t, l.registerGraph(g))
+		hash := l.load(l.sym("graph_ops") + uint64(l.k.Layout.Ops.LocalHash+l.k.Layout.OpsHash.Filter))
+		l.events = nil
+
+		other := l.second()
+		l.start(other, l.holding(other, hash, listFuncs...), "gcd", 84, 36)
+		l.call("unregister_ftrace_graph", g)
+		assert.NotContains(t, l.graces(), services.RCUTasksRude)
+		var fault *emu.Fault
+		require.ErrorAs(t, other.finish(), &fault)
+		assertAlive(t, l)
+	})
+}
+
+// irqHierarchy is a struct irq_data for which irq_chip_mask_parent calls itself, n calls in all, and the last one
+// irq_chip_ack_parent.
+func (l *lab) irqHierarchy(n int) (data uint64) {
+	l.t.Helper()
+	chip := func(mask string) uint64 {
+		addr := l.alloc("irq_chip", 512)
+		l.store(addr+l.offset("irq_chip", "irq_mask"), l.sym(mask))
+		l.store(addr+l.offset("irq_chip", "irq_ack"), l.sym("ftrace_stub"))
+		return addr
+	}
+	chips := append([]uint64{chip("ftrace_stub"), chip("irq_chip_ack_parent")}, slices.Repeat([]uint64{chip("irq_chip_mask_parent")}, n)...)
+	for _, c := range chips {
+		child := l.alloc("irq_data", 128)
+		l.store(child+l.offset("irq_data", "parent_data"), data)
+		l.store(child+l.offset("irq_data", "chip"), c)
+		data = child
+	}
+	return data
+}
+
+// The depth at which a function of set_graph_function was entered is kept in two bits: where other graphs
+// have four frames below it, its return is not recognised.
+func TestFinding_SetGraphFunctionDoesNotEndWhereOthersTrace(t *testing.T) {
+	const callers, function = "irq_chip_mask_parent", "irq_chip_ack_parent"
+	for _, series := range kernels.CallOps {
+		for _, test := range []struct {
+			depth  int
+			others bool // that trace the callers
+			traced int  // of three calls of gcd afterwards
+		}{
+			{depth: 3, others: true, traced: 0},
+			{depth: 4, others: true, traced: 1}, // at depth 0, whose return is taken for the function's
+			{depth: 5, others: true, traced: 3},
+			{depth: 5, others: false, traced: 0},
+		} {
+			t.Run(fmt.Sprintf("%s, depth %d, others %v", series, test.depth, test.others), func(t *testing.T) {
+				img := kept.Image(t, series)
+				l := newLab(t, series, &guestcore.Options{Sites: append(sitesOf(t, img), sitesNamed(t, img, callers, function)...)})
+				l.bootGraph()
+				other, _ := l.tellingGraph(nil, nil, "int_sqrt")
+				if test.others {
+					other, _ = l.tellingGraph(nil, nil, callers)
+				}
+				require.Zero(t, l.registerGraph(other))
+				l.graphFile("ftrace_graph_hash", function)
+				require.Zero(t, l.registerGraph(l.tracerGraph(callers, function, "gcd")))
+
+				require.Zero(t, l.returnsTraced("gcd", 84, 36), "before the function was called")
+				require.Equal(t, 1, l.returnsTraced(callers, l.irqHierarchy(test.depth)), "that of the function")
+				traced := 0
+				for range 3 {
+					traced += l.returnsTraced("gcd", 84, 36)
+				}
+				assert.Equal(t, test.traced, traced)
+			})
+		}
+	}
+}
+
+// returnsTraced calls a function, and is how often the tracer of tracerGraph is told of a return.
+func (l *lab) returnsTraced(name string, args ...uint64) (n int) {
+	l.t.Helper()
+	ret := l.sym("trace_graph_thresh_return")
+	_, err := l.k.CallName(l.t.Context(), 0, &emu.CallOptions{Budget: guestcore.Budget, OnStep: func(cpu emu.CPU, _ *emu.Regs) {
+		if cpu.Regs().PC == ret {
+			n++
+		}
+	}}, name, args...)
+	require.NoError(l.t, err)
+	return n
 }

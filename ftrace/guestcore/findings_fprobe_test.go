@@ -84,6 +84,19 @@ func TestFinding_AnFprobeThatLeavesWithoutMemoryIsTheLastWithAnExitHandler(t *te
 	}
 }
 
+// A return that fprobes did not ask for finds no data of theirs on the shadow stack.
+func TestFinding_FprobesWarnOfAReturnThatAnotherGraphAskedFor(t *testing.T) {
+	l := fprobeLab(t)
+	require.Zero(t, l.registerFprobe(l.fprobe(true), "gcd"))
+	other, _ := l.tellingGraph(nil, nil, "int_sqrt")
+	require.Zero(t, l.registerGraph(other))
+	l.call("gcd", 84, 36)
+	require.Empty(t, l.warned)
+	l.call("int_sqrt", 100)
+	require.Len(t, l.warned, 1)
+	assert.Contains(t, l.warned[0], "kernel/trace/fprobe.c:")
+}
+
 // A module that goes takes its functions out of no filter, where some have fprobes of one kind
 // and some of the other.
 func TestFinding_AModuleThatGoesStaysInFprobesFilters(t *testing.T) {

@@ -287,15 +287,32 @@ func (s *second) finish() error {
 	return <-s.done
 }
 
+// listFuncs are the list function and what it calls to look into a filter.
+var listFuncs = []string{"arch_ftrace_ops_list_func", "__ftrace_ops_list_func", "ftrace_ops_test", "hash_contains_ip", "ftrace_lookup_ip"}
+
 // holding stops a CPU once it has the address of an object in a register, and is in one of the
 // functions.
 func (l *lab) holding(s *second, addr uint64, funcs ...string) *emu.CallOptions {
-	held := false
+	return l.stopping(s, func(r *emu.Regs) bool { return slices.Contains(r.X[:], addr) }, funcs...)
+}
+
+// loading stops a CPU before it loads the first word of an object in one of the functions.
+func (l *lab) loading(s *second, addr uint64, funcs ...string) *emu.CallOptions {
+	return l.stopping(s, func(r *emu.Regs) bool {
+		insn, err := l.k.Mem.Load32(r.PC)
+		rn := insn >> 5 & 31
+		return err == nil && insn&0xfffffc00 == 0xf9400000 && rn != 31 && r.X[rn] == addr // ldr xt, [xn]
+	}, funcs...)
+}
+
+// stopping stops a CPU once, where at holds in one of the functions.
+func (l *lab) stopping(s *second, at func(*emu.Regs) bool, funcs ...string) *emu.CallOptions {
+	stopped := false
 	return &emu.CallOptions{Budget: guestcore.Budget, OnStep: func(cpu emu.CPU, _ *emu.Regs) {
-		if r := cpu.Regs(); !held && slices.Contains(r.X[:], addr) {
+		if r := cpu.Regs(); !stopped && at(r) {
 			in, _, _ := l.k.Symbols.At(r.PC)
 			if name, _, _ := strings.Cut(in.Name, "."); slices.Contains(funcs, name) {
-				held = true
+				stopped = true
 				s.stop()
 			}
 		}
