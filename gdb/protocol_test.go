@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -171,6 +172,26 @@ func TestTalk_TheDebuggerMayGoAwayAtAnyTime(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestTalk_EndsWithTheGuestWhereTheDebuggerDoesNotRead(t *testing.T) {
+	d := newDebugged(t, machine.Config{})
+	d.stub.Attach(d.Machine)
+	here, there := net.Pipe()
+	talked := make(chan error, 1)
+	go func() { talked <- d.stub.Talk(there) }()
+	_, err := io.WriteString(here, "$?#3f")
+	require.NoError(t, err)
+	_, err = io.ReadFull(here, make([]byte, 1)) // the acknowledgement, and nothing of the reply
+	require.NoError(t, err)
+	d.stub.Close()
+	select {
+	case err := <-talked:
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	case <-time.After(limit):
+		t.Error("it still waits for the debugger")
+	}
+	require.NoError(t, here.Close())
 }
 
 func TestTalk_KillEndsTheGuest(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"time"
 
 	"callops/internal/errno"
 )
@@ -88,8 +89,17 @@ func (s *Stub) Talk(conn io.ReadWriteCloser) error {
 		defer close(c.in)
 		read = c.receive()
 	})
+	done := make(chan struct{})
+	go func() {
+		select {
+		case <-s.ends:
+			hurry(conn)
+		case <-done:
+		}
+	}()
 	s.attach()
 	err := c.loop()
+	close(done)
 	close(c.gone)
 	err = errors.Join(err, conn.Close())
 	reader.Wait()
@@ -98,6 +108,16 @@ func (s *Stub) Talk(conn io.ReadWriteCloser) error {
 		return err // it has been closed here, or there
 	}
 	return errors.Join(err, read)
+}
+
+// lastWords is how long a debugger may take to read what it is told when the guest has ended.
+const lastWords = time.Second
+
+// hurry ends writes to a debugger that does not read.
+func hurry(conn any) {
+	if w, ok := conn.(interface{ SetWriteDeadline(t time.Time) error }); ok {
+		_ = w.SetWriteDeadline(time.Now().Add(lastWords)) // one that is closed needs none
+	}
 }
 
 // client is one debugger that is connected, and the conversation with it.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"runtime"
 	"strings"
 
 	"callops/internal/errno"
@@ -34,7 +35,7 @@ const maxRequest = 1 << 16
 func Handler(s *play.Server) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /", http.FileServerFS(Static()))
-	mux.HandleFunc("POST /ask/{question}", func(w http.ResponseWriter, r *http.Request) {
+	mux.Handle("POST /ask/{question}", inTurn(runtime.GOMAXPROCS(0), func(w http.ResponseWriter, r *http.Request) {
 		request, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequest))
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusRequestEntityTooLarge)
@@ -47,7 +48,7 @@ func Handler(s *play.Server) http.Handler {
 		}
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write(answer) // the browser has gone
-	})
+	}))
 	guarded := http.NewCrossOriginProtection().Handler(mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !numeric(r.Host) {
@@ -58,6 +59,19 @@ func Handler(s *play.Server) http.Handler {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Cache-Control", "no-cache")
 		guarded.ServeHTTP(w, r)
+	})
+}
+
+// inTurn serves n requests at once; others wait. Each may take as much memory as a kernel.
+func inTurn(n int, h http.HandlerFunc) http.Handler {
+	turns := make(chan struct{}, n)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case turns <- struct{}{}:
+			defer func() { <-turns }()
+			h(w, r)
+		case <-r.Context().Done():
+		}
 	})
 }
 

@@ -51,6 +51,7 @@ type run struct {
 	next    int // action
 	stack   kernelimage.Range
 	visited map[uint64]bool // functions
+	full    bool            // there are more frames than MaxFrames
 }
 
 func (r *run) options(k *kernel.Kernel) (*ftrace.Options, error) {
@@ -59,6 +60,10 @@ func (r *run) options(k *kernel.Kernel) (*ftrace.Options, error) {
 }
 
 func (r *run) add(f Frame) {
+	if len(r.rec.Frames) == MaxFrames {
+		r.full = true
+		return
+	}
 	f.N = r.n
 	r.rec.Frames = append(r.rec.Frames, f)
 }
@@ -90,8 +95,13 @@ func (r *run) play(ctx context.Context, m *machine.Machine) error {
 	r.next = r.due(MaxInstructions + 1)
 	r.quiesce()
 	r.sortCode()
+	if r.full {
+		return r.tooLong()
+	}
 	return ctx.Err()
 }
+
+func (*run) tooLong() error { return fmt.Errorf("more than %d frames: %w", MaxFrames, errno.E2BIG) }
 
 // call makes one of the calls.
 func (r *run) call(ctx context.Context, cpu *record.CPU, fn uint64) error {
@@ -173,6 +183,9 @@ func (r *run) act() error {
 
 // do is an action, on the patcher's goroutine.
 func (r *run) do(a Action) error {
+	if r.full {
+		return r.tooLong()
+	}
 	o := r.ops[a.Ops]
 	if a.Do == Unregister {
 		if o == nil {

@@ -3,12 +3,15 @@ package play_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"callops/internal/errno"
+	"callops/internal/kernels"
+	"callops/kernelimage"
 	"callops/play"
 )
 
@@ -222,4 +225,29 @@ func TestRun_RefusesAScriptThatIsNone(t *testing.T) {
 	cancel()
 	_, err := play.Run(ctx, nil, &play.Script{Func: "gcd", Args: []uint64{84, 36}})
 	require.ErrorIs(t, err, context.Canceled)
+}
+
+// An action on all functions has a frame for each of their sites.
+func TestRun_RefusesMoreFramesThanItHolds(t *testing.T) {
+	img, err := kernelimage.Open(t.Context(), kernels.Path(t, kernels.Linux612), nil)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, img.Close()) }()
+	var s play.Script
+	s.Func = "int_sqrt"
+	for i := range play.MaxActions / 2 {
+		name := fmt.Sprint(i)
+		s.Actions = append(s.Actions, register(0, name, "*"), unregister(0, name))
+	}
+	_, err = play.Run(t.Context(), img, &s)
+	require.ErrorIs(t, err, errno.E2BIG)
+}
+
+// What is searched for takes memory and time, so a question may name what the list has, and nothing else.
+func TestAnswer_SearchesForListedFilmsAlone(t *testing.T) {
+	var s play.Server
+	for _, film := range []string{`{"scenario":"disable"}`, `{"scenario":"disable","mutation":"no-rude-wait"}`, `{"scenario":"nosuch"}`, `null`} {
+		_, err := s.Answer(t.Context(), "film", []byte(film))
+		require.ErrorIs(t, err, play.ErrQuestion, film)
+		require.ErrorIs(t, err, errno.ENOENT, film)
+	}
 }

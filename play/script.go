@@ -11,7 +11,8 @@ const (
 	MaxActions      = 64
 	MaxCalls        = 8
 	MaxOps          = 16
-	MaxInstructions = 20000 // of all calls together
+	MaxInstructions = 20000   // of all calls together
+	MaxFrames       = 200_000 // a store in each call site of a kernel has one
 )
 
 // Script is a call, and what is done to ftrace meanwhile.

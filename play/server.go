@@ -171,10 +171,12 @@ func films() []Film {
 
 // film is a counterexample, on the built-in kernel.
 func film(ctx context.Context, f *Film) (*check.Counterexample, error) {
+	listed := func(l Film) bool { return l.Scenario == f.Scenario && l.Mutation == f.Mutation }
+	if !slices.ContainsFunc(films(), listed) {
+		return nil, fmt.Errorf("film of %q with %q: %w: %w", f.Scenario, f.Mutation, ErrQuestion, errno.ENOENT)
+	}
 	res, err := check.Check(ctx, f.Scenario, f.Mutation, &check.Options{Memory: filmMemory})
 	switch {
-	case errors.Is(err, check.ErrUnknown):
-		return nil, fmt.Errorf("%w: %w", err, errno.ENOENT)
 	case err != nil:
 		return nil, err
 	case len(res.Violations) == 0:

@@ -17,8 +17,10 @@ func Direct(w io.Writer, r *bench.DirectResult) error {
 	b.WriteString("A call of a function that has a direct call: instructions over one that has not.\n")
 	b.WriteString("Beside it are ops_func_nop tracers. In parentheses: of these, ftrace_caller's.\n\n")
 	directCalls(&b, r.Calls)
-	b.WriteString("\nThe same out of range and without tracers, where many sites have a direct call; the mean over 64 of them.\n\n")
-	directAmong(&b, r.Among)
+	if len(r.Among) > 0 {
+		b.WriteString("\nThe same out of range and without tracers, where many sites have a direct call; the mean over 64 of them.\n\n")
+		directAmong(&b, r.Among)
+	}
 	if len(r.Changes) > 0 {
 		b.WriteString("\nWhat a change takes. Fields: stores to ops, the list and the like; filled: bytes written to what no CPU can reach yet.\n")
 		b.WriteString("Waits: synchronous grace periods. Held: bytes on the kernel's heap afterwards, a site.\n")

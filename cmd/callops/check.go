@@ -110,7 +110,7 @@ func (c *checkFlags) run(cmd *cobra.Command) (err error) {
 	}
 	defer release()
 	c.opts.Memory = int(states)
-	if err := c.output.create(); err != nil {
+	if err := c.output.create(cmd.Context()); err != nil {
 		return err
 	}
 	defer func() { err = c.output.finish(err, cmd.ErrOrStderr()) }()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -37,11 +38,11 @@ func (o *checkOutput) Set(s string) error {
 }
 
 // create makes the file, before the work that may take long.
-func (o *checkOutput) create() (err error) {
+func (o *checkOutput) create(ctx context.Context) (err error) {
 	if o.path == "" {
 		return nil
 	}
-	if o.file, err = createOutput(o.path); err != nil {
+	if o.file, err = createOutput(ctx, o.path); err != nil {
 		return fmt.Errorf("--output: %w", err)
 	}
 	return nil

@@ -53,6 +53,41 @@ func TestCall_DumpDoesNotWaitForAFIFO(t *testing.T) {
 	assert.Contains(t, out.String(), "memset(buf:16, 65, 8) = ", "what was done is shown")
 }
 
+func TestTrace_OutputDoesNotWaitForAFIFO(t *testing.T) {
+	for _, name := range []string{"trace", "check"} {
+		path := filepath.Join(t.TempDir(), "fifo.json")
+		require.NoError(t, syscall.Mkfifo(path, 0o600))
+		args := map[string][]string{
+			"trace": {"trace", "--output", path, "fib", "18"}, // more than a pipe holds
+			"check": {"check", "--output", path, "--scenario", "disable", "--mutation", "no-tasks-wait"},
+		}[name]
+		interrupted := func() error {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer time.AfterFunc(20*time.Millisecond, cancel).Stop()
+			root := newRoot(strings.NewReader(""), t.Output(), t.Output())
+			root.SetArgs(args)
+			return root.ExecuteContext(ctx)
+		}
+		require.ErrorIs(t, interrupted(), context.Canceled, "nobody opens it")
+	}
+}
+
+// A reader that has opened it, and does not read.
+func TestOutputFile_WritesToAFIFOEndWithTheContext(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "fifo")
+	require.NoError(t, syscall.Mkfifo(path, 0o600))
+	reader, err := os.OpenFile(path, os.O_RDWR, 0)
+	require.NoError(t, err)
+	defer reader.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	f, err := createOutput(ctx, path)
+	require.NoError(t, err)
+	cancel()
+	_, err = f.Write(make([]byte, 4<<20))
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	require.ErrorIs(t, f.finish(err), os.ErrDeadlineExceeded)
+}
+
 func TestSites_EndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	img, err := kernelimage.Builtin(nil)

@@ -2,11 +2,13 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 )
 
 // outputFile is a file that appears under its name only once it is whole: until then
@@ -17,20 +19,28 @@ type outputFile struct {
 	path string
 	file *os.File
 	temp string // "": file is path itself
+
+	stop func() bool // has ctx's end no longer end writes; nil: it does not
 }
+
+// lastWords is how long a reader may take for what is written to it after an interrupt.
+const lastWords = time.Second
 
 // createOutput makes the temporary file, so that one that can't be written is known before
 // the work is done.
-func createOutput(path string) (*outputFile, error) {
+//
+// Where it is a FIFO, opening and writing it wait for a reader, but no longer than ctx.
+func createOutput(ctx context.Context, path string) (*outputFile, error) {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		if info.IsDir() {
 			return nil, fmt.Errorf("open %s: %w", path, syscall.EISDIR)
 		}
-		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		f, err := await(ctx, func() (*os.File, error) { return os.OpenFile(path, os.O_WRONLY, 0) })
 		if err != nil {
 			return nil, err
 		}
-		return &outputFile{Writer: bufio.NewWriterSize(f, outputBuffer), path: path, file: f}, nil
+		stop := context.AfterFunc(ctx, func() { _ = f.SetWriteDeadline(time.Now().Add(lastWords)) }) // a device has none
+		return &outputFile{Writer: bufio.NewWriterSize(f, outputBuffer), path: path, file: f, stop: stop}, nil
 	}
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target // the link stays one
@@ -53,6 +63,9 @@ func (o *outputFile) finish(err error) error {
 	}
 	if closed := o.file.Close(); err == nil {
 		err = closed
+	}
+	if o.stop != nil {
+		o.stop()
 	}
 	if o.temp == "" {
 		return err
@@ -77,6 +90,9 @@ func underName(path string, err error) error {
 // discard removes the file again: there is nothing to write to it.
 func (o *outputFile) discard() error {
 	err := o.file.Close()
+	if o.stop != nil {
+		o.stop()
+	}
 	if o.temp != "" {
 		err = errors.Join(err, os.Remove(o.temp))
 	}

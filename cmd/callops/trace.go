@@ -169,7 +169,7 @@ func (t *tracing) run(cmd *cobra.Command, words []string) (err error) {
 		return err
 	}
 	showLog(cfg, cmd.ErrOrStderr())
-	rec, err := t.newRecorder(cfg)
+	rec, err := t.newRecorder(cmd.Context(), cfg)
 	if err != nil {
 		return err
 	}

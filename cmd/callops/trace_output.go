@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -94,11 +95,11 @@ type recorder struct {
 
 // newRecorder creates the file, and has what sets a machine up report log lines and switches of tasks. It
 // returns nil where there is no --output.
-func (t *tracing) newRecorder(cfg *machine.Config) (*recorder, error) {
+func (t *tracing) newRecorder(ctx context.Context, cfg *machine.Config) (*recorder, error) {
 	if t.output.path == "" {
 		return nil, nil
 	}
-	f, err := createOutput(t.output.path)
+	f, err := createOutput(ctx, t.output.path)
 	if err != nil {
 		return nil, fmt.Errorf("--output: %w", err)
 	}

@@ -162,7 +162,7 @@ func TestOutputFile_KeepsALinkAndTellsWhatCanNotBeWritten(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(dir+"/real", nil, 0o640))
 	require.NoError(t, os.Symlink("real", dir+"/link"))
-	f, err := createOutput(dir + "/link")
+	f, err := createOutput(t.Context(), dir+"/link")
 	require.NoError(t, err)
 	_, err = f.WriteString("new")
 	require.NoError(t, err)
@@ -175,7 +175,7 @@ func TestOutputFile_KeepsALinkAndTellsWhatCanNotBeWritten(t *testing.T) {
 	assert.Equal(t, "new", string(b))
 
 	if _, err := os.Stat("/dev/full"); err == nil {
-		f, err := createOutput("/dev/full")
+		f, err := createOutput(t.Context(), "/dev/full")
 		require.NoError(t, err)
 		_, err = f.WriteString("new")
 		require.NoError(t, err)
