@@ -179,7 +179,8 @@ func parseAddr(s string) (uint64, error) {
 }
 
 // At returns the symbol that addr belongs to and addr's offset in it. Of
-// several symbols at one address it is the first, as in kallsyms. The symbol's
+// several symbols at one address it is the first, as in kallsyms, but a function
+// that was placed where the image ends, and not the linker's _end. The symbol's
 // Size is the distance to the next one, which may be more than the function's
 // own: kallsyms knows no other.
 func (s *Symbols) At(addr uint64) (sym kernelimage.Symbol, off uint64, ok bool) {
@@ -191,8 +192,12 @@ func (s *Symbols) At(addr uint64) (sym kernelimage.Symbol, off uint64, ok bool) 
 		if i < t.Len() && (next == 0 || t.At(i).Addr < next) {
 			next = t.At(i).Addr
 		}
-		if i > 0 && (!ok || t.At(i-1).Addr > sym.Addr) {
-			sym, ok = t.At(t.From(t.At(i-1).Addr)), true
+		if i == 0 {
+			continue
+		}
+		first := t.At(t.From(t.At(i - 1).Addr))
+		if !ok || first.Addr > sym.Addr || first.Addr == sym.Addr && first.Func && !sym.Func {
+			sym, ok = first, true
 		}
 	}
 	if !ok {

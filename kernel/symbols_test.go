@@ -138,6 +138,14 @@ func TestSymbols_KernelsOfAnImageShareIts(t *testing.T) {
 	assert.Len(t, other.All(), 2)
 }
 
+func TestSymbols_CodePlacedAtTheImagesEndHasItsOwnName(t *testing.T) {
+	img := kernelimage.New(&kernelimage.Parts{Symbols: []kernelimage.Symbol{{Name: "__bss_end__", Addr: 0x1000}, {Name: "_end", Addr: 0x1000}}})
+	s := symbolsOf(img)
+	s.Add(kernelimage.Symbol{Name: "ftrace_caller", Addr: 0x1000, Size: 0x100, Func: true})
+	s.AddRange("", 0x1000, 0x1100)
+	assert.Equal(t, "ftrace_caller+0x10/0x100", s.Format(0x1010))
+}
+
 func TestLookup_OfANameThatManyHaveIsShort(t *testing.T) {
 	var syms []kernelimage.Symbol
 	for i := range 1000 {

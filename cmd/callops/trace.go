@@ -125,7 +125,7 @@ a CPU runs. The end of its name is the format:
 			if err := t.debugger.check(t.machineFlags); err != nil {
 				return err
 			}
-			if err := t.graph.check(cmd, t.tracer.value); err != nil {
+			if err := t.graph.check(cmd, t.tracer.value, t.core.value); err != nil {
 				return err
 			}
 			return t.eachCore(cmd, func() error { return t.run(cmd, words) })

@@ -36,12 +36,15 @@ func (g *graphFlags) add(cmd *cobra.Command, complete cobra.CompletionFunc) {
 	}
 }
 
-// check refuses flags that the tracer has no use for.
-func (g *graphFlags) check(cmd *cobra.Command, tracer string) error {
+// check refuses flags that the tracer has no use for, and a core that it can't run on.
+func (g *graphFlags) check(cmd *cobra.Command, tracer, core string) error {
 	for _, name := range []string{"graph-function", "graph-notrace", "max-depth", "retval"} {
 		if cmd.Flags().Changed(name) && tracer != tracerGraph {
 			return usagef("--%s needs --tracer %s", name, tracerGraph)
 		}
+	}
+	if (tracer == tracerGraph || tracer == tracerProfile) && core != coreOurs {
+		return usagef("--tracer %s is a user of callops' own fgraph, and does not go with --core %s", tracer, core)
 	}
 	if g.args && tracer != tracerFunction && tracer != tracerGraph {
 		return usagef("--args needs --tracer %s or %s", tracerFunction, tracerGraph)
@@ -81,7 +84,7 @@ func (t *tracing) graphRegistry(m *machine.Machine) (*ftrace.Registry, error) {
 	}
 	r, ok := m.Ftrace.(*ftrace.Registry)
 	if !ok {
-		return nil, fmt.Errorf("--tracer %s: the image's own core runs no tracer of callops': %w", t.tracer.value, errno.EOPNOTSUPP)
+		return nil, fmt.Errorf("--tracer %s: %T has no fgraph: %w", t.tracer.value, m.Ftrace, errno.EOPNOTSUPP) // graphFlags.check lets none through
 	}
 	return r, nil
 }
