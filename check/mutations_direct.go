@@ -137,7 +137,7 @@ var directMutations = []Mutation{
 	},
 	{
 		Name:     "hash-no-rude-wait",
-		About:    "a table of direct calls is freed after synchronize_rcu_tasks alone, as Linux frees direct_functions",
+		About:    "a table of direct calls is freed after synchronize_rcu_tasks alone",
 		Scenario: "hash-modify-idle",
 		fault:    model.Fault{Steps: withoutWaits},
 	},

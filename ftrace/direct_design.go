@@ -166,7 +166,8 @@ func (r *Registry) unusedMinis() (minis []uint64) {
 // at it any more. EDEADLK where that can't be waited for: a later operation frees it then.
 //
 // Differs: Linux frees the old table after synchronize_rcu_tasks alone. That does not wait for
-// an idle task, which may look at the table too.
+// an idle task, which may look at the table too, here with preemption enabled; there it is disabled,
+// and the grace period begins with synchronize_rcu.
 func (r *Registry) retireDirect(old *hash) error {
 	if r.collectUnused(old); len(r.unused) == 0 {
 		return nil

@@ -303,6 +303,24 @@ func TestFinding_TheFirstGraphIsToldOfReturnsOfOthers(t *testing.T) {
 	})
 }
 
+// 6.12's function_graph tracer records such a return, 7.3's misses the time of the call.
+func TestFinding_TheTracerRecordsReturnsOfOthers(t *testing.T) {
+	graphLabs(t, func(t *testing.T, fresh func() *lab) {
+		l := fresh()
+		l.returnAtOnce("trace_buffer_lock_reserve", 0, 0) // there is no ring buffer
+		tracer := l.tracerGraph("gcd")
+		l.store(tracer+graphReturn, l.sym("trace_graph_return"))
+		other, _ := l.tellingGraph(nil, nil, "int_sqrt")
+		require.Zero(t, l.registerGraph(tracer))
+		require.Zero(t, l.registerGraph(other))
+		records := 0
+		if l.series == kernels.Linux612 {
+			records = 1
+		}
+		assert.Equal(t, records, l.executions("trace_buffer_lock_reserve", "int_sqrt", 100))
+	})
+}
+
 // Such a return ends set_graph_notrace of the function_graph tracer.
 func TestFinding_AnotherGraphEndsSetGraphNotrace(t *testing.T) {
 	graphLabs(t, func(t *testing.T, fresh func() *lab) {
@@ -410,11 +428,17 @@ func TestFinding_SetGraphFunctionDoesNotEndWhereOthersTrace(t *testing.T) {
 }
 
 // returnsTraced calls a function, and is how often the tracer of tracerGraph is told of a return.
-func (l *lab) returnsTraced(name string, args ...uint64) (n int) {
+func (l *lab) returnsTraced(name string, args ...uint64) int {
 	l.t.Helper()
-	ret := l.sym("trace_graph_thresh_return")
+	return l.executions("trace_graph_thresh_return", name, args...)
+}
+
+// executions calls a function, and is how often another one is entered meanwhile.
+func (l *lab) executions(of, name string, args ...uint64) (n int) {
+	l.t.Helper()
+	entry := l.sym(of)
 	_, err := l.k.CallName(l.t.Context(), 0, &emu.CallOptions{Budget: guestcore.Budget, OnStep: func(cpu emu.CPU, _ *emu.Regs) {
-		if cpu.Regs().PC == ret {
+		if cpu.Regs().PC == entry {
 			n++
 		}
 	}}, name, args...)

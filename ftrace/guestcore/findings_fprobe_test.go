@@ -25,11 +25,17 @@ func fprobeLab(t *testing.T) *lab {
 	l.bootGraph()
 	// The table of fprobes asks a worker to shrink it: there is none, and it stays large.
 	for name, skip := range map[string]uint64{"irq_work_queue": 0, "queue_work_on": 8} {
-		at := l.sym(name) + skip
-		l.store(at, 0xd65f03c0<<32|0x52800020) // mov w0, #1; ret
-		l.k.Mem.SyncText(at, 8)
+		l.returnAtOnce(name, skip, 1)
 	}
 	return l
+}
+
+// returnAtOnce has a function of the kernel return a value, from skip bytes on.
+func (l *lab) returnAtOnce(name string, skip, value uint64) {
+	l.t.Helper()
+	at := l.sym(name) + skip
+	l.store(at, 0xd65f03c0<<32|0x52800000|value<<5) // mov w0, #value; ret
+	l.k.Mem.SyncText(at, 8)
 }
 
 // fprobe is a struct fprobe with an entry handler, and an exit handler where exit is.
