@@ -120,9 +120,9 @@ func TestPrune_KeepsTheNewest(t *testing.T) {
 }
 
 func TestSnapshotFile_IsOfOneKernelAndOneBoard(t *testing.T) {
+	img := frozen(t).img // before the kernels can't be found
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	t.Setenv("HOME", t.TempDir())
-	img := frozen(t).img
 	seen := map[string]bool{}
 	for _, opts := range []*Options{{}, {CPUs: 2}, {Append: "quiet"}} {
 		path, key, err := snapshotFile(t.Context(), img, opts)
@@ -148,13 +148,12 @@ func FuzzReadHeader(f *testing.F) {
 
 // The kernel that Start boots is in a snapshot already, so the test boots none.
 func TestStart_FromTheCacheWithTheUsualMounts(t *testing.T) {
-	z := frozen(t)
+	z, first := frozen(t), booted(t) // before the kernels can't be found
 	cache := t.TempDir()
 	t.Setenv("XDG_CACHE_HOME", cache)
 	t.Setenv("HOME", cache)
 	path, key, err := snapshotFile(t.Context(), z.img, &Options{})
 	require.NoError(t, err)
-	first := booted(t)
 	require.NoError(t, first.mountUsual(t.Context()))
 	require.NoError(t, first.saveTo(path, key))
 

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -20,7 +21,27 @@ import (
 var update = flag.Bool("update", false, "write the expected output in testdata/*.txtar anew")
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"callops": main})
+	testscript.Main(m, map[string]func(){"callops": func() {
+		code := run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+		reportPeak()
+		os.Exit(code)
+	}})
+}
+
+// reportPeak writes the most that the process has had in memory to the file that $PEAK names, as
+// /proc/self/status has it. The rusage of a process counts what the one that forked it had.
+func reportPeak() {
+	file := os.Getenv("PEAK")
+	if file == "" {
+		return
+	}
+	status, err := os.ReadFile("/proc/self/status")
+	if err == nil {
+		err = os.WriteFile(file, status, 0o600)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
 }
 
 // Scripts that any build passes: they execute no guest code.
