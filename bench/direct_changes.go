@@ -51,6 +51,9 @@ func (c *DirectConfig) changes(ctx context.Context, d DirectDesign) (all []Direc
 		return nil, nil // the core does as with DirectOps
 	}
 	for _, n := range c.Sites {
+		if c.Image != nil && n > len(c.Image.Sites()) {
+			continue // a small image has its price of a call all the same
+		}
 		addresses := []int{1}
 		// An ops for each of many addresses takes time by the square of their number: each
 		// registration copies direct_functions, and looks at every ops.

@@ -114,6 +114,12 @@ func (b *benchFlags) run(cmd *cobra.Command) error {
 	if b.core.value != coreOurs {
 		b.trampoline.value = trampolineImage
 	}
+	if err := schemesGoWith(b.core.value, b.schemes.value...); err != nil {
+		return err
+	}
+	if b.registration && b.format.value == "csv" {
+		return usagef("--format csv has the rows alone, and nothing of --registration")
+	}
 	runs, err := b.runs(cmd.Context())
 	if err != nil {
 		return err

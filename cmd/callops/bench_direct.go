@@ -57,6 +57,9 @@ func (b *benchFlags) runDirect(cmd *cobra.Command) error {
 			cfg.Designs = append(cfg.Designs, d)
 		}
 	}
+	if len(cfg.Designs) == 0 { // hash does without literals
+		return usagef("--direct %s: the call sites of %s have no literals", b.direct.String(), img.Name())
+	}
 	done, finish := progress(cmd.ErrOrStderr(), "bench")
 	defer finish()
 	cfg.Progress = done

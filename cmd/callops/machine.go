@@ -173,8 +173,8 @@ func (m *machineFlags) close(mc *machine.Machine) error {
 // config returns the configuration of the machine, with room for data on its
 // heap. Call close afterwards, also after an error.
 func (m *machineFlags) config(ctx context.Context, engine emu.NewEngine, data uint64) (*machine.Config, error) {
-	if s := m.scheme.scheme(); m.core.value != coreOurs && (s == ftrace.Sets || s == ftrace.List) {
-		return nil, usagef("--scheme %s is one of callops' own core, and does not go with --core %s", s, m.core.value)
+	if err := schemesGoWith(m.core.value, m.scheme.scheme()); err != nil {
+		return nil, err
 	}
 	img, err := m.open(ctx)
 	if err != nil {

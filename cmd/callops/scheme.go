@@ -46,3 +46,13 @@ func (f *schemesFlag) Set(list string) error {
 	}
 	return nil
 }
+
+// schemesGoWith refuses schemes that a core has not: no Linux has sets or list.
+func schemesGoWith(core string, schemes ...ftrace.Scheme) error {
+	for _, s := range schemes {
+		if core != coreOurs && (s == ftrace.Sets || s == ftrace.List) {
+			return usagef("--scheme %s is one of callops' own core, and does not go with --core %s", s, core)
+		}
+	}
+	return nil
+}
