@@ -223,6 +223,11 @@ func (r *Registry) moveHash(o *Ops, kind filterKind, work *hash) error {
 	if err != nil {
 		return err
 	}
+	return r.moveCommitted(o, kind, fresh)
+}
+
+// moveCommitted is moveHash of one that is in emulated memory.
+func (r *Registry) moveCommitted(o *Ops, kind filterKind, fresh *hash) error {
 	if o.is(OpsSubop) {
 		return r.moveSubopHash(o, kind, fresh)
 	}

@@ -166,12 +166,17 @@ func (r *Registry) unregisterGraphLocked(g *GraphOps) error {
 	if g.idx < 0 || r.graph.users[g.idx] != g {
 		return fmt.Errorf("not registered: %w", errno.EBUSY)
 	}
+	rest := slices.DeleteFunc(slices.Clone(r.graph.subops), func(o *Ops) bool { return o == g.Ops })
+	fresh, err := r.managerHashes(rest)
+	if err != nil {
+		return err
+	}
 	idx := g.idx
 	r.releaseIndex(g)
 	r.graph.users[idx] = nil
 	r.setUser(idx, r.code.GraphStub)
 	r.graph.stacks.stop()
-	return r.shutdownSubops(g.Ops)
+	return r.shutdownSubops(g.Ops, rest, fresh)
 }
 
 // startGraph is what the first register_ftrace_graph does.
@@ -235,46 +240,70 @@ func (r *Registry) startupSubops(o *Ops) error {
 	return nil
 }
 
-// shutdownSubops is ftrace_shutdown_subops.
+// shutdownSubops is ftrace_shutdown_subops, with what stays and the hashes that this needs.
+//
+// Differs: these are made before anything changes. Linux makes them here, and where there is no memory for them it traces on
+// for a user that has left.
 //
 // Differs: the last user's functions leave the hashes of graph_ops after a grace period. Linux frees them at
 // once, while the list function may be looking into them.
-func (r *Registry) shutdownSubops(o *Ops) error {
-	before := r.graph.subops
-	r.graph.subops = slices.DeleteFunc(slices.Clone(before), func(other *Ops) bool { return other == o })
-	var err error
-	if len(r.graph.subops) == 0 {
-		err = r.shutdown(r.graph.ops)
+func (r *Registry) shutdownSubops(o *Ops, rest []*Ops, fresh managed) error {
+	if len(rest) == 0 {
+		if err := r.shutdown(r.graph.ops); err != nil {
+			return err
+		}
 	}
-	if err == nil {
-		err = r.updateManager()
-	}
-	if err != nil {
-		r.graph.subops = before
+	if err := r.moveManager(fresh); err != nil {
 		return err
 	}
+	r.graph.subops = rest
 	r.dropFlags(o, OpsEnabled|OpsSubop)
 	return nil
 }
 
+// managed are new hashes of graph_ops, in emulated memory; nil where the old one stays.
+type managed [2]*hash
+
 // updateManager gives graph_ops the filters that its users need: every function that one traces, without those
 // that none does (append_hashes, intersect_hashes and ftrace_update_ops).
 func (r *Registry) updateManager() error {
-	for _, kind := range []filterKind{filterHash, notraceHash} {
-		if err := r.updateManagerHash(kind); err != nil {
+	fresh, err := r.managerHashes(r.graph.subops)
+	if err != nil {
+		return err
+	}
+	return r.moveManager(fresh)
+}
+
+// managerHashes makes the hashes that graph_ops needs for some users, both or none.
+func (r *Registry) managerHashes(users []*Ops) (fresh managed, err error) {
+	if fresh[filterHash], err = r.managerHash(filterHash, users); err != nil {
+		return managed{}, err
+	}
+	if fresh[notraceHash], err = r.managerHash(notraceHash, users); err != nil {
+		return managed{}, errors.Join(err, r.discard(fresh[filterHash]))
+	}
+	return fresh, nil
+}
+
+func (r *Registry) moveManager(fresh managed) error {
+	for kind, h := range fresh {
+		if h == nil {
+			continue
+		}
+		if err := r.moveCommitted(r.graph.ops, filterKind(kind), h); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r *Registry) updateManagerHash(kind filterKind) error {
+func (r *Registry) managerHash(kind filterKind, users []*Ops) (*hash, error) {
 	combine := (*hash).union
 	if kind == notraceHash {
 		combine = (*hash).intersection
 	}
 	var all *hash
-	for i, o := range r.graph.subops {
+	for i, o := range users {
 		if i == 0 {
 			all = o.hashOf(kind)
 		} else {
@@ -282,18 +311,22 @@ func (r *Registry) updateManagerHash(kind filterKind) error {
 		}
 	}
 	if all.sameAs(r.graph.ops.hashOf(kind)) {
-		return nil
+		return nil, nil
 	}
 	work := all.clone()
 	work.mod = all != nil && all.mod
-	return r.moveHash(r.graph.ops, kind, work)
+	return r.commit(fmt.Sprintf("%s hash of %s", kind, r.graph.ops.Name), work)
 }
 
 // moveSubopHash is ftrace_hash_move_and_update_subops: a user's hash is replaced, and graph_ops' follows. Where
 // that fails the user has its old one.
 func (r *Registry) moveSubopHash(o *Ops, kind filterKind, fresh *hash) error {
 	old := r.replaceHash(o, kind, fresh)
-	if err := r.updateManagerHash(kind); err != nil {
+	all, err := r.managerHash(kind, r.graph.subops)
+	if err == nil && all != nil {
+		err = r.moveCommitted(r.graph.ops, kind, all)
+	}
+	if err != nil {
 		r.discardLater(r.replaceHash(o, kind, old))
 		return err
 	}

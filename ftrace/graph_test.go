@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"callops/emu"
 	"callops/emu/interp"
 	"callops/internal/errno"
 	"callops/kernelimage"
@@ -333,4 +334,95 @@ func TestGraph_BacktraceHasTheCallers(t *testing.T) {
 			k.unregister(o)
 		}
 	})
+}
+
+// Whatever allocation fails, an operation is done or has left nothing, and can be repeated.
+func TestGraph_AllOrNothingWithoutMemory(t *testing.T) {
+	left := -1
+	k := bootIdle(t, nil, &Options{FailAlloc: func(string) bool { left--; return left == 0 }})
+	live := 0
+	k.k.Heap.Observe(func(o emu.Object) {
+		if o.Freed {
+			live--
+		} else {
+			live++
+		}
+	})
+	var log []string
+	a, b := k.graphUser("a", &log, "fib"), k.graphUser("b", &log, "tracee_relevant")
+	c := k.graphUser("c", &log, "tracee_irrelevant")
+	k.registerGraph(c)
+	k.registerGraph(a)
+	require.NoError(t, k.UnregisterGraph(a)) // tasks have their return stacks from now on
+	state := func() string {
+		bitmask, err := k.k.Mem.Load64(k.code.GraphBitmask)
+		require.NoError(t, err)
+		return fmt.Sprint(k.site("tracee_relevant"), k.site("fib"), k.site("tracee_irrelevant"), a.Ops.Flags(), b.Ops.Flags(), bitmask, k.graph.stacks.active, len(k.graph.subops))
+	}
+	for _, op := range []struct {
+		what string
+		do   func() error
+	}{
+		{"register", func() error { return k.RegisterGraph(a) }},
+		{"register another", func() error { return k.RegisterGraph(b) }},
+		{"filter", func() error { return k.SetFilterIP(a.Ops, k.fn("gcd"), nil) }},
+		{"unregister", func() error { return k.UnregisterGraph(a) }},
+		{"unregister another", func() error { return k.UnregisterGraph(b) }},
+		{"unregister the last", func() error { return k.UnregisterGraph(c) }},
+	} {
+		for n := 1; ; n++ {
+			before, objects := state(), live
+			left = n
+			err := op.do()
+			failed := left <= 0
+			left = -1
+			require.NoError(t, k.Validate(), "%s, allocation %d", op.what, n)
+			if !failed {
+				require.NoError(t, err, op.what)
+				break
+			}
+			require.ErrorIs(t, err, errno.ENOMEM, "%s, allocation %d", op.what, n)
+			require.Equal(t, before, state(), "%s, allocation %d", op.what, n)
+			require.Equal(t, objects, live, "%s, allocation %d", op.what, n)
+		}
+	}
+	require.NoError(t, k.FreeGraphOps(a))
+	require.NoError(t, k.FreeGraphOps(b))
+	require.NoError(t, k.FreeGraphOps(c))
+}
+
+// A handler may take its own user away, and others.
+func TestGraph_UsersLeaveInTheirOwnHandlers(t *testing.T) {
+	for name, inReturn := range map[string]bool{"entry": false, "return": true} {
+		for _, alone := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s/alone=%t", name, alone), func(t *testing.T) {
+				k := bootOn(t, interp.New, nil, nil)
+				var errs []error
+				var g *GraphOps
+				leave := func(now bool) {
+					if now && g.Index() >= 0 {
+						errs = append(errs, k.UnregisterGraph(g))
+					}
+				}
+				g, err := k.NewGoGraphOps("g", GraphTracer{
+					Entry:  func(*GraphOps, *GraphEntry) bool { leave(!inReturn); return true },
+					Return: func(*GraphOps, *GraphReturn) { leave(inReturn) },
+				})
+				require.NoError(t, err)
+				require.NoError(t, k.SetFilter(g.Ops, "fib", nil))
+				k.registerGraph(g)
+				var log []string
+				if !alone {
+					k.registerGraph(k.graphUser("other", &log, "fib"))
+				}
+				assert.EqualValues(t, 3, k.call("fib", 4))
+				assert.Equal(t, []error{nil}, errs)
+				require.NoError(t, k.Validate())
+				k.stackIsEmpty()
+				require.NoError(t, k.RegisterGraph(g))
+				assert.EqualValues(t, 3, k.call("fib", 4))
+				require.NoError(t, k.Validate())
+			})
+		}
+	}
 }
