@@ -185,7 +185,7 @@ func (c *checkFlags) search(cmd *cobra.Command, jobs []job) ([]outcome, error) {
 	if len(found) == 0 {
 		return nil, left.none(len(jobs))
 	}
-	fmt.Fprint(cmd.ErrOrStderr(), left.note(len(jobs)))
+	fmt.Fprint(cmd.ErrOrStderr(), left.note(jobs))
 	switch c.format.value {
 	case formatJSON:
 		return found, writeFound(out, found)

@@ -9,6 +9,7 @@ import (
 
 	"callops/check"
 	"callops/internal/near"
+	"callops/internal/text"
 )
 
 // all is the name that stands for all mutations.
@@ -156,7 +157,7 @@ func pick(kind string, patterns, known []string) (chosen []string, err error) {
 		if close := near.Names(p, slices.Values(known), maxNear); len(close) > 0 {
 			return nil, usagef("no %s %q; is one of these meant: %s?", kind, p, strings.Join(close, ", "))
 		}
-		return nil, usagef("no %s %q; there are %s", kind, p, strings.Join(known, ", "))
+		return nil, usagef("no %s %q; there are %s", kind, p, text.Families(known, nil))
 	}
 	return chosen, nil
 }

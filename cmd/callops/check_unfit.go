@@ -44,16 +44,22 @@ func (u *unfit) none(of int) error {
 	return fmt.Errorf("%s: %s: %w", what, strings.Join(each, "; "), check.ErrUnfit)
 }
 
-// note lists what is left out, "" where that is nothing.
-func (u *unfit) note(of int) string {
+// note lists which of the searches are left out, "" where that is none.
+func (u *unfit) note(jobs []job) string {
+	var names []string
+	for i := range jobs {
+		names = append(names, jobs[i].name())
+	}
 	n := 0
 	var lines strings.Builder
 	for _, reason := range u.reasons {
-		n += len(u.names[reason])
-		fmt.Fprintf(&lines, "  %s: %s\n", reason, strings.Join(u.names[reason], ", "))
+		left := u.names[reason]
+		others := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return slices.Contains(left, name) })
+		n += len(left)
+		fmt.Fprintf(&lines, "  %s: %s\n", reason, text.Families(left, others))
 	}
 	if n == 0 {
 		return ""
 	}
-	return fmt.Sprintf("left out %d of %d, which are for another kind of kernel:\n%s", n, of, &lines)
+	return fmt.Sprintf("left out %d of %d, which are for another kind of kernel:\n%s", n, len(jobs), &lines)
 }

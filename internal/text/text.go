@@ -3,6 +3,7 @@ package text
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -27,4 +28,34 @@ func SomeOf(names []string) string {
 		return strings.Join(names, ", ")
 	}
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:maxListed], ", "), len(names)-maxListed)
+}
+
+// minFamily is how many names a pattern stands for at least.
+const minFamily = 4
+
+// Families lists names, of which those that begin alike, up to a hyphen, are one pattern: "set-*". The
+// pattern matches none of the others.
+func Families(names, others []string) string {
+	family := func(name string) string {
+		first, _, _ := strings.Cut(name, "-")
+		return first + "-"
+	}
+	var list []string
+	for _, name := range names {
+		f := family(name)
+		alike := func(other string) bool { return strings.HasPrefix(other, f) }
+		count := 0
+		for _, other := range names {
+			if alike(other) {
+				count++
+			}
+		}
+		if count >= minFamily && alike(name) && !slices.ContainsFunc(others, alike) {
+			name = f + "*"
+		}
+		if !slices.Contains(list, name) {
+			list = append(list, name)
+		}
+	}
+	return strings.Join(list, ", ")
 }

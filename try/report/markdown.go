@@ -105,7 +105,7 @@ func (m *markdown) verdicts(r *try.Report) {
 		m.line("</details>\n")
 	}
 	if len(r.LeftOut) > 0 {
-		m.line("Left out: %s.\n", strings.Join(r.LeftOut, ", "))
+		m.line("Left out: %s.\n", escape(leftOut(r)))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"callops/internal/text"
 	"callops/kernelimage/textdiff"
 	"callops/try"
 )
@@ -162,12 +163,21 @@ func (p *page) verdicts(r *try.Report) {
 	}
 	t.Flush()
 	if len(r.LeftOut) > 0 {
-		p.line("  left out: %s", strings.Join(r.LeftOut, ", "))
+		p.line("  left out: %s", leftOut(r))
 	}
 	if v := firstBroken(r); v != nil {
 		p.line("")
 		_ = v.New.Counterexample.WriteText(p) // a Buffer takes everything
 	}
+}
+
+// leftOut lists the scenarios that were not searched.
+func leftOut(r *try.Report) string {
+	var searched []string
+	for i := range r.Verdicts {
+		searched = append(searched, r.Verdicts[i].Name)
+	}
+	return text.Families(r.LeftOut, searched)
 }
 
 // firstBroken is the verdict with the counterexample that is shown: the shortest.
