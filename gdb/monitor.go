@@ -25,7 +25,7 @@ var monitorCommands = []monitorCommand{
 	{"sites", "[GLOB]", "call sites, as ftrace has patched them", 0, 1, true, (*Stub).monitorSites},
 	{"ops", "", "the ops that are registered", 0, 0, false, (*Stub).monitorOps},
 	{"register", "NAME GLOB [&]", "register an ops that traces functions that match GLOB, whose func returns at once", 2, 2, true, (*Stub).monitorRegister},
-	{"unregister", "NAME [&]", "unregister an ops; &: when the guest goes on, in a thread of its own", 1, 1, true, (*Stub).monitorUnregister},
+	{"unregister", "NAME [&]", "unregister an ops", 1, 1, true, (*Stub).monitorUnregister},
 	{"filter", "NAME GLOB [&]", "have an ops trace functions that match GLOB too; !GLOB: not any more", 2, 2, true, (*Stub).monitorFilter},
 }
 
@@ -40,6 +40,7 @@ func (s *Stub) monitor(w io.Writer, line string) {
 		for _, c := range monitorCommands {
 			fmt.Fprintf(w, "monitor %-24s %s\n", strings.TrimSpace(c.name+" "+c.args), c.help)
 		}
+		fmt.Fprintln(w, "With & at its end a command begins when the guest goes on, in a thread of its own.")
 		return
 	}
 	i := slices.IndexFunc(monitorCommands, func(c monitorCommand) bool { return c.name == words[0] })

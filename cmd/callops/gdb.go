@@ -27,8 +27,22 @@ type debugger struct {
 // addFlag adds --gdb to a command.
 func (d *debugger) addFlag(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&d.listen, "gdb", "", "wait at FUNC's entry for gdb, which connects to `ADDR`; another one is given as --gdb=ADDR")
+	f.Var((*listenAddress)(&d.listen), "gdb", "wait at FUNC's entry for gdb, which connects to `ADDR`; another one is given as --gdb=ADDR")
 	f.Lookup("gdb").NoOptDefVal = gdb.DefaultListen
+}
+
+// listenAddress is a flag that takes an address to listen on. An empty one is an error: it stands for no debugger.
+type listenAddress string
+
+func (a *listenAddress) String() string { return string(*a) }
+func (a *listenAddress) Type() string   { return "ADDR" }
+
+func (a *listenAddress) Set(s string) error {
+	if s == "" {
+		return errors.New("the address is empty")
+	}
+	*a = listenAddress(s)
+	return nil
 }
 
 // newGDB builds `callops gdb`.

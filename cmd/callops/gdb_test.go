@@ -104,6 +104,7 @@ func TestGDB_WrongUsage(t *testing.T) {
 		{"call", "--gdb", "--core", "both", "gcd"},
 		{"trace", "--gdb", "--core", "both", "gcd"},
 		{"bench", "--gdb", "--direct", "tagged"},
+		{"call", "--gdb=", "gcd", "1", "1"},
 	} {
 		assert.Equal(t, exitUsage, run(args, strings.NewReader(""), io.Discard, io.Discard), "%q", args)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -29,6 +30,9 @@ written there, the kernel's own code does. It needs /dev/fuse, and root.`,
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if image == "" {
 				return usagef("--image is missing")
+			}
+			if _, err := os.ReadDir(args[0]); err != nil { // before the kernel boots
+				return err
 			}
 			ctx := cmd.Context()
 			img, err := kernelimage.Open(ctx, string(image), nil)
