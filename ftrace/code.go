@@ -75,7 +75,7 @@ func (r *Registry) replaceRecord(rec *Record, enable bool) (bugType, error) {
 		return bugUnknown, nil
 	}
 	if act == ignore {
-		if !rec.stale || !rec.is(RecEnabled) || r.keepsSet() {
+		if !r.outdated(rec) || !rec.is(RecEnabled) || r.keepsSet() {
 			return bugUnknown, nil
 		}
 		return bugUpdate, r.setOps(rec) // other ops, and the same flags

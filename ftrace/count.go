@@ -52,7 +52,7 @@ func (r *Registry) countThose(o *Ops, inc bool, most int, match func(ip uint64) 
 			rec.Flags &^= r.prof.ifCallOps(RecCallOps)
 		}
 		rec.stale = r.sets != nil
-		if act, _ := r.prof.check(rec.Flags, true); act != ignore || rec.stale {
+		if act, _ := r.prof.check(rec.Flags, true); act != ignore || r.outdated(rec) {
 			update = true
 		}
 		if matched++; matched == most {

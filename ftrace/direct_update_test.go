@@ -2,6 +2,7 @@ package ftrace
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -260,6 +261,83 @@ func TestUpdateDirect_AllOrNothingWithoutMemory(t *testing.T) {
 					require.ErrorIs(t, err, errno.ENOMEM, "%s, allocation %d", what, n)
 					require.Equal(t, before, state(), "%s, allocation %d", what, n)
 					require.Equal(t, objects, live)
+				}
+			}
+		})
+	}
+}
+
+// With two tracers and more a site's flags stay as they are when a direct call joins or leaves: the literal alone follows.
+func TestUpdateDirect_JoinsAndLeavesAnyNumberOfTracers(t *testing.T) {
+	eachDesign(t, func(t *testing.T, k *testKernel, far bool) {
+		addr, count := k.counting("direct", far)
+		o, want := k.directOpsOf(), uint64(0)
+		site := []DirectCall{{k.fn("tracee_relevant"), addr}}
+		for n := range 4 {
+			if n > 0 {
+				k.register(k.ops(fmt.Sprint("tracer", n), k.code.OpsFuncCount, 0, "tracee_relevant"))
+			}
+			require.NoError(t, k.UpdateDirectAdd(o, site))
+			require.NoError(t, k.Validate())
+			k.call("tracee_relevant")
+			want++
+			assert.Equal(t, want, count(), "with %d tracers", n)
+			require.NoError(t, k.UpdateDirectDel(o, site))
+			require.NoError(t, k.Validate())
+			k.call("tracee_relevant")
+			assert.Equal(t, want, count(), "gone, with %d tracers", n)
+		}
+	})
+}
+
+// Whatever is done in whatever order, with memory or without, each site calls what it was told to.
+func TestUpdateDirect_AgreesThroughRandomUse(t *testing.T) {
+	functions := []string{"fib", "gcd", "tracee_relevant", "is_even", "is_odd"}
+	for i, d := range designs {
+		t.Run(fmt.Sprintf("%s/call_ops=%t", d.direct, d.callOps), func(t *testing.T) {
+			rnd, short := rand.New(rand.NewPCG(uint64(i), 1)), false
+			opts := d.options()
+			opts.FailAlloc = func(string) bool { return short && rnd.IntN(8) == 0 }
+			k := bootIdle(t, &kernelimage.BuiltinOptions{NoCallOps: !d.callOps, BTI: true}, opts)
+			direct, tracers := k.directOpsOf(), []*Ops{}
+			for n := range 3 {
+				tracers = append(tracers, k.ops(fmt.Sprint("tracer", n), k.code.OpsFuncCount, 0, "fib"))
+			}
+			var addrs []uint64
+			for n := range 3 {
+				addr, _ := k.counting(fmt.Sprint("direct", n), n == 2)
+				addrs = append(addrs, addr)
+			}
+			want := map[string]uint64{}
+			for step := range 400 {
+				short = rnd.IntN(3) == 0
+				f, addr, o := functions[rnd.IntN(len(functions))], addrs[rnd.IntN(len(addrs))], tracers[rnd.IntN(len(tracers))]
+				call := []DirectCall{{k.fn(f), addr}}
+				switch rnd.IntN(6) {
+				case 0:
+					if k.UpdateDirectAdd(direct, call) == nil {
+						want[f] = addr
+					}
+				case 1:
+					if k.UpdateDirectDel(direct, call) == nil {
+						delete(want, f)
+					}
+				case 2:
+					if k.UpdateDirectMod(direct, call) == nil && want[f] != 0 {
+						want[f] = addr
+					}
+				case 3:
+					_ = k.Register(o)
+				case 4:
+					_ = k.Unregister(o)
+				case 5:
+					_ = k.SetFilter(o, f, &FilterOptions{Reset: rnd.IntN(2) == 0})
+				}
+				short = false
+				require.False(t, k.Dead(), "step %d", step)
+				require.NoError(t, k.Validate(), "step %d", step)
+				for _, f := range functions {
+					require.Equal(t, want[f], k.Direct(k.Location(k.fn(f))), "step %d, %s", step, f)
 				}
 			}
 		})

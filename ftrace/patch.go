@@ -73,12 +73,20 @@ func (r *Registry) setOps(rec *Record) error {
 	if !r.callOps {
 		return nil
 	}
-	if literal, ok := r.directLiteral(rec); ok {
+	literal, ok := r.directLiteral(rec)
+	rec.leads = ok
+	if ok {
 		return r.storeLiteral(rec.IP, literal)
 	}
 	err := r.setLiteral(rec.IP, r.opsFor(rec))
 	rec.stale = false
 	return err
+}
+
+// outdated reports whether a site's literal has to follow though its flags stay: other ops share it, or a direct
+// call has come to tracers that share it, or has left them.
+func (r *Registry) outdated(rec *Record) bool {
+	return rec.stale || r.inLiteral() && rec.is(RecDirect) != rec.leads
 }
 
 // opsFor is arm64_rec_get_ops: the record's flags, already updated, determine

@@ -5,6 +5,7 @@ type Record struct {
 	IP    uint64 // the word that toggles between NOP and BL
 	Flags RecFlags
 
+	leads bool // the literal leads to a direct call, past the ops
 	stale bool // under Sets: an ops has joined or left since the literal was stored
 }
 
