@@ -157,6 +157,18 @@ var linuxMutations = []Mutation{
 		fault:    model.Fault{Trampoline: trampolines.GraphKeepFrame},
 	},
 	{
+		Name:     "graph-skip-tail",
+		About:    "a tail-called function returns past return_to_handler, to the address in the frame below",
+		Scenario: "graph-tail",
+		fault:    model.Fault{Trampoline: trampolines.GraphSkipTail},
+	},
+	{
+		Name:     "graph-reuse-frame",
+		About:    "a tail-called function gets the frame of the function that it was tail-called by",
+		Scenario: "graph-tail",
+		fault:    model.Fault{Trampoline: trampolines.GraphReuseFrame},
+	},
+	{
 		Name:     "graph-reuse-index",
 		About:    "a graph user gets the index that became free last, which frames still have in their bitmaps",
 		Scenario: "graph-replace",

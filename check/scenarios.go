@@ -245,6 +245,15 @@ var linuxScenarios = []Scenario{
 		},
 	},
 	{
+		Name:  "graph-tail",
+		About: "a graph user arrives, leaves and is freed, while one of its functions tail-calls another one",
+		set: model.Scenario{
+			Ops:     []model.Ops{graph(on("A", model.TailCaller, model.TailCallee))},
+			Threads: does(model.Register("A"), model.Unregister("A"), model.Free("A")),
+			Tasks:   calls(model.TailCaller),
+		},
+	},
+	{
 		Name:    "filter-idle",
 		About:   "filter-list, with one CPU that RCU is not watching",
 		Finding: HashFreedUnderReader,

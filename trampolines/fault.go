@@ -58,12 +58,20 @@ const (
 	// GraphKeepFrame has ftrace_return_to_handler not pop the frame.
 	GraphKeepFrame
 
+	// GraphSkipTail has ftrace_return_to_handler return past return_to_handler, where a tail call left
+	// that in the frame, to the address in the frame below.
+	GraphSkipTail
+
+	// GraphReuseFrame has ftrace_graph_func give a tail-called function the frame, and the return address,
+	// of the function that it was tail-called by.
+	GraphReuseFrame
+
 	numFaults
 )
 
 var faultNames = [numFaults]string{
 	"none", "load-literal-twice", "load-func-first", "lose-x8", "lose-x18", "unaligned-literal", "set-keeps-bit", "set-skips-rcu", "load-tag-twice",
-	"follow-miss", "graph-bit-zero", "graph-reload-user", "graph-lose-x0", "graph-keep-frame",
+	"follow-miss", "graph-bit-zero", "graph-reload-user", "graph-lose-x0", "graph-keep-frame", "graph-skip-tail", "graph-reuse-frame",
 }
 
 func (f Fault) String() string {
@@ -131,6 +139,25 @@ func (c *code) faultyRestore(direct bool) bool {
 	return true
 }
 
+// faultyPush is what graphFunc does before it pushes a frame: x11 is the return stack, w12 how much of
+// it is used.
+func (c *code) faultyPush() {
+	if c.fault != GraphReuseFrame {
+		return
+	}
+	push := c.Label("push")
+	c.Emit(
+		Adr(X9, c.labels["return_to_handler"]),
+		Cmp(X1, X9),
+		BCond(NE, push),
+		SubImm(W12, W12, frameWords+1),
+		Add(graphFrame, X11, X12, LSL(3)),
+		Ldr(X1, Off(graphFrame, FrameRet)),
+	)
+	c.popFrame(X9)
+	c.Bind(push)
+}
+
 // faultyBitmap is what graphFunc does to the users that want the return.
 func (c *code) faultyBitmap() {
 	if c.fault == GraphBitZero {
@@ -147,6 +174,21 @@ func (c *code) faultyUser() {
 			Ldr(graphUser, Idx(graphArray, X10, 3)),
 		)
 	}
+}
+
+// faultyCaller is what graphReturn does after the load of the return address into x0.
+func (c *code) faultyCaller() {
+	if c.fault != GraphSkipTail {
+		return
+	}
+	own := c.Label("own return address")
+	c.Emit(
+		Adr(X9, c.labels["return_to_handler"]),
+		Cmp(X0, X9),
+		BCond(NE, own),
+		Ldr(X0, Off(graphFrame, FrameRet-FrameSize)),
+	)
+	c.Bind(own)
 }
 
 // faultyResult is returnToHandler's load of x0 and x1.

@@ -66,6 +66,9 @@ func (c *code) graphFunc() {
 		Ldr(W12, at(graphTask, task.CurrRetStack)),
 		CmpImm(W12, returnStackMax-frameWords-1),
 		BCond(GE, full),
+	)
+	c.faultyPush()
+	c.Emit(
 		Ldr(W13, at(graphTask, task.CurrRetDepth)),
 		AddImm(W13, W13, 1),
 		Str(W13, at(graphTask, task.CurrRetDepth)),
@@ -298,6 +301,7 @@ func (c *code) graphReturn() {
 	)
 	c.Bind(told)
 	c.Emit(Ldr(X0, Off(graphFrame, FrameRet)))
+	c.faultyCaller()
 	if c.fault != GraphKeepFrame {
 		c.popFrame(X9)
 	}

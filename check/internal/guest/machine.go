@@ -28,6 +28,9 @@ type Config struct {
 	// at the same place.
 	Tasks [][]uint64
 
+	// Args has, by function, what x0 holds at the begin of its calls; Entry(0) where there is none.
+	Args map[uint64]uint64
+
 	// Scratch is memory of each kind of task's own whose content does not matter between
 	// calls; nil: there is none.
 	Scratch []kernelimage.Range
@@ -206,7 +209,7 @@ const (
 )
 
 // Entry is what register n, one that a function finds as its caller left it,
-// holds at the begin of each call.
+// holds at the begin of each call, unless Config.Args has it.
 func Entry(n int) uint64 { return argument + uint64(n)<<32 + 0x5a5a0000 + uint64(n) }
 
 // begin sets up a call, as a caller does that keeps nothing in scratch registers.
@@ -217,6 +220,9 @@ func (m *Machine) begin(t *task, call int) *state {
 		if i >= 9 && i <= 17 {
 			s.x[i] = scratch + uint64(i)
 		}
+	}
+	if arg, ok := m.cfg.Args[s.pc]; ok {
+		s.x[0] = arg
 	}
 	s.x[29], s.x[30] = t.fp, emu.ReturnGate
 	return s

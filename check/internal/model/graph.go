@@ -134,54 +134,62 @@ func (m *Machine) returnStacks() ([]kernelimage.Range, error) {
 
 // graphEntry checks the call of entryfunc of ops number i.
 func (m *Machine) graphEntry(v *guest.Visit, i int) *property.Broken {
-	ip := m.sites[v.Func()]
 	func_, ok := v.Stack(v.X(0) + trampolines.GraphEntFunc)
+	part := m.part(v, func_)
 	switch {
 	case v.X(1) != m.graphs[i].Addr():
 		return property.Break(property.FuncHasItsOps, "entry_%s was called with %s", m.ops[i].Name, m.name(v.X(1)))
-	case !ok || func_ != ip:
+	case !ok || func_ != m.siteOf(v, part):
 		return property.Break(property.ToldCallSite, "entry_%s was told %s", m.ops[i].Name, m.name(func_))
 	}
-	if b := m.frames(v, ip); b != nil {
+	if b := m.frames(v, part); b != nil {
 		return b
 	}
-	v.Count(i)
+	v.Count(m.sc.entriesOf(i, part))
 	return nil
 }
 
-// graphReturn checks the call of its retfunc: it was told of the call, and not yet of this return.
+// graphReturn checks the call of its retfunc: it was told of the call, not yet of this return, and of
+// those of the functions that were entered later.
 func (m *Machine) graphReturn(v *guest.Visit, i int) *property.Broken {
-	ip := m.sites[v.Func()]
 	func_, ok := v.Stack(v.X(0) + trampolines.GraphRetFunc)
 	value, ok2 := v.Stack(v.X(0) + trampolines.GraphRetVal)
-	entries, returns := v.Counted(i), v.Counted(m.returnsOf(i))
+	part := m.part(v, func_)
+	entries, returns := v.Counted(m.sc.entriesOf(i, part)), v.Counted(m.sc.returnsOf(i, part))
 	switch {
 	case v.X(1) != m.graphs[i].Addr():
 		return property.Break(property.FuncHasItsOps, "return_%s was called with %s", m.ops[i].Name, m.name(v.X(1)))
-	case !ok || func_ != ip:
+	case !ok || func_ != m.siteOf(v, part) || m.pending(v, i, part+1):
 		return property.Break(property.ToldCallSite, "return_%s was told %s", m.ops[i].Name, m.name(func_))
-	case !ok2 || value != guest.Entry(0):
+	case !ok2 || value != m.result(v.Func()):
 		return property.Break(property.RegistersKept, "return_%s was told that %#x is returned", m.ops[i].Name, value)
 	case returns >= entries:
 		return property.Break(property.ReturnAskedFor, "return_%s was called, for %d calls of entry_%s before", m.ops[i].Name, entries, m.ops[i].Name)
 	}
-	v.Count(m.returnsOf(i))
+	v.Count(m.sc.returnsOf(i, part))
 	return nil
 }
 
-// returnsOf is where returns of ops number i are counted.
-func (m *Machine) returnsOf(i int) int { return len(m.sc.Ops) + i }
-
-// returnsTo reports whether the traced function may return to an address: where it was called from, or to
-// return_to_handler once a user wants that.
-func (m *Machine) returnsTo(v *guest.Visit, lr uint64) bool {
-	if lr == emu.ReturnGate {
-		return true
-	}
-	for i := range m.sc.Ops {
-		if m.sc.Ops[i].Graph && v.Counted(i) > 0 && lr == m.r.Code().ReturnToHandler {
+// pending reports whether ops number i still waits for the return of a function that was entered as
+// this part of the call, or later.
+func (m *Machine) pending(v *guest.Visit, i, part int) bool {
+	for ; part < len(m.parts(v.Func())); part++ {
+		if v.Counted(m.sc.entriesOf(i, part)) > v.Counted(m.sc.returnsOf(i, part)) {
 			return true
 		}
 	}
 	return false
+}
+
+// caller is where a part of the call returns to, as it finds it: where the call came from, or
+// return_to_handler once a user wants the return of an earlier part.
+func (m *Machine) caller(v *guest.Visit, part int) uint64 {
+	for earlier := range part {
+		for i := range m.sc.Ops {
+			if m.sc.Ops[i].Graph && v.Counted(m.sc.entriesOf(i, earlier)) > 0 {
+				return m.r.Code().ReturnToHandler
+			}
+		}
+	}
+	return emu.ReturnGate
 }

@@ -42,6 +42,8 @@ func (b *Base) fits(sc *Scenario, fault *Fault) error {
 		return fmt.Errorf("the fault is one of an image's own core: %w", ErrUnfit)
 	case b.Image == nil:
 		return nil
+	case sc.hasTail():
+		return fmt.Errorf("%s is the built-in kernel's: %w", TailCaller, ErrUnfit)
 	case !sc.NoCallOps && !b.Image.CallOps():
 		return fmt.Errorf("%s has no room for literals: %w", b.Image.Name(), ErrUnfit)
 	case sc.NoCallOps && b.Image.CallOps() && b.Own:
@@ -183,7 +185,7 @@ func (m *Machine) begin() error {
 // image is what is booted. Of a kernel that is not the built-in one, the first
 // functions that do nothing stand for those of the scenarios.
 func (m *Machine) image(b *Base) (*kernelimage.Image, error) {
-	m.names = map[string]string{Relevant: Relevant, Irrelevant: Irrelevant}
+	m.names = map[string]string{Relevant: Relevant, Irrelevant: Irrelevant, TailCaller: TailCaller, TailCallee: TailCallee}
 	if b.Image != nil {
 		empty := b.Image.EmptyFuncs(2)
 		if len(empty) < 2 {

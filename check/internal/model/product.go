@@ -1,7 +1,6 @@
 package model
 
 import (
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -24,7 +23,7 @@ type product struct {
 	reads   []int       // data locations that CPUs read
 	words   []int       // instructions that change and that CPUs fetch
 	slot    []int       // by location: its place among reads, or -1
-	funcOf  [][]int     // by kind and call: the function's number
+	enters  [][][]int   // by kind and call: the numbers of the functions that it enters
 
 	size   int
 	blocks blocks
@@ -78,11 +77,11 @@ func newProduct(sc *Scenario, p *program, g *guest.Machine, kinds []int, reduced
 		}
 	}
 	for _, calls := range p.tasks {
-		var funcs []int
+		var enters [][]int
 		for _, f := range calls {
-			funcs = append(funcs, slices.Index(p.funcs, f))
+			enters = append(enters, p.enters[f])
 		}
-		m.funcOf = append(m.funcOf, funcs)
+		m.enters = append(m.enters, enters)
 	}
 	return m
 }

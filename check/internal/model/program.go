@@ -45,7 +45,10 @@ type program struct {
 	fills     []fill   // and what it holds at first
 	callbacks []callback
 	tasks     [][]uint64 // the functions that each CPU's task calls
-	funcs     []uint64   // each of them once
+	funcs     []uint64   // each function that they enter once
+
+	// enters has, by function that is called, the numbers of those that a call enters, see Machine.parts.
+	enters map[uint64][]int
 }
 
 // operation is one of a thread, or one that a tracer starts.
@@ -124,6 +127,7 @@ func orders(threads [][]int) [][]int {
 // findFuncs collects what tasks call.
 func (p *program) findFuncs(m *Machine) error {
 	p.tasks = make([][]uint64, len(m.sc.Tasks))
+	p.enters = map[uint64][]int{}
 	for kind := range m.sc.Tasks {
 		for _, name := range m.sc.Tasks[kind].Calls {
 			addr, err := m.k.Func(m.names[name])
@@ -131,8 +135,14 @@ func (p *program) findFuncs(m *Machine) error {
 				return err
 			}
 			p.tasks[kind] = append(p.tasks[kind], addr)
-			if !slices.Contains(p.funcs, addr) {
-				p.funcs = append(p.funcs, addr)
+			if p.enters[addr] != nil {
+				continue
+			}
+			for _, fn := range m.parts(addr) {
+				if !slices.Contains(p.funcs, fn) {
+					p.funcs = append(p.funcs, fn)
+				}
+				p.enters[addr] = append(p.enters[addr], slices.Index(p.funcs, fn))
 			}
 		}
 	}

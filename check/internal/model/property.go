@@ -39,7 +39,7 @@ func (m *Machine) watches() map[uint64]func(*guest.Visit) *property.Broken {
 	m.watchSets(w)
 	w[code.NopFunc] = func(v *guest.Visit) *property.Broken { return m.calledWith(v, "ftrace_ops_nop_func", code.NopOps) }
 	for _, s := range m.k.Sites() {
-		w[s.IP+4] = m.entered
+		w[s.IP+4] = func(v *guest.Visit) *property.Broken { return m.entered(v, m.part(v, s.IP)) }
 	}
 	return w
 }
@@ -66,7 +66,7 @@ func (m *Machine) traced(v *guest.Visit, i int) *property.Broken {
 	if b := m.protected(v, o, i); b != nil {
 		return b
 	}
-	if b := m.frames(v, ip); b != nil {
+	if b := m.frames(v, 0); b != nil {
 		return b
 	}
 	if b := m.inOrder(v, i); b != nil {
@@ -87,7 +87,7 @@ func (m *Machine) direct(v *guest.Visit, i int) *property.Broken {
 	if v.X(30) != x30 || m.sc.Direct != trampolines.DirectJump && x9 != emu.ReturnGate {
 		return property.Break(property.DirectCallEntry, "x9=%s, x30=%s", m.name(x9), m.name(v.X(30)))
 	}
-	if b := m.unchanged(v, property.DirectCallEntry); b != nil {
+	if b := m.unchanged(v, 0, property.DirectCallEntry); b != nil {
 		return b
 	}
 	v.Count(i)
@@ -109,9 +109,10 @@ func (m *Machine) protected(v *guest.Visit, o *ftrace.Ops, i int) *property.Brok
 // maxFrames is more than any chain has here.
 const maxFrames = 8
 
-// frames walks the frame records from x29 on: the traced function and its
-// caller have to be the outermost, whatever is between.
-func (m *Machine) frames(v *guest.Visit, ip uint64) *property.Broken {
+// frames walks the frame records from x29 on: the traced function, which is a part of the call, and
+// where it returns to have to be the outermost, whatever is between.
+func (m *Machine) frames(v *guest.Visit, part int) *property.Broken {
+	ip := m.siteOf(v, part)
 	var chain []uint64
 	for fp := v.X(29); fp != v.StackTop(); {
 		next, ok := v.Stack(fp)
@@ -123,27 +124,30 @@ func (m *Machine) frames(v *guest.Visit, ip uint64) *property.Broken {
 		fp = next
 	}
 	n := len(chain)
-	if n < 2 || chain[n-1] != emu.ReturnGate || chain[n-2] != ip+4 {
+	if n < 2 || chain[n-1] != m.caller(v, part) || chain[n-2] != ip+4 {
 		return property.Break(property.FramesChain, "return addresses are %#x; the call site's has to be followed by the caller's", chain)
 	}
 	return nil
 }
 
-// entered checks the registers where the traced function goes on after its
-// call site: they are as its caller left them.
-func (m *Machine) entered(v *guest.Visit) *property.Broken {
-	if !m.returnsTo(v, v.X(30)) {
-		return property.Break(property.RegistersKept, "x30=%s, and was %s", m.name(v.X(30)), m.name(emu.ReturnGate))
+// entered checks the registers where the traced function, which is a part of the call, goes on after
+// its call site: they are as its caller left them, but that x30 may be return_to_handler once a user wants
+// that.
+func (m *Machine) entered(v *guest.Visit, part int) *property.Broken {
+	if lr := v.X(30); lr != m.caller(v, part) && lr != m.caller(v, part+1) {
+		return property.Break(property.RegistersKept, "x30=%s, and was %s", m.name(lr), m.name(m.caller(v, part)))
 	}
-	return m.unchanged(v, property.RegistersKept)
+	return m.unchanged(v, part, property.RegistersKept)
 }
 
 // unchanged checks the registers that a call site passes on: all but x9 to x17
 // and x30.
-func (m *Machine) unchanged(v *guest.Visit, p property.Property) *property.Broken {
+func (m *Machine) unchanged(v *guest.Visit, part int, p property.Property) *property.Broken {
 	for i := range 30 {
 		want := guest.Entry(i)
 		switch {
+		case i == 0:
+			want = m.arg(v.Func(), part)
 		case i >= 9 && i <= 17:
 			continue
 		case i == 29:
@@ -164,8 +168,8 @@ func (m *Machine) ended(v *guest.Visit) *property.Broken {
 	if v.SP() != v.StackTop() || v.X(29) != v.StackTop() {
 		return property.Break(property.StackGivenBack, "sp=%#x, x29=%#x, and both were %#x", v.SP(), v.X(29), v.StackTop())
 	}
-	if m.sc.hasGraph() && v.X(0) != guest.Entry(0) { // the functions return what they are passed
-		return property.Break(property.ResultKept, "x0=%#x, and the function returned %#x", v.X(0), guest.Entry(0))
+	if want := m.result(v.Func()); m.sc.hasGraph() && v.X(0) != want {
+		return property.Break(property.ResultKept, "x0=%#x, and the function returned %#x", v.X(0), want)
 	}
 	return nil
 }
@@ -173,14 +177,24 @@ func (m *Machine) ended(v *guest.Visit) *property.Broken {
 // owed checks a call that has returned against what was owed to each ops while
 // it ran.
 func (t *turn) owed() *property.Broken {
+	for part := range t.enters[t.kind][t.n.Call] {
+		if b := t.owedOf(part); b != nil {
+			return b
+		}
+	}
+	return nil
+}
+
+// owedOf is owed for one part of the call. It began no earlier than the call.
+func (t *turn) owedOf(part int) *property.Broken {
 	begun, knew := getTime(t.b, cpuBegun), getTime(t.b, cpuKnew)
 	if t.sc.Strict {
 		knew = begun
 	}
 	for i := range t.sc.Ops {
 		o := &t.sc.Ops[i]
-		k := i*len(t.p.funcs) + t.funcOf[t.kind][t.n.Call]
-		since, seen := t.p.changed[t.now][k], t.n.Seen.Of(i)
+		k := i*len(t.p.funcs) + t.enters[t.kind][t.n.Call][part]
+		since, seen := t.p.changed[t.now][k], t.n.Seen.Of(t.sc.entriesOf(i, part))
 		if o.Flags&ftrace.OpsRCU != 0 && t.sc.Tasks[t.kind].NotWatching {
 			continue // it is not to be called at all, which its tracer looks at
 		}
@@ -191,7 +205,7 @@ func (t *turn) owed() *property.Broken {
 			return property.Break(property.NoStrayCall, "%s was called", o.Name)
 		case seen > 1:
 			return property.Break(property.SeenOnce, "%s was called %d times", o.Name, seen)
-		case o.Graph && need == needOnce && since <= begun && t.n.Seen.Of(len(t.sc.Ops)+i) != seen:
+		case o.Graph && need == needOnce && since <= begun && t.n.Seen.Of(t.sc.returnsOf(i, part)) != seen:
 			return property.Break(property.ReturnSeen, "return_%s was not called", o.Name)
 		}
 	}

@@ -48,6 +48,13 @@ const (
 	Irrelevant = "tracee_irrelevant"
 )
 
+// TailCaller tail-calls TailCallee, which returns. Only the built-in kernel has them, and only users of
+// fgraph are to want them.
+const (
+	TailCaller = "is_even"
+	TailCallee = "is_odd"
+)
+
 // scheme is the core's.
 func (sc *Scenario) scheme() ftrace.Scheme {
 	switch {

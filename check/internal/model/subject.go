@@ -70,7 +70,7 @@ func Prepare(ctx context.Context, sc *Scenario, opts *Options) (s *Subject, err 
 	}
 	s.g, err = guest.New(guest.Config{
 		Scratch: scratch,
-		Kernel:  s.m.k, History: s.p.hist, Tasks: s.p.tasks, Objects: objects,
+		Kernel:  s.m.k, History: s.p.hist, Tasks: s.p.tasks, Args: s.m.args(), Objects: objects,
 		Arrive: s.m.watches(), Ended: s.m.ended, EachInstruction: opts.Whole,
 	})
 	if err != nil {

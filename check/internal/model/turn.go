@@ -231,7 +231,7 @@ func (m *product) rest(b []byte, kind int, n *guest.Node) {
 	}
 	putTime(b, cpuLow, m.since(n, m.reads, low))
 	putTime(b, cpuText, m.since(n, m.words, text))
-	if n.Call+1 >= len(m.funcOf[kind]) && n.Kind != guest.Between {
+	if n.Call+1 >= len(m.enters[kind]) && n.Kind != guest.Between {
 		putTime(b, cpuKnown, 0) // no call is to begin any more
 	}
 }
