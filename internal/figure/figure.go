@@ -124,12 +124,13 @@ func (f *Figure) draw(newCanvas func(width, height vg.Length) canvas) ([]byte, e
 	p.X.Max = max(p.X.Max, 1)
 	p.Y.Max = roundUp(p.Y.Max)
 	// Beside the plot, where it covers no point.
-	beside := legend.Rectangle(draw.New(vgsvg.New(plotWidth, plotHeight))).Size().X + vg.Centimeter
-	c := newCanvas(plotWidth+beside, plotHeight)
+	size := legend.Rectangle(draw.New(vgsvg.New(plotWidth, plotHeight))).Size()
+	beside, height := size.X+vg.Centimeter, max(plotHeight, size.Y+2*vg.Centimeter)
+	c := newCanvas(plotWidth+beside, height)
 	page := draw.New(c)
 	page.SetColor(color.White)
 	page.Fill(page.Rectangle.Path())
-	p.Draw(draw.Crop(page, 0, -vg.Centimeter/2-beside, 0, -vg.Centimeter/4))
+	p.Draw(draw.Crop(page, 0, -vg.Centimeter/2-beside, height-plotHeight, -vg.Centimeter/4))
 	legend.Draw(draw.Crop(page, plotWidth, 0, 0, -vg.Centimeter))
 	var b bytes.Buffer
 	_, err := c.WriteTo(&b)

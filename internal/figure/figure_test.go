@@ -45,6 +45,23 @@ func TestFigure_PNGHasTheLinesColours(t *testing.T) {
 	}
 }
 
+func TestFigure_IsAsTallAsItsLegend(t *testing.T) {
+	heights := make(map[int]int)
+	for _, lines := range []int{1, 10, 60} {
+		f := &Figure{}
+		for range lines {
+			f.Lines = append(f.Lines, some.Lines[1])
+		}
+		var b bytes.Buffer
+		require.NoError(t, f.WritePNG(&b))
+		config, err := png.DecodeConfig(&b)
+		require.NoError(t, err)
+		heights[lines] = config.Height
+	}
+	assert.Equal(t, heights[1], heights[10])
+	assert.Greater(t, heights[60], 2*heights[10])
+}
+
 func TestFigure_RefusesWhatCanNotBeDrawn(t *testing.T) {
 	assert.ErrorIs(t, (&Figure{}).WriteSVG(io.Discard), ErrEmpty)
 	assert.Error(t, (&Figure{Lines: []Line{{Name: "nan", Color: Colors[0], Points: []Point{{1, math.NaN()}}}}}).WritePNG(io.Discard))
