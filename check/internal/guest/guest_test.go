@@ -226,6 +226,29 @@ func TestMachine_ReturnAddressDependsOnNothing(t *testing.T) {
 	assert.Positive(t, found)
 }
 
+func TestMachine_CallsWithItsArgument(t *testing.T) {
+	r := newRig(t)
+	fn := r.code(t, func(b *asm.Builder) { b.Emit(asm.Ret()) }).Start
+	for want, args := range map[uint64]map[uint64]uint64{
+		guest.Entry(0): {fn + 4: 1}, // another function's
+		0:              {fn: 0},
+		7:              {fn: 7},
+	} {
+		var got []uint64
+		m := r.another(t, fn, func(cfg *guest.Config) {
+			cfg.Args = args
+			cfg.Ended = func(v *guest.Visit) *property.Broken {
+				assert.Equal(t, guest.Entry(1), v.X(1))
+				got = append(got, v.X(0))
+				return nil
+			}
+		})
+		nodes(t, r, m)
+		assert.Contains(t, got, want)
+		assert.Len(t, slices.Compact(got), 1)
+	}
+}
+
 // Each thing that a task must not do is reported as what it is.
 func TestMachine_Broken(t *testing.T) {
 	for _, tt := range []struct {
