@@ -105,14 +105,17 @@ func Verdict(ctx context.Context, sc *Scenario, mutation string, opts Options) (
 	return r.Violations[0].Property, r, nil
 }
 
-// FittingMutations are the mutations that can be put into a scenario: "" is none.
+// FittingMutations are the mutations of what a scenario has: "" is none.
 func FittingMutations(sc *Scenario) []string {
 	names := []string{"", ""}
 	for i := range mutations {
 		f := &mutations[i].fault
 		own, err := findScenario(mutations[i].Scenario)
-		if err != nil || f.Trampoline != 0 && own.set.Direct != sc.set.Direct {
-			continue // of another design of direct calls
+		if err != nil || own.set.Direct != sc.set.Direct || own.set.Sets && !sc.set.Sets {
+			continue // of another design
+		}
+		if slices.ContainsFunc(own.set.Ops, func(o model.Ops) bool { return o.Graph }) {
+			continue // random scenarios have no users of fgraph
 		}
 		if f.Image == nil && !f.LiveInit && !f.OnlyCode() && (f.Trampoline == 0 && f.Core == 0 || !sc.set.NoCallOps) {
 			names = append(names, mutations[i].Name)
