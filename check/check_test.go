@@ -66,6 +66,15 @@ func TestMutations_AreFound(t *testing.T) {
 	}
 }
 
+// Both designs in which the literal leads to a direct call show it, where that joins tracers and where it leaves them.
+func TestMutations_KeepSharedIsFoundInEachDesign(t *testing.T) {
+	for _, name := range []string{"tagged-join-two", "tagged-leave-two", "mini-join-two", "mini-leave-two"} {
+		r, err := check.Check(t.Context(), name, "keep-shared", nil)
+		require.NoError(t, err)
+		assert.Len(t, r.Violations, 1, name)
+	}
+}
+
 // The verdict is the same where nothing is left out: each instruction and each
 // step of the core a step of the search.
 func TestReduction_ChangesNoVerdict(t *testing.T) {

@@ -81,6 +81,12 @@ var directMutations = []Mutation{
 		}},
 	},
 	{
+		Name:     "keep-shared",
+		About:    "a site that tracers share keeps its literal when a direct call joins them",
+		Scenario: "tagged-join-two",
+		fault:    model.Fault{Core: ftrace.KeepShared},
+	},
+	{
 		Name:     "mini-freed-at-once",
 		About:    "a mini-ops is freed without a grace period",
 		Scenario: "mini-modify",

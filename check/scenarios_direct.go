@@ -257,6 +257,24 @@ func ofDirectCalls() []Scenario {
 			},
 		},
 		{
+			Name:  "join-two",
+			About: "a direct call joins a site that two tracers share",
+			set: model.Scenario{
+				Ops:     []model.Ops{fresh, live("A", relevant), live("B", relevant)},
+				Threads: does(model.Attach("D", relevant)),
+				Tasks:   calls(relevant),
+			},
+		},
+		{
+			Name:  "leave-two",
+			About: "a direct call leaves a site that two tracers share, and its code is freed",
+			set: model.Scenario{
+				Ops:     []model.Ops{has(relevant), live("A", relevant), live("B", relevant)},
+				Threads: does(model.Detach("D", relevant), model.Retire("D")),
+				Tasks:   calls(relevant),
+			},
+		},
+		{
 			Name:  "ipmodify",
 			About: "an ops with IPMODIFY joins and leaves a site whose direct call shares it",
 			set: model.Scenario{

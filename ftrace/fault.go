@@ -43,10 +43,14 @@ const (
 	// ReuseGraphIndex gives a graph user the index that became free last.
 	ReuseGraphIndex
 
+	// KeepShared misses the update of a site where a direct call joins two tracers or more, or leaves
+	// them: the flags stay, and the literal with them. With trampolines.DirectTagged and DirectMini.
+	KeepShared
+
 	numFaults
 )
 
-var faultNames = [numFaults]string{"none", "keep-unique", "unaligned-literal", "keep-set", "oldest-first", "free-shared-set", "free-set-at-once", "forget-at-once", "reuse-graph-index"}
+var faultNames = [numFaults]string{"none", "keep-unique", "unaligned-literal", "keep-set", "oldest-first", "free-shared-set", "free-set-at-once", "forget-at-once", "reuse-graph-index", "keep-shared"}
 
 func (f Fault) String() string {
 	if f < numFaults {

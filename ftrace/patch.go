@@ -86,7 +86,7 @@ func (r *Registry) setOps(rec *Record) error {
 // outdated reports whether a site's literal has to follow though its flags stay: other ops share it, or a direct
 // call has come to tracers that share it, or has left them.
 func (r *Registry) outdated(rec *Record) bool {
-	return rec.stale || r.inLiteral() && rec.is(RecDirect) != rec.leads
+	return rec.stale || r.inLiteral() && rec.is(RecDirect) != rec.leads && r.fault != KeepShared
 }
 
 // opsFor is arm64_rec_get_ops: the record's flags, already updated, determine
