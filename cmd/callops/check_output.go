@@ -56,7 +56,9 @@ func (o *checkOutput) finish(err error, errw io.Writer) error {
 	case o.file == nil:
 		return err
 	case len(o.list) == 0:
-		fmt.Fprintf(errw, "callops: no counterexample, so %s is not written\n", o.path)
+		if err == nil {
+			fmt.Fprintf(errw, "callops: no counterexample, so %s is not written\n", o.path)
+		}
 		return errors.Join(err, o.file.discard())
 	}
 	if written := o.file.finish(o.write(o.file, check.Timeline(o.list))); written != nil {

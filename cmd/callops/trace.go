@@ -287,7 +287,7 @@ func setFilters(cmd *cobra.Command, m *machine.Machine, o *ftrace.Ops, filter, n
 			}
 		}
 		for _, waits := range r.Waiting(o, set.notrace) {
-			fmt.Fprintf(cmd.ErrOrStderr(), "callops: %q matches no function: its module is not loaded (--module FILE)\n", waits)
+			fmt.Fprintf(cmd.ErrOrStderr(), "callops: %q matches no function yet: it waits for its module (--module FILE loads one)\n", waits)
 		}
 	}
 	return nil
