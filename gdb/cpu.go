@@ -30,7 +30,7 @@ func (c *cpu) Step() (emu.Exit, error) {
 func (c *cpu) Run(ctx context.Context, budget uint64) (emu.Exit, error) {
 	s := c.stub
 	if !s.armed.Load() || s.quiet[c.Regs().PC] {
-		return c.Debuggable.Run(ctx, budget)
+		return c.undebugged(ctx, budget)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -46,6 +46,16 @@ func (c *cpu) Run(ctx context.Context, budget uint64) (emu.Exit, error) {
 		s.changed.Broadcast()
 	}
 	return exit, err
+}
+
+// undebugged is Run where no debugger looks. A Halt that is left was for a Run that ended otherwise.
+func (c *cpu) undebugged(ctx context.Context, budget uint64) (emu.Exit, error) {
+	for end := c.Count() + min(budget, 1<<62); ; {
+		exit, err := c.Debuggable.Run(ctx, end-c.Count())
+		if err != nil || exit.Reason != emu.ExitHalted {
+			return exit, err
+		}
+	}
 }
 
 // over reports whether the outermost call ends with such an end of Run.

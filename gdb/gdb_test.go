@@ -366,3 +366,12 @@ func TestGDB_StopsAtAFaultAndGoesBackFromIt(t *testing.T) {
 	}, "continue", "x/i $pc", "p $x0", "reverse-stepi", "p $pc", "continue", "continue")
 	inOrder(t, out, "SIGSEGV", "in memset ()", "strb", "$1 = 8", "in memset ()", "$2 = ", "SIGSEGV", "exited normally")
 }
+
+// A CPU may be told to halt when the code that it was to halt in is over.
+func TestStub_AHaltThatIsLeftEndsNoOtherCall(t *testing.T) {
+	d := newDebugged(t, machine.Config{})
+	d.Kernel.CPUs[0].CPU.(emu.Debuggable).Halt()
+	res, err := d.Kernel.CallName(t.Context(), 0, nil, "gcd", 12, 18)
+	require.NoError(t, err)
+	assert.EqualValues(t, 6, res.X0)
+}
