@@ -6,51 +6,24 @@ import . "callops/asm"
 // 6.12): it records ip and parent_ip in this CPU's ring, whose protocol
 // [RingReserve] describes.
 //
-//	entry sp ->  +-----------------+
-//	             | x19, -          |
-//	     sp+16   | x29, x30        |  frame record; x29 points here
-//	        sp ->+-----------------+
-//
 // Differs: a ring of fixed entries in place of trace_function and the ring
 // buffer; the presence of a ring determines whether to record, not
 // trace_array.function_enabled and trace_array_cpu.disabled.
 func (c *code) functionTracer() {
-	const (
-		frame   = 32
-		saved19 = 16
-	)
-	var (
-		full    = c.Label("full")
-		out     = c.Label("out")
-		refused = c.Label("recursion")
-	)
-	c.Emit(
-		Stp(FP, LR, Pre(SP, -frame)),
-		Mov(FP, SP),
-		Str(X19, Off(SP, saved19)),
-	)
-	enterRare := c.enter(traceFtraceStart, W19, refused)
-	c.Emit(Ldr(W8, at(X9, c.l.Task.CPU)))
-	c.loadPerCPU(ringBase, c.l.PerCPU.RingBuffer)
-	c.Emit(Cbz(ringBase, out))
-	c.claimEntry(RingEntryShift, full)
-	c.Emit(
-		Mrs(X9, CNTVCT_EL0),
-		Stp(X8, X0, Off(ringSlot, RingEntries+EntryCPU)),      // cpu, ip
-		Stp(X1, X9, Off(ringSlot, RingEntries+EntryParentIP)), // parent_ip, time
-	)
-	c.publishEntry(out)
-	c.Bind(out)
-	leaveRare := c.leave(X19)
-	c.Bind(refused)
-	c.Emit(
-		Ldr(X19, Off(SP, saved19)),
-		Ldp(FP, LR, Post(SP, frame)),
-		Ret(),
-	)
-	c.dropEntry(full, out)
-	enterRare()
-	leaveRare()
+	full := c.Label("full")
+	c.guarded(traceFtraceStart, func(out Label) func() {
+		c.Emit(Ldr(W8, at(X9, c.l.Task.CPU)))
+		c.loadPerCPU(ringBase, c.l.PerCPU.RingBuffer)
+		c.Emit(Cbz(ringBase, out))
+		c.claimEntry(RingEntryShift, full)
+		c.Emit(
+			Mrs(X9, CNTVCT_EL0),
+			Stp(X8, X0, Off(ringSlot, RingEntries+EntryCPU)),      // cpu, ip
+			Stp(X1, X9, Off(ringSlot, RingEntries+EntryParentIP)), // parent_ip, time
+		)
+		c.publishEntry(out)
+		return func() { c.dropEntry(full, out) }
+	})
 }
 
 // Registers of a ring that is written to; x9 and x10 change too, and x11 where an entry is published.

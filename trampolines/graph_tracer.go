@@ -232,53 +232,26 @@ func (c *code) copyArgs(regs Reg) {
 
 // functionArgsTracer is function_args_trace_call (kernel/trace/trace_functions.c, Linux 6.15): the function
 // tracer that records arguments too. It writes to the CPU's ring as function_trace_call does, in wide entries.
-//
-//	entry sp ->  +-----------------+
-//	             | x19, -          |
-//	     sp+16   | x29, x30        |  frame record; x29 points here
-//	        sp ->+-----------------+
 func (c *code) functionArgsTracer() {
-	const (
-		frame   = 32
-		saved19 = 16
-	)
-	var (
-		full    = c.Label("full")
-		out     = c.Label("out")
-		refused = c.Label("recursion")
-	)
-	c.Emit(
-		Stp(FP, LR, Pre(SP, -frame)),
-		Mov(FP, SP),
-		Str(X19, Off(SP, saved19)),
-	)
-	enterRare := c.enter(traceFtraceStart, W19, refused)
-	c.Emit(
-		Ldr(W8, at(X9, c.l.Task.CPU)),
-		Ldr(W7, at(X9, c.l.Task.Pid)),
-	)
-	c.loadPerCPU(ringBase, c.l.PerCPU.RingBuffer)
-	c.Emit(Cbz(ringBase, out))
-	c.claimEntry(WideEntryShift, full)
-	c.Emit(
-		Mrs(X9, CNTVCT_EL0),
-		Movz(W10, WideCall, 0),
-		Stp(W8, W10, Off(ringSlot, RingEntries+WideCPU)), // and kind
-		Stp(X0, X9, Off(ringSlot, RingEntries+WideIP)),   // and time
-		Str(W7, Off(ringSlot, RingEntries+WidePID)),
-		Str(X1, Off(ringSlot, RingEntries+WideParentIP)),
-	)
-	c.copyArgs(X3)
-	c.publishEntry(out)
-	c.Bind(out)
-	leaveRare := c.leave(X19)
-	c.Bind(refused)
-	c.Emit(
-		Ldr(X19, Off(SP, saved19)),
-		Ldp(FP, LR, Post(SP, frame)),
-		Ret(),
-	)
-	c.dropEntry(full, out)
-	enterRare()
-	leaveRare()
+	full := c.Label("full")
+	c.guarded(traceFtraceStart, func(out Label) func() {
+		c.Emit(
+			Ldr(W8, at(X9, c.l.Task.CPU)),
+			Ldr(W7, at(X9, c.l.Task.Pid)),
+		)
+		c.loadPerCPU(ringBase, c.l.PerCPU.RingBuffer)
+		c.Emit(Cbz(ringBase, out))
+		c.claimEntry(WideEntryShift, full)
+		c.Emit(
+			Mrs(X9, CNTVCT_EL0),
+			Movz(W10, WideCall, 0),
+			Stp(W8, W10, Off(ringSlot, RingEntries+WideCPU)), // and kind
+			Stp(X0, X9, Off(ringSlot, RingEntries+WideIP)),   // and time
+			Str(W7, Off(ringSlot, RingEntries+WidePID)),
+			Str(X1, Off(ringSlot, RingEntries+WideParentIP)),
+		)
+		c.copyArgs(X3)
+		c.publishEntry(out)
+		return func() { c.dropEntry(full, out) }
+	})
 }

@@ -20,11 +20,6 @@ const (
 // profileEntry is profile_graph_entry (kernel/trace/ftrace.c, Linux 6.12) with function_profile_call: it counts the
 // call. Its frame is
 //
-//	entry sp ->  +-----------------+
-//	             | x19, -          |
-//	     sp+16   | x29, x30        |  frame record; x29 points here
-//	        sp ->+-----------------+
-//
 // Differs: functions are not added on the way, so the table needs no lock and is never full.
 func (c *code) profileEntry() {
 	c.profiled(func() {
@@ -57,53 +52,30 @@ func (c *code) profileReturn() {
 
 // profiled finds this CPU's entry of the function, in x16, and has count change it; x9 to x15 change. It returns 1.
 func (c *code) profiled(count func()) {
-	const (
-		frame   = 32
-		saved19 = 16
-	)
-	var (
-		probe   = c.Label("each entry")
-		found   = c.Label("found")
-		out     = c.Label("out")
-		refused = c.Label("recursion")
-	)
-	c.Emit(
-		Stp(FP, LR, Pre(SP, -frame)),
-		Mov(FP, SP),
-		Str(X19, Off(SP, saved19)),
-	)
-	enterRare := c.enter(traceFtraceStart, W19, refused)
-	c.Emit(
-		Ldr(W8, at(X9, c.l.Task.CPU)),
-		Ldr(X13, at(X1, GraphOpsOf(c.l).Private)),
-		Ldp(X14, X15, Off(X13, ProfileMask)), // and stride
-		Madd(X13, X8, X15, X13),
-		AddImm(X13, X13, ProfileTables),
-		Ldr(X11, Off(X0, GraphEntFunc)), // which is GraphRetFunc too
-		LsrImm(X12, X11, 2),
-	)
-	c.Bind(probe)
-	c.Emit(
-		And(X12, X12, X14),
-		Add(X16, X13, X12, LSL(ProfileShift)),
-		Ldr(X15, Off(X16, ProfileIP)),
-		Cbz(X15, out),
-		Cmp(X15, X11),
-		BCond(EQ, found),
-		AddImm(X12, X12, 1),
-		B(probe),
-	)
-	c.Bind(found)
-	count()
-	c.Bind(out)
-	leaveRare := c.leave(X19)
-	c.Bind(refused)
-	c.Emit(
-		Movz(W0, 1, 0),
-		Ldr(X19, Off(SP, saved19)),
-		Ldp(FP, LR, Post(SP, frame)),
-		Ret(),
-	)
-	enterRare()
-	leaveRare()
+	probe, found := c.Label("each entry"), c.Label("found")
+	c.guarded(traceFtraceStart, func(out Label) func() {
+		c.Emit(
+			Ldr(W8, at(X9, c.l.Task.CPU)),
+			Ldr(X13, at(X1, GraphOpsOf(c.l).Private)),
+			Ldp(X14, X15, Off(X13, ProfileMask)), // and stride
+			Madd(X13, X8, X15, X13),
+			AddImm(X13, X13, ProfileTables),
+			Ldr(X11, Off(X0, GraphEntFunc)), // which is GraphRetFunc too
+			LsrImm(X12, X11, 2),
+		)
+		c.Bind(probe)
+		c.Emit(
+			And(X12, X12, X14),
+			Add(X16, X13, X12, LSL(ProfileShift)),
+			Ldr(X15, Off(X16, ProfileIP)),
+			Cbz(X15, out),
+			Cmp(X15, X11),
+			BCond(EQ, found),
+			AddImm(X12, X12, 1),
+			B(probe),
+		)
+		c.Bind(found)
+		count()
+		return nil
+	}, Movz(W0, 1, 0))
 }

@@ -125,6 +125,43 @@ func (c *code) leave(mask Reg) (rare func()) {
 	}
 }
 
+// guarded emits a function that runs body under the recursion bit of start, with preemption disabled, and
+// does nothing where the bit is taken. body keeps x19 and may go to out; what it returns, if anything, emits
+// its own rare paths. result comes before the function returns, either way.
+//
+//	entry sp ->  +-----------------+
+//	             | x19, -          |
+//	     sp+16   | x29, x30        |  frame record; x29 points here
+//	        sp ->+-----------------+
+func (c *code) guarded(start int, body func(out Label) (rare func()), result ...Inst) {
+	const (
+		frame   = 32
+		saved19 = 16
+	)
+	out, refused := c.Label("out"), c.Label("recursion")
+	c.Emit(
+		Stp(FP, LR, Pre(SP, -frame)),
+		Mov(FP, SP),
+		Str(X19, Off(SP, saved19)),
+	)
+	enterRare := c.enter(start, W19, refused)
+	bodyRare := body(out)
+	c.Bind(out)
+	leaveRare := c.leave(X19)
+	c.Bind(refused)
+	c.Emit(result...)
+	c.Emit(
+		Ldr(X19, Off(SP, saved19)),
+		Ldp(FP, LR, Post(SP, frame)),
+		Ret(),
+	)
+	if bodyRare != nil {
+		bodyRare()
+	}
+	enterRare()
+	leaveRare()
+}
+
 // rcuWatchingBit is CT_RCU_WATCHING's bit in context_tracking.state: the
 // counter above the two state bits is odd while RCU is watching the CPU
 // (include/linux/context_tracking.h, rcu_is_watching_curr_cpu).
