@@ -11,6 +11,9 @@ type Result struct {
 	// Code is whose ftrace ran: trampolines, list function and ops.
 	Code Code `json:"code"`
 
+	// Core is whose core registered ops: the image's own where CodeImage.
+	Core Code `json:"core"`
+
 	Rows []Row `json:"rows"` // by engine, then scheme, then as asked
 
 	// Registration is there when it was asked for.

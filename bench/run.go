@@ -67,7 +67,7 @@ func run(ctx context.Context, cfg *Config) (*Result, error) {
 	}
 	res := &Result{
 		Tracee: cfg.Tracee, Calls: cfg.Calls, CPUs: cfg.CPUs, Tracer: cfg.Tracer,
-		Irrelevant: jobs[0].irrelevant, AsSample: cfg.asSample(), Code: cfg.code(),
+		Irrelevant: jobs[0].irrelevant, AsSample: cfg.asSample(), Code: codeOf(cfg.ImageTrampolines), Core: codeOf(cfg.ImageCore),
 	}
 	for _, j := range jobs {
 		res.Rows = append(res.Rows, j.rows...)
@@ -92,8 +92,8 @@ func run(ctx context.Context, cfg *Config) (*Result, error) {
 	return res, nil
 }
 
-func (c *Config) code() Code {
-	if c.ImageTrampolines {
+func codeOf(image bool) Code {
+	if image {
 		return CodeImage
 	}
 	return CodeCallops

@@ -61,7 +61,7 @@ func picture(r *bench.Result) (*figure.Figure, error) {
 // attachFigure draws how long an ops takes to register and to unregister, over the sites in
 // its filter.
 func attachFigure(r *bench.Result) *figure.Figure {
-	f := &figure.Figure{Title: "Registration of one ops, " + ftraceOf(r), X: "sites in its filter", Y: "time (microseconds)"}
+	f := &figure.Figure{Title: "Registration of one ops, " + coreOf(r), X: "sites in its filter", Y: "time (microseconds)"}
 	engines := make(map[string]int) // marks
 	for i := range r.Registration {
 		reg := &r.Registration[i]

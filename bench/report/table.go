@@ -52,6 +52,14 @@ func blocks(r *bench.Result) [][]bench.Row {
 	return blocks
 }
 
+// coreOf names whose core registered ops.
+func coreOf(r *bench.Result) string {
+	if r.Core == bench.CodeImage {
+		return "by the image's own core"
+	}
+	return "by callops' core"
+}
+
 // ftraceOf names whose ftrace was measured.
 func ftraceOf(r *bench.Result) string {
 	if r.Code == bench.CodeImage {
@@ -143,7 +151,7 @@ func writeRegistration(b *bytes.Buffer, r *bench.Result) {
 	if image := r.Registration[0].Image; image != "" {
 		of = "of " + image
 	}
-	fmt.Fprintf(b, "\nRegistration of one ops with all %d sites %s in its filter, %s\n", r.Registration[0].Sites, of, ftraceOf(r))
+	fmt.Fprintf(b, "\nRegistration of one ops with all %d sites %s in its filter, %s\n", r.Registration[0].Sites, of, coreOf(r))
 	b.WriteString("Bytes are those that a site takes beside text.\n")
 	t := columns(b)
 	fmt.Fprintln(t, "engine\tscheme\tregister ms\tunregister ms\thost bytes\tguest bytes\t")
