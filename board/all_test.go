@@ -2,6 +2,7 @@ package board
 
 import (
 	"flag"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -11,33 +12,43 @@ import (
 	"callops/internal/kernels"
 )
 
-var all = flag.Bool("all", false, "boot every kernel, with one CPU and with several")
+var all = flag.Bool("all", false, "boot every kernel with one CPU and with as many as there can be")
 
 func TestBoot_EveryKernel(t *testing.T) {
-	if !*all {
-		t.Skip("takes some seconds a kernel: -all")
+	if testing.Short() {
+		t.Skip("boots kernels")
 	}
-	for _, series := range []string{kernels.Linux61, kernels.Linux612, kernels.Linux7, kernels.Linux716K} {
-		for _, cpus := range []int{1, MaxCPUs} {
-			t.Run(series, func(t *testing.T) {
-				var console []string
-				m, err := Boot(t.Context(), open(t, series), &Options{CPUs: cpus, Console: func(line string) { console = append(console, line) }})
-				require.NoError(t, err)
-				defer func() { require.NoError(t, m.Close()) }()
-				t.Logf("%s, %d CPUs: %d instructions", series, cpus, m.Count())
-				log := strings.Join(console, "\n")
-				assert.NotContains(t, log, "WARNING:")
-				assert.NotContains(t, log, "stall")
-				require.NoError(t, m.Mount(t.Context(), "sysfs", "/sys"))
-				require.NoError(t, m.Mount(t.Context(), "tracefs", tracing))
-				s := &shell{m, t.Context(), tracing}
-				for _, line := range []string{"echo vfs_open > set_ftrace_filter", "echo function > current_tracer"} {
-					out, status := s.run(line)
-					assert.Zero(t, status, "%s: %s", line, out)
-				}
-				out, _ := s.run("cat trace_options; cat trace")
-				assert.Contains(t, out, "vfs_open <-")
-			})
+	for _, tt := range []struct {
+		series string
+		cpus   int
+		always bool // and not with -all alone
+	}{
+		{kernels.Linux61, 1, true}, {kernels.Linux61, MaxCPUs, false},
+		{kernels.Linux612, 1, false}, {kernels.Linux612, MaxCPUs, true}, // one CPU has most other tests
+		{kernels.Linux7, 1, true}, {kernels.Linux7, MaxCPUs, false},
+		{kernels.Linux716K, 1, true}, {kernels.Linux716K, MaxCPUs, false},
+	} {
+		if !tt.always && !*all {
+			continue
 		}
+		t.Run(fmt.Sprintf("%s, %d CPUs", tt.series, tt.cpus), func(t *testing.T) {
+			var console []string
+			m, err := Boot(t.Context(), open(t, tt.series), &Options{CPUs: tt.cpus, Console: func(line string) { console = append(console, line) }})
+			require.NoError(t, err)
+			defer func() { require.NoError(t, m.Close()) }()
+			t.Logf("%d instructions", m.Count())
+			log := strings.Join(console, "\n")
+			assert.NotContains(t, log, "WARNING:")
+			assert.NotContains(t, log, "stall")
+			require.NoError(t, m.Mount(t.Context(), "sysfs", "/sys"))
+			require.NoError(t, m.Mount(t.Context(), "tracefs", tracing))
+			s := &shell{m, t.Context(), tracing}
+			for _, line := range []string{"echo vfs_open > set_ftrace_filter", "echo function > current_tracer"} {
+				out, status := s.run(line)
+				assert.Zero(t, status, "%s: %s", line, out)
+			}
+			out, _ := s.run("cat trace_options; cat trace")
+			assert.Contains(t, out, "vfs_open <-")
+		})
 	}
 }

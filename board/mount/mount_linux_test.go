@@ -17,6 +17,15 @@ import (
 
 const tracing = "/sys/kernel/tracing"
 
+// cannot skips a test for what the host lacks, and fails it in CI.
+func cannot(t *testing.T, why string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatal(why)
+	}
+	t.Skip(why)
+}
+
 // mounted is the tracefs of a Linux 6.12 on the host.
 func mounted(t *testing.T) (dir string, m *board.Machine) {
 	t.Helper()
@@ -24,7 +33,7 @@ func mounted(t *testing.T) (dir string, m *board.Machine) {
 		t.Skip("boots a kernel")
 	}
 	if _, err := os.Stat("/dev/fuse"); err != nil || os.Geteuid() != 0 {
-		t.Skip("needs /dev/fuse and root")
+		cannot(t, "mounting takes /dev/fuse and root")
 	}
 	img, err := kernelimage.Open(t.Context(), kernels.Path(t, kernels.Linux612), nil)
 	require.NoError(t, err)
@@ -37,7 +46,7 @@ func mounted(t *testing.T) (dir string, m *board.Machine) {
 	dir = t.TempDir()
 	s, err := Mount(m, tracing, dir)
 	if err != nil {
-		t.Skipf("mounting is not permitted here: %v", err)
+		cannot(t, "mounting is not permitted here: "+err.Error())
 	}
 	t.Cleanup(func() { assert.NoError(t, s.Unmount()) })
 	return dir, m
