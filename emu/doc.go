@@ -9,8 +9,8 @@
 //
 // Concurrency: a [Memory] may be used from any goroutine; its atomic
 // accesses are single-copy atomic with respect to guest code. A [CPU] belongs
-// to one goroutine at a time. Regions are mapped before the CPUs that use
-// them run.
+// to one goroutine at a time. Regions are mapped before the CPUs that use them run, but aliases, which
+// come and go between two instructions.
 //
 // A call ends: by returning, by what it did wrong, by its budget or its context,
 // whatever gates it goes through and however they call on (see [CallStack]).

@@ -6,8 +6,8 @@
 // Run with an [emu.UnsupportedError]; a word that the architecture leaves
 // unallocated is an [emu.ExitUndefined].
 //
-// Left out on purpose: translation (addresses are looked up in the regions),
-// exception entry (an exception ends the Run), interrupts, timing.
+// Left out on purpose: translation (addresses are looked up in the regions), exception entry, timing. An exception ends the
+// Run, and so does an interrupt that a supervised CPU is told of (CPU.Supervise): package board does the rest.
 //
 // A CPU belongs to one goroutine at a time, and different CPUs of one engine
 // run in parallel. docs/interpreter.md describes what guests see of each

@@ -9,27 +9,27 @@ import (
 // (scripts/xz_wrap.sh). Packing replaces the relative target of BL and ADRP by an
 // absolute one, so that calls of one function look alike.
 type arm64Reader struct {
-	r    io.Reader
-	pc   uint32 // of the first byte that was not read yet
-	buf  [16 << 10]byte
-	todo []byte // of buf, not handed out yet
-	err  error
+	r     io.Reader
+	pc    uint32 // of the first byte that was not read yet
+	buf   [16 << 10]byte
+	ready []byte // of buf, not handed out yet
+	err   error
 }
 
 func (f *arm64Reader) Read(p []byte) (int, error) {
-	if len(f.todo) == 0 {
+	if len(f.ready) == 0 {
 		n := 0
 		for n < len(f.buf) && f.err == nil {
 			var got int
 			got, f.err = f.r.Read(f.buf[n:])
 			n += got
 		}
-		f.todo = f.buf[:n]
-		relativeTargets(f.todo, f.pc)
+		f.ready = f.buf[:n]
+		relativeTargets(f.ready, f.pc)
 		f.pc += uint32(n)
 	}
-	n := copy(p, f.todo)
-	f.todo = f.todo[n:]
+	n := copy(p, f.ready)
+	f.ready = f.ready[n:]
 	if n == 0 && len(p) > 0 {
 		return 0, f.err
 	}
