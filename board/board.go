@@ -105,7 +105,7 @@ func Boot(ctx context.Context, img *kernelimage.Image, opts *Options) (*Machine,
 	if opts == nil {
 		opts = &Options{}
 	}
-	m, err := newMachine(img, kernel.NewSymbols(img.Symbols()...), opts)
+	m, err := newMachine(img, kernel.SymbolsOf(img), opts)
 	if err != nil {
 		return nil, fmt.Errorf("boot %s: %w", img.Name(), err)
 	}

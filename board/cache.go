@@ -8,12 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
-	"sync"
 	"time"
+
+	"github.com/cespare/xxhash/v2"
 
 	"callops/kernelimage"
 )
@@ -22,40 +22,26 @@ import (
 const keptSnapshots = 4
 
 // snapshotFile is where the snapshot of a kernel lies that was booted with the options, and the key that it
-// has: what can't be the same for another kernel, board or program.
+// has: what is not the same for another kernel, other options or another program.
 func snapshotFile(ctx context.Context, img *kernelimage.Image, opts *Options) (path, key string, err error) {
 	dir, err := os.UserCacheDir()
 	if err != nil {
 		return "", "", err
 	}
-	program, err := programSum()
+	program, err := program()
 	if err != nil {
 		return "", "", err
 	}
-	h := sha256.New()
-	fmt.Fprintf(h, "%x %d %q\n", program, max(opts.CPUs, 1), opts.Append)
+	h := xxhash.New()
 	if err := sumImage(ctx, h, img); err != nil {
 		return "", "", err
 	}
-	key = hex.EncodeToString(h.Sum(nil))
-	return filepath.Join(dir, "callops", "boards", key[:32]+".board"), key, nil
+	key = fmt.Sprintf("%#x %q %d %q %q", h.Sum64(), img.Banner(), max(opts.CPUs, 1), opts.Append, program)
+	sum := sha256.Sum256([]byte(key))
+	return filepath.Join(dir, "callops", "boards", hex.EncodeToString(sum[:16])+".board"), key, nil
 }
 
-// programSum is the hash of the running program, which is the board.
-var programSum = sync.OnceValues(func() (sum [32]byte, err error) {
-	path, err := os.Executable()
-	if err != nil {
-		return sum, err
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return sum, err
-	}
-	h := sha256.New()
-	_, err = io.Copy(h, f)
-	return [32]byte(h.Sum(nil)), errors.Join(err, f.Close())
-})
-
+// sumImage hashes the bytes that the board is given.
 func sumImage(ctx context.Context, h hash.Hash, img *kernelimage.Image) error {
 	b := make([]byte, 1<<20)
 	for _, s := range img.Segments() {

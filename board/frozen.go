@@ -1,14 +1,9 @@
 package board
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
-	"io"
 	"os"
 	"path/filepath"
 
@@ -24,25 +19,8 @@ type Frozen struct {
 	img     *kernelimage.Image
 	symbols *kernel.Symbols
 	file    *os.File
-	state   *state
+	header  *snapshotHeader
 }
-
-// A snapshot's file is a header of headerSize bytes, and the RAM behind it, with holes where it is zero.
-// The header is magic, the length and the CRC-32C of what follows in 32 bits each, and a snapshotHeader in JSON.
-const (
-	snapshotMagic = "callops board 2\n"
-	headerSize    = 256 << 10
-	chunkSize     = 64 << 10 // a hole is at least that large
-)
-
-// snapshotHeader is what a snapshot tells of its RAM.
-type snapshotHeader struct {
-	Key   string // what it was made of
-	Sum   uint32 // CRC-32C of the chunks that are not zero, with their numbers
-	State *state
-}
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Freeze keeps the board as it stands, for others to begin from. The board itself can go on.
 func (m *Machine) Freeze() (*Frozen, error) {
@@ -54,123 +32,21 @@ func (m *Machine) Freeze() (*Frozen, error) {
 	if !ok {
 		return nil, errors.Join(fmt.Errorf("freeze: files can't be mapped here: %w", errors.ErrUnsupported), scratch.Close())
 	}
-	state, err := m.write(file, "")
+	header, err := m.write(file, "")
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("freeze: %w", err), file.Close())
 	}
-	return &Frozen{m.img, m.symbols, file, state}, nil
-}
-
-// write writes the board to an empty file.
-func (m *Machine) write(f *os.File, key string) (*state, error) {
-	if m.err != nil || m.init == nil || m.calling {
-		return nil, fmt.Errorf("the board does not stand still after its boot: %w", errno.EBUSY)
-	}
-	h := snapshotHeader{Key: key, State: m.save()}
-	if err := f.Truncate(headerSize + int64(len(m.ram))); err != nil {
-		return nil, err
-	}
-	for at := 0; at < len(m.ram); at += chunkSize {
-		chunk := m.ram[at : at+chunkSize]
-		if isZero(chunk) {
-			continue
-		}
-		h.Sum = sumChunk(h.Sum, at, chunk)
-		if _, err := f.WriteAt(chunk, headerSize+int64(at)); err != nil {
-			return nil, err
-		}
-	}
-	b, err := json.Marshal(&h)
-	if err != nil {
-		return nil, err
-	}
-	header := binary.LittleEndian.AppendUint32([]byte(snapshotMagic), uint32(len(b)))
-	header = binary.LittleEndian.AppendUint32(header, crc32.Checksum(b, castagnoli))
-	if header = append(header, b...); len(header) > headerSize {
-		return nil, fmt.Errorf("a state of %d bytes: %w", len(b), errno.E2BIG)
-	}
-	_, err = f.WriteAt(header, 0)
-	return h.State, err
-}
-
-var zeros [chunkSize]byte
-
-func isZero(chunk []byte) bool { return bytes.Equal(chunk, zeros[:len(chunk)]) }
-
-func sumChunk(sum uint32, at int, chunk []byte) uint32 {
-	sum = crc32.Update(sum, castagnoli, binary.LittleEndian.AppendUint64(nil, uint64(at)))
-	return crc32.Update(sum, castagnoli, chunk)
-}
-
-// readFrozen reads a snapshot's header, and takes the file.
-func readFrozen(img *kernelimage.Image, f *os.File, key string) (*Frozen, error) {
-	h, err := readHeader(io.NewSectionReader(f, 0, headerSize))
-	if err != nil {
-		return nil, err
-	}
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-		return nil, err
-	case h.Key != key:
-		return nil, fmt.Errorf("it is of another kernel, board or version: %w", errno.ESTALE)
-	case info.Size() != headerSize+ramSize+windowSize:
-		return nil, fmt.Errorf("it has %d bytes, and not %d: %w", info.Size(), headerSize+ramSize+windowSize, errno.EINVAL)
-	}
-	ram, err := hostmem.Map(f, int(info.Size()), false)
-	if err != nil {
-		return nil, err
-	}
-	sum := uint32(0)
-	for at := 0; at < len(ram)-headerSize; at += chunkSize {
-		if chunk := ram[headerSize+at:][:chunkSize]; !isZero(chunk) {
-			sum = sumChunk(sum, at, chunk)
-		}
-	}
-	if err := hostmem.Free(ram); err != nil {
-		return nil, err
-	}
-	if sum != h.Sum {
-		return nil, fmt.Errorf("its RAM has checksum %#x, and not %#x: %w", sum, h.Sum, errno.EINVAL)
-	}
-	return &Frozen{img, kernel.NewSymbols(img.Symbols()...), f, h.State}, nil
-}
-
-// readHeader reads what a snapshot begins with, which is untrusted.
-func readHeader(r io.Reader) (*snapshotHeader, error) {
-	head := make([]byte, len(snapshotMagic)+8)
-	if _, err := io.ReadFull(r, head); err != nil {
-		return nil, err
-	}
-	n := binary.LittleEndian.Uint32(head[len(snapshotMagic):])
-	if string(head[:len(snapshotMagic)]) != snapshotMagic || n > headerSize {
-		return nil, fmt.Errorf("it is no snapshot of a board: %w", errno.EINVAL)
-	}
-	b := make([]byte, n)
-	if _, err := io.ReadFull(r, b); err != nil {
-		return nil, err
-	}
-	if sum := binary.LittleEndian.Uint32(head[len(snapshotMagic)+4:]); sum != crc32.Checksum(b, castagnoli) {
-		return nil, fmt.Errorf("its header has checksum %#x, and not %#x: %w", crc32.Checksum(b, castagnoli), sum, errno.EINVAL)
-	}
-	var h snapshotHeader
-	if err := json.Unmarshal(b, &h); err != nil {
-		return nil, fmt.Errorf("its header: %w", errors.Join(err, errno.EINVAL))
-	}
-	if h.State == nil {
-		return nil, fmt.Errorf("its header has no state: %w", errno.EINVAL)
-	}
-	return &h, nil
+	return &Frozen{m.img, m.symbols, file, header}, nil
 }
 
 // Start makes a machine that goes on from where the board was frozen. console is as in [Options].
 func (z *Frozen) Start(console func(line string)) (*Machine, error) {
-	m, err := newMachine(z.img, z.symbols, &Options{CPUs: len(z.state.CPUs), Console: console})
+	m, err := newMachine(z.img, z.symbols, &Options{CPUs: len(z.header.State.CPUs), Console: console})
 	if err != nil {
 		return nil, err
 	}
-	if err = hostmem.Overlay(m.ram, z.file, headerSize); err == nil {
-		err = m.restore(z.state)
+	if err = overlay(m.ram, z.file, z.header.Parts); err == nil {
+		err = m.restore(z.header.State)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start a frozen board: %w", err), m.Close())
@@ -232,10 +108,11 @@ func startFrom(path, key string, img *kernelimage.Image, opts *Options) (*Machin
 	if err != nil {
 		return nil, err
 	}
-	z, err := readFrozen(img, f, key)
+	header, err := readSnapshot(f, key)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), f.Close())
 	}
+	z := &Frozen{img, kernel.SymbolsOf(img), f, header}
 	m, err := z.Start(opts.Console)
 	return m, errors.Join(err, z.Close())
 }

@@ -2,8 +2,6 @@ package board
 
 import (
 	"bytes"
-	"encoding/binary"
-	"hash/crc32"
 	"io"
 	"os"
 	"path/filepath"
@@ -53,7 +51,6 @@ func TestSnapshot_RefusesWhatIsDamaged(t *testing.T) {
 	path, key := snapshot(t)
 	good, err := os.ReadFile(path)
 	require.NoError(t, err)
-	ram := headerSize + bytes.IndexFunc(good[headerSize:], func(r rune) bool { return r != 0 })
 	tests := []struct {
 		name   string
 		key    string
@@ -61,13 +58,23 @@ func TestSnapshot_RefusesWhatIsDamaged(t *testing.T) {
 		want   error
 	}{
 		{"another key", "other", func(b []byte) []byte { return b }, errno.ESTALE},
-		{"a bit of RAM", key, func(b []byte) []byte { b[ram] ^= 1; return b }, errno.EINVAL},
+		{"the first bit of RAM", key, func(b []byte) []byte { b[headerSize] ^= 1; return b }, errno.EINVAL},
+		{"the last bit of RAM", key, func(b []byte) []byte { b[len(b)-1] ^= 1 << 7; return b }, errno.EINVAL},
 		{"a digit of a register", key, func(b []byte) []byte { b[bytes.Index(b, []byte(`"PC":`))+5] ^= 1; return b }, errno.EINVAL},
 		{"short RAM", key, func(b []byte) []byte { return b[:len(b)-chunkSize] }, errno.EINVAL},
 		{"no header", key, func(b []byte) []byte { return b[:10] }, io.ErrUnexpectedEOF},
 		{"empty", key, func([]byte) []byte { return nil }, io.EOF},
 		{"another file", key, func(b []byte) []byte { b[0]++; return b }, errno.EINVAL},
 		{"no state", key, func(b []byte) []byte { return header(`{"Key":"the key"}`) }, errno.EINVAL},
+		{"RAM that the board has not", key, func(b []byte) []byte {
+			return header(`{"Key":"the key","Parts":[{"At":1073741824,"Size":65536}],"State":{}}`)
+		}, errno.EINVAL},
+		{"RAM twice", key, func(b []byte) []byte {
+			return header(`{"Key":"the key","Parts":[{"At":0,"Size":65536},{"At":0,"Size":65536}],"State":{}}`)
+		}, errno.EINVAL},
+		{"RAM without end", key, func(b []byte) []byte {
+			return header(`{"Key":"the key","Parts":[{"At":0,"Size":9223372036854775807}],"State":{}}`)
+		}, errno.EINVAL},
 		{"no JSON", key, func(b []byte) []byte { return header(`{`) }, errno.EINVAL},
 	}
 	for _, tt := range tests {
@@ -80,10 +87,7 @@ func TestSnapshot_RefusesWhatIsDamaged(t *testing.T) {
 }
 
 // header is a snapshot's beginning with that JSON.
-func header(json string) []byte {
-	head := binary.LittleEndian.AppendUint32([]byte(snapshotMagic), uint32(len(json)))
-	return append(binary.LittleEndian.AppendUint32(head, crc32.Checksum([]byte(json), castagnoli)), json...)
-}
+func header(json string) []byte { return append(snapshotHead([]byte(json)), json...) }
 
 func TestRestore_RefusesAnotherBoardsState(t *testing.T) {
 	m := booted(t)
@@ -136,12 +140,18 @@ func TestSnapshotFile_IsOfOneKernelAndOneBoard(t *testing.T) {
 }
 
 func FuzzReadHeader(f *testing.F) {
-	f.Add(header(`{"Key":"k","Sum":1,"State":{"Now":1,"CPUs":[{"System":{"49664":1}}]}}`))
+	f.Add(header(`{"Key":"k","Parts":[{"At":65536,"Size":65536}],"Sum":1,"State":{"Now":1,"CPUs":[{"System":{"49664":1}}]}}`))
 	f.Add([]byte(snapshotMagic))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		h, err := readHeader(bytes.NewReader(b))
-		if err == nil && h.State == nil {
+		if err != nil {
+			return
+		}
+		if h.State == nil {
 			t.Fatal("no state and no error")
+		}
+		if n := h.dataSize(); n < 0 || n > ramSize+windowSize {
+			t.Fatalf("%d bytes of RAM", n)
 		}
 	})
 }

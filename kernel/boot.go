@@ -143,7 +143,7 @@ func Boot(img *kernelimage.Image, newEngine emu.NewEngine, opts *BootOptions) (*
 	}
 	k := &Kernel{
 		Image: img, release: release, sites: img.Sites(), Layout: img.Layout(), Mem: emu.NewMemory(), Gates: emu.NewGates(),
-		Symbols: symbolsOf(img), pools: make(map[emu.Perm]*pool), warn: o.Warn,
+		Symbols: SymbolsOf(img), pools: make(map[emu.Perm]*pool), warn: o.Warn,
 	}
 	if err := k.boot(newEngine, &o); err != nil {
 		return nil, errors.Join(fmt.Errorf("boot %s: %w", img.Name(), err), k.Close())

@@ -39,8 +39,8 @@ func NewSymbols(syms ...kernelimage.Symbol) *Symbols {
 	return s
 }
 
-// symbolsOf returns a table of the image's symbols.
-func symbolsOf(img *kernelimage.Image) *Symbols { return &Symbols{base: img.SymbolTable()} }
+// SymbolsOf returns a table of the image's symbols.
+func SymbolsOf(img *kernelimage.Image) *Symbols { return &Symbols{base: img.SymbolTable()} }
 
 // Add adds symbols. One that is there already is not added twice. Their names
 // go to terminals: what is not printable in them is escaped.

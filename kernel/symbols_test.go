@@ -126,7 +126,7 @@ func TestSymbols_NamesAreEscapedWhereTheyEnter(t *testing.T) {
 
 func TestSymbols_KernelsOfAnImageShareIts(t *testing.T) {
 	img := kernelimage.New(&kernelimage.Parts{Symbols: []kernelimage.Symbol{{Name: "first", Addr: 0x1000}, {Name: "second", Addr: 0x2000}}})
-	s, other := symbolsOf(img), symbolsOf(img)
+	s, other := SymbolsOf(img), SymbolsOf(img)
 	s.Add(kernelimage.Symbol{Name: "first", Addr: 0x1000}, kernelimage.Symbol{Name: "alias", Addr: 0x1000}, kernelimage.Symbol{Name: "between", Addr: 0x1800})
 	assert.Len(t, s.All(), 4)
 	assert.Equal(t, "first+0x10/0x800", s.Format(0x1010), "of several at an address the image's")
@@ -140,7 +140,7 @@ func TestSymbols_KernelsOfAnImageShareIts(t *testing.T) {
 
 func TestSymbols_CodePlacedAtTheImagesEndHasItsOwnName(t *testing.T) {
 	img := kernelimage.New(&kernelimage.Parts{Symbols: []kernelimage.Symbol{{Name: "__bss_end__", Addr: 0x1000}, {Name: "_end", Addr: 0x1000}}})
-	s := symbolsOf(img)
+	s := SymbolsOf(img)
 	s.Add(kernelimage.Symbol{Name: "ftrace_caller", Addr: 0x1000, Size: 0x100, Func: true})
 	s.AddRange("", 0x1000, 0x1100)
 	assert.Equal(t, "ftrace_caller+0x10/0x100", s.Format(0x1010))
