@@ -62,7 +62,8 @@ type Options struct {
 type Machine struct {
 	img     *kernelimage.Image
 	release func() error
-	symbols *kernel.Symbols // the image's, which machines share
+	symbols *kernel.Symbols   // the image's and those of placed code
+	code    map[uint64]placed // by base
 
 	ram    []byte
 	mem    *emu.Memory
@@ -105,7 +106,7 @@ func Boot(ctx context.Context, img *kernelimage.Image, opts *Options) (*Machine,
 	if opts == nil {
 		opts = &Options{}
 	}
-	m, err := newMachine(img, kernel.SymbolsOf(img), opts)
+	m, err := newMachine(img, opts)
 	if err != nil {
 		return nil, fmt.Errorf("boot %s: %w", img.Name(), err)
 	}
@@ -148,7 +149,7 @@ func (m *Machine) where(pc uint64) string {
 }
 
 // newMachine makes a board with nothing in its RAM.
-func newMachine(img *kernelimage.Image, symbols *kernel.Symbols, opts *Options) (m *Machine, err error) {
+func newMachine(img *kernelimage.Image, opts *Options) (m *Machine, err error) {
 	if img.Linux() == nil {
 		return nil, fmt.Errorf("it is no raw Image of a Linux kernel: %w", errno.ENOEXEC)
 	}
@@ -156,7 +157,7 @@ func newMachine(img *kernelimage.Image, symbols *kernel.Symbols, opts *Options) 
 	if opts.CPUs < 0 || n > MaxCPUs {
 		return nil, fmt.Errorf("%d CPUs, there are 1 to %d: %w", opts.CPUs, MaxCPUs, errno.EINVAL)
 	}
-	m = &Machine{img: img, symbols: symbols, mem: emu.NewMemory(), page: img.PageSize()}
+	m = &Machine{img: img, symbols: kernel.SymbolsOf(img), mem: emu.NewMemory(), page: img.PageSize(), code: make(map[uint64]placed)}
 	m.uart.emit = func(line string) {
 		if _, why, ok := strings.Cut(line, panicWords); ok {
 			m.panic = why

@@ -28,7 +28,7 @@ func open(t testing.TB, series string) *kernelimage.Image {
 func begin(t *testing.T, opts *Options, budget uint64) *Machine {
 	t.Helper()
 	img := open(t, kernels.Linux612)
-	m, err := newMachine(img, kernel.SymbolsOf(img), opts)
+	m, err := newMachine(img, opts)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, m.Close()) })
 	require.NoError(t, m.load(opts.Append))

@@ -25,11 +25,22 @@ const redZone = 1024
 // A call that does not return, for ctx ended or the kernel panicked, leaves the kernel where it is: later
 // ones return the same error. Of ctx that has ended before the call nothing is done.
 func (m *Machine) Call(ctx context.Context, name string, args ...uint64) (uint64, error) {
-	sym, err := m.symbols.Lookup(name)
+	addr, err := m.function(name)
 	if err != nil {
 		return 0, err
 	}
-	return m.callAt(ctx, name, sym.Addr, args...)
+	return m.callAt(ctx, name, addr, args...)
+}
+
+// CallAt is Call of the code at an address, such as [Machine.PlaceCode] returns.
+func (m *Machine) CallAt(ctx context.Context, addr uint64, args ...uint64) (uint64, error) {
+	return m.callAt(ctx, m.where(addr), addr, args...)
+}
+
+// function is the address of a function by its name.
+func (m *Machine) function(name string) (uint64, error) {
+	sym, err := m.symbols.Lookup(name)
+	return sym.Addr, err
 }
 
 func (m *Machine) callAt(ctx context.Context, name string, addr uint64, args ...uint64) (uint64, error) {

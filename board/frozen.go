@@ -4,22 +4,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 
 	"callops/internal/errno"
 	"callops/internal/hostmem"
-	"callops/kernel"
 	"callops/kernelimage"
 )
 
 // Frozen is a booted board in a file: machines begin from it in milliseconds, and share what they do
 // not write to. It may be used from any goroutine.
 type Frozen struct {
-	img     *kernelimage.Image
-	symbols *kernel.Symbols
-	file    *os.File
-	header  *snapshotHeader
+	img    *kernelimage.Image
+	code   map[uint64]placed
+	file   *os.File
+	header *snapshotHeader
 }
 
 // Freeze keeps the board as it stands, for others to begin from. The board itself can go on.
@@ -36,12 +36,12 @@ func (m *Machine) Freeze() (*Frozen, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("freeze: %w", err), file.Close())
 	}
-	return &Frozen{m.img, m.symbols, file, header}, nil
+	return &Frozen{m.img, maps.Clone(m.code), file, header}, nil
 }
 
 // Start makes a machine that goes on from where the board was frozen. console is as in [Options].
 func (z *Frozen) Start(console func(line string)) (*Machine, error) {
-	m, err := newMachine(z.img, z.symbols, &Options{CPUs: len(z.header.State.CPUs), Console: console})
+	m, err := newMachine(z.img, &Options{CPUs: len(z.header.State.CPUs), Console: console})
 	if err != nil {
 		return nil, err
 	}
@@ -50,6 +50,9 @@ func (z *Frozen) Start(console func(line string)) (*Machine, error) {
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start a frozen board: %w", err), m.Close())
+	}
+	for base, p := range z.code {
+		m.keepCode(base, p)
 	}
 	return m, nil
 }
@@ -112,7 +115,7 @@ func startFrom(path, key string, img *kernelimage.Image, opts *Options) (*Machin
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), f.Close())
 	}
-	z := &Frozen{img, kernel.SymbolsOf(img), f, header}
+	z := &Frozen{img, nil, f, header}
 	m, err := z.Start(opts.Console)
 	return m, errors.Join(err, z.Close())
 }

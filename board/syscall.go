@@ -10,7 +10,7 @@ import (
 	"callops/internal/errno"
 )
 
-// SyscallError is what a system call returned that failed. It matches the errno.
+// SyscallError is what a system call, or a function of the kernel that returns an errno, returned when it failed. It matches the errno.
 type SyscallError struct {
 	Name   string
 	Number int64 // Linux's
