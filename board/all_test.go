@@ -50,6 +50,7 @@ func TestBoot_EveryKernel(t *testing.T) {
 			out, _ := s.run("cat trace_options; cat trace")
 			assert.Contains(t, out, "vfs_open <-")
 			testThreads(t, m)
+			testTracer(t, m)
 		})
 	}
 }

@@ -64,6 +64,8 @@ type Machine struct {
 	release func() error
 	symbols *kernel.Symbols   // the image's and those of placed code
 	code    map[uint64]placed // by base
+	gates   *emu.Gates
+	served  []gate // in their order
 
 	ram    []byte
 	mem    *emu.Memory
@@ -142,6 +144,9 @@ func (m *Machine) runError(what string, err error) error {
 
 // where is an address as %pS. Before the MMU is on, the kernel runs at physical addresses.
 func (m *Machine) where(pc uint64) string {
+	if name, ok := m.gates.Name(pc); ok {
+		return name
+	}
 	if pc-ramBase < uint64(len(m.ram)) {
 		pc += m.img.Linux().Base - ramBase
 	}
@@ -157,7 +162,7 @@ func newMachine(img *kernelimage.Image, opts *Options) (m *Machine, err error) {
 	if opts.CPUs < 0 || n > MaxCPUs {
 		return nil, fmt.Errorf("%d CPUs, there are 1 to %d: %w", opts.CPUs, MaxCPUs, errno.EINVAL)
 	}
-	m = &Machine{img: img, symbols: kernel.SymbolsOf(img), mem: emu.NewMemory(), page: img.PageSize(), code: make(map[uint64]placed)}
+	m = &Machine{img: img, symbols: kernel.SymbolsOf(img), mem: emu.NewMemory(), page: img.PageSize(), code: make(map[uint64]placed), gates: emu.NewGates()}
 	m.uart.emit = func(line string) {
 		if _, why, ok := strings.Cut(line, panicWords); ok {
 			m.panic = why

@@ -202,3 +202,11 @@ func (m *Machine) load64(addr uint64, n int) ([]uint64, error) {
 	}
 	return words, nil
 }
+
+// words are doublewords as they lie in memory.
+func words(list ...uint64) (b []byte) {
+	for _, v := range list {
+		b = binary.LittleEndian.AppendUint64(b, v)
+	}
+	return b
+}

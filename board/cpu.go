@@ -76,7 +76,11 @@ func (c *cpu) handle(exit emu.Exit, err error) error {
 		return c.exception(exit)
 	case emu.ExitUndefined:
 		c.sync(ecUnknown, 0)
-	case emu.ExitGate: // nothing can be fetched there
+	case emu.ExitGate:
+		if _, ok := c.m.gates.Name(exit.PC); ok && exit.PC != emu.ReturnGate {
+			return c.m.gates.Serve(c, exit.PC)
+		}
+		// Nothing can be fetched there.
 		return c.fault(&emu.Fault{Addr: exit.PC, Access: emu.Fetch, Kind: emu.Unmapped})
 	}
 	return nil

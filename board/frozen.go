@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"callops/internal/errno"
 	"callops/internal/hostmem"
@@ -17,6 +18,7 @@ import (
 // not write to. It may be used from any goroutine.
 type Frozen struct {
 	img    *kernelimage.Image
+	served []gate
 	code   map[uint64]placed
 	file   *os.File
 	header *snapshotHeader
@@ -36,7 +38,7 @@ func (m *Machine) Freeze() (*Frozen, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("freeze: %w", err), file.Close())
 	}
-	return &Frozen{m.img, maps.Clone(m.code), file, header}, nil
+	return &Frozen{img: m.img, code: maps.Clone(m.code), served: slices.Clone(m.served), file: file, header: header}, nil
 }
 
 // Start makes a machine that goes on from where the board was frozen. console is as in [Options].
@@ -53,6 +55,11 @@ func (z *Frozen) Start(console func(line string)) (*Machine, error) {
 	}
 	for base, p := range z.code {
 		m.keepCode(base, p)
+	}
+	for _, g := range z.served {
+		if _, err := m.Gate(g.name, g.fn); err != nil {
+			return nil, errors.Join(err, m.Close())
+		}
 	}
 	return m, nil
 }
@@ -115,7 +122,7 @@ func startFrom(path, key string, img *kernelimage.Image, opts *Options) (*Machin
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), f.Close())
 	}
-	z := &Frozen{img, nil, f, header}
+	z := &Frozen{img: img, file: f, header: header}
 	m, err := z.Start(opts.Console)
 	return m, errors.Join(err, z.Close())
 }

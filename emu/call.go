@@ -156,7 +156,7 @@ func (c *Caller) Serve(cpu CPU, exit Exit) (returned bool, err error) {
 		if err := cpu.Calls().Charge(exit.PC); err != nil {
 			return false, err
 		}
-		return false, c.serve(cpu, exit.PC)
+		return false, c.Gates.Serve(cpu, exit.PC)
 	case ExitBudget:
 		return false, nil
 	case ExitFault, ExitException:
@@ -199,20 +199,4 @@ func (c *Caller) except(cpu CPU, exit Exit) error {
 		return err
 	}
 	return cpu.Calls().Charge(exit.PC)
-}
-
-// serve calls the gate at pc and returns to its caller in the guest.
-func (c *Caller) serve(cpu CPU, pc uint64) error {
-	g, ok := c.Gates.at(pc)
-	if !ok {
-		return &Fault{Addr: pc, Access: Fetch, Kind: Unmapped, PC: pc}
-	}
-	regs := cpu.Regs()
-	ret := regs.X[30]
-	x0, err := g.fn(cpu, [8]uint64(regs.X[:8]))
-	if err != nil {
-		return fmt.Errorf("%s: %w", g.name, err)
-	}
-	regs.X[0], regs.PC = x0, ret
-	return nil
 }

@@ -68,6 +68,22 @@ func (g *Gates) All() iter.Seq2[uint64, string] {
 	}
 }
 
+// Serve calls the gate at pc, on which the CPU stands, and returns to its caller in the guest. A [*Fault] where there is none.
+func (g *Gates) Serve(cpu CPU, pc uint64) error {
+	e, ok := g.at(pc)
+	if !ok || e.fn == nil {
+		return &Fault{Addr: pc, Access: Fetch, Kind: Unmapped, PC: pc}
+	}
+	regs := cpu.Regs()
+	ret := regs.X[30]
+	x0, err := e.fn(cpu, [8]uint64(regs.X[:8]))
+	if err != nil {
+		return fmt.Errorf("%s: %w", e.name, err)
+	}
+	regs.X[0], regs.PC = x0, ret
+	return nil
+}
+
 func (g *Gates) at(addr uint64) (gate, bool) {
 	i := (addr - GateBase) / gateStep
 	if !InGates(addr) || addr%gateStep != 0 || i >= uint64(len(g.gates)) {

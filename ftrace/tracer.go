@@ -37,7 +37,7 @@ func AddTracer(k *kernel.Kernel, mem Memory, name string, fn TracerFunc, with fu
 			if op == nil {
 				return fmt.Errorf("called with %s, which is not a live ops: %w", k.Symbols.Format(args[2]), errno.EFAULT)
 			}
-			regs := &Regs{mem: mem, layout: &k.Layout.Regs, addr: args[3]}
+			regs := RegsAt(mem, &k.Layout.Regs, args[3])
 			fn(args[0], args[1], op, regs)
 			return regs.err
 		})
@@ -60,11 +60,25 @@ func (r *Registry) leaveReader() {
 // Regs is struct ftrace_regs: the traced function's registers at its entry.
 // Changes take effect when the tracer has returned. It is valid until then.
 type Regs struct {
-	mem    Memory
+	mem    RegsMemory
 	layout *kernelimage.RegsLayout
 	addr   uint64
 	err    error // the first access that failed; it ends the call
 }
+
+// RegsMemory is the memory that registers are saved in.
+type RegsMemory interface {
+	Load64(addr uint64) (uint64, error)
+	Store64(addr uint64, v uint64) error
+}
+
+// RegsAt returns the struct ftrace_regs at an address.
+func RegsAt(mem RegsMemory, layout *kernelimage.RegsLayout, addr uint64) *Regs {
+	return &Regs{mem: mem, layout: layout, addr: addr}
+}
+
+// Err returns the first access to the registers that failed.
+func (g *Regs) Err() error { return g.err }
 
 // regsArgs is how many registers are saved from x0 on.
 const regsArgs = 9
