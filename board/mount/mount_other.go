@@ -4,6 +4,8 @@ package mount
 
 import (
 	"errors"
+	"os"
+	"os/exec"
 
 	"callops/board"
 )
@@ -13,6 +15,9 @@ type Server struct{}
 
 // Mount is for Linux hosts: errors.ErrUnsupported.
 func Mount(*board.Machine, string, string) (*Server, error) { return nil, errors.ErrUnsupported }
+
+// Shell is for Linux hosts: errors.ErrUnsupported.
+func Shell(*board.Machine, *exec.Cmd, <-chan os.Signal) error { return errors.ErrUnsupported }
 
 // Wait returns at once.
 func (*Server) Wait() {}

@@ -43,6 +43,10 @@ func reportError(errw io.Writer, cmd *cobra.Command, err error) int {
 	if err == nil {
 		return exitDone
 	}
+	var exit *exitError
+	if errors.As(err, &exit) && exit.err == nil {
+		return exit.status
+	}
 	var run *kernel.RunError
 	stopped := errors.As(err, &run)
 	switch cancelled := errors.Is(err, context.Canceled); {
@@ -60,6 +64,9 @@ func reportError(errw io.Writer, cmd *cobra.Command, err error) int {
 	if errors.As(err, &usage) {
 		fmt.Fprintf(errw, "Try '%s --help'.\n", cmd.CommandPath())
 		return exitUsage
+	}
+	if exit != nil {
+		return exit.status
 	}
 	return exitFailed
 }

@@ -1,0 +1,142 @@
+package mount
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"syscall"
+
+	"callops/board"
+)
+
+// covered are the guest's files and folders that lie over the host's in a shell. What the host or the guest has not is left out.
+var covered = []string{
+	"/proc/kallsyms",
+	"/proc/modules",
+	"/proc/sys/kernel/ftrace_dump_on_oops",
+	"/proc/sys/kernel/ftrace_enabled",
+	"/proc/sys/kernel/kptr_restrict",
+	"/proc/sys/kernel/stack_tracer_enabled",
+	"/proc/sys/kernel/traceoff_on_warning",
+	"/proc/sys/kernel/tracepoint_printk",
+	"/sys/devices/system/cpu",
+	"/sys/kernel/btf",
+	"/sys/kernel/debug",
+	"/sys/kernel/debug/tracing",
+	"/sys/kernel/tracing",
+}
+
+// Numbers that statfs tells of a file system (include/uapi/linux/magic.h).
+const (
+	debugfsMagic = 0x64626720
+	tracefsMagic = 0x74726163
+)
+
+// typed are those whose type tools look for in /proc/mounts: one of the host's is mounted below.
+var typed = map[string]struct {
+	kind  string
+	magic int64
+}{
+	"/sys/kernel/debug":         {"debugfs", debugfsMagic},
+	"/sys/kernel/debug/tracing": {"tracefs", tracefsMagic},
+	"/sys/kernel/tracing":       {"tracefs", tracefsMagic},
+}
+
+// Shell runs a command of the host in a mount namespace of its own, in which the guest's tracefs lies where tools look, and what
+// else they read of the kernel. It returns what [exec.Cmd.Wait] does. The machine belongs to the shell until then. Signals are passed on to the command. It is
+// killed where this process ends.
+func Shell(m *board.Machine, cmd *exec.Cmd, signals <-chan os.Signal) error {
+	t := newTree(m)
+	defer t.close()
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // for good: the thread, and with it the namespace, ends with the goroutine
+		done <- t.shell(cmd, signals)
+	}()
+	return <-done
+}
+
+// shell is on a thread of its own.
+func (t *tree) shell(cmd *exec.Cmd, signals <-chan os.Signal) error {
+	if err := t.cover(); err != nil {
+		return err
+	}
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	ended := make(chan struct{})
+	defer close(ended)
+	go func() {
+		for {
+			select {
+			case s := <-signals:
+				_ = cmd.Process.Signal(s) // it may have ended
+			case <-ended:
+				return
+			}
+		}
+	}()
+	return cmd.Wait()
+}
+
+// cover gives the thread a mount namespace, and lays the guest's files over the host's in it.
+func (t *tree) cover() (err error) {
+	if err := syscall.Unshare(syscall.CLONE_NEWNS); err != nil {
+		return fmt.Errorf("a mount namespace: %w", err)
+	}
+	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_SLAVE, ""); err != nil {
+		return fmt.Errorf("a mount namespace: %w", err)
+	}
+	root, err := os.MkdirTemp("", "callops")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.Remove(root)) }()
+	if _, err := t.mount("/", root); err != nil {
+		return fmt.Errorf("mount: %w", err)
+	}
+	defer func() { err = errors.Join(err, syscall.Unmount(root, syscall.MNT_DETACH)) }()
+	for _, path := range covered {
+		if err := coverPath(root, path); err != nil {
+			return fmt.Errorf("mount on %s: %w", path, err)
+		}
+	}
+	return nil
+}
+
+// coverPath lays one of the files below root over the host's.
+func coverPath(root, path string) error {
+	guest := filepath.Join(root, path)
+	if _, err := os.Stat(guest); err != nil {
+		return nil //nolint:nilerr // the guest has none
+	}
+	if t, ok := typed[path]; ok {
+		if err := mountType(path, t.kind, t.magic); err != nil {
+			return err
+		}
+	} else if _, err := os.Stat(path); err != nil {
+		return nil //nolint:nilerr // the host has none
+	}
+	return syscall.Mount(guest, path, "", syscall.MS_BIND, "")
+}
+
+// mountType mounts one of the host's file systems, where it is not yet.
+func mountType(path, kind string, magic int64) error {
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(path, &st); err == nil && st.Type == magic {
+		return nil
+	}
+	switch err := syscall.Mount(kind, path, kind, syscall.MS_NOSUID|syscall.MS_NODEV|syscall.MS_NOEXEC, ""); {
+	case errors.Is(err, syscall.ENODEV), errors.Is(err, syscall.ENOENT):
+		return fmt.Errorf("the host's kernel has no %s, which tools look for in /proc/mounts: %w", kind, err)
+	default:
+		return err
+	}
+}

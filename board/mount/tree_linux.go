@@ -1,0 +1,300 @@
+package mount
+
+import (
+	"context"
+	"errors"
+	"hash/maphash"
+	"io"
+	iofs "io/fs"
+	"path"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"callops/board"
+)
+
+// poll is how often a read that waits looks for data.
+const poll = 10 * time.Millisecond
+
+// tree is the guest's folder. Its mutex is held while the guest executes.
+type tree struct {
+	mu     sync.Mutex
+	m      *board.Machine
+	open   map[string][]*handle // by path
+	seed   maphash.Seed
+	closed bool // the machine is another's again
+}
+
+func newTree(m *board.Machine) *tree {
+	return &tree{m: m, open: make(map[string][]*handle), seed: maphash.MakeSeed()}
+}
+
+// identity is a file's inode number on the host. The guest's do not tell files apart: those of other file systems there are the
+// same, and so are all that eventfs has.
+func (t *tree) identity(path string) uint64 {
+	const reserved = 1 << 63 // the inode numbers that go-fuse has for itself are above
+	return maphash.String(t.seed, path)&(reserved-1) | 2
+}
+
+// node is a file or folder of the guest.
+type node struct {
+	fs.Inode
+	t    *tree
+	path string // in the guest
+}
+
+// handle is a file that is open in the guest.
+type handle struct {
+	n     *node
+	flags int
+	file  *board.File // nil: closed by a flush
+	at    int64       // its position
+	used  bool        // it has been read or written
+}
+
+var (
+	_ fs.NodeLookuper  = (*node)(nil)
+	_ fs.NodeReaddirer = (*node)(nil)
+	_ fs.NodeGetattrer = (*node)(nil)
+	_ fs.NodeSetattrer = (*node)(nil)
+	_ fs.NodeOpener    = (*node)(nil)
+	_ fs.NodeMkdirer   = (*node)(nil)
+	_ fs.NodeRmdirer   = (*node)(nil)
+	_ fs.FileReader    = (*handle)(nil)
+	_ fs.FileWriter    = (*handle)(nil)
+	_ fs.FileFlusher   = (*handle)(nil)
+	_ fs.FileReleaser  = (*handle)(nil)
+)
+
+// status is the guest's errno, which is the host's: both are Linux.
+func status(err error) syscall.Errno {
+	var call *board.SyscallError
+	switch {
+	case err == nil, errors.Is(err, io.EOF):
+		return 0
+	case errors.As(err, &call):
+		return syscall.Errno(call.Number)
+	}
+	return syscall.EIO
+}
+
+// do has the guest execute. What it does is not interrupted: that would end it halfway.
+func (t *tree) do(f func(ctx context.Context) error) syscall.Errno {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return syscall.ENODEV
+	}
+	return status(f(context.Background()))
+}
+
+func (n *node) child(ctx context.Context, name string, info board.Info, out *fuse.EntryOut) *fs.Inode {
+	fill(info, &out.Attr)
+	full := path.Join(n.path, name)
+	return n.NewInode(ctx, &node{t: n.t, path: full}, fs.StableAttr{Mode: info.Mode & syscall.S_IFMT, Ino: n.t.identity(full)})
+}
+
+func fill(info board.Info, out *fuse.Attr) {
+	out.Mode, out.Nlink, out.Size = info.Mode, info.Links, uint64(info.Size)
+	out.Uid, out.Gid = info.UID, info.GID
+}
+
+func (n *node) stat(name string) (info board.Info, errno syscall.Errno) {
+	errno = n.t.do(func(ctx context.Context) (err error) {
+		info, err = n.t.m.Lstat(ctx, name)
+		return err
+	})
+	return info, errno
+}
+
+// Lookup implements [fs.NodeLookuper].
+func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	info, errno := n.stat(path.Join(n.path, name))
+	if errno != 0 {
+		return nil, errno
+	}
+	return n.child(ctx, name, info, out), 0
+}
+
+// Getattr implements [fs.NodeGetattrer].
+func (n *node) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	info, errno := n.stat(n.path)
+	fill(info, &out.Attr)
+	return errno
+}
+
+// Readdir implements [fs.NodeReaddirer].
+func (n *node) Readdir(context.Context) (fs.DirStream, syscall.Errno) {
+	var list []fuse.DirEntry
+	errno := n.t.do(func(ctx context.Context) error {
+		names, err := n.t.m.ReadDir(ctx, n.path)
+		for _, name := range names {
+			info, err := n.t.m.Lstat(ctx, path.Join(n.path, name))
+			if err == nil {
+				list = append(list, fuse.DirEntry{Name: name, Mode: info.Mode & syscall.S_IFMT, Ino: n.t.identity(path.Join(n.path, name))})
+			}
+		}
+		return err
+	})
+	return fs.NewListDirStream(list), errno
+}
+
+// Mkdir implements [fs.NodeMkdirer].
+func (n *node) Mkdir(ctx context.Context, name string, mode uint32, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	full := path.Join(n.path, name)
+	var info board.Info
+	errno := n.t.do(func(ctx context.Context) (err error) {
+		if err = n.t.m.Mkdir(ctx, full, iofs.FileMode(mode&0o777)); err == nil {
+			info, err = n.t.m.Lstat(ctx, full)
+		}
+		return err
+	})
+	if errno != 0 {
+		return nil, errno
+	}
+	return n.child(ctx, name, info, out), 0
+}
+
+// Rmdir implements [fs.NodeRmdirer].
+func (n *node) Rmdir(_ context.Context, name string) syscall.Errno {
+	return n.t.do(func(ctx context.Context) error { return n.t.m.Remove(ctx, path.Join(n.path, name)) })
+}
+
+// Open implements [fs.NodeOpener]. The guest's file never waits: handles do.
+func (n *node) Open(_ context.Context, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
+	h := &handle{n: n, flags: int(flags) & (syscall.O_ACCMODE | syscall.O_APPEND | syscall.O_TRUNC | syscall.O_NONBLOCK)}
+	errno := n.t.do(func(ctx context.Context) error { return h.open(ctx, 0) })
+	if errno != 0 {
+		return nil, 0, errno
+	}
+	n.t.mu.Lock()
+	defer n.t.mu.Unlock()
+	n.t.open[n.path] = append(n.t.open[n.path], h)
+	return h, fuse.FOPEN_DIRECT_IO, 0
+}
+
+// begin is called before a handle is read or written. One that was flushed goes on where it ended.
+func (h *handle) begin(ctx context.Context) error {
+	h.used = true
+	if h.file != nil {
+		return nil
+	}
+	h.flags = h.flags&^syscall.O_TRUNC | syscall.O_APPEND
+	return h.open(ctx, 0)
+}
+
+// Flush implements [fs.FileFlusher]: it is called before close returns, and the guest does at its own close what was written. The host
+// does not wait for Release.
+func (h *handle) Flush(context.Context) syscall.Errno {
+	return h.n.t.do(func(context.Context) error {
+		if !h.used || h.flags&syscall.O_ACCMODE == syscall.O_RDONLY {
+			return nil
+		}
+		return h.close()
+	})
+}
+
+func (h *handle) close() error {
+	if h.file == nil {
+		return nil
+	}
+	f := h.file
+	h.file = nil
+	return f.Close()
+}
+
+func (h *handle) open(ctx context.Context, flags int) (err error) {
+	h.file, err = h.n.t.m.OpenFile(ctx, h.n.path, h.flags|flags|board.NonBlock, 0)
+	return err
+}
+
+// Setattr implements [fs.NodeSetattrer]. The host opens a file with O_TRUNC in two steps: the second is to set its size to
+// 0. The guest has to see one, so what was opened in the first is opened again.
+func (n *node) Setattr(ctx context.Context, f fs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
+	if size, ok := in.GetSize(); ok && size == 0 {
+		errno := n.t.do(func(ctx context.Context) error {
+			for _, h := range n.t.open[n.path] {
+				if h.used || h.flags&syscall.O_ACCMODE == syscall.O_RDONLY {
+					continue
+				}
+				if err := h.close(); err != nil {
+					return err
+				}
+				if err := h.open(ctx, syscall.O_TRUNC); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if errno != 0 {
+			return errno
+		}
+	}
+	return n.Getattr(ctx, f, out)
+}
+
+// Read implements [fs.FileReader].
+func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
+	for {
+		n := 0
+		errno := h.n.t.do(func(ctx context.Context) (err error) {
+			if err := h.begin(ctx); err != nil {
+				return err
+			}
+			if off != h.at {
+				if _, err := h.file.Seek(off, io.SeekStart); err != nil {
+					return err
+				}
+				h.at = off
+			}
+			n, err = h.file.Read(dest)
+			h.at += int64(n)
+			return err
+		})
+		if errno != syscall.EAGAIN || h.flags&syscall.O_NONBLOCK != 0 {
+			return fuse.ReadResultData(dest[:n]), errno
+		}
+		select {
+		case <-ctx.Done():
+			return nil, syscall.EINTR
+		case <-time.After(poll):
+		}
+	}
+}
+
+// Write implements [fs.FileWriter].
+func (h *handle) Write(_ context.Context, data []byte, _ int64) (written uint32, errno syscall.Errno) {
+	errno = h.n.t.do(func(ctx context.Context) error {
+		if err := h.begin(ctx); err != nil {
+			return err
+		}
+		n, err := h.file.Write(data)
+		written = uint32(n)
+		return err
+	})
+	return written, errno
+}
+
+// Release implements [fs.FileReleaser].
+func (h *handle) Release(context.Context) syscall.Errno {
+	return h.n.t.do(func(context.Context) error {
+		open := h.n.t.open
+		open[h.n.path] = slices.DeleteFunc(open[h.n.path], func(o *handle) bool { return o == h })
+		if len(open[h.n.path]) == 0 {
+			delete(open, h.n.path)
+		}
+		return h.close()
+	})
+}
+
+// close gives the machine back.
+func (t *tree) close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closed = true
+}

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"callops/board"
+	"callops/board/mount"
+	"callops/kernelimage"
+)
+
+// Exit codes of a command that was not started, as a shell has them.
+const (
+	exitNotExecutable = 126
+	exitNotFound      = 127
+	exitSignal        = 128 // and the signal's number
+)
+
+// exitError is a command of the host that ended with a status other than 0, or was not started: callops ends with it.
+type exitError struct {
+	status int
+	err    error // why it was not started
+}
+
+func (e *exitError) Error() string {
+	if e.err != nil {
+		return e.err.Error()
+	}
+	return fmt.Sprintf("exit status %d", e.status)
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+// newShell builds `callops shell`.
+func newShell() *cobra.Command {
+	var image fileName
+	cpus := &number{value: 1, min: 1, max: board.MaxCPUs}
+	budget := &number{min: 1, max: math.MaxUint64}
+	cmd := &cobra.Command{
+		Use:   "shell --image FILE [flags] [CMD [ARG]...]",
+		Short: "Run a command of the host on a booted kernel's tracefs",
+		Long: `shell boots a kernel, or goes on from the snapshot of an earlier time, and runs a
+command of the host, $SHELL without one, in a mount namespace of its own. There the guest's
+tracefs lies where tools look: at /sys/kernel/tracing and /sys/kernel/debug/tracing. The rest
+of what they read of a kernel is the guest's as well: /proc/kallsyms, /proc/modules,
+/sys/kernel/btf, and ftrace's files in /proc/sys/kernel. Other programs of the host see
+nothing of it.
+
+Its exit status is the command's. It needs /dev/fuse, tracefs in the host's kernel, and root.`,
+		Example: `  callops shell --image vmlinuz
+  callops shell --image vmlinuz trace-cmd list -t
+  callops shell --image vmlinuz -- trace-cmd record -p function -l 'vfs_*' sleep 1
+  trace-cmd report`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if image == "" {
+				return usagef("--image is missing")
+			}
+			command, err := hostCommand(cmd, args)
+			if err != nil {
+				return err
+			}
+			ctx := cmd.Context()
+			img, err := kernelimage.Open(ctx, string(image), nil)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, img.Close()) }()
+			m, err := board.Start(ctx, img, &board.Options{CPUs: int(cpus.value), Budget: budget.value})
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, m.Close()) }()
+			signals := make(chan os.Signal, 16)
+			signal.Notify(signals, passedOn...)
+			defer signal.Stop(signals)
+			return exitStatus(mount.Shell(m, command, signals))
+		},
+	}
+	cmd.Flags().SetInterspersed(false)
+	cmd.Flags().Var(&image, "image", "kernel `FILE` to boot, as it lies in /boot")
+	cmd.Flags().Var(cpus, "cpus", "number of CPUs")
+	cmd.Flags().Var(budget, "budget", "fail after this many instructions of the boot (default 20 billion)")
+	return cmd
+}
+
+// passedOn are the signals that the command gets. Those of the terminal's keys come to it by themselves.
+var passedOn = []os.Signal{syscall.SIGTERM, syscall.SIGHUP}
+
+// hostCommand finds the command, with callops' own standard files.
+func hostCommand(cmd *cobra.Command, args []string) (*exec.Cmd, error) {
+	if len(args) == 0 {
+		shell := os.Getenv("SHELL")
+		if shell == "" {
+			shell = "/bin/sh"
+		}
+		args = []string{shell}
+	}
+	path, err := exec.LookPath(args[0])
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, &exitError{exitNotExecutable, err}
+	}
+	if err != nil {
+		return nil, &exitError{exitNotFound, err}
+	}
+	command := exec.CommandContext(context.WithoutCancel(cmd.Context()), path, args[1:]...)
+	command.Args[0] = args[0]
+	command.Env = append(os.Environ(), "TRACEFS_PATH=/sys/kernel/tracing") // of perf's
+	command.Stdin, command.Stdout, command.Stderr = underlying(cmd.InOrStdin()), cmd.OutOrStdout(), cmd.ErrOrStderr()
+	if r, ok := command.Stdout.(*resultWriter); ok {
+		command.Stdout = r.w
+	}
+	return command, nil
+}
+
+// underlying is the reader that a command can be given.
+func underlying(r io.Reader) io.Reader {
+	if i, ok := r.(*interruptible); ok {
+		return i.r
+	}
+	return r
+}
+
+// exitStatus makes callops end as the command did.
+func exitStatus(err error) error {
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		return err
+	}
+	if s, ok := exit.Sys().(syscall.WaitStatus); ok && s.Signaled() {
+		return &exitError{status: exitSignal + int(s.Signal())}
+	}
+	return &exitError{status: exit.ExitCode()}
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"callops/internal/kernels"
+)
+
+// shellCache is where the tests' snapshots lie.
+var shellCache = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "callops-test") })
+
+// guestShell is `callops shell` as a process of its own, on a Linux 6.12.
+func guestShell(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("boots a kernel")
+	}
+	if _, err := os.Stat("/dev/fuse"); err != nil || os.Geteuid() != 0 {
+		why := "mounting takes /dev/fuse and root"
+		if os.Getenv("CI") == "true" {
+			t.Fatal(why)
+		}
+		t.Skip(why)
+	}
+	file := kernels.Path(t, kernels.Linux612)
+	cache, err := shellCache()
+	require.NoError(t, err)
+	cmd := exec.Command("callops", append([]string{"shell", "--image", file}, args...)...)
+	cmd.Env = append(os.Environ(), "XDG_CACHE_HOME="+cache)
+	return cmd
+}
+
+// output runs a command, and returns what it printed and its exit status.
+func output(t *testing.T, cmd *exec.Cmd) (out string, status int) {
+	t.Helper()
+	b, err := cmd.CombinedOutput()
+	if cmd.ProcessState == nil {
+		require.NoError(t, err)
+	}
+	return string(b), cmd.ProcessState.ExitCode()
+}
+
+func TestShell_ShowsTheGuestsTracefsWhereToolsLook(t *testing.T) {
+	out, status := output(t, guestShell(t, "sh", "-e", "-c", `
+cd /sys/kernel/tracing
+echo sha256 >set_ftrace_filter
+cat /sys/kernel/debug/tracing/set_ftrace_filter /proc/sys/kernel/ftrace_enabled
+echo sha256_update >>set_ftrace_filter
+cat set_ftrace_filter
+grep -w sha256_update /proc/kallsyms
+ls /sys/devices/system/cpu | grep -cx 'cpu[0-9]*'
+grep ' tracefs ' /proc/mounts
+`))
+	assert.Zero(t, status, out)
+	assert.Regexp(t, `^sha256\n1\nsha256_update\nsha256\nffff8000[0-9a-f]{8} T sha256_update\n1\n`, out)
+	assert.Contains(t, out, "tracefs /sys/kernel/tracing tracefs ")
+	mounts, err := os.ReadFile("/proc/mounts")
+	require.NoError(t, err)
+	assert.NotContains(t, string(mounts), "/kallsyms", "the host sees nothing of it")
+}
+
+func TestShell_EndsAsItsCommand(t *testing.T) {
+	for _, tt := range []struct {
+		args   []string
+		status int
+		out    string
+	}{
+		{[]string{"true"}, 0, ""},
+		{[]string{"sh", "-c", "exit 7"}, 7, ""},
+		{[]string{"sh", "-c", "kill -9 $$"}, 137, ""},
+		{[]string{"callops-nosuchcommand"}, 127, `callops: exec: "callops-nosuchcommand": executable file not found in $PATH` + "\n"},
+		{[]string{"/etc/passwd"}, 126, `callops: exec: "/etc/passwd": permission denied` + "\n"},
+	} {
+		out, status := output(t, guestShell(t, tt.args...))
+		assert.Equal(t, tt.status, status, "%q: %s", tt.args, out)
+		assert.Equal(t, tt.out, out, "%q", tt.args)
+	}
+}
+
+func TestShell_RunsTraceCmd(t *testing.T) {
+	if _, err := exec.LookPath("trace-cmd"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	cmd := guestShell(t, "trace-cmd", "record", "-p", "function", "-l", "vfs_*", "true")
+	cmd.Dir = t.TempDir()
+	out, status := output(t, cmd)
+	require.Zero(t, status, out)
+	report := exec.Command("trace-cmd", "report")
+	report.Dir = cmd.Dir
+	out, status = output(t, report)
+	require.Zero(t, status, out)
+	assert.Equal(t, "cpus=1", strings.Split(out, "\n")[0])
+	assert.Regexp(t, `-1 +\[000\] +\d+\.\d+: function: +vfs_open`, out)
+}
