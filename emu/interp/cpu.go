@@ -32,6 +32,7 @@ type CPU struct {
 	head uint64 // entries made, ever
 
 	monitor monitor
+	fenced  uint32 // what the loop's fences add nothing to
 	sys     sysregs
 	fault   emu.Fault // the last refused access
 	word    uint32    // what stopUndefined and its like are about

@@ -17,8 +17,10 @@ type monitor struct {
 	val, high uint64
 }
 
-// clear leaves an address that no exclusive access can have: they are aligned.
-func (m *monitor) clear() { m.addr = ^uint64(0) }
+// noMonitor is an address that no exclusive access can have: they are aligned.
+const noMonitor = ^uint64(0)
+
+func (m *monitor) clear() { m.addr = noMonitor }
 
 // aligned refuses an address that is no multiple of size.
 func (c *CPU) aligned(addr, size, elem uint64, access emu.Access) bool {

@@ -822,6 +822,258 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			in = next(in, 1)
 			continue
 
+		case opLdarb:
+			addr := c.x[in.rn] + in.imm
+			tlb := &c.loads[slotOf(addr)]
+			if tlb.page != addr/emu.PageSize {
+				return p, in, count, false
+			}
+			q := unsafe.Add(tlb.host, addr%emu.PageSize)
+			c.x[in.rd] = uint64(uint8(atomic.LoadUint32((*uint32)(unsafe.Add(q, -int(addr%4)))) >> (addr % 4 * 8)))
+			in = next(in, 1)
+			continue
+		case opLdarh:
+			addr := c.x[in.rn] + in.imm
+			tlb := &c.loads[slotOf(addr)]
+			if tlb.page != addr/emu.PageSize || addr%2 != 0 {
+				return p, in, count, false
+			}
+			q := unsafe.Add(tlb.host, addr%emu.PageSize)
+			c.x[in.rd] = uint64(uint16(atomic.LoadUint32((*uint32)(unsafe.Add(q, -int(addr%4)))) >> (addr % 4 * 8)))
+			in = next(in, 1)
+			continue
+		case opStlrb:
+			addr := c.x[in.rn] + in.imm
+			tlb := &c.stores[slotOf(addr)]
+			if tlb.page != addr/emu.PageSize {
+				return p, in, count, false
+			}
+			q := unsafe.Add(tlb.host, addr%emu.PageSize)
+			*(*uint8)(q) = uint8(c.x[in.rd])
+			atomic.AddUint32(&c.fenced, 0)
+			in = next(in, 1)
+			continue
+		case opStlrh:
+			addr := c.x[in.rn] + in.imm
+			tlb := &c.stores[slotOf(addr)]
+			if tlb.page != addr/emu.PageSize || addr%2 != 0 {
+				return p, in, count, false
+			}
+			q := unsafe.Add(tlb.host, addr%emu.PageSize)
+			*(*uint16)(q) = uint16(c.x[in.rd])
+			atomic.AddUint32(&c.fenced, 0)
+			in = next(in, 1)
+			continue
+		case opFence:
+			atomic.AddUint32(&c.fenced, 0)
+			in = next(in, 1)
+			continue
+
+		// Exclusives. A store to where the monitor is not is for the reference.
+		case opClrex:
+			c.monitor.addr = noMonitor
+			in = next(in, 1)
+			continue
+		case opLdxr64:
+			addr := c.x[in.rn]
+			tlb := &c.loads[slotOf(addr)]
+			if tlb.page != addr/emu.PageSize || addr%8 != 0 {
+				return p, in, count, false
+			}
+			q := unsafe.Add(tlb.host, addr%emu.PageSize)
+			v := atomic.LoadUint64((*uint64)(q))
+			c.monitor.addr, c.monitor.val = addr, v
+			c.x[in.rd] = v
+			in = next(in, 1)
+			continue
+		case opLdxr32:
+			addr := c.x[in.rn]
+			tlb := &c.loads[slotOf(addr)]
+			if tlb.page != addr/emu.PageSize || addr&(in.imm>>32) != 0 {
+				return p, in, count, false
+			}
+			q := unsafe.Add(tlb.host, addr%emu.PageSize)
+			word := atomic.LoadUint32((*uint32)(unsafe.Add(q, -int(addr%4))))
+			v := uint64(word) >> (addr % 4 * 8) << (in.imm & 63) >> (in.imm & 63)
+			c.monitor.addr, c.monitor.val = addr, v
+			c.x[in.rd] = v
+			in = next(in, 1)
+			continue
+		case opStxr64:
+			addr := c.x[in.rn]
+			tlb := &c.stores[slotOf(addr)]
+			if tlb.page != addr/emu.PageSize || addr%8 != 0 || c.monitor.addr != addr {
+				return p, in, count, false
+			}
+			q := unsafe.Add(tlb.host, addr%emu.PageSize)
+			c.monitor.addr = noMonitor
+			c.x[in.rm] = uint64(bit(!atomic.CompareAndSwapUint64((*uint64)(q), c.monitor.val, c.x[in.rd]), 1))
+			in = next(in, 1)
+			continue
+		case opStxr32:
+			addr := c.x[in.rn]
+			tlb := &c.stores[slotOf(addr)]
+			if tlb.page != addr/emu.PageSize || addr&(in.imm>>32) != 0 {
+				return p, in, count, false
+			}
+			q := unsafe.Add(tlb.host, addr%emu.PageSize)
+			word := (*uint32)(unsafe.Add(q, -int(addr%4)))
+			have, shift, cut := atomic.LoadUint32(word), addr%4*8, in.imm&63
+			if c.monitor.addr != addr || (uint64(have>>(shift&31))^c.monitor.val)<<cut != 0 {
+				return p, in, count, false
+			}
+			if mask := uint32(^uint64(0) >> cut << (shift & 31)); !atomic.CompareAndSwapUint32(word, have, have&^mask|uint32(c.x[in.rd]<<(shift&31))&mask) {
+				return p, in, count, false
+			}
+			c.monitor.addr = noMonitor
+			c.x[in.rm] = 0
+			in = next(in, 1)
+			continue
+
+		// Atomics.
+		case opLdadd64:
+			addr := c.x[in.rn]
+			tlb := &c.stores[slotOf(addr)]
+			if tlb.page != addr/emu.PageSize || addr%8 != 0 {
+				return p, in, count, false
+			}
+			q := unsafe.Add(tlb.host, addr%emu.PageSize)
+			v := c.x[in.rm]
+			c.x[in.rd] = atomic.AddUint64((*uint64)(q), v) - v
+			in = next(in, 1)
+			continue
+		case opLdadd32:
+			addr := c.x[in.rn]
+			tlb := &c.stores[slotOf(addr)]
+			if tlb.page != addr/emu.PageSize || addr%4 != 0 {
+				return p, in, count, false
+			}
+			q := unsafe.Add(tlb.host, addr%emu.PageSize)
+			v := uint32(c.x[in.rm])
+			c.x[in.rd] = uint64(atomic.AddUint32((*uint32)(q), v) - v)
+			in = next(in, 1)
+			continue
+		case opSwp64:
+			addr := c.x[in.rn]
+			tlb := &c.stores[slotOf(addr)]
+			if tlb.page != addr/emu.PageSize || addr%8 != 0 {
+				return p, in, count, false
+			}
+			q := unsafe.Add(tlb.host, addr%emu.PageSize)
+			c.x[in.rd] = atomic.SwapUint64((*uint64)(q), c.x[in.rm])
+			in = next(in, 1)
+			continue
+		case opSwp32:
+			addr := c.x[in.rn]
+			tlb := &c.stores[slotOf(addr)]
+			if tlb.page != addr/emu.PageSize || addr%4 != 0 {
+				return p, in, count, false
+			}
+			q := unsafe.Add(tlb.host, addr%emu.PageSize)
+			c.x[in.rd] = uint64(atomic.SwapUint32((*uint32)(q), uint32(c.x[in.rm])))
+			in = next(in, 1)
+			continue
+		case opLdop64:
+			addr := c.x[in.rn]
+			tlb := &c.stores[slotOf(addr)]
+			if tlb.page != addr/emu.PageSize || addr%8 != 0 {
+				return p, in, count, false
+			}
+			q := unsafe.Add(tlb.host, addr%emu.PageSize)
+			a, b := atomic.LoadUint64((*uint64)(q)), c.x[in.rm]
+			v := b // SWP
+			switch in.ra {
+			case 0:
+				v = a + b
+			case 1:
+				v = a &^ b
+			case 2:
+				v = a ^ b
+			case 3:
+				v = a | b
+			case 4:
+				v = uint64(max(int64(a), int64(b)))
+			case 5:
+				v = uint64(min(int64(a), int64(b)))
+			case 6:
+				v = max(a, b)
+			case 7:
+				v = min(a, b)
+			}
+			if !atomic.CompareAndSwapUint64((*uint64)(q), a, v) {
+				return p, in, count, false
+			}
+			c.x[in.rd] = a
+			in = next(in, 1)
+			continue
+		case opLdop32:
+			addr := c.x[in.rn]
+			tlb := &c.stores[slotOf(addr)]
+			if tlb.page != addr/emu.PageSize || addr&(in.imm>>32) != 0 {
+				return p, in, count, false
+			}
+			q := unsafe.Add(tlb.host, addr%emu.PageSize)
+			word := (*uint32)(unsafe.Add(q, -int(addr%4)))
+			have, shift, cut := atomic.LoadUint32(word), addr%4*8, in.imm&63
+			a, b := uint64(have)>>(shift&31)<<cut, c.x[in.rm]<<cut
+			v := b // SWP
+			switch in.ra {
+			case 0:
+				v = a + b
+			case 1:
+				v = a &^ b
+			case 2:
+				v = a ^ b
+			case 3:
+				v = a | b
+			case 4:
+				v = uint64(max(int64(a), int64(b)))
+			case 5:
+				v = uint64(min(int64(a), int64(b)))
+			case 6:
+				v = max(a, b)
+			case 7:
+				v = min(a, b)
+			}
+			if mask := uint32(^uint64(0) >> cut << (shift & 31)); !atomic.CompareAndSwapUint32(word, have, have&^mask|uint32((v>>cut)<<(shift&31))&mask) {
+				return p, in, count, false
+			}
+			c.x[in.rd] = a >> cut
+			in = next(in, 1)
+			continue
+		case opCas64:
+			addr := c.x[in.rn]
+			tlb := &c.stores[slotOf(addr)]
+			if tlb.page != addr/emu.PageSize || addr%8 != 0 {
+				return p, in, count, false
+			}
+			q := unsafe.Add(tlb.host, addr%emu.PageSize)
+			v := atomic.LoadUint64((*uint64)(q))
+			if v == c.x[in.rm] && !atomic.CompareAndSwapUint64((*uint64)(q), v, c.x[in.rd]) {
+				return p, in, count, false
+			}
+			c.x[in.ra] = v
+			in = next(in, 1)
+			continue
+		case opCas32:
+			addr := c.x[in.rn]
+			tlb := &c.stores[slotOf(addr)]
+			if tlb.page != addr/emu.PageSize || addr&(in.imm>>32) != 0 {
+				return p, in, count, false
+			}
+			q := unsafe.Add(tlb.host, addr%emu.PageSize)
+			word := (*uint32)(unsafe.Add(q, -int(addr%4)))
+			have, shift, cut := atomic.LoadUint32(word), addr%4*8, in.imm&63
+			v := uint64(have) >> (shift & 31) << cut
+			if v == c.x[in.rm]<<cut {
+				if mask := uint32(^uint64(0) >> cut << (shift & 31)); !atomic.CompareAndSwapUint32(word, have, have&^mask|uint32(c.x[in.rd]<<(shift&31))&mask) {
+					return p, in, count, false
+				}
+			}
+			c.x[in.ra] = v >> cut
+			in = next(in, 1)
+			continue
+
 		// Branches.
 		case opB:
 			in = jump(in, in.imm)

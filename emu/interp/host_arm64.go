@@ -2,6 +2,13 @@ package interp
 
 import "unsafe"
 
+// What the loop may do for the guest's order: tso says that plain loads and plain stores each
+// keep theirs, fences that an atomic addition orders as fence does.
+const (
+	tso    = false
+	fences = false
+)
+
 // cas128 replaces the 16 bytes at p, which is a multiple of 16, when they are
 // old, and returns what was there.
 //

@@ -8,6 +8,13 @@ import (
 	"unsafe"
 )
 
+// What the loop may do for the guest's order: tso says that plain loads and plain stores each
+// keep theirs, fences that an atomic addition orders as fence does.
+const (
+	tso    = false
+	fences = true
+)
+
 var cas128Mu sync.Mutex
 
 // cas128 replaces the 16 bytes at p when they are old, and returns what was

@@ -144,8 +144,11 @@ func (c *CPU) store(addr, size, v uint64) bool {
 	return true
 }
 
-// stored is called after a store that did not go through the TLB.
+// stored is called after the reference's stores. What the TLB has can't be executed.
 func (c *CPU) stored(addr, size uint64) {
+	if _, ok := c.stores.at(addr, size-1); ok {
+		return
+	}
 	if r := c.engine.mem.Region(addr); r != nil && r.Perm&emu.Exec != 0 {
 		c.engine.textStored(addr, size)
 		return

@@ -145,6 +145,28 @@ const (
 	opLdar32
 	opStlr64
 	opStlr32
+	opLdarb
+	opLdarh
+	opStlrb
+	opStlrh
+	opFence
+	opClrex
+
+	// Exclusives and atomics. Those called 32 are of bytes and halfwords too:
+	// their size less one is in the high half of I, the bits that they lack of 64
+	// in the low one.
+	opLdxr64
+	opLdxr32
+	opStxr64 // m is the status
+	opStxr32
+	opLdadd64 // d = [n], [n] += m
+	opLdadd32 // of words alone, as is opSwp32
+	opSwp64
+	opSwp32
+	opLdop64 // A is the operation, as in the encoding
+	opLdop32
+	opCas64 // ra = [n], [n] = d where it was m
+	opCas32
 
 	// Branches. I is the distance to the target within the page, or for the
 	// ones called far its address.

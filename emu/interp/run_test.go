@@ -2,8 +2,10 @@ package interp
 
 import (
 	"context"
+	"encoding/binary"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -211,6 +213,10 @@ func TestHammer_Atomics(t *testing.T) {
 		"ldxrh":      {0x485f7c23, 0x8b020063, 0x48047c23, 0x35ffffa4, 0xd1000400, 0xb5ffff60, ret},
 		// ldr x3, [x1]; mov x5, x3; add x4, x3, x2; casal x3, x4, [x1]; cmp x3, x5; b.ne
 		"cas": {0xf9400023, 0xaa0303e5, 0x8b020064, 0xc8e3fc24, 0xeb05007f, 0x54ffff61, 0xd1000400, 0xb5ffff20, ret},
+		// Plain additions in a spinlock of one byte. add x6, x1, #64; mov w4, #1; lock: swpab w4, w5, [x6]; cbnz w5, lock; ...; stlrb wzr, [x6]
+		"swpab": {0x91010026, 0x52800024, 0x38a480c5, 0x35ffffe5, 0xf9400023, 0x8b020063, 0xf9000023, 0x089ffcdf, 0xd1000400, 0xb5ffff20, ret},
+		// lock: mov w5, wzr; casab w5, w4, [x6]; cbnz w5, lock
+		"casab": {0x91010026, 0x52800024, 0x2a1f03e5, 0x08e57cc4, 0x35ffffc5, 0xf9400023, 0x8b020063, 0xf9000023, 0x089ffcdf, 0xd1000400, 0xb5ffff00, ret},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newTestCPU(t)
@@ -228,6 +234,37 @@ func TestHammer_Atomics(t *testing.T) {
 			assert.EqualValues(t, 2*hammered&mask, have)
 		})
 	}
+}
+
+// A CPU that has announced itself and sees no other one is alone, if the load waits for the store
+// before a DMB: of its plain additions none is lost.
+func TestHammer_Dmb(t *testing.T) {
+	c := newTestCPU(t)
+	mine, theirs := asm.Base(asm.X8), asm.Base(asm.X9)
+	b := asm.NewBuilder()
+	busy := b.Label("busy")
+	loop := b.Here("loop")
+	b.Emit(asm.Str(asm.X12, mine), asm.Dmb(asm.ISH), asm.Ldr(asm.X3, theirs), asm.Cbnz(asm.X3, busy))
+	b.Emit(asm.Dmb(asm.ISHLD), asm.Ldr(asm.X3, asm.Base(asm.X1)), asm.AddImm(asm.X3, asm.X3, 1), asm.Str(asm.X3, asm.Base(asm.X1)),
+		asm.AddImm(asm.X7, asm.X7, 1), asm.Dmb(asm.ISH))
+	b.Bind(busy)
+	b.Emit(asm.Str(asm.XZR, mine), asm.SubImm(asm.X0, asm.X0, 1), asm.Cbnz(asm.X0, loop), asm.Ret())
+	p, err := b.Assemble(agreeText)
+	require.NoError(t, err)
+	var words []uint32
+	for code := p.Code; len(code) != 0; code = code[4:] {
+		words = append(words, binary.LittleEndian.Uint32(code))
+	}
+	var alone atomic.Uint64
+	hammer(t, c.engine, words, c.mem, func(cpu int) emu.Regs {
+		r := emu.Regs{PC: agreeText}
+		r.X[0], r.X[1], r.X[12], r.X[30] = 50*hammered, agreeData, 1, emu.ReturnGate
+		r.X[8], r.X[9] = agreeData+1024+256*uint64(cpu), agreeData+1024+256*uint64(1-cpu)
+		return r
+	}, func(_ int, r *emu.Regs) { alone.Add(r.X[7]) })
+	have, err := c.mem.Load64(agreeData)
+	require.NoError(t, err)
+	assert.Equal(t, alone.Load(), have)
 }
 
 // One CPU stores literals whose halves are equal, the other loads them: neither

@@ -30,7 +30,7 @@ var rows = []row{
 	{0xff000010, 0x54000000, "b.cond", execBCond, true, fastBCond},
 	{0xff000000, 0xd4000000, "svc, hvc, smc, brk, hlt", execException, true, nil},
 	{0xfffff01f, 0xd503201f, "hint", execHint, false, fastHint},
-	{0xfffff01f, 0xd503301f, "clrex, dsb, dmb, isb, sb", execBarrier, false, nil},
+	{0xfffff01f, 0xd503301f, "clrex, dsb, dmb, isb, sb", execBarrier, false, fastBarrier},
 	{0xfff8f000, 0xd5004000, "msr (immediate)", execMsrImmediate, false, nil},
 	{0xfff80000, 0xd5080000, "sys", execSys, false, nil},
 	{0xfff00000, 0xd5100000, "msr (register)", execMsr, false, fastMsr},

@@ -101,7 +101,7 @@ func TestTranslate_Forms(t *testing.T) {
 
 // What has no form of its own must name the row that executes it.
 func TestTranslate_FallsBackOnTheRow(t *testing.T) {
-	for _, w := range []uint32{0xd5033f9f, 0xc85f7c20, 0xf8200020, 0x9ac10800, 0x1e204000, 0} {
+	for _, w := range []uint32{0xd5033fdf, 0xc87f0420, 0x48207c22, 0x9ac10800, 0x1e204000, 0} {
 		in := translate(w, 0)
 		assert.Contains(t, []op{opExec, opExecEnd}, in.op)
 		assert.EqualValues(t, lookupRow(w), in.imm)

@@ -115,35 +115,3 @@ func fastPair(w uint32, _ uint64) inst {
 	}
 	return in
 }
-
-// orderedOps are LDAR, LDAPR and STLR of words and doublewords, by size.
-var orderedOps = [4]struct{ load, store op }{2: {opLdar32, opStlr32}, 3: {opLdar64, opStlr64}}
-
-func fastExclusive(w uint32, _ uint64) inst {
-	if w>>23&1 == 0 || w>>21&1 == 1 {
-		return inst{}
-	}
-	return ordered(w, w>>22&1 == 1, 0)
-}
-
-func fastAtomic(w uint32, _ uint64) inst {
-	if w>>12&15 != 12 || w>>22&3 != 2 || fieldRm(w) != 31 {
-		return inst{}
-	}
-	return ordered(w, true, 0)
-}
-
-func fastOrderedUnscaled(w uint32, _ uint64) inst {
-	if w>>22&3 > 1 {
-		return inst{}
-	}
-	return ordered(w, w>>22&1 == 1, signedField(w, 12, 9))
-}
-
-func ordered(w uint32, load bool, off uint64) inst {
-	in := inst{op: orderedOps[w>>30].store, rd: uint8(fieldRd(w)), rn: slotNSP(w), imm: off}
-	if load {
-		in.op, in.rd = orderedOps[w>>30].load, slotD(w)
-	}
-	return in
-}
