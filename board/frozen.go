@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 
+	"callops/internal/cachefile"
 	"callops/internal/errno"
 	"callops/internal/hostmem"
 	"callops/kernelimage"
@@ -95,7 +95,7 @@ func Start(ctx context.Context, img *kernelimage.Image, opts *Options) (*Machine
 		err = m.saveTo(path, key)
 	}
 	if err == nil {
-		err = prune(filepath.Dir(path))
+		err = cachefile.Prune(path, keptSnapshots)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("snapshot of %s: %w", img.Name(), err), m.Close())

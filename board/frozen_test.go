@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -102,25 +101,6 @@ func TestRestore_RefusesAnotherBoardsState(t *testing.T) {
 		spoil(s)
 		require.ErrorIs(t, m.restore(s), errno.EINVAL, name)
 	}
-}
-
-func TestPrune_KeepsTheNewest(t *testing.T) {
-	dir := t.TempDir()
-	for i := range keptSnapshots + 3 {
-		require.NoError(t, os.WriteFile(filepath.Join(dir, string(rune('a'+i))+".board"), nil, 0o600))
-	}
-	saving, killed := filepath.Join(dir, unfinished+"1"), filepath.Join(dir, unfinished+"2")
-	for _, path := range []string{saving, killed} {
-		require.NoError(t, os.WriteFile(path, nil, 0o600))
-	}
-	old := time.Now().Add(-2 * abandoned)
-	require.NoError(t, os.Chtimes(killed, old, old))
-	require.NoError(t, prune(dir))
-	left, err := filepath.Glob(filepath.Join(dir, "*.board"))
-	require.NoError(t, err)
-	assert.Len(t, left, keptSnapshots)
-	assert.FileExists(t, saving)
-	assert.NoFileExists(t, killed)
 }
 
 func TestSnapshotFile_IsOfOneKernelAndOneBoard(t *testing.T) {

@@ -1,4 +1,4 @@
-package board
+package cachefile
 
 import (
 	"crypto/sha256"
@@ -9,8 +9,10 @@ import (
 	"sync"
 )
 
-// program tells the running program, which is the board, from any other: by the build ID that the go command gave it, a hash
-// of all that it was built from. Where there is none, in other formats than ELF, it is the file's SHA-256.
+// Program tells the running program from any other: by the build ID that the go command gave it, a hash of all that it was
+// built from. Where there is none, in other formats than ELF, it is the file's SHA-256.
+func Program() (string, error) { return program() }
+
 var program = sync.OnceValues(func() (id string, err error) {
 	path, err := os.Executable()
 	if err != nil {
