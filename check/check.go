@@ -41,8 +41,12 @@ type Options struct {
 	ImageCode bool
 	ImageCore bool
 
+	// Together searches all CPUs together even where they do not depend on one
+	// another: then what holds for each kind of task on one CPU holds on any number.
+	Together bool
+
 	// NoReduce makes every instruction, and every step of the core, a step of
-	// the search, and takes every state as it is.
+	// the search, and takes every state as it is. All CPUs are searched together.
 	NoReduce bool
 
 	// Progress is called now and then.
@@ -148,7 +152,7 @@ type trial struct {
 
 func (t *trial) prepare(ctx context.Context) (*model.Subject, error) {
 	return model.Prepare(ctx, &t.sc.set, &model.Options{
-		Base: model.Base{Image: t.opts.Image, Own: t.opts.ImageCode || t.opts.ImageCore, Core: t.opts.ImageCore}, Fault: t.mut.fault, CPUs: t.opts.CPUs, Whole: t.opts.NoReduce,
+		Base: model.Base{Image: t.opts.Image, Own: t.opts.ImageCode || t.opts.ImageCore, Core: t.opts.ImageCore}, Fault: t.mut.fault, CPUs: t.opts.CPUs, Whole: t.opts.NoReduce, Together: t.opts.Together,
 	})
 }
 

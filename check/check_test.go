@@ -30,13 +30,34 @@ func TestScenarios_HoldOrAreKnownFindings(t *testing.T) {
 }
 
 func TestScenarios_HoldOnThreeCPUs(t *testing.T) {
-	for _, name := range []string{"enable", "disable", "replace", "tagged-modify", "mini-modify", "mini-modify-idle", "hash-modify", "set-arrives", "set-grows", "set-shrinks", "set-preempted", "set-rcu-idle", "set-direct"} {
-		t.Run(name, func(t *testing.T) {
-			r, err := check.Check(t.Context(), name, "", &check.Options{CPUs: 3})
-			require.NoError(t, err)
-			assert.True(t, r.OK())
-			t.Logf("%d states, %.1f s", r.States, r.Seconds)
-		})
+	for _, sc := range check.Scenarios() {
+		r, err := check.Check(t.Context(), sc.Name, "", &check.Options{CPUs: 3})
+		require.NoError(t, err)
+		assert.True(t, r.OK(), sc.Name)
+		assert.Equal(t, 3, r.CPUs)
+	}
+}
+
+// What each kind of task does alone decides what all do together.
+func TestTogether_ChangesNoVerdict(t *testing.T) {
+	compare := func(scenario, mutation string) {
+		apart, err := check.Check(t.Context(), scenario, mutation, nil)
+		require.NoError(t, err)
+		together, err := check.Check(t.Context(), scenario, mutation, &check.Options{Together: true})
+		require.NoError(t, err)
+		require.True(t, together.Complete)
+		assert.Equal(t, apart.Violations, together.Violations, "%s %s", scenario, mutation)
+		assert.LessOrEqual(t, apart.States, together.States)
+	}
+	for _, sc := range check.Scenarios() {
+		if !sc.Slow {
+			compare(sc.Name, "")
+		}
+	}
+	for _, mut := range check.Mutations() {
+		if mut.Harmless != "" {
+			compare(mut.Scenario, mut.Name)
+		}
 	}
 }
 

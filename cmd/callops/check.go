@@ -21,6 +21,7 @@ type checkFlags struct {
 	cpus      number
 	workers   number
 	memory    size
+	together  bool
 	noReduce  bool
 	quick     bool
 	list      bool
@@ -76,6 +77,7 @@ search that --memory ended, and that found nothing, is "bounded", and no error.`
 	f.StringVar(&c.mutation, "mutation", "", "deliberate fault: `NAME` or pattern, or all, one after the other; each has its own scenario")
 	f.StringVar(&c.replay, "replay", "", "replay the counterexample with this `TOKEN`")
 	f.Var(&c.cpus, "cpus", "number of CPUs (default: the scenario's)")
+	f.BoolVar(&c.together, "together", false, "search CPUs together even where they do not depend on one another: far larger, with the same verdict")
 	f.BoolVar(&c.noReduce, "no-reduce", false, "search without reductions: far larger, with the same verdict")
 	f.Var(&c.workers, "workers", "number of states to work on in parallel (default: one per core)")
 	f.Var(&c.memory, "memory", "limit for the memory of the process; a search that needs more is given up")
@@ -134,7 +136,7 @@ func (c *checkFlags) run(cmd *cobra.Command) (err error) {
 // open opens the kernel to check.
 func (c *checkFlags) open(ctx context.Context) (err error) {
 	c.opts = check.Options{
-		CPUs: int(c.cpus.value), Workers: int(c.workers.value), NoReduce: c.noReduce,
+		CPUs: int(c.cpus.value), Workers: int(c.workers.value), Together: c.together, NoReduce: c.noReduce,
 		ImageCode: c.machine.trampoline.value == trampolineImage, ImageCore: c.core.value == coreImage,
 	}
 	switch {
@@ -152,7 +154,7 @@ func (c *checkFlags) open(ctx context.Context) (err error) {
 
 // alone runs a mode that takes no flag but --format.
 func (c *checkFlags) alone(cmd *cobra.Command, flag string, do func(io.Writer) error) error {
-	for _, other := range []string{"scenario", "mutation", "replay", "cpus", "no-reduce", "quick", "workers", "memory", "list"} {
+	for _, other := range []string{"scenario", "mutation", "replay", "cpus", "together", "no-reduce", "quick", "workers", "memory", "list"} {
 		if other != flag && cmd.Flags().Changed(other) {
 			return usagef("--%s goes without --%s", flag, other)
 		}

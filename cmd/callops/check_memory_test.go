@@ -40,7 +40,7 @@ func TestCheck_MemoryBoundsTheProcess(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			cmd := exec.CommandContext(t.Context(), "callops", append([]string{
-				"check", "--scenario", "hand-over", "--memory", fmt.Sprintf("%dM", tt.memory),
+				"check", "--scenario", "hand-over", "--together", "--cpus", "3", "--memory", fmt.Sprintf("%dM", tt.memory),
 			}, tt.args...)...)
 			file := filepath.Join(t.TempDir(), "peak")
 			cmd.Env = append(os.Environ(), "PEAK="+file)

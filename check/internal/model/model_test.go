@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"callops/check/internal/search"
 	"callops/check/internal/weak"
 )
 
@@ -94,4 +95,56 @@ func TestPlay_TheEndIsNoDeadlock(t *testing.T) {
 	again, err := ParseWay(way.Bytes(), s.CPUs())
 	require.NoError(t, err)
 	assert.Equal(t, way, again)
+}
+
+// Whatever each of two tasks may do at a time of the patchers on one CPU, both may do there together, and nothing else:
+// that is why CPUs need not be searched together. The patchers wait for CPUs here.
+func TestProduct_CPUsDoTogetherWhatEachDoesAlone(t *testing.T) {
+	s, err := Prepare(t.Context(), &Scenario{
+		Ops:     []Ops{{Name: "A", Filter: []string{Relevant}, Registered: true}},
+		Threads: [][]Operation{{Unregister("A"), Free("A")}},
+		Tasks:   []Task{{Calls: []string{Relevant}}, {Calls: []string{Relevant}, Idle: true}},
+	}, &Options{})
+	require.NoError(t, err)
+	defer s.Close()
+	_, err = s.Explore(t.Context(), search.Options{})
+	require.NoError(t, err)
+
+	usual, idle := alone(t, s, 0), alone(t, s, 1)
+	alike, mixed := 0, 0
+	for control, n := range usual {
+		alike += n * (n + 1) / 2 // which of the two is where makes no difference
+		mixed += n * idle[control]
+	}
+	for _, tt := range []struct {
+		kinds []int
+		want  int
+	}{{[]int{0, 0}, alike}, {[]int{0, 1}, mixed}} {
+		res, err := search.Explore(t.Context(), newProduct(s.sc, s.p, s.g, tt.kinds, true, s.known), nil)
+		require.NoError(t, err)
+		assert.False(t, res.Broken)
+		assert.Equal(t, tt.want, res.States, "%v", tt.kinds)
+	}
+}
+
+// alone counts, by what the patchers and callbacks have done, the states that a task comes to on one CPU.
+func alone(t *testing.T, s *Subject, kind int) map[string]int {
+	t.Helper()
+	m := newProduct(s.sc, s.p, s.g, []int{kind}, true, s.known)
+	first := make([]byte, m.size)
+	m.Initial(first)
+	seen, count := map[string]bool{string(first): true}, map[string]int{}
+	for queue := [][]byte{first}; len(queue) > 0; queue = queue[1:] {
+		count[string(queue[0][:m.cpuAt(0)])]++
+		list, err := m.moves(queue[0])
+		require.NoError(t, err)
+		for _, r := range list {
+			require.Nil(t, r.broken)
+			if !seen[string(r.state)] {
+				seen[string(r.state)] = true
+				queue = append(queue, r.state)
+			}
+		}
+	}
+	return count
 }

@@ -387,6 +387,11 @@ func (p *program) firstBytes() map[uint64]byte {
 	return first
 }
 
+// asked reports whether an operation begins when a CPU asks for it.
+func (p *program) asked() bool {
+	return slices.ContainsFunc(p.ops, func(op operation) bool { return op.thread < 0 })
+}
+
 // gateOf returns the operation that a gate starts.
 func (p *program) gateOf(gate uint64) (op int, ok bool) {
 	for i := range p.ops {

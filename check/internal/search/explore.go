@@ -39,6 +39,16 @@ type Result struct {
 	Broken bool
 }
 
+// Add adds another search, of something else.
+func (r *Result) Add(more *Result) {
+	r.States += more.States
+	r.Transitions += more.Transitions
+	r.Depth = max(r.Depth, more.Depth)
+	r.Elapsed += more.Elapsed
+	r.Complete = r.Complete && more.Complete
+	r.Broken = r.Broken || more.Broken
+}
+
 // Bound is what ends a search before its end.
 type Bound uint8
 
