@@ -65,7 +65,8 @@ type Machine struct {
 	symbols *kernel.Symbols   // the image's and those of placed code
 	code    map[uint64]placed // by base
 	gates   *emu.Gates
-	served  []gate // in their order
+	served  []gate   // in their order
+	modules []string // whose functions have names
 
 	ram    []byte
 	mem    *emu.Memory
@@ -82,6 +83,9 @@ type Machine struct {
 
 	init  *cpu   // that the first process is on, once it has started
 	panic string // what the console said of one
+
+	step    StepFunc // nil: instructions are not told of
+	trapped StopFunc
 
 	calling bool   // a call of the host's is in progress
 	counted uint64 // instructions before the board was made

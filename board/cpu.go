@@ -39,8 +39,8 @@ func (c *cpu) run(ctx context.Context, n uint64) error {
 			budget = min(budget, due-c.now())
 		}
 		c.SetInterrupt(c.m.gic.signals(c.ID()))
-		exit, err := c.Run(ctx, budget)
-		if err = c.handle(exit, err); err != nil {
+		exit, err := c.execute(ctx, budget)
+		if err = c.handle(ctx, exit, err); err != nil {
 			return err
 		}
 		if c.m.err != nil {
@@ -50,11 +50,24 @@ func (c *cpu) run(ctx context.Context, n uint64) error {
 	return nil
 }
 
+// execute is Run, one instruction of it where each is told of.
+func (c *cpu) execute(ctx context.Context, budget uint64) (emu.Exit, error) {
+	if c.m.step == nil {
+		return c.Run(ctx, budget)
+	}
+	before, count := *c.Regs(), c.Count()
+	exit, err := c.Run(ctx, 1)
+	if c.Count() != count {
+		c.m.step(c, &before)
+	}
+	return exit, err
+}
+
 // spent is what the CPU took of a budget.
 func (c *cpu) spent() uint64 { return c.Count() + c.exits }
 
 // handle does what hardware does where the CPU stopped.
-func (c *cpu) handle(exit emu.Exit, err error) error {
+func (c *cpu) handle(ctx context.Context, exit emu.Exit, err error) error {
 	if err != nil || exit.Reason != emu.ExitBudget {
 		c.exits++
 	}
@@ -70,6 +83,8 @@ func (c *cpu) handle(exit emu.Exit, err error) error {
 		c.except(vectorIRQ, 0, c.Regs().PC)
 	case emu.ExitWait:
 		c.waits = true
+	case emu.ExitBreakpoint, emu.ExitWatchpoint:
+		return c.stopAt(ctx, exit)
 	case emu.ExitFault:
 		return c.fault(exit.Fault)
 	case emu.ExitException:
