@@ -72,8 +72,13 @@ ports: ## vet for the hosts that it has to build for
 move: ## give the module another path [TO=example.org/you/callops]
 	@.ci/move '$(TO)'
 
-soak: ## a minute of tracing on two CPUs while ops come and go [SOAK=time]
+soak: ## a minute of tracing on two CPUs while ops come and go, and random file operations on tracefs [SOAK=time] [OPERATIONS=n] [SEED=n]
 	go test ./ftrace -run '^TestSoak$$' -count=1 -v -soak $(or $(SOAK),1m) -timeout 0
+	go test ./board ./board/mount -run '^TestSoak_' -count=1 -v -operations $(or $(OPERATIONS),20000) -seed $(or $(SEED),1) -timeout 0
+
+qemu: build kernels ## boot the kernels, and under QEMU beside: instructions, seconds, memory, differences of the logs [LOGS=folder]
+	@.ci/need 'command -v qemu-system-aarch64' qemu-system-arm
+	go test ./board -run '^TestBoot_BesideQEMU$$' -count=1 -v -qemu qemu-system-aarch64 -callops $(CURDIR)/bin/callops $(if $(LOGS),-logs $(abspath $(LOGS)))
 
 check: unicorn cross ## make again what is generated, and fail where it differs
 	@before=$$($(TREE)); \
@@ -104,4 +109,4 @@ tools: ## install the programs that tests compare with
 cross: ## install the cross compiler for arm64
 	@.ci/need 'command -v aarch64-linux-gnu-gcc && command -v aarch64-linux-gnu-as' gcc-aarch64-linux-gnu binutils-aarch64-linux-gnu
 
-.PHONY: help bench build kernels test page browser lint ports move soak check workload clean unicorn tools cross
+.PHONY: help bench build kernels test page browser lint ports move soak qemu check workload clean unicorn tools cross

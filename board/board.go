@@ -183,8 +183,10 @@ func newMachine(img *kernelimage.Image, opts *Options) (m *Machine, err error) {
 	}
 	m.mem.SetTranslation(m)
 	m.mem.SetRegister(uint16(cntfrq), frequency)
-	mmfr0, _ := isa.Lookup(memoryFeatures)
-	m.mem.SetRegister(uint16(memoryFeatures), mmfr0.Value|granule16K)
+	for _, f := range features {
+		r, _ := isa.Lookup(f.register)
+		m.mem.SetRegister(uint16(f.register), r.Value|f.bits)
+	}
 	m.gic = newGIC(n, m.level)
 	if m.engine, err = interp.New(m.mem); err != nil {
 		return nil, errors.Join(err, m.Close())
@@ -219,10 +221,7 @@ func (m *Machine) load(args string) error {
 	}
 	initrd := initramfs()
 	copy(m.ram[initrdAt-ramBase:], initrd)
-	cmdline := earlycon + " nokaslr panic=-1 cryptomgr.notests rdinit=" + initPath
-	if args != "" {
-		cmdline += " " + args
-	}
+	cmdline := commandLine(args)
 	switch {
 	case strings.Contains(args, "\x00"):
 		return fmt.Errorf("command line %q, which has a NUL: %w", args, errno.EINVAL)
@@ -232,6 +231,15 @@ func (m *Machine) load(args string) error {
 	copy(m.ram[fdtAt-ramBase:], deviceTree(len(m.cpus), ramSize, cmdline, extent{initrdAt, initrdAt + uint64(len(initrd))}))
 	m.cpus[0].reset(ramBase, fdtAt)
 	return nil
+}
+
+// commandLine is what the kernel is told, with what is added to it.
+func commandLine(args string) string {
+	cmdline := earlycon + " nokaslr panic=-1 cryptomgr.notests rdinit=" + initPath
+	if args != "" {
+		cmdline += " " + args
+	}
+	return cmdline
 }
 
 // level are the interrupt lines of a CPU that are high.

@@ -21,11 +21,6 @@ var (
 	vbar  = isa.ID(3, 0, 12, 0, 0)
 )
 
-// memoryFeatures is ID_AA64MMFR0_EL1, and granule16K what it says of a CPU that has pages of 16K.
-var memoryFeatures = isa.ID(3, 0, 0, 7, 0)
-
-const granule16K = 1 << 20
-
 const sctlrM = 1 << 0 // SCTLR_EL1.M: addresses are translated
 
 // mapping is what a descriptor says of a page or a block.
