@@ -45,6 +45,10 @@ build: unicorn ## bin/callops
 kernels: ## download the Debian arm64 kernels that the tests run on
 	@.ci/kernels
 
+samples: cross ## build ftrace-ops.ko for the kernels, and compare what it prints with the reference
+	@.ci/samples
+	$(HAVE_KERNELS) go test $(LIMIT) ./board -run '^TestSample_' -samples -v
+
 test: unicorn tools ## everything that has to pass
 	@.ci/kernels || { [ "$$CI" != true ] && echo "tests that run real kernels are skipped" >&2; }
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not formatted:" $$unformatted >&2; exit 1; fi
@@ -109,4 +113,4 @@ tools: ## install the programs that tests compare with
 cross: ## install the cross compiler for arm64
 	@.ci/need 'command -v aarch64-linux-gnu-gcc && command -v aarch64-linux-gnu-as' gcc-aarch64-linux-gnu binutils-aarch64-linux-gnu
 
-.PHONY: help bench build kernels test page browser lint ports move soak qemu check workload clean unicorn tools cross
+.PHONY: help bench build kernels samples test page browser lint ports move soak qemu check workload clean unicorn tools cross

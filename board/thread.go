@@ -187,3 +187,14 @@ func (m *Machine) Sleep(ctx context.Context, d time.Duration) error {
 	_, err := m.Call(ctx, "usleep_range_state", us, us, sleepState)
 	return err
 }
+
+// Pin moves the first process, and with it what the host calls, to a CPU, by sched_setaffinity.
+func (m *Machine) Pin(ctx context.Context, cpu int) error {
+	if cpu < 0 || cpu >= len(m.cpus) {
+		return fmt.Errorf("no CPU %d, there are %d: %w", cpu, len(m.cpus), errno.EINVAL)
+	}
+	mask := words(1 << cpu)
+	copy(m.window(), mask)
+	_, err := m.syscall(ctx, "sched_setaffinity", 0, uint64(len(mask)), windowBase)
+	return err
+}

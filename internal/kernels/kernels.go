@@ -143,3 +143,12 @@ func one(tb testing.TB, patterns ...string) string {
 	require.Len(tb, found, 1, "%s", patterns)
 	return found[0]
 }
+
+// Sample is the file of samples/ftrace/ftrace-ops.ko for a series, which `make samples` builds.
+func Sample(tb testing.TB, series string) string {
+	tb.Helper()
+	pkg := dir(tb, series)
+	file := filepath.Join(filepath.Dir(filepath.Dir(pkg)), "samples", filepath.Base(pkg), "ftrace-ops.ko")
+	require.FileExists(tb, file, "`make samples` builds it")
+	return file
+}
