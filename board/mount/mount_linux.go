@@ -52,9 +52,15 @@ func (t *tree) mount(guest, dir string) (*Server, error) {
 		_ = syscall.Unmount(dir, syscall.MNT_DETACH)
 		return nil, err
 	}
-	go s.Serve()
+	go func() {
+		s.Serve()
+		t.close()
+	}()
 	return &Server{s, t, dir}, nil
 }
+
+// Died gets the error that ends the guest, such as a panic. Its files fail with EIO from then on.
+func (s *Server) Died() <-chan error { return s.t.died }
 
 // Wait returns once the folder is unmounted.
 func (s *Server) Wait() { s.fuse.Wait() }

@@ -4,7 +4,6 @@ package mount
 
 import (
 	"errors"
-	"os"
 	"os/exec"
 
 	"callops/board"
@@ -17,7 +16,10 @@ type Server struct{}
 func Mount(*board.Machine, string, string) (*Server, error) { return nil, errors.ErrUnsupported }
 
 // Shell is for Linux hosts: errors.ErrUnsupported.
-func Shell(*board.Machine, *exec.Cmd, <-chan os.Signal) error { return errors.ErrUnsupported }
+func Shell(*board.Machine, *exec.Cmd, *ShellOptions) error { return errors.ErrUnsupported }
+
+// Died is a channel that gets nothing.
+func (*Server) Died() <-chan error { return nil }
 
 // Wait returns at once.
 func (*Server) Wait() {}

@@ -22,6 +22,7 @@ var covered = []string{
 	"/proc/sys/kernel/stack_tracer_enabled",
 	"/proc/sys/kernel/traceoff_on_warning",
 	"/proc/sys/kernel/tracepoint_printk",
+	"/proc/sysrq-trigger",
 	"/sys/devices/system/cpu",
 	"/sys/kernel/btf",
 	"/sys/kernel/debug",
@@ -46,21 +47,24 @@ var typed = map[string]struct {
 }
 
 // Shell runs a command of the host in a mount namespace of its own, in which the guest's tracefs lies where tools look, and what
-// else they read of the kernel. It returns what [exec.Cmd.Wait] does. The machine belongs to the shell until then. Signals are passed on to the command. It is
-// killed where this process ends.
-func Shell(m *board.Machine, cmd *exec.Cmd, signals <-chan os.Signal) error {
+// else they read of the kernel. It returns what [exec.Cmd.Wait] does. The machine belongs to the shell until then. The
+// command is killed where this process ends.
+func Shell(m *board.Machine, cmd *exec.Cmd, opts *ShellOptions) error {
+	if opts == nil {
+		opts = &ShellOptions{}
+	}
 	t := newTree(m)
 	defer t.close()
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // for good: the thread, and with it the namespace, ends with the goroutine
-		done <- t.shell(cmd, signals)
+		done <- t.shell(cmd, opts)
 	}()
 	return <-done
 }
 
 // shell is on a thread of its own.
-func (t *tree) shell(cmd *exec.Cmd, signals <-chan os.Signal) error {
+func (t *tree) shell(cmd *exec.Cmd, opts *ShellOptions) error {
 	if err := t.cover(); err != nil {
 		return err
 	}
@@ -71,19 +75,31 @@ func (t *tree) shell(cmd *exec.Cmd, signals <-chan os.Signal) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	ended := make(chan struct{})
-	defer close(ended)
+	ended, watching := make(chan struct{}), make(chan struct{})
 	go func() {
-		for {
-			select {
-			case s := <-signals:
-				_ = cmd.Process.Signal(s) // it may have ended
-			case <-ended:
-				return
-			}
-		}
+		defer close(watching)
+		t.watch(cmd.Process, opts, ended)
 	}()
-	return cmd.Wait()
+	err := cmd.Wait()
+	close(ended)
+	<-watching
+	return err
+}
+
+// watch passes on what happens while the command runs.
+func (t *tree) watch(p *os.Process, opts *ShellOptions, ended <-chan struct{}) {
+	for {
+		select {
+		case s := <-opts.Signals:
+			_ = p.Signal(s) // it may have ended
+		case err := <-t.died:
+			if opts.Died != nil {
+				opts.Died(err)
+			}
+		case <-ended:
+			return
+		}
+	}
 }
 
 // cover gives the thread a mount namespace, and lays the guest's files over the host's in it.

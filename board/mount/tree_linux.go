@@ -16,6 +16,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"callops/board"
+	"callops/kernel"
 )
 
 // poll is how often a read that waits looks for data.
@@ -27,11 +28,52 @@ type tree struct {
 	m      *board.Machine
 	open   map[string][]*handle // by path
 	seed   maphash.Seed
-	closed bool // the machine is another's again
+	ran    time.Time     // when the guest executed last
+	closed bool          // the machine is another's again
+	done   chan struct{} // is closed with it
+	dead   error         // what ended the guest
+	died   chan error    // gets it
 }
 
 func newTree(m *board.Machine) *tree {
-	return &tree{m: m, open: make(map[string][]*handle), seed: maphash.MakeSeed()}
+	t := &tree{m: m, open: make(map[string][]*handle), seed: maphash.MakeSeed(), done: make(chan struct{}), died: make(chan error, 1)}
+	go t.idle()
+	return t
+}
+
+// pause is how long nothing is asked of the guest before it runs on by itself, and quantum how long it does then at most, in its time.
+const (
+	pause   = 10 * time.Millisecond
+	quantum = 10 * time.Millisecond
+)
+
+// idle has time pass in the guest while nothing is asked of it.
+func (t *tree) idle() {
+	tick := time.NewTicker(pause)
+	defer tick.Stop()
+	for {
+		select {
+		case <-t.done:
+			return
+		case <-tick.C:
+		}
+		t.do(func(ctx context.Context) error {
+			if d := time.Since(t.ran); d >= pause && t.dead == nil {
+				return t.m.Sleep(ctx, min(d, quantum))
+			}
+			return nil
+		})
+	}
+}
+
+// close gives the machine back.
+func (t *tree) close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.closed {
+		t.closed = true
+		close(t.done)
+	}
 }
 
 // identity is a file's inode number on the host. The guest's do not tell files apart: those of other file systems there are the
@@ -74,13 +116,22 @@ var (
 // status is the guest's errno, which is the host's: both are Linux.
 func status(err error) syscall.Errno {
 	var call *board.SyscallError
+	var own syscall.Errno
 	switch {
 	case err == nil, errors.Is(err, io.EOF):
 		return 0
 	case errors.As(err, &call):
 		return syscall.Errno(call.Number)
+	case !ended(err) && errors.As(err, &own):
+		return own
 	}
 	return syscall.EIO
+}
+
+// ended reports whether an error is that the guest can't go on.
+func ended(err error) bool {
+	var run *kernel.RunError
+	return errors.As(err, &run)
 }
 
 // do has the guest execute. What it does is not interrupted: that would end it halfway.
@@ -90,7 +141,13 @@ func (t *tree) do(f func(ctx context.Context) error) syscall.Errno {
 	if t.closed {
 		return syscall.ENODEV
 	}
-	return status(f(context.Background()))
+	err := f(context.Background())
+	if t.dead == nil && ended(err) {
+		t.dead = err
+		t.died <- err
+	}
+	t.ran = time.Now()
+	return status(err)
 }
 
 func (n *node) child(ctx context.Context, name string, info board.Info, out *fuse.EntryOut) *fs.Inode {
@@ -274,7 +331,9 @@ func (h *handle) Write(_ context.Context, data []byte, _ int64) (written uint32,
 			return err
 		}
 		n, err := h.file.Write(data)
-		written = uint32(n)
+		if written = uint32(n); n > 0 {
+			return nil // the next write is told the error
+		}
 		return err
 	})
 	return written, errno
@@ -290,11 +349,4 @@ func (h *handle) Release(context.Context) syscall.Errno {
 		}
 		return h.close()
 	})
-}
-
-// close gives the machine back.
-func (t *tree) close() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.closed = true
 }

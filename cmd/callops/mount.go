@@ -58,6 +58,8 @@ written there, the kernel's own code does. It needs /dev/fuse, and root.`,
 			select {
 			case <-unmounted:
 				return nil
+			case err := <-server.Died():
+				return errors.Join(err, server.Unmount())
 			case <-ctx.Done():
 				return server.Unmount()
 			}

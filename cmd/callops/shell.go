@@ -44,6 +44,7 @@ func (e *exitError) Unwrap() error { return e.err }
 // newShell builds `callops shell`.
 func newShell() *cobra.Command {
 	var image fileName
+	var load loads
 	cpus := &number{value: 1, min: 1, max: board.MaxCPUs}
 	budget := &number{min: 1, max: math.MaxUint64}
 	cmd := &cobra.Command{
@@ -56,10 +57,11 @@ of what they read of a kernel is the guest's as well: /proc/kallsyms, /proc/modu
 /sys/kernel/btf, and ftrace's files in /proc/sys/kernel. Other programs of the host see
 nothing of it.
 
+Time passes in the guest while nothing is asked of it, and --load has it do something.
 Its exit status is the command's. It needs /dev/fuse, tracefs in the host's kernel, and root.`,
 		Example: `  callops shell --image vmlinuz
   callops shell --image vmlinuz trace-cmd list -t
-  callops shell --image vmlinuz -- trace-cmd record -p function -l 'vfs_*' sleep 1
+  callops shell --image vmlinuz --load 'msleep 10' trace-cmd record -p function -l 'msleep*' sleep 1
   trace-cmd report`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
@@ -81,21 +83,44 @@ Its exit status is the command's. It needs /dev/fuse, tracefs in the host's kern
 				return err
 			}
 			defer func() { err = errors.Join(err, m.Close()) }()
-			signals := make(chan os.Signal, 16)
-			signal.Notify(signals, passedOn...)
-			defer signal.Stop(signals)
-			return exitStatus(mount.Shell(m, command, signals))
+			if err := load.start(ctx, m, int(cpus.value)); err != nil {
+				return err
+			}
+			return runShell(cmd, m, command)
 		},
 	}
 	cmd.Flags().SetInterspersed(false)
 	cmd.Flags().Var(&image, "image", "kernel `FILE` to boot, as it lies in /boot")
 	cmd.Flags().Var(cpus, "cpus", "number of CPUs")
+	cmd.Flags().Var(&load, "load", "have a kernel thread call `'FUNC [NUMBER]...'` again and again")
 	cmd.Flags().Var(budget, "budget", "fail after this many instructions of the boot (default 20 billion)")
 	return cmd
 }
 
-// passedOn are the signals that the command gets. Those of the terminal's keys come to it by themselves.
-var passedOn = []os.Signal{syscall.SIGTERM, syscall.SIGHUP}
+// passedOn are the signals that the command is given. Those of the terminal's keys come to it without that: they are caught, for callops
+// ends after the command.
+var (
+	passedOn = []os.Signal{syscall.SIGTERM, syscall.SIGHUP}
+	ofKeys   = []os.Signal{syscall.SIGINT, syscall.SIGQUIT}
+)
+
+// runShell runs the command to its end.
+func runShell(cmd *cobra.Command, m *board.Machine, command *exec.Cmd) error {
+	signals, keys := make(chan os.Signal, 16), make(chan os.Signal, 1)
+	signal.Notify(signals, passedOn...)
+	defer signal.Stop(signals)
+	signal.Notify(keys, ofKeys...)
+	defer signal.Stop(keys)
+	died := false
+	err := mount.Shell(m, command, &mount.ShellOptions{Signals: signals, Died: func(err error) {
+		died = true
+		reportError(cmd.ErrOrStderr(), cmd, err)
+	}})
+	if died {
+		return &exitError{status: exitFailed}
+	}
+	return exitStatus(err)
+}
 
 // hostCommand finds the command, with callops' own standard files.
 func hostCommand(cmd *cobra.Command, args []string) (*exec.Cmd, error) {

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"os"
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -91,7 +93,7 @@ func TestShell_RunsTraceCmd(t *testing.T) {
 		}
 		t.Skip(err)
 	}
-	cmd := guestShell(t, "trace-cmd", "record", "-p", "function", "-l", "vfs_*", "true")
+	cmd := guestShell(t, "--load", "msleep 10", "trace-cmd", "record", "-p", "function", "-l", "msleep*", "sleep", "0.2")
 	cmd.Dir = t.TempDir()
 	out, status := output(t, cmd)
 	require.Zero(t, status, out)
@@ -100,5 +102,34 @@ func TestShell_RunsTraceCmd(t *testing.T) {
 	out, status = output(t, report)
 	require.Zero(t, status, out)
 	assert.Equal(t, "cpus=1", strings.Split(out, "\n")[0])
-	assert.Regexp(t, `-1 +\[000\] +\d+\.\d+: function: +vfs_open`, out)
+	assert.Greater(t, strings.Count(out, "function:             msleep"), 3, out)
+	assert.Regexp(t, `load/0-\d+ +\[000\] +\d+\.\d+: function: +msleep`, out)
+}
+
+func TestShell_TellsOfAGuestThatPanics(t *testing.T) {
+	out, status := output(t, guestShell(t, "grep", " linux_banner$", "/proc/kallsyms"))
+	require.Zero(t, status, out)
+	banner, _, _ := strings.Cut(out, " ")
+	out, status = output(t, guestShell(t, "--load", "panic 0x"+banner, "sh", "-c",
+		"while cat /sys/kernel/tracing/current_tracer; do sleep 0.01; done; echo the command goes on"))
+	assert.Equal(t, exitFailed, status, out)
+	assert.Contains(t, out, "callops: usleep_range_state: stopped in ")
+	assert.Contains(t, out, ": Kernel panic: Linux version 6.12")
+	assert.Contains(t, out, "    panic+")
+	assert.Contains(t, out, "current_tracer: Input/output error\nthe command goes on\n")
+}
+
+func TestShell_PassesSignalsOn(t *testing.T) {
+	cmd := guestShell(t, "sh", "-c", `trap 'echo got TERM; exit 3' TERM; echo ready; while :; do sleep 0.05; done`)
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	lines := bufio.NewScanner(out)
+	require.True(t, lines.Scan())
+	require.Equal(t, "ready", lines.Text())
+	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+	require.True(t, lines.Scan())
+	assert.Equal(t, "got TERM", lines.Text())
+	require.Error(t, cmd.Wait())
+	assert.Equal(t, 3, cmd.ProcessState.ExitCode())
 }
