@@ -1,8 +1,10 @@
 package mount
 
 import (
+	"context"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -26,6 +28,30 @@ func cannot(t *testing.T, why string) {
 	t.Skip(why)
 }
 
+// booted is Linux 6.12 with tracefs, once for all tests.
+var booted struct {
+	once   sync.Once
+	frozen *board.Frozen
+	err    error
+}
+
+func boot(ctx context.Context, path string) (*board.Frozen, error) {
+	img, err := kernelimage.Open(ctx, path, nil)
+	if err != nil {
+		return nil, err
+	}
+	m, err := board.Boot(ctx, img, nil)
+	if err != nil {
+		return nil, err
+	}
+	for _, fs := range [][2]string{{"sysfs", "/sys"}, {"tracefs", tracing}} {
+		if err := m.Mount(ctx, fs[0], fs[1]); err != nil {
+			return nil, err
+		}
+	}
+	return m.Freeze()
+}
+
 // mounted is the tracefs of a Linux 6.12 on the host.
 func mounted(t *testing.T) (dir string, m *board.Machine) {
 	t.Helper()
@@ -35,14 +61,12 @@ func mounted(t *testing.T) (dir string, m *board.Machine) {
 	if _, err := os.Stat("/dev/fuse"); err != nil || os.Geteuid() != 0 {
 		cannot(t, "mounting takes /dev/fuse and root")
 	}
-	img, err := kernelimage.Open(t.Context(), kernels.Path(t, kernels.Linux612), nil)
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, img.Close()) })
-	m, err = board.Boot(t.Context(), img, nil)
+	path := kernels.Path(t, kernels.Linux612)
+	booted.once.Do(func() { booted.frozen, booted.err = boot(context.Background(), path) })
+	require.NoError(t, booted.err)
+	m, err := booted.frozen.Start(nil)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, m.Close()) })
-	require.NoError(t, m.Mount(t.Context(), "sysfs", "/sys"))
-	require.NoError(t, m.Mount(t.Context(), "tracefs", tracing))
 	dir = t.TempDir()
 	s, err := Mount(m, tracing, dir)
 	if err != nil {
