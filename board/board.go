@@ -88,6 +88,7 @@ type Machine struct {
 	trapped StopFunc
 
 	calling bool   // a call of the host's is in progress
+	serve   Hypercall
 	counted uint64 // instructions before the board was made
 }
 

@@ -44,34 +44,43 @@ func (m *Machine) function(name string) (uint64, error) {
 }
 
 func (m *Machine) callAt(ctx context.Context, name string, addr uint64, args ...uint64) (uint64, error) {
-	if m.err != nil {
-		return 0, fmt.Errorf("call of %s: %w", name, m.err)
-	}
 	if err := ctx.Err(); err != nil {
 		return 0, fmt.Errorf("call of %s: %w", name, err)
 	}
-	if m.calling {
-		return 0, fmt.Errorf("call of %s within another: %w", name, errno.EBUSY)
-	}
-	r := m.init.Regs()
-	before := *r
-	r.SP -= redZone
-	if err := r.SetCall(addr, args...); err != nil {
-		*r = before
+	before, err := m.prepareCall(name, addr, args...)
+	if err != nil {
 		return 0, err
 	}
-	r.X[30] = before.PC // behind the hook's first HVC
 	m.calling = true
-	err := m.run(ctx, emu.DefaultBudget)
+	err = m.run(ctx, emu.DefaultBudget)
 	m.calling = false
 	if err != nil {
 		m.err = m.runError(name, err)
 		return 0, m.err
 	}
-	r = m.init.Regs() // it may have moved to another CPU
+	r := m.init.Regs() // it may have moved to another CPU
 	result := r.X[0]
 	r.X, r.SP, r.PC, r.NZCV = before.X, before.SP, before.PC, before.NZCV
 	return result, nil
+}
+
+// prepareCall has the first process' registers call a function, and returns what they were.
+func (m *Machine) prepareCall(name string, addr uint64, args ...uint64) (before emu.Regs, err error) {
+	if m.err != nil {
+		return before, fmt.Errorf("call of %s: %w", name, m.err)
+	}
+	if m.calling {
+		return before, fmt.Errorf("call of %s within another: %w", name, errno.EBUSY)
+	}
+	r := m.init.Regs()
+	before = *r
+	r.SP -= redZone
+	if err := r.SetCall(addr, args...); err != nil {
+		*r = before
+		return before, err
+	}
+	r.X[30] = before.PC // behind the hook's first HVC
+	return before, nil
 }
 
 // ReadMemory copies from the kernel's memory, as its tables map it.

@@ -18,6 +18,8 @@ type cpu struct {
 
 	online bool
 	waits  bool   // in WFI
+	spins  bool   // it has said so in its turn, see [Machine.Turn]
+	held   bool   // at a hypercall that is not served yet
 	exits  uint64 // times that the board did something for the CPU, which a budget counts too
 	timer  timer
 	trap   map[asm.SysReg]uint64 // registers that are nothing but what was written to them
@@ -34,24 +36,28 @@ func (c *cpu) now() uint64 { return c.system(asm.CNTVCT_EL0) }
 // run executes about n instructions, fewer where the CPU comes to wait for an interrupt or the board stops.
 func (c *cpu) run(ctx context.Context, n uint64) error {
 	for end := c.spent() + n; c.spent() < end && !c.waits && !c.m.stopped; {
-		budget := end - c.spent()
-		if due, ok := c.timer.due(); ok && due > c.now() {
-			budget = min(budget, due-c.now())
-		}
-		c.SetInterrupt(c.m.gic.signals(c.ID()))
-		exit, err := c.execute(ctx, budget)
-		if err = c.handle(ctx, exit, err); err != nil {
+		if err := c.execute(ctx, end-c.spent()); err != nil {
 			return err
-		}
-		if c.m.err != nil {
-			return c.m.err
 		}
 	}
 	return nil
 }
 
-// execute is Run, one instruction of it where each is told of.
-func (c *cpu) execute(ctx context.Context, budget uint64) (emu.Exit, error) {
+// execute executes up to budget instructions, fewer where something has to be done for the CPU, and does that.
+func (c *cpu) execute(ctx context.Context, budget uint64) error {
+	if due, ok := c.timer.due(); ok && due > c.now() {
+		budget = min(budget, due-c.now())
+	}
+	c.SetInterrupt(c.m.gic.signals(c.ID()))
+	exit, err := c.runOrStep(ctx, budget)
+	if err = c.handle(ctx, exit, err); err != nil {
+		return err
+	}
+	return c.m.err
+}
+
+// runOrStep is Run, one instruction of it where each is told of.
+func (c *cpu) runOrStep(ctx context.Context, budget uint64) (emu.Exit, error) {
 	if c.m.step == nil {
 		return c.Run(ctx, budget)
 	}
@@ -85,6 +91,8 @@ func (c *cpu) handle(ctx context.Context, exit emu.Exit, err error) error {
 		c.waits = true
 	case emu.ExitBreakpoint, emu.ExitWatchpoint:
 		return c.stopAt(ctx, exit)
+	case emu.ExitSpin:
+		c.spins = true
 	case emu.ExitFault:
 		return c.fault(exit.Fault)
 	case emu.ExitException:

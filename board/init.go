@@ -47,9 +47,22 @@ func (m *Machine) hypercall(c *cpu, imm uint64) error {
 	case returnImm:
 		m.stopped, m.init = true, c
 	default:
+		if imm >= FirstHypercall && imm <= LastHypercall && m.serve != nil {
+			return m.served(c, imm)
+		}
 		c.Regs().X[0] = psciNotSupported
 	}
 	return nil
+}
+
+// served has the host serve a hypercall.
+func (m *Machine) served(c *cpu, imm uint64) error {
+	done, err := m.serve(c.ID(), uint16(imm), c.Regs())
+	if !done && err == nil {
+		c.Regs().PC -= 4
+		c.held = true
+	}
+	return err
 }
 
 // execve is kernel_execve(filename, argv, envp). The first process starts: the board is booted. There is no other

@@ -97,6 +97,8 @@ const (
 	ExitWatchpoint
 	// ExitHalted: somebody called [Debuggable].Halt.
 	ExitHalted
+	// ExitSpin: WFE or YIELD has been executed, on a CPU that is told of them.
+	ExitSpin
 )
 
 // Exit is why a CPU stopped, and where.
@@ -124,7 +126,7 @@ func (e Exit) String() string {
 	case ExitWait:
 		return fmt.Sprintf("waiting for an interrupt at %#x", e.PC)
 	}
-	names := [...]string{ExitBreakpoint: "breakpoint", ExitWatchpoint: "watchpoint", ExitHalted: "halted"}
+	names := [...]string{ExitBreakpoint: "breakpoint", ExitWatchpoint: "watchpoint", ExitHalted: "halted", ExitSpin: "spinning"}
 	if int(e.Reason) < len(names) {
 		return fmt.Sprintf("%s at %#x", names[e.Reason], e.PC)
 	}

@@ -40,6 +40,8 @@ type CPU struct {
 	supervised bool // Run returns for the next two
 	irq        bool // an interrupt is pending
 	waits      bool // WFI has been executed
+	watchSpins bool // Run returns for the next one
+	spins      bool // WFE or YIELD has been executed
 
 	id     int
 	engine *Engine

@@ -7,11 +7,16 @@ import (
 
 // Hints, barriers, PSTATE and cache maintenance.
 
-// execHint does nothing but where a supervised CPU waits for an interrupt: there is nothing to
-// yield to, and pointer authentication and branch targets are not checked.
+// execHint does nothing but where a supervised CPU waits: pointer authentication and branch targets are
+// not checked.
 func execHint(c *CPU, w uint32) stop {
-	if w == wfi && c.supervised {
+	switch {
+	case !c.supervised:
+	case w == wfi:
 		c.waits = true
+		c.attend()
+	case c.watchSpins && (w == wfe || w == yield):
+		c.spins = true
 		c.attend()
 	}
 	return stopNone

@@ -10,8 +10,12 @@ import (
 // maskIRQ is PSTATE.I, as DAIF has it.
 const maskIRQ = 1 << 7
 
-// wfi is the word of WFI.
-const wfi = 0xd503207f
+// Hints at which a CPU may stop.
+const (
+	yield = 0xd503203f
+	wfe   = 0xd503205f
+	wfi   = 0xd503207f
+)
 
 // System returns a system register as MRS reads it; ok is false for one that the CPU does not have.
 func (c *CPU) System(id asm.SysReg) (value uint64, ok bool) {
@@ -50,6 +54,9 @@ func (c *CPU) Supervise() { c.supervised = true }
 // SetInterrupt says whether an interrupt is pending. Only a supervised CPU heeds it.
 func (c *CPU) SetInterrupt(pending bool) { c.irq = pending }
 
+// WatchSpins says whether Run of a supervised CPU returns after WFE and YIELD too, by which code that waits for another CPU says so.
+func (c *CPU) WatchSpins(on bool) { c.watchSpins = on }
+
 // attend has the loop look at what [CPU.attention] returns.
 func (c *CPU) attend() {
 	if c.supervised {
@@ -63,6 +70,9 @@ func (c *CPU) attention() (emu.ExitReason, bool) {
 	case c.waits:
 		c.waits = false
 		return emu.ExitWait, true
+	case c.spins:
+		c.spins = false
+		return emu.ExitSpin, true
 	case c.irq && c.sys.daif&maskIRQ == 0:
 		return emu.ExitInterrupt, true
 	}

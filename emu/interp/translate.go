@@ -40,7 +40,8 @@ func slotM(w uint32) uint8   { return uint8(fieldRm(w)) }
 func packed(low, high uint64) uint64 { return uint64(uint32(low)) | high<<32 }
 
 func fastHint(w uint32, _ uint64) inst {
-	if w == wfi {
+	switch w {
+	case wfi, wfe, yield:
 		return inst{}
 	}
 	return inst{op: opNop}
