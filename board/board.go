@@ -87,7 +87,9 @@ type Machine struct {
 	step    StepFunc // nil: instructions are not told of
 	trapped StopFunc
 
-	calling bool   // a call of the host's is in progress
+	checkpoints *Checkpoints // nil: none
+
+	calling bool // a call of the host's is in progress
 	serve   Hypercall
 	counted uint64 // instructions before the board was made
 }

@@ -90,7 +90,7 @@ func (m *Machine) ReadMemory(addr uint64, p []byte) error {
 
 // WriteMemory copies to the kernel's memory, whether it may be written or not. Text is not patched with it.
 func (m *Machine) WriteMemory(addr uint64, p []byte) error {
-	return m.access(addr, p, func(guest, part []byte) { copy(guest, part) })
+	return m.access(addr, p, func(guest, part []byte) { m.wrote(guest); copy(guest, part) })
 }
 
 func (m *Machine) access(addr uint64, p []byte, f func(guest, part []byte)) error {

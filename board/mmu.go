@@ -156,21 +156,26 @@ func (m *Machine) Invalidate(all bool, addr uint64) {
 		m.keep(m.mem.Unmap(addr&^(m.page-1), m.page))
 		return
 	}
-	c := m.cpus[m.running]
 	for _, r := range m.mem.Regions() {
-		for va := r.Base; va < r.End(); {
-			at, ok := c.translate(va)
-			size := m.page
-			if ok {
-				size = at.va + at.size - va
-			}
-			size = min(size, r.End()-va)
-			same := ok && at.perm == r.Perm && at.pa >= ramBase && &r.Host()[va-r.Base] == m.host(at.pa+va-at.va)
-			if !same {
-				m.keep(m.mem.Unmap(va, size))
-			}
-			va += size
+		m.checkRegion(r)
+	}
+}
+
+// checkRegion unmaps what the tables do not describe of a region.
+func (m *Machine) checkRegion(r *emu.Region) {
+	c := m.cpus[m.running]
+	for va := r.Base; va < r.End(); {
+		at, ok := c.translate(va)
+		size := m.page
+		if ok {
+			size = at.va + at.size - va
 		}
+		size = min(size, r.End()-va)
+		same := ok && at.perm == r.Perm && at.pa >= ramBase && &r.Host()[va-r.Base] == m.host(at.pa+va-at.va)
+		if !same {
+			m.keep(m.mem.Unmap(va, size))
+		}
+		va += size
 	}
 }
 
@@ -187,6 +192,9 @@ func (m *Machine) physical64(pa uint64) (uint64, bool) {
 	off := pa - ramBase
 	if pa < ramBase || off > uint64(len(m.ram))-8 {
 		return 0, false
+	}
+	if m.checkpoints != nil {
+		m.checkpoints.tables[off>>pageShift] = true
 	}
 	return binary.LittleEndian.Uint64(m.ram[off:]), true
 }
