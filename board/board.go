@@ -91,6 +91,7 @@ type Machine struct {
 
 	calling bool // a call of the host's is in progress
 	serve   Hypercall
+	turning bool   // a turn is in progress
 	counted uint64 // instructions before the board was made
 }
 

@@ -93,6 +93,15 @@ func (m *Machine) WriteMemory(addr uint64, p []byte) error {
 	return m.access(addr, p, func(guest, part []byte) { m.wrote(guest); copy(guest, part) })
 }
 
+// PatchText changes code of the kernel's, as a fault to be found. CPUs see it from their next instruction on.
+func (m *Machine) PatchText(addr uint64, p []byte) error {
+	if err := m.WriteMemory(addr, p); err != nil {
+		return err
+	}
+	m.mem.SyncText(addr, uint64(len(p)))
+	return nil
+}
+
 func (m *Machine) access(addr uint64, p []byte, f func(guest, part []byte)) error {
 	if m.ram == nil {
 		return errClosed

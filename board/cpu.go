@@ -17,12 +17,15 @@ type cpu struct {
 	m *Machine
 
 	online bool
-	waits  bool   // in WFI
-	spins  bool   // it has said so in its turn, see [Machine.Turn]
-	held   bool   // at a hypercall that is not served yet
-	exits  uint64 // times that the board did something for the CPU, which a budget counts too
-	timer  timer
-	trap   map[asm.SysReg]uint64 // registers that are nothing but what was written to them
+	waits  bool // in WFI
+	spins  bool // it has said so in its turn, see [Machine.Turn]
+	held   bool // at a hypercall that is not served yet
+	served bool // behind one whose server ends the turn
+
+	hypercalls uint64 // that have been served in the turn
+	exits      uint64 // times that the board did something for the CPU, which a budget counts too
+	timer      timer
+	trap       map[asm.SysReg]uint64 // registers that are nothing but what was written to them
 }
 
 func (c *cpu) system(id asm.SysReg) uint64 {

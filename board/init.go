@@ -48,17 +48,23 @@ func (m *Machine) hypercall(c *cpu, imm uint64) error {
 		m.stopped, m.init = true, c
 	default:
 		if imm >= FirstHypercall && imm <= LastHypercall && m.serve != nil {
-			return m.served(c, imm)
+			return m.serveHost(c, imm)
 		}
 		c.Regs().X[0] = psciNotSupported
 	}
 	return nil
 }
 
-// served has the host serve a hypercall.
-func (m *Machine) served(c *cpu, imm uint64) error {
-	done, err := m.serve(c.ID(), uint16(imm), c.Regs())
-	if !done && err == nil {
+// serveHost has the host serve a hypercall.
+func (m *Machine) serveHost(c *cpu, imm uint64) error {
+	served, err := m.serve(c.ID(), uint16(imm), c.Regs())
+	if served != ServedNothing {
+		c.hypercalls++
+	}
+	switch served {
+	case ServedTurn:
+		c.served = true
+	case ServedNothing:
 		c.Regs().PC -= 4
 		c.held = true
 	}

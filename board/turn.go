@@ -7,6 +7,7 @@ import (
 	"callops/asm"
 	"callops/emu"
 	"callops/internal/errno"
+	"callops/kernelimage"
 )
 
 // TurnEnd is why a CPU's turn ended.
@@ -14,15 +15,25 @@ type TurnEnd uint8
 
 // Ends of turns.
 const (
-	TurnSpent TurnEnd = iota // its instructions are executed
-	TurnWaits                // at WFI
-	TurnSpins                // after WFE or YIELD: the CPU waits for what another one does
-	TurnHeld                 // at a hypercall that the host does not serve yet
+	TurnSpent  TurnEnd = iota // its instructions are executed
+	TurnWaits                 // at WFI
+	TurnSpins                 // after WFE or YIELD: the CPU waits for what another one does
+	TurnHeld                  // at a hypercall that the host does not serve yet
+	TurnServed                // after one whose server ends the turn
 )
 
 // Hypercall serves HVC with a number of the host's own. args are the CPU's registers, with PC behind the HVC.
-// Where it returns false, the HVC has done nothing, and ends the turn that it is executed in.
-type Hypercall func(cpu int, imm uint16, regs *emu.Regs) (done bool, err error)
+type Hypercall func(cpu int, imm uint16, regs *emu.Regs) (Served, error)
+
+// Served is what has become of a hypercall.
+type Served uint8
+
+// Results of a [Hypercall].
+const (
+	ServedGoOn    Served = iota
+	ServedTurn           // and the turn ends
+	ServedNothing        // the HVC has not been executed, and ends the turn
+)
 
 // Hypercalls are the numbers of HVC that the board leaves to the host.
 const (
@@ -57,7 +68,7 @@ func (m *Machine) Ready() (cpus uint) {
 	return cpus
 }
 
-// Turn has a CPU that is ready execute up to n instructions, and returns how many it has executed. The others stand still, and time is
+// Turn has a CPU that is ready execute up to n instructions, at least one, and returns how many it has executed. A hypercall of the host's is one. The others stand still, and time is
 // the instructions of all. An error is the machine's end, such as a panic.
 func (m *Machine) Turn(ctx context.Context, cpu int, n uint64) (TurnEnd, uint64, error) {
 	if m.err != nil {
@@ -69,20 +80,26 @@ func (m *Machine) Turn(ctx context.Context, cpu int, n uint64) (TurnEnd, uint64,
 	c := m.cpus[cpu]
 	m.running = cpu
 	c.SetSystem(asm.CNTVCT_EL0, m.now)
-	c.spins, c.held = false, false
+	c.spins, c.held, c.served = false, false, false
 	begin := c.Count()
+	c.hypercalls = 0
+	done := func() uint64 { return c.Count() - begin + c.hypercalls }
+	m.turning = true
 	var err error
-	for err == nil && c.Count()-begin < n && !c.waits && !c.spins && !c.held && !m.stopped {
-		err = c.execute(ctx, n-(c.Count()-begin))
+	for err == nil && done() < n && !c.waits && !c.spins && !c.held && !c.served && !m.stopped {
+		err = c.execute(ctx, n-done())
 	}
+	m.turning = false
 	m.now = c.now()
-	executed := c.Count() - begin
+	executed := done()
 	switch {
 	case err != nil:
 		m.err = m.runError(fmt.Sprintf("turn of CPU %d", cpu), err)
 		return TurnSpent, executed, m.err
 	case c.held:
 		return TurnHeld, executed, nil
+	case c.served:
+		return TurnServed, executed, nil
 	case c.waits:
 		return TurnWaits, executed, nil
 	case c.spins:
@@ -98,8 +115,43 @@ func (m *Machine) Skip() bool {
 	return ok
 }
 
-// Now is the time in nanoseconds.
-func (m *Machine) Now() uint64 { return m.now }
+// Now is the time in nanoseconds, within a turn too.
+func (m *Machine) Now() uint64 {
+	if m.turning {
+		return m.cpus[m.running].now()
+	}
+	return m.now
+}
 
 // Regs are the registers of a CPU, to be read.
 func (m *Machine) Regs(cpu int) *emu.Regs { return m.cpus[cpu].Regs() }
+
+// CPUs is the number of CPUs.
+func (m *Machine) CPUs() int { return len(m.cpus) }
+
+// Image is the kernel's image.
+func (m *Machine) Image() *kernelimage.Image { return m.img }
+
+// Symbol is the address of a symbol.
+func (m *Machine) Symbol(name string) (uint64, error) { return m.function(name) }
+
+// Extent is where a function begins and ends.
+func (m *Machine) Extent(name string) (start, end uint64, err error) {
+	if start, err = m.function(name); err != nil {
+		return 0, 0, err
+	}
+	s, _, _ := m.symbols.At(start)
+	return start, start + s.Size, nil
+}
+
+// Where is an address as the kernel's %pS.
+func (m *Machine) Where(addr uint64) string { return m.where(addr) }
+
+// Backtrace is where a CPU stands, and the functions that called, innermost first.
+func (m *Machine) Backtrace(cpu int) []string {
+	var list []string
+	for _, pc := range m.cpus[cpu].backtrace() {
+		list = append(list, m.where(pc))
+	}
+	return list
+}

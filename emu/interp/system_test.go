@@ -158,3 +158,14 @@ func TestUnprivileged_ReachesUserRegionsAlone(t *testing.T) {
 	require.Equal(t, emu.ExitFault, exit.Reason)
 	assert.Equal(t, emu.Denied, exit.Fault.Kind)
 }
+
+func TestSupervised_StopsAfterWFEAndYieldWhereItIsTold(t *testing.T) {
+	s := newSupervised(t, wfe, yield, nop, wfi)
+	s.runs(t, emu.ExitWait, 16)
+	s.Regs().PC = systemText
+	s.WatchSpins(true)
+	s.runs(t, emu.ExitSpin, 4)
+	s.runs(t, emu.ExitSpin, 8)
+	s.runs(t, emu.ExitWait, 16)
+	assert.EqualValues(t, 8, s.Count())
+}
