@@ -31,9 +31,11 @@ type Image struct {
 	sites    []Site
 
 	linux *Linux
+	btf   uint64        // where linux's BTF is; 0: not known
 	debug *debugInfo    // of an ELF file; nil: it has none
 	file  *backing.File // that segments are mapped from; nil: they are on the heap
 
+	tidy      bool // the symbols are in order, and their names printable
 	tableOnce sync.Once
 	table     *SymbolTable // see SymbolTable
 }

@@ -21,7 +21,7 @@ import (
 func linux(tb testing.TB, series string) (img *Image, path string) {
 	tb.Helper()
 	path = kernels.Path(tb, series)
-	img, err := Open(tb.Context(), path, nil)
+	img, err := Open(tb.Context(), path, &OpenOptions{NoIndex: true})
 	require.NoError(tb, err)
 	tb.Cleanup(func() { assert.NoError(tb, img.Close()) })
 	return img, path

@@ -24,10 +24,16 @@ type OpenOptions struct {
 	// for a kernel's raw Image what its structures and call sites say. An image
 	// without literals is run as one, whatever its profile.
 	Profile Profile
+
+	// NoIndex is to read all of a kernel, and leave nothing in the user's cache folder.
+	NoIndex bool
 }
 
 // Open reads an image from a file. See [Parse]. A kernel's raw Image stays mapped
 // until [Image.Close]: to replace it, rename another over it.
+//
+// What was read of a kernel is kept in the user's cache folder, and the next Open of
+// the same bytes by the same program has it from there: see [OpenOptions].
 func Open(ctx context.Context, path string, opts *OpenOptions) (*Image, error) {
 	// Do not block on a FIFO until it has a writer.
 	f, err := os.OpenFile(path, os.O_RDONLY|hostmem.OpenNoWait, 0)
@@ -42,7 +48,29 @@ func Open(ctx context.Context, path string, opts *OpenOptions) (*Image, error) {
 	if !info.Mode().IsRegular() {
 		return nil, &FormatError{File: path, Msg: "is not a regular file", Errno: errno.ENOEXEC}
 	}
-	return Parse(ctx, f, info.Size(), filepath.Base(path), opts)
+	if opts == nil {
+		opts = &OpenOptions{}
+	}
+	name := filepath.Base(path)
+	parse := func() (*Image, error) { return Parse(ctx, f, info.Size(), name, opts) }
+	if opts.NoIndex {
+		return parse()
+	}
+	x, err := findIndex(ctx, f, info)
+	if x == nil || err != nil { // the image is as good without an index
+		return parse()
+	}
+	if img, err := x.image(f, text.Printable(name)); err == nil {
+		if opts.Profile == "" || opts.Profile == img.profile {
+			return img, nil
+		}
+		_ = img.Close()
+	}
+	img, err := parse()
+	if err == nil {
+		_ = x.save(f, img)
+	}
+	return img, err
 }
 
 // maxUnpacked bounds, in bytes, what a kernel is unpacked to.

@@ -107,6 +107,9 @@ func (img *Image) btfSection() []byte {
 	if img.linux == nil {
 		return nil
 	}
+	if section, ok := img.read(img.btf, uint64(img.linux.BTF)); ok && img.btf != 0 {
+		return section
+	}
 	for i := range img.segments {
 		s := &img.segments[i]
 		if section, _ := btfsection.Find(s.data); len(section) == img.linux.BTF {

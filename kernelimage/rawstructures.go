@@ -19,7 +19,7 @@ func (l *rawLoad) structures() error {
 	if b == nil {
 		return l.withoutBTF()
 	}
-	l.info.BTF = len(b)
+	l.info.BTF, l.img.btf = len(b), l.base+uint64(at)
 	t, err := readBTF(b)
 	if err != nil {
 		return fmt.Errorf("%s: BTF at %#x: %w", l.name, at, err)

@@ -21,7 +21,13 @@ type SymbolTable struct {
 
 // SymbolTable is the table of the image's symbols, each once.
 func (img *Image) SymbolTable() *SymbolTable {
-	img.tableOnce.Do(func() { img.table = (*SymbolTable)(nil).With(img.symbols...) })
+	img.tableOnce.Do(func() {
+		if img.tidy {
+			img.table = newSymbolTable(dropRepeated(slices.Clone(img.symbols)))
+		} else {
+			img.table = (*SymbolTable)(nil).With(img.symbols...)
+		}
+	})
 	return img.table
 }
 

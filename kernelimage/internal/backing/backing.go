@@ -30,8 +30,13 @@ type File struct {
 	Bytes []byte // until Release gives them back: see Use
 
 	f    *os.File // nil: Bytes are on the heap
+	at   int64    // where Bytes begin in it
 	name string
-	own  bool // f is in memory, and has what Bytes have
+	own  bool // f is callops' own, and has what Bytes have
+
+	all   []byte   // what was mapped: Bytes, and the rest of the last page
+	patch *os.File // nil: Bytes are those of f, but for what was changed
+	runs  []Run    // what is mapped from it instead
 
 	size    int64 // when it was mapped
 	modTime time.Time
@@ -69,7 +74,7 @@ func (m *File) mapAll(size int64) error {
 	if m.Bytes, err = hostmem.Map(m.f, int(size), m.own); err != nil {
 		return fmt.Errorf("%s: mmap of %#x bytes: %w", m.name, size, err)
 	}
-	m.changed = make([]bool, (size+emu.PageSize-1)/emu.PageSize)
+	m.all, m.changed = m.Bytes, make([]bool, (size+emu.PageSize-1)/emu.PageSize)
 	return nil
 }
 
@@ -115,7 +120,7 @@ func Of(ctx context.Context, r io.ReaderAt, size int64, name string, own bool, m
 	if !ok {
 		return onHeap(ctx, r, size, name)
 	}
-	if n, err := io.Copy(f, source{ctx, io.NewSectionReader(r, 0, size)}); err != nil {
+	if n, err := io.Copy(f, Reader(ctx, io.NewSectionReader(r, 0, size))); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	} else if n < size {
 		return nil, cutShort(name, n, size)
@@ -139,7 +144,9 @@ func Unpack(ctx context.Context, p *packing.Format, src packing.Source, most int
 	return f, n, nil
 }
 
-// source ends with its context.
+// Reader reads from r until its context ends.
+func Reader(ctx context.Context, r io.Reader) io.Reader { return source{ctx, r} }
+
 type source struct {
 	ctx context.Context
 	r   io.Reader
@@ -156,7 +163,7 @@ func (s source) Read(p []byte) (int, error) {
 func onHeap(ctx context.Context, r io.ReaderAt, size int64, name string) (*File, error) {
 	m := &File{name: name, own: true, Bytes: make([]byte, size)}
 	m.users.Store(1)
-	switch n, err := io.ReadFull(source{ctx, io.NewSectionReader(r, 0, size)}, m.Bytes); {
+	switch n, err := io.ReadFull(Reader(ctx, io.NewSectionReader(r, 0, size)), m.Bytes); {
 	case err == io.EOF || err == io.ErrUnexpectedEOF:
 		return nil, cutShort(name, int64(n), size)
 	case err != nil:
@@ -228,8 +235,17 @@ func (m *File) fill(mem *emu.Memory, addr, off, n uint64) error {
 	if err := m.check(); err != nil {
 		return err
 	}
-	if err := mem.MapFile(addr, m.f, int64(off), n); err != nil {
+	if err := mem.MapFile(addr, m.f, m.at+int64(off), n); err != nil {
 		return err
+	}
+	for _, r := range m.runs {
+		start, end := max(r.At, off), min(r.At+r.Size, off+n)
+		if start >= end {
+			continue
+		}
+		if err := mem.MapFile(addr+start-off, m.patch, r.From+int64(start-r.At), end-start); err != nil {
+			return err
+		}
 	}
 	for at := off; at < off+n; {
 		end := min(at&^(emu.PageSize-1)+emu.PageSize, off+n)
@@ -269,5 +285,9 @@ func (m *File) Release() error {
 	if m.users.Add(-1) > 0 || m.f == nil {
 		return nil
 	}
-	return errors.Join(hostmem.Free(m.Bytes), m.f.Close())
+	err := errors.Join(hostmem.Free(m.all), m.f.Close())
+	if m.patch != nil {
+		err = errors.Join(err, m.patch.Close())
+	}
+	return err
 }
