@@ -51,6 +51,12 @@ func TestBoot_EveryKernel(t *testing.T) {
 			assert.Contains(t, out, "vfs_open <-")
 			testThreads(t, m)
 			testTracer(t, m)
+			if tt.series != kernels.Linux61 { // which has no direct calls
+				testBPF(t, m)
+			}
+			if _, err := m.symbols.Lookup("register_fprobe_ips"); err == nil {
+				testBPFOnMany(t, m)
+			}
 		})
 	}
 }

@@ -60,13 +60,14 @@ type Options struct {
 
 // Machine is a board with a kernel on it.
 type Machine struct {
-	img     *kernelimage.Image
-	release func() error
-	symbols *kernel.Symbols   // the image's and those of placed code
-	code    map[uint64]placed // by base
-	gates   *emu.Gates
-	served  []gate   // in their order
-	modules []string // whose functions have names
+	img       *kernelimage.Image
+	release   func() error
+	symbols   *kernel.Symbols   // the image's and those of placed code
+	code      map[uint64]placed // by base
+	gates     *emu.Gates
+	served    []gate            // in their order
+	modules   []string          // whose functions have names
+	funcTypes map[string]uint32 // ids in BTF, once they are wanted
 
 	ram    []byte
 	mem    *emu.Memory

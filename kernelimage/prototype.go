@@ -131,3 +131,50 @@ func (t *btfTypes) prototype(name string) (p *ctype.Prototype, err error) {
 	}
 	return ctype.FromBTF(name, types)
 }
+
+// FuncTypes returns the ids that functions have in the image's BTF, by their names: what BPF programs are attached by. A name that several have is
+// left out.
+func (img *Image) FuncTypes() (ids map[string]uint32, err error) {
+	closed := img.reading(func() {
+		t, failed := img.types(nil)
+		if err = failed; err == nil {
+			ids, err = t.functions()
+		}
+	})
+	if err = cmp.Or(closed, err); err != nil {
+		return nil, fmt.Errorf("%s: BTF: %w", img.name, err)
+	}
+	return ids, nil
+}
+
+// functions are the ids of the functions whose names are theirs alone.
+func (t *btfTypes) functions() (ids map[string]uint32, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			ids, err = nil, fmt.Errorf("damaged: %s: %w", text.Printable(fmt.Sprint(r)), errno.ENOEXEC)
+		}
+	}()
+	ids = make(map[string]uint32)
+	several := make(map[string]bool)
+	for typ, err := range t.spec.All() {
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", text.Printable(err.Error()), errno.ENOEXEC)
+		}
+		f, ok := typ.(*btf.Func)
+		if !ok {
+			continue
+		}
+		id, err := t.spec.TypeID(f)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %s: %w", f.Name, text.Printable(err.Error()), errno.ENOEXEC)
+		}
+		several[f.Name] = several[f.Name] || ids[f.Name] != 0
+		ids[f.Name] = uint32(id)
+	}
+	for name, more := range several {
+		if more {
+			delete(ids, name)
+		}
+	}
+	return ids, nil
+}
