@@ -22,11 +22,15 @@ func snapshotFile(ctx context.Context, img *kernelimage.Image, opts *Options) (p
 	if err != nil {
 		return "", "", err
 	}
-	h := xxhash.New()
-	if err := sumImage(ctx, h, img); err != nil {
-		return "", "", err
+	digest := img.Digest()
+	if digest == "" {
+		h := xxhash.New()
+		if err := sumImage(ctx, h, img); err != nil {
+			return "", "", err
+		}
+		digest = fmt.Sprintf("%#x", h.Sum64())
 	}
-	key = fmt.Sprintf("%#x %q %d %q %q", h.Sum64(), img.Banner(), max(opts.CPUs, 1), opts.Append, program)
+	key = fmt.Sprintf("%s %q %d %q %q", digest, img.Banner(), max(opts.CPUs, 1), opts.Append, program)
 	path, err = cachefile.Path("boards", key, ".board")
 	return path, key, err
 }

@@ -30,10 +30,11 @@ type Image struct {
 	symbols  []Symbol
 	sites    []Site
 
-	linux *Linux
-	btf   uint64        // where linux's BTF is; 0: not known
-	debug *debugInfo    // of an ELF file; nil: it has none
-	file  *backing.File // that segments are mapped from; nil: they are on the heap
+	linux  *Linux
+	btf    uint64        // where linux's BTF is; 0: not known
+	digest string        // see Digest
+	debug  *debugInfo    // of an ELF file; nil: it has none
+	file   *backing.File // that segments are mapped from; nil: they are on the heap
 
 	tidy      bool // the symbols are in order, and their names printable
 	tableOnce sync.Once
@@ -43,6 +44,10 @@ type Image struct {
 // Name is "builtin", or the base name of the file, escaped so that it can be
 // printed.
 func (img *Image) Name() string { return img.name }
+
+// Digest tells the file that [Open] read the image from apart from any with other
+// bytes; "" where they were not hashed, for the image has no index.
+func (img *Image) Digest() string { return img.digest }
 
 // Profile is the kernel whose ftrace the image follows.
 func (img *Image) Profile() Profile { return img.profile }

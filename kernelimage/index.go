@@ -35,7 +35,7 @@ const (
 // index is where the index of a file is.
 type index struct {
 	path, key string
-	sum       uint64
+	digest    string
 	info      os.FileInfo // of the file as it was hashed
 }
 
@@ -55,8 +55,8 @@ func findIndex(ctx context.Context, f *os.File, info os.FileInfo) (*index, error
 	if err != nil {
 		return nil, err
 	}
-	x.sum = h.Sum64()
-	x.key = fmt.Sprintf("%#x %d %d %q", x.sum, n, backing.Granule(), program)
+	x.digest = fmt.Sprintf("%016x-%d", h.Sum64(), n)
+	x.key = fmt.Sprintf("%s %d %q", x.digest, backing.Granule(), program)
 	x.path, err = cachefile.Path("images", x.key, ".image")
 	return x, err
 }
@@ -113,11 +113,8 @@ func (x *index) pages(f, kept *os.File, read *imageindex.Index, name string) (*b
 	return backing.Patched(f, int64(read.Size), name, kept, read.Runs)
 }
 
-// save writes the index of an image that was read from f.
-func (x *index) save(f *os.File, img *Image) error {
-	if img.linux == nil || !x.unchanged(f) {
-		return nil
-	}
+// save writes the index of an image.
+func (x *index) save(img *Image) error {
 	sections, err := encodeIndex(img)
 	if err != nil {
 		return err

@@ -74,7 +74,7 @@ func TestIndex_HasWhatWasRead(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			x, f, img := indexed(t, buildRaw(t, spec).b)
-			require.NoError(t, x.save(f, img))
+			require.NoError(t, x.save(img))
 			have, err := x.image(f, "Image")
 			require.NoError(t, err)
 			sameImage(t, img, have)
@@ -88,18 +88,15 @@ func TestIndex_HasWhatWasRead(t *testing.T) {
 // A file that has changed since it was hashed is not described by the index.
 func TestIndex_IsOfAFileAsItWasHashed(t *testing.T) {
 	x, f, img := indexed(t, buildRaw(t, rawSpec{callOps: true}).b)
-	require.NoError(t, x.save(f, img))
+	require.NoError(t, x.save(img))
 	require.NoError(t, os.Chtimes(f.Name(), time.Time{}, time.Unix(1, 0)))
 	_, err := x.image(f, "Image")
 	require.ErrorIs(t, err, errno.ESTALE)
-	require.NoError(t, os.Remove(x.path))
-	require.NoError(t, x.save(f, img))
-	assert.NoFileExists(t, x.path)
 }
 
 func TestIndex_RefusesWhatIsDamagedOrAnothers(t *testing.T) {
 	x, f, img := indexed(t, buildRaw(t, rawSpec{callOps: true}).b)
-	require.NoError(t, x.save(f, img))
+	require.NoError(t, x.save(img))
 	good, err := os.ReadFile(x.path)
 	require.NoError(t, err)
 	for name, tt := range map[string]struct {
@@ -184,6 +181,8 @@ func TestOpen_FromTheIndexIsWhatTheKernelIs(t *testing.T) {
 	cache := t.TempDir()
 	t.Setenv("XDG_CACHE_HOME", cache)
 	t.Setenv("HOME", cache)
+	assert.Empty(t, want.Digest())
+	digests := map[string]bool{}
 	for i, p := range []string{path, packed} {
 		var wg sync.WaitGroup
 		images := make([]*Image, 4)
@@ -203,6 +202,8 @@ func TestOpen_FromTheIndexIsWhatTheKernelIs(t *testing.T) {
 			img.linux.Packed = want.linux.Packed
 			sameImage(t, want, img)
 			assert.Len(t, packedIn, i)
+			assert.Equal(t, again.Digest(), img.Digest())
+			digests[img.Digest()] = true
 		}
 		for _, img := range append(images, again) {
 			require.NoError(t, img.Close())
@@ -210,6 +211,7 @@ func TestOpen_FromTheIndexIsWhatTheKernelIs(t *testing.T) {
 		found, err := filepath.Glob(filepath.Join(cache, "callops", "images", "*"))
 		require.NoError(t, err)
 		assert.Len(t, found, i+1)
+		assert.Len(t, digests, i+1)
 		_, err = Open(t.Context(), p, &OpenOptions{Profile: Profile61})
 		assert.ErrorIs(t, err, errno.EINVAL)
 	}

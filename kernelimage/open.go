@@ -62,13 +62,15 @@ func Open(ctx context.Context, path string, opts *OpenOptions) (*Image, error) {
 	}
 	if img, err := x.image(f, text.Printable(name)); err == nil {
 		if opts.Profile == "" || opts.Profile == img.profile {
+			img.digest = x.digest
 			return img, nil
 		}
 		_ = img.Close()
 	}
 	img, err := parse()
-	if err == nil {
-		_ = x.save(f, img)
+	if err == nil && img.linux != nil && x.unchanged(f) {
+		img.digest = x.digest
+		_ = x.save(img)
 	}
 	return img, err
 }
