@@ -25,10 +25,10 @@ type Options struct {
 	CPUs    int // 2 when 0, or one for each task of the scenario
 	Workers int // GOMAXPROCS when 0
 
-	// Memory is how many bytes the states seen and those to visit may take up,
-	// tables included, 4 GiB when 0. A search that needs more is given up. What
-	// the collector has not freed yet comes on top; a program that must stay
-	// below a bound sets debug.SetMemoryLimit too, as callops check does.
+	// Memory is how many bytes the states seen may take up, tables of moves
+	// included, 4 GiB when 0. A search that needs more is given up. What the
+	// collector has not freed yet comes on top; a program that must stay below a
+	// bound sets debug.SetMemoryLimit too, as callops check does.
 	Memory int
 
 	// Image is the kernel to set scenarios up on, the built-in one when nil. Two

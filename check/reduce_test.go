@@ -17,7 +17,7 @@ import (
 func TestReduction_ChangesNoVerdictOfRandomScenarios(t *testing.T) {
 	const (
 		scenarios = 40
-		memory    = 2 << 20
+		memory    = 8 << 20
 	)
 	held, broke := 0, 0
 	for seed := range uint64(scenarios) {
@@ -62,7 +62,7 @@ func TestTogether_ChangesNoVerdictOfRandomScenarios(t *testing.T) {
 		sc := check.RandomScenario(rnd)
 		mutations := check.FittingMutations(sc)
 		mutation := mutations[rnd.IntN(len(mutations))]
-		opts := check.Options{CPUs: 2, Together: true, Memory: 8 << 20}
+		opts := check.Options{CPUs: 2, Together: true, Memory: 2 << 20}
 		if sc.Calls() == 1 {
 			opts.CPUs = 3
 		}

@@ -2,10 +2,10 @@ package model
 
 import (
 	"encoding/binary"
-	"sync"
-	"sync/atomic"
+	"slices"
 
 	"callops/check/internal/guest"
+	"callops/check/internal/search"
 	"callops/check/internal/weak"
 )
 
@@ -50,37 +50,22 @@ type block struct {
 // itself is in few states; what is large is the number of ways in which CPUs
 // can be in them at the same time.
 type blocks struct {
-	mu    sync.Mutex
-	ids   map[string]uint32
-	table [maxTables]atomic.Pointer[[tableSize]block]
+	list []block
+	ids  map[string]search.Part // by kind and bytes
 }
 
-const (
-	tableSize = 1 << 12
-	maxTables = 1 << 14
-)
-
 // number returns the number of a block of a kind of task.
-func (m *product) number(kind int, b []byte) uint32 {
+func (m *product) number(kind int, b []byte) search.Part {
 	bs := &m.blocks
-	key := append([]byte{byte(kind)}, b...)
-	bs.mu.Lock()
-	defer bs.mu.Unlock()
-	if id, ok := bs.ids[string(key)]; ok {
-		return id
+	key := string(append([]byte{byte(kind)}, b...))
+	id, ok := bs.ids[key]
+	if !ok {
+		id = search.Part(len(bs.list))
+		bs.ids[key] = id
+		bs.list = append(bs.list, block{bytes: slices.Clone(b), node: m.g.Node(kind, getNode(b, cpuNode)), waits: get16(b, cpuWaits)})
 	}
-	id := uint32(len(bs.ids))
-	tab := bs.table[id/tableSize].Load()
-	if tab == nil {
-		tab = new([tableSize]block)
-		bs.table[id/tableSize].Store(tab)
-	}
-	tab[id%tableSize] = block{bytes: key[1:], node: m.g.Node(kind, getNode(b, cpuNode)), waits: get16(b, cpuWaits)}
-	bs.ids[string(key)] = id
 	return id
 }
 
 // block returns the block of a number, which came from number.
-func (m *product) block(id uint32) *block {
-	return &m.blocks.table[id/tableSize].Load()[id%tableSize]
-}
+func (m *product) block(id search.Part) *block { return &m.blocks.list[id] }

@@ -1,7 +1,6 @@
 package model
 
 import (
-	"encoding/binary"
 	"slices"
 
 	"callops/check/event"
@@ -10,20 +9,18 @@ import (
 	"callops/check/internal/weak"
 )
 
-// A state is a string of bytes:
-//
-//	0  time of the program
-//	2  a byte a callback: notCalled, called or ran
-//	   then the number of a block a CPU
-//
-// What a CPU may do depends on the patchers' time, on what callbacks have
-// freed, and on its block; not on other CPUs. So the moves of each are found
-// once, and the search puts them together.
-const (
-	atTime  = 0
-	atCalls = 2
-	cpuSize = 4
-)
+// A state is a control and, for each CPU, the number of its block. What a CPU may do depends on the control
+// and on its block, not on other CPUs.
+type state struct {
+	control search.Control
+	blocks  []search.Part // by CPU
+}
+
+// control is what patchers and callbacks have done.
+type control struct {
+	now   weak.Time
+	calls uint32 // what has become of callbacks, two bits each
+}
 
 // What has become of a callback.
 const (
@@ -32,241 +29,176 @@ const (
 	ran
 )
 
-func (m *product) cpuAt(cpu int) int { return atCalls + len(m.p.callbacks) + cpu*cpuSize }
+func (c control) call(i int) uint32 { return c.calls >> (2 * i) & 3 }
 
-func (m *product) blockOf(s []byte, cpu int) uint32 {
-	return binary.LittleEndian.Uint32(s[m.cpuAt(cpu):])
+func (c control) withCall(i int, v uint32) control {
+	c.calls = c.calls&^(3<<(2*i)) | v<<(2*i)
+	return c
 }
 
-func (m *product) setBlock(s []byte, cpu int, id uint32) {
-	binary.LittleEndian.PutUint32(s[m.cpuAt(cpu):], id)
+// step is one of the program, or a callback that runs.
+type step struct {
+	search.Step
+	move
 }
 
-// Size implements search.Model.
-func (m *product) Size() int { return m.size }
-
-// Initial implements search.Model.
-func (m *product) Initial(s []byte) {
-	putTime(s, atTime, m.settled[0])
-	for cpu, kind := range m.kinds {
-		m.setBlock(s, cpu, m.number(kind, make([]byte, cpuRead+len(m.reads))))
-	}
+// controls numbers those that a search meets.
+type controls struct {
+	list  []control
+	steps [][]step // of each, once they are asked for
+	ids   map[control]search.Control
 }
 
-// order puts CPUs that run the same kind of task in order: which of them is
-// where makes no difference. cpus, if not nil, is permuted alike.
-func (m *product) order(s []byte, cpus []int) {
-	for i := 1; i < len(m.kinds); i++ {
-		for j := i; j > 0 && m.kinds[j-1] == m.kinds[j]; j-- {
-			a, b := m.blockOf(s, j-1), m.blockOf(s, j)
-			if a <= b {
-				break
-			}
-			m.setBlock(s, j-1, b)
-			m.setBlock(s, j, a)
-			if cpus != nil {
-				cpus[j-1], cpus[j] = cpus[j], cpus[j-1]
-			}
-		}
-	}
-}
-
-// ranBy returns the callbacks that have run, a bit each.
-func (m *product) ranBy(s []byte) (set uint16) {
-	for i := range m.p.callbacks {
-		if s[atCalls+i] == ran {
-			set |= 1 << i
-		}
-	}
-	return set
-}
-
-// known is what a worker remembers of moves.
-type known struct {
-	moves   map[moveKey][]result
-	patched map[patchKey]uint32
-}
-
-type moveKey struct {
-	block uint32
-	now   weak.Time
-	ran   uint16
-}
-
-type patchKey struct {
-	block uint32
-	step  weak.Time
-}
-
-// result is what a move makes of a CPU's block; broken reports that it
-// breaks something.
-type result struct {
-	block  uint32
-	broken bool
-}
-
-// Expand implements search.Model.
-func (m *product) Expand(s []byte, out *search.Successors) error {
-	k, ok := out.Local.(*known)
+func (m *product) controlID(c control) search.Control {
+	cs := &m.controls
+	id, ok := cs.ids[c]
 	if !ok {
-		k = &known{moves: map[moveKey][]result{}, patched: map[patchKey]uint32{}}
-		out.Local = k
+		id = search.Control(len(cs.list))
+		cs.ids[c] = id
+		cs.list, cs.steps = append(cs.list, c), append(cs.steps, nil)
 	}
-	now := getTime(s, atTime)
-	waits := m.patches(s, now, func(t weak.Time) {
-		next := out.Add(s)
-		m.advance(next, t, func(kind int, id uint32) uint32 {
-			key := patchKey{id, t}
-			to, ok := k.patched[key]
-			if !ok {
-				to = m.patched(t, kind, id)
-				k.patched[key] = to
-			}
-			return to
-		})
-		m.ordered(next)
-	})
-	m.callbacks(s, func(i int) { out.Add(s)[atCalls+i] = ran })
-	done := 0
-	ran := m.ranBy(s)
-	for cpu, kind := range m.kinds {
-		id := m.blockOf(s, cpu)
-		if m.block(id).node.Kind == guest.Done {
-			done++
-			continue
-		}
-		key := moveKey{id, now, ran}
-		results, ok := k.moves[key]
-		if !ok {
-			var err error
-			if results, err = m.results(now, ran, kind, id); err != nil {
-				return err
-			}
-			k.moves[key] = results
-		}
-		for _, r := range results {
-			if r.broken {
-				out.Break()
-				continue
-			}
-			next := out.Add(s)
-			m.setBlock(next, cpu, r.block)
-			m.ordered(next)
-		}
-	}
-	if done == len(m.kinds) && !waits {
-		out.Final()
-	}
-	return nil
+	return id
 }
 
-func (m *product) ordered(s []byte) {
-	if m.reduced {
-		m.order(s, nil)
+// The marks of blocks: for the patcher, and for each callback, that the CPU is waited for; for each operation
+// that tracers start, that it stands in the gate.
+const (
+	waitedFor = search.Marks(1)
+	inGate    = search.Marks(1) << 16
+)
+
+// stepsFrom is what patchers and callbacks may do.
+func (m *product) stepsFrom(id search.Control) []step {
+	if steps := m.controls.steps[id]; steps != nil {
+		return steps
 	}
-}
-
-// results finds the moves of a CPU.
-func (m *product) results(now weak.Time, ran uint16, kind int, id uint32) (list []result, err error) {
-	err = m.cpuMoves(now, ran, kind, m.block(id).bytes, func(mv move, next []byte) {
-		r := result{broken: mv.broken != nil}
-		if !r.broken {
-			r.block = m.number(kind, next)
-		}
-		list = append(list, r)
-	})
-	return list, err
-}
-
-// patches calls f with each step that a patcher may make next. It reports
-// whether something is left to do that only a patcher can do.
-func (m *product) patches(s []byte, now weak.Time, f func(t weak.Time)) (waits bool) {
-	for _, t := range m.p.kids[now] {
+	c := m.controls.list[id]
+	steps := []step{}
+	for _, t := range m.p.kids[c.now] {
 		st := &m.p.steps[t]
-		if st.Kind == event.OperationBegins && m.p.ops[st.Op].thread < 0 {
-			if m.asks(s, st.Op) {
-				f(t)
-			}
-			continue
+		next := control{m.settled[t], c.calls}
+		if st.Kind == event.CallRCU {
+			next = next.withCall(st.Call, called)
 		}
-		waits = true
-		if (st.Kind == event.GraceEnds || st.Kind == event.AllAnswered) && m.waitedFor(s, 0) {
-			continue
+		s := step{search.Step{To: m.controlID(next)}, move{cpu: -1, time: t}}
+		switch {
+		case m.p.asks(t):
+			s.Where = inGate << st.Op
+		case st.Kind == event.GraceEnds, st.Kind == event.AllAnswered:
+			s.Unless = waitedFor
 		}
-		f(t)
+		steps = append(steps, s)
 	}
-	return waits
-}
-
-// asks reports whether a CPU stands in the gate of an operation.
-func (m *product) asks(s []byte, op int) bool {
-	for cpu := range m.kinds {
-		if n := m.block(m.blockOf(s, cpu)).node; n.Kind == guest.Gate && n.Gate == m.p.ops[op].gate {
-			return true
-		}
-	}
-	return false
-}
-
-// waitedFor reports whether a CPU is still waited for: by the patcher, bit 0, or by
-// a callback.
-func (m *product) waitedFor(s []byte, bit int) bool {
-	for cpu := range m.kinds {
-		if m.block(m.blockOf(s, cpu)).waits>>bit&1 != 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// advance makes one step of the program, and the invisible ones after it.
-func (m *product) advance(s []byte, t weak.Time, patched func(kind int, id uint32) uint32) {
-	putTime(s, atTime, m.settled[t])
-	if st := &m.p.steps[t]; st.Kind == event.CallRCU {
-		s[atCalls+st.Call] = called
-	}
-	for cpu, kind := range m.kinds {
-		m.setBlock(s, cpu, patched(kind, m.blockOf(s, cpu)))
-	}
-}
-
-// callbacks calls f with each callback whose grace period has ended.
-func (m *product) callbacks(s []byte, f func(i int)) {
 	for i := range m.p.callbacks {
-		if s[atCalls+i] == called && !m.waitedFor(s, 1+i) {
-			f(i)
+		if c.call(i) == called {
+			to := m.controlID(c.withCall(i, ran))
+			steps = append(steps, step{search.Step{To: to, Unless: waitedFor << (1 + i)}, move{cpu: -1, call: i + 1}})
 		}
 	}
+	m.controls.steps[id] = steps
+	return steps
+}
+
+// Kinds implements search.Model.
+func (m *product) Kinds() []int { return m.kinds }
+
+// Alike implements search.Model: CPUs that run the same kind of task are interchangeable.
+func (m *product) Alike() bool { return m.reduced }
+
+// Begin implements search.Model.
+func (m *product) Begin() (search.Control, []search.Part) {
+	s := m.first()
+	return s.control, s.blocks
+}
+
+func (m *product) first() *state {
+	s := &state{control: m.controlID(control{now: m.settled[0]})}
+	for _, kind := range m.kinds {
+		s.blocks = append(s.blocks, m.number(kind, make([]byte, cpuRead+len(m.reads))))
+	}
+	return s
+}
+
+// Steps implements search.Model.
+func (m *product) Steps(id search.Control) (steps []search.Step, waits bool) {
+	for _, s := range m.stepsFrom(id) {
+		steps = append(steps, s.Step)
+	}
+	return steps, m.waits(id)
+}
+
+// waits reports whether something is left to do that only a patcher can do.
+func (m *product) waits(id search.Control) bool {
+	return slices.ContainsFunc(m.p.kids[m.controls.list[id].now], func(t weak.Time) bool { return !m.p.asks(t) })
+}
+
+// After implements search.Model.
+func (m *product) After(id search.Control, n, kind int, block search.Part) search.Part {
+	if s := &m.stepsFrom(id)[n]; s.call == 0 {
+		return m.patched(s.time, kind, block)
+	}
+	return block
+}
+
+// Marks implements search.Model.
+func (m *product) Marks(_ int, id search.Part) search.Marks {
+	b := m.block(id)
+	marks := search.Marks(b.waits) * waitedFor
+	switch b.node.Kind {
+	case guest.Done:
+		marks |= search.Done
+	case guest.Gate:
+		if op, ok := m.p.gateOf(b.node.Gate); ok {
+			marks |= inGate << op
+		}
+	}
+	return marks
+}
+
+// Moves implements search.Model.
+func (m *product) Moves(id search.Control, kind int, block search.Part) (to []search.Part, err error) {
+	err = m.cpuMoves(m.controls.list[id], kind, m.block(block).bytes, func(mv move, next []byte) {
+		if mv.broken != nil {
+			to = append(to, search.Broken)
+		} else {
+			to = append(to, m.number(kind, next))
+		}
+	})
+	return to, err
 }
 
 // reached is one move of a state, and where it leads: nowhere if it breaks
 // something.
 type reached struct {
 	move
-	state []byte
+	by    search.Move
+	state *state
 }
 
-// moves lists what may follow a state, in the order in which Expand gives it
-// out, with every CPU where it was.
-func (m *product) moves(s []byte) (list []reached, err error) {
-	now := getTime(s, atTime)
-	m.patches(s, now, func(t weak.Time) {
-		next := slices.Clone(s)
-		m.advance(next, t, func(kind int, id uint32) uint32 { return m.patched(t, kind, id) })
-		list = append(list, reached{move{cpu: -1, time: t}, next})
-	})
-	m.callbacks(s, func(i int) {
-		next := slices.Clone(s)
-		next[atCalls+i] = ran
-		list = append(list, reached{move{cpu: -1, call: i + 1}, next})
-	})
+// moves lists what may follow a state.
+func (m *product) moves(s *state) (list []reached, err error) {
+	some := search.Marks(0)
 	for cpu, kind := range m.kinds {
-		err := m.cpuMoves(now, m.ranBy(s), kind, m.block(m.blockOf(s, cpu)).bytes, func(mv move, b []byte) {
+		some |= m.Marks(kind, s.blocks[cpu])
+	}
+	for n, st := range m.stepsFrom(s.control) {
+		if !st.Open(some) {
+			continue
+		}
+		next := &state{control: st.To}
+		for cpu, kind := range m.kinds {
+			next.blocks = append(next.blocks, m.After(s.control, n, kind, s.blocks[cpu]))
+		}
+		list = append(list, reached{st.move, search.Move{Component: -1, Number: n}, next})
+	}
+	for cpu, kind := range m.kinds {
+		n := 0
+		err := m.cpuMoves(m.controls.list[s.control], kind, m.block(s.blocks[cpu]).bytes, func(mv move, b []byte) {
 			mv.cpu = cpu
-			r := reached{move: mv}
-			if mv.broken == nil {
-				r.state = slices.Clone(s)
-				m.setBlock(r.state, cpu, m.number(kind, b))
+			r := reached{move: mv, by: search.Move{Component: cpu, Number: n}}
+			if n++; mv.broken == nil {
+				r.state = &state{s.control, slices.Clone(s.blocks)}
+				r.state.blocks[cpu] = m.number(kind, b)
 			}
 			list = append(list, r)
 		})
@@ -276,3 +208,6 @@ func (m *product) moves(s []byte) (list []reached, err error) {
 	}
 	return list, nil
 }
+
+// at is the patchers' time in a state.
+func (m *product) at(s *state) weak.Time { return m.controls.list[s.control].now }

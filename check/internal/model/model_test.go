@@ -86,7 +86,7 @@ func TestPlay_TheEndIsNoDeadlock(t *testing.T) {
 			break
 		}
 		p.s = list[0].state
-		way = append(way, list[0].choice(getTime(p.s, atTime)))
+		way = append(way, list[0].choice(p.at(p.s)))
 	}
 	_, err = s.Play(way, func(*Report) error { return nil })
 	require.ErrorIs(t, err, ErrWay)
@@ -128,20 +128,23 @@ func TestProduct_CPUsDoTogetherWhatEachDoesAlone(t *testing.T) {
 }
 
 // alone counts, by what the patchers and callbacks have done, the states that a task comes to on one CPU.
-func alone(t *testing.T, s *Subject, kind int) map[string]int {
+func alone(t *testing.T, s *Subject, kind int) map[control]int {
 	t.Helper()
+	type at struct {
+		control search.Control
+		block   search.Part
+	}
 	m := newProduct(s.sc, s.p, s.g, []int{kind}, true, s.known)
-	first := make([]byte, m.size)
-	m.Initial(first)
-	seen, count := map[string]bool{string(first): true}, map[string]int{}
-	for queue := [][]byte{first}; len(queue) > 0; queue = queue[1:] {
-		count[string(queue[0][:m.cpuAt(0)])]++
+	first := m.first()
+	seen, count := map[at]bool{{first.control, first.blocks[0]}: true}, map[control]int{}
+	for queue := []*state{first}; len(queue) > 0; queue = queue[1:] {
+		count[m.controls.list[queue[0].control]]++
 		list, err := m.moves(queue[0])
 		require.NoError(t, err)
 		for _, r := range list {
 			require.Nil(t, r.broken)
-			if !seen[string(r.state)] {
-				seen[string(r.state)] = true
+			if to := (at{r.state.control, r.state.blocks[0]}); !seen[to] {
+				seen[to] = true
 				queue = append(queue, r.state)
 			}
 		}

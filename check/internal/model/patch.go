@@ -3,12 +3,13 @@ package model
 import (
 	"callops/check/event"
 	"callops/check/internal/guest"
+	"callops/check/internal/search"
 	"callops/check/internal/weak"
 	"callops/sched"
 )
 
 // patched is what a step of the program makes of a CPU's block.
-func (m *product) patched(t weak.Time, kind int, id uint32) uint32 {
+func (m *product) patched(t weak.Time, kind int, id search.Part) search.Part {
 	old := m.block(id)
 	b := append([]byte(nil), old.bytes...)
 	switch st := &m.p.steps[t]; st.Kind {

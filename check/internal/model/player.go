@@ -19,12 +19,12 @@ func (s *Subject) Play(w Way, tell func(*Report) error) (*property.Broken, error
 	p := s.newPlayer()
 	for i, c := range w {
 		first := true
-		broke, err := p.step(c, func(state []byte, mv *move) error {
+		broke, err := p.step(c, func(from *state, mv *move) error {
 			if !first {
 				return nil // invisible to CPUs
 			}
 			first = false
-			r, err := s.report(getTime(state, atTime), mv)
+			r, err := s.report(p.at(from), mv)
 			if err != nil {
 				return err
 			}
@@ -52,7 +52,7 @@ func (s *Subject) Play(w Way, tell func(*Report) error) (*property.Broken, error
 // player makes choices one after another.
 type player struct {
 	*product
-	s []byte
+	s *state
 }
 
 // newPlayer returns one for a subject. It takes every location that is stored to for
@@ -63,14 +63,12 @@ func (s *Subject) newPlayer() *player {
 		all.read[i] = true
 	}
 	m := newProduct(s.sc, s.p, s.g, s.kinds, false, all)
-	p := &player{product: m, s: make([]byte, m.size)}
-	m.Initial(p.s)
-	return p
+	return &player{product: m, s: m.first()}
 }
 
 // step makes a choice and calls tell for each move that it consists of. It
 // returns what that broke.
-func (p *player) step(c choice, tell func(s []byte, mv *move) error) (*property.Broken, error) {
+func (p *player) step(c choice, tell func(s *state, mv *move) error) (*property.Broken, error) {
 	for {
 		list, err := p.moves(p.s)
 		if err != nil {
@@ -94,7 +92,7 @@ func (p *player) step(c choice, tell func(s []byte, mv *move) error) (*property.
 			return mv.broken, nil
 		}
 		p.s = mv.state
-		if c.kind != patches || getTime(p.s, atTime) == weak.Time(c.arg) {
+		if c.kind != patches || p.at(p.s) == weak.Time(c.arg) {
 			return nil, nil
 		}
 	}
@@ -102,12 +100,12 @@ func (p *player) step(c choice, tell func(s []byte, mv *move) error) (*property.
 
 // finished reports whether nothing is left to do.
 func (p *player) finished() bool {
-	for cpu := range p.kinds {
-		if p.block(p.blockOf(p.s, cpu)).node.Kind != guest.Done {
+	for _, b := range p.s.blocks {
+		if p.block(b).node.Kind != guest.Done {
 			return false
 		}
 	}
-	return !p.patches(p.s, getTime(p.s, atTime), func(weak.Time) {})
+	return !p.waits(p.s.control)
 }
 
 // fits reports whether a move is the choice, or leads to it.

@@ -1,11 +1,9 @@
 package model
 
 import (
-	"sync"
-	"sync/atomic"
-
 	"callops/check/event"
 	"callops/check/internal/guest"
+	"callops/check/internal/search"
 	"callops/check/internal/weak"
 	"callops/check/property"
 )
@@ -25,15 +23,14 @@ type product struct {
 	slot    []int       // by location: its place among reads, or -1
 	enters  [][][]int   // by kind and call: the numbers of the functions that it enters
 
-	size   int
-	blocks blocks
+	blocks   blocks
+	controls controls
 
 	known touches // by CPUs, as far as is known
 
-	news   int64 // see guest.Machine.News
-	mu     sync.Mutex
-	missed touches     // what was not known
-	lost   atomic.Bool // there is some
+	news   int64   // see guest.Machine.News
+	missed touches // what was not known
+	lost   bool    // there is some
 }
 
 // touches is what CPUs may touch of what patchers do.
@@ -54,7 +51,7 @@ func (t *touches) add(more *touches) {
 // these locations.
 func newProduct(sc *Scenario, p *program, g *guest.Machine, kinds []int, reduced bool, known touches) *product {
 	m := &product{sc: sc, p: p, g: g, kinds: kinds, reduced: reduced, known: known, missed: touches{read: map[int]bool{}}, news: g.News()}
-	m.blocks.ids = map[string]uint32{}
+	m.blocks.ids, m.controls.ids = map[string]search.Part{}, map[control]search.Control{}
 	p.hist.MarkRead(known.read)
 	m.slot = make([]int, p.hist.Locations())
 	for i := range m.slot {
@@ -68,7 +65,6 @@ func newProduct(sc *Scenario, p *program, g *guest.Machine, kinds []int, reduced
 			m.reads = append(m.reads, i)
 		}
 	}
-	m.size = m.cpuAt(len(kinds))
 	m.settled = make([]weak.Time, len(p.steps))
 	for t := len(p.steps) - 1; t >= 0; t-- {
 		m.settled[t] = weak.Time(t)
@@ -108,7 +104,7 @@ func (m *product) unnoticed(t weak.Time) bool {
 
 // stale reports whether the search went by what turned out to be wrong: that a
 // location is not read, or not any more, or an object not used. All that it found is void.
-func (m *product) stale() bool { return m.lost.Load() || m.reduced && m.g.News() != m.news }
+func (m *product) stale() bool { return m.lost || m.reduced && m.g.News() != m.news }
 
 // learn notes the locations that a node reads, and the objects that it uses, which
 // were not known.
@@ -129,10 +125,8 @@ func (m *product) learn(n *guest.Node) {
 }
 
 func (m *product) miss(add func(*touches)) {
-	m.mu.Lock()
 	add(&m.missed)
-	m.mu.Unlock()
-	m.lost.Store(true)
+	m.lost = true
 }
 
 // move is a step of a patcher, a callback or a CPU in a state.

@@ -315,12 +315,13 @@ func (p *program) freedAt(t weak.Time) uint64 {
 
 const (
 	maxObjects = 64
+	maxOps     = 40 // a mark each, see inGate
 	maxCalls   = 15 // one bit less than a CPU has for what waits for it
 )
 
 // finish computes what follows from the steps.
 func (p *program) finish(m *Machine) error {
-	if len(p.objects) > maxObjects || len(p.ops) > 64 || len(p.callbacks) > maxCalls {
+	if len(p.objects) > maxObjects || len(p.ops) > maxOps || len(p.callbacks) > maxCalls {
 		return fmt.Errorf("%d objects freed, %d operations, %d callbacks: too many", len(p.objects), len(p.ops), len(p.callbacks))
 	}
 	p.changed = make([][]weak.Time, len(p.steps))
@@ -390,6 +391,12 @@ func (p *program) firstBytes() map[uint64]byte {
 // asked reports whether an operation begins when a CPU asks for it.
 func (p *program) asked() bool {
 	return slices.ContainsFunc(p.ops, func(op operation) bool { return op.thread < 0 })
+}
+
+// asks reports whether a step is the beginning of such an operation.
+func (p *program) asks(t weak.Time) bool {
+	s := &p.steps[t]
+	return s.Kind == event.OperationBegins && p.ops[s.Op].thread < 0
 }
 
 // gateOf returns the operation that a gate starts.

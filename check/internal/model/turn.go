@@ -26,11 +26,11 @@ type turn struct {
 
 // cpuMoves gives all that a CPU may do: moves, and the block that each leads
 // to, which is valid for the call only. It depends on nothing else.
-func (m *product) cpuMoves(now weak.Time, ran uint16, kind int, b []byte, emit func(move, []byte)) error {
-	t := turn{product: m, now: now, gone: m.p.gone[now], kind: kind, b: b, n: m.g.Node(kind, getNode(b, cpuNode)), emit: emit}
+func (m *product) cpuMoves(c control, kind int, b []byte, emit func(move, []byte)) error {
+	t := turn{product: m, now: c.now, gone: m.p.gone[c.now], kind: kind, b: b, n: m.g.Node(kind, getNode(b, cpuNode)), emit: emit}
 	t.next = make([]byte, len(b))
 	for i := range m.p.callbacks {
-		if ran>>i&1 != 0 {
+		if c.call(i) == ran {
 			t.gone |= m.p.callbacks[i].objects
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"callops/check/event"
 	"callops/check/internal/search"
@@ -70,34 +71,22 @@ func (mv *move) choice(now weak.Time) choice {
 	return choice{kind: sees, cpu: mv.cpu, arg: int(mv.in)}
 }
 
-// way turns what a search found into choices. The search puts CPUs that do the
-// same in order; here each keeps its number.
+// way turns what a search found into choices.
 func (m *product) way(trace *search.Trace) (Way, error) {
 	var all Way
-	cpus := make([]int, len(m.kinds)) // by place: which CPU's block is there
-	for i := range cpus {
-		cpus[i] = i
-	}
-	s := make([]byte, m.size)
-	m.Initial(s)
-	for _, n := range trace.Moves {
+	s := m.first()
+	for _, by := range trace.Moves {
 		list, err := m.moves(s)
 		if err != nil {
 			return nil, err
 		}
-		mv := list[n]
-		if mv.cpu >= 0 {
-			mv.cpu = cpus[mv.cpu]
-		}
+		mv := &list[slices.IndexFunc(list, func(r reached) bool { return r.by == by })]
 		if mv.state == nil {
 			all = append(all, mv.choice(0))
 			break
 		}
-		all = append(all, mv.choice(getTime(mv.state, atTime)))
 		s = mv.state
-		if m.reduced {
-			m.order(s, cpus)
-		}
+		all = append(all, mv.choice(m.at(s)))
 	}
 	return all, nil
 }

@@ -2,9 +2,9 @@ package search
 
 import (
 	"context"
-	"errors"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -12,7 +12,7 @@ import (
 // cores.
 type Options struct {
 	Workers int // GOMAXPROCS when 0
-	Memory  int // bytes that the states seen, and those to visit, may take up; 0: no bound
+	Memory  int // bytes that the states seen may take up; 0: no bound
 	Depth   int // levels; 0: no bound
 
 	// Stop, asked after each level, ends a search that is of no use any more.
@@ -68,24 +68,21 @@ func (b Bound) String() string {
 // MarshalText is String.
 func (b Bound) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
 
-// Trace is a way from the initial state: the number of each move among its
-// state's moves. The last one breaks something; or else nothing follows where
-// it ends, and something should.
-type Trace struct{ Moves []int }
-
 // Explore searches the model. The error is the model's, or ctx's.
 func Explore(ctx context.Context, m Model, opts *Options) (Result, error) {
 	if opts == nil {
 		opts = &Options{}
 	}
-	e := &explorer{m: m, opts: *opts}
-	e.room.max = int64(opts.Memory) - int64(opts.Memory)/spare
-	e.seen = newStore(m.Size(), &e.room)
+	e := &explorer{space: newSpace(m), opts: *opts}
+	e.room.max = noBound
+	if opts.Memory > 0 {
+		e.room.max = int64(opts.Memory)
+	}
 	if e.opts.Workers <= 0 {
 		e.opts.Workers = runtime.GOMAXPROCS(0)
 	}
 	for range e.opts.Workers {
-		e.work = append(e.work, worker{out: Successors{size: m.Size()}})
+		e.work = append(e.work, newWorker(e.space))
 	}
 	start := time.Now()
 	res, err := e.run(ctx, start)
@@ -93,74 +90,25 @@ func Explore(ctx context.Context, m Model, opts *Options) (Result, error) {
 	return res, err
 }
 
-// spare is the part of the memory, one in so many, that is for what is not
-// counted: a table beside the one that takes its place, chunks that are not full.
-const spare = 16
-
 type explorer struct {
-	m    Model
+	*space
 	opts Options
-	room room
-	seen *store
-	work []worker
-}
-
-// batch is how many states are in a chunk: as many as a worker takes at once.
-const batch = 1024
-
-// worker is what a worker keeps between levels.
-type worker struct {
-	out     Successors
-	packed  []uint64
-	pending [shards]pending // states that may be new
-	free    [][]byte        // chunks that have been visited
-}
-
-// level is what one worker found of the next level.
-type level struct {
-	chunks      [][]byte // of states
-	states      int
-	transitions int
-	broken      bool
-	err         error
-}
-
-// add appends a state, which comes packed.
-func (l *level) add(state []uint64, w *worker) {
-	size := w.out.size
-	last := len(l.chunks) - 1
-	if last < 0 || len(l.chunks[last]) == batch*size {
-		l.chunks = append(l.chunks, w.chunk())
-		last++
-	}
-	l.chunks[last] = unpack(l.chunks[last], state, size)
-	l.states++
-}
-
-// chunk returns an empty one.
-func (w *worker) chunk() []byte {
-	if n := len(w.free); n > 0 {
-		c := w.free[n-1]
-		w.free = w.free[:n-1]
-		return c[:0]
-	}
-	return make([]byte, 0, batch*w.out.size+8) // unpack writes whole words
+	work []*worker
+	list []span
 }
 
 func (e *explorer) run(ctx context.Context, start time.Time) (Result, error) {
-	size := e.m.Size()
-	first := make([]byte, size)
-	e.m.Initial(first)
-	e.seen.add(e.seen.pack(nil, first))
+	wanted, _, _ := e.begin()
 	res := Result{States: 1}
-	frontier, visiting := [][]byte{first}, 1
 	for {
+		if err := e.prepare(wanted); err != nil {
+			return res, err
+		}
 		if e.room.full() {
 			res.Bound = ByMemory
 			return res, nil
 		}
-		found, err := e.expand(ctx, frontier)
-		if err != nil {
+		if err := e.level(ctx); err != nil {
 			return res, err
 		}
 		if e.opts.Stop != nil && e.opts.Stop() {
@@ -171,16 +119,15 @@ func (e *explorer) run(ctx context.Context, start time.Time) (Result, error) {
 			res.Bound = ByMemory
 			return res, nil
 		}
-		frontier = frontier[:0]
+		wanted = wanted[:0]
 		broken, fresh := false, 0
-		for i := range found {
-			res.Transitions += found[i].transitions
-			broken = broken || found[i].broken
-			frontier = append(frontier, found[i].chunks...)
-			fresh += found[i].states
+		for _, w := range e.work {
+			res.Transitions += w.transitions
+			fresh += w.states
+			broken = broken || w.broken
+			wanted = append(wanted, w.wanted...)
+			w.transitions, w.states, w.wanted = 0, 0, w.wanted[:0]
 		}
-		e.room.take(-visiting * size)
-		visiting = fresh
 		res.States += fresh
 		switch {
 		case broken:
@@ -203,77 +150,33 @@ func (e *explorer) run(ctx context.Context, start time.Time) (Result, error) {
 	}
 }
 
-// expand visits the frontier's successors, until the room is full.
-func (e *explorer) expand(ctx context.Context, frontier [][]byte) ([]level, error) {
-	size := e.m.Size()
-	work := make(chan []byte)
-	found := make([]level, e.opts.Workers)
-	var wg sync.WaitGroup
-	for i := range found {
-		wg.Go(func() {
-			l, w := &found[i], &e.work[i]
-			for chunk := range work {
-				for part := chunk; len(part) > 0 && l.err == nil; part = part[size:] {
-					l.err = e.visit(part[:size], w, l)
-				}
-				if cap(chunk) >= batch*size {
-					w.free = append(w.free, chunk)
-				}
-				e.settle(w, l)
-			}
-		})
-	}
-	for _, chunk := range frontier {
-		if ctx.Err() != nil || e.room.full() {
-			break
-		}
-		work <- chunk
-	}
-	close(work)
-	wg.Wait()
-	errs := []error{ctx.Err()}
-	for i := range found {
-		errs = append(errs, found[i].err)
-	}
-	return found, errors.Join(errs...)
-}
-
-// visit finds the successors of a state.
-func (e *explorer) visit(state []byte, w *worker, l *level) error {
-	out := &w.out
-	out.reset()
-	if err := e.m.Expand(state, out); err != nil {
+// prepare passes to the next level, and finds what is to visit there.
+func (e *explorer) prepare(wanted []want) error {
+	if err := e.pass(wanted); err != nil {
 		return err
 	}
-	if out.isBroken() {
-		l.broken = true
-		return nil
-	}
-	l.transitions += len(out.at)
-	for next := out.next; len(next) > 0; next = next[out.size:] {
-		w.packed = e.seen.pack(w.packed, next[:out.size])
-		h := hash(w.packed)
-		p := &w.pending[shardNumber(h)]
-		p.hashes = append(p.hashes, h)
-		p.words = append(p.words, w.packed...)
+	e.list = e.list[:0]
+	for _, c := range e.controls {
+		e.list = c.set.spans(e.list, c)
 	}
 	return nil
 }
 
-// settle keeps those of the successors that are new.
-func (e *explorer) settle(w *worker, l *level) {
-	before := l.states
-	for i := range w.pending {
-		p := &w.pending[i]
-		if len(p.hashes) == 0 {
-			continue
-		}
-		e.seen.addAll(i, p, func(i int) { l.add(p.words[i*e.seen.words:][:e.seen.words], w) })
-		p.hashes, p.words = p.hashes[:0], p.words[:0]
+// level visits the states of a level, until the room is full.
+func (e *explorer) level(ctx context.Context) error {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for _, w := range e.work[:min(len(e.work), len(e.list))] {
+		wg.Go(func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(e.list) || ctx.Err() != nil || e.room.full() {
+					return
+				}
+				w.span(&e.list[i])
+			}
+		})
 	}
-	e.room.take((l.states - before) * w.out.size)
+	wg.Wait()
+	return ctx.Err()
 }
-
-// isBroken reports whether a move of the state breaks something, or that it has none
-// and should.
-func (s *Successors) isBroken() bool { return s.broken >= 0 || s.moves == 0 && !s.final }

@@ -1,54 +1,56 @@
 package search
 
-// Model is what is searched. Expand may be called by several goroutines.
+import "math"
+
+// Model is what is searched. Its methods are called by one goroutine at a time.
 type Model interface {
-	// Size is the length of every state, in bytes.
-	Size() int
+	// Kinds is the kind of each component, ascending.
+	Kinds() []int
 
-	// Initial fills in the state that all begins in.
-	Initial(state []byte)
+	// Alike reports whether it makes no difference which of the components of a
+	// kind is where. Then states that differ in that only are one.
+	Alike() bool
 
-	// Expand gives out each successor of a state, in an order that depends on
-	// nothing but the state.
-	Expand(state []byte, out *Successors) error
+	// Begin is the state that all begins in: the control, and the part of each component.
+	Begin() (Control, []Part)
+
+	// Steps are what the control may do, and whether it has to do something before
+	// all can be done.
+	Steps(c Control) (steps []Step, waits bool)
+
+	// After is what a component's part is after a step of the control.
+	After(c Control, step, kind int, p Part) Part
+
+	// Moves are the parts that a component may go on to at a control, Broken for a
+	// move that breaks what must hold.
+	Moves(c Control, kind int, p Part) ([]Part, error)
+
+	// Marks are those of a part.
+	Marks(kind int, p Part) Marks
 }
 
-// Successors takes what follows a state.
-type Successors struct {
-	size  int
-	moves int    // given out, broken ones too
-	next  []byte // the states, one after another
-	at    []int  // the move that each came by
+// Control and Part are numbers that a model gives; a part's is one of its kind. Both are few.
+type (
+	Control uint32
+	Part    uint32
+)
 
-	// Local is for the model to keep what it likes: each worker has one of its
-	// own.
-	Local any
+// Broken is in the place of a part that a broken move leads to.
+const Broken Part = math.MaxUint32
 
-	broken int // the first move that breaks something; -1: none does
-	final  bool
+// Marks are what the control wants to know of parts, a bit each.
+type Marks uint64
+
+// Done marks parts of components that have nothing to do any more. Where all are, and
+// the control does not wait either, nothing has to follow.
+const Done Marks = 1 << 63
+
+// Step is one thing that the control may do.
+type Step struct {
+	To     Control
+	Unless Marks // while no component has any of these,
+	Where  Marks // and, unless it is 0, one has one of these
 }
 
-// reset makes room for the successors of another state.
-func (s *Successors) reset() {
-	s.next, s.at = s.next[:0], s.at[:0]
-	s.moves, s.broken, s.final = 0, -1, false
-}
-
-// Add makes a successor out of a copy of state and returns it to be changed.
-func (s *Successors) Add(state []byte) []byte {
-	s.at = append(s.at, s.moves)
-	s.moves++
-	s.next = append(s.next, state...)
-	return s.next[len(s.next)-s.size:]
-}
-
-// Break notes that the next move breaks what must hold.
-func (s *Successors) Break() {
-	if s.broken < 0 {
-		s.broken = s.moves
-	}
-	s.moves++
-}
-
-// Final notes that nothing has to follow the state: it is where all should end.
-func (s *Successors) Final() { s.final = true }
+// Open reports whether components that have these marks together let the step be made.
+func (s *Step) Open(m Marks) bool { return s.Unless&m == 0 && (s.Where == 0 || s.Where&m != 0) }
