@@ -66,7 +66,7 @@ type Machine struct {
 	code      map[uint64]placed // by base
 	gates     *emu.Gates
 	served    []gate            // in their order
-	modules   []string          // whose functions have names
+	loaded    []string          // modules whose functions have names
 	funcTypes map[string]uint32 // ids in BTF, once they are wanted
 
 	ram    []byte
@@ -90,7 +90,8 @@ type Machine struct {
 
 	checkpoints *Checkpoints // nil: none
 
-	calling bool // a call of the host's is in progress
+	calling bool   // a call of the host's is in progress
+	task    uint64 // of the first process, in a call
 	serve   Hypercall
 	turning bool   // a turn is in progress
 	counted uint64 // instructions before the board was made

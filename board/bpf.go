@@ -188,9 +188,9 @@ func (b *BPF) Attach(ctx context.Context) (*BPFLink, error) {
 	return b.link(b.m.bpf(ctx, bpfRawTracepointOpen, a, p))
 }
 
-// AttachAll attaches the program, of type Kprobe and attach type TraceKprobeMulti, to all of the functions by one link (BPF_LINK_CREATE). EOPNOTSUPP of
+// AttachAll attaches the program, of type Kprobe and attach type TraceKprobeMulti, to the functions at all of the addresses by one link (BPF_LINK_CREATE). EOPNOTSUPP of
 // kernels without CONFIG_FPROBE.
-func (b *BPF) AttachAll(ctx context.Context, funcs []string) (*BPFLink, error) {
+func (b *BPF) AttachAll(ctx context.Context, funcs []uint64) (*BPFLink, error) {
 	if len(funcs) == 0 || len(funcs) > bpfMaxFuncs {
 		return b.link(0, fmt.Errorf("%d functions: %w", len(funcs), errno.EINVAL))
 	}
@@ -201,14 +201,8 @@ func (b *BPF) AttachAll(ctx context.Context, funcs []string) (*BPFLink, error) {
 	var a attr
 	a.put32(0, uint32(b.fd))
 	a.put32(8, uint32(b.prog.Attach))
-	addrs := make([]uint64, len(funcs))
-	for i, f := range funcs {
-		if addrs[i], err = b.m.function(f); err != nil {
-			return b.link(0, err)
-		}
-	}
 	a.put32(20, uint32(len(funcs)))
-	a.put64(32, p.put(words(addrs...)))
+	a.put64(32, p.put(words(funcs...)))
 	a.put64(40, 0)
 	return b.link(b.m.bpf(ctx, bpfLinkCreate, a, p))
 }

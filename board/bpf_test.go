@@ -106,6 +106,15 @@ func TestBPF_VerifierSaysWhy(t *testing.T) {
 	require.ErrorIs(t, err, errno.ENOENT)
 }
 
+func addresses(t *testing.T, m *Machine, names ...string) (addrs []uint64) {
+	for _, name := range names {
+		addr, err := m.Symbol(name)
+		require.NoError(t, err)
+		addrs = append(addrs, addr)
+	}
+	return addrs
+}
+
 // testBPFOnMany attaches by one link to many functions.
 func testBPFOnMany(t *testing.T, m *Machine) {
 	ctx := t.Context()
@@ -113,7 +122,7 @@ func testBPFOnMany(t *testing.T, m *Machine) {
 	require.NoError(t, err)
 	prog, err := m.LoadBPF(ctx, &BPFProgram{Name: "multi", Type: ebpf.Kprobe, Attach: ebpf.AttachTraceKprobeMulti, Insns: counting(t, counter)})
 	require.NoError(t, err)
-	link, err := prog.AttachAll(ctx, []string{"gcd", "lcm"})
+	link, err := prog.AttachAll(ctx, addresses(t, m, "gcd", "lcm"))
 	require.NoError(t, err)
 	_, err = m.Call(ctx, "lcm", 84, 36) // which calls gcd
 	require.NoError(t, err)
@@ -131,7 +140,7 @@ func TestBPF_OneLinkForManyIsNotSupported(t *testing.T) {
 		Name: "multi", Type: ebpf.Kprobe, Attach: ebpf.AttachTraceKprobeMulti, Insns: program(t, asm.Mov.Imm(asm.R0, 0), asm.Return()),
 	})
 	require.NoError(t, err)
-	_, err = prog.AttachAll(ctx, []string{"gcd"})
+	_, err = prog.AttachAll(ctx, addresses(t, m, "gcd"))
 	require.ErrorIs(t, err, errno.EOPNOTSUPP)
 	_, err = prog.AttachAll(ctx, nil)
 	require.ErrorIs(t, err, errno.EINVAL)

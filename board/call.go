@@ -25,7 +25,7 @@ const redZone = 1024
 // A call that does not return, for ctx ended or the kernel panicked, leaves the kernel where it is: later
 // ones return the same error. Of ctx that has ended before the call nothing is done.
 func (m *Machine) Call(ctx context.Context, name string, args ...uint64) (uint64, error) {
-	addr, err := m.function(name)
+	addr, err := m.Symbol(name)
 	if err != nil {
 		return 0, err
 	}
@@ -37,12 +37,6 @@ func (m *Machine) CallAt(ctx context.Context, addr uint64, args ...uint64) (uint
 	return m.callAt(ctx, m.where(addr), addr, args...)
 }
 
-// function is the address of a function by its name.
-func (m *Machine) function(name string) (uint64, error) {
-	sym, err := m.symbols.Lookup(name)
-	return sym.Addr, err
-}
-
 func (m *Machine) callAt(ctx context.Context, name string, addr uint64, args ...uint64) (uint64, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, fmt.Errorf("call of %s: %w", name, err)
@@ -51,7 +45,7 @@ func (m *Machine) callAt(ctx context.Context, name string, addr uint64, args ...
 	if err != nil {
 		return 0, err
 	}
-	m.calling = true
+	m.calling, m.task = true, before.SPEL0
 	err = m.run(ctx, emu.DefaultBudget)
 	m.calling = false
 	if err != nil {

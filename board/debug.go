@@ -50,6 +50,7 @@ func (m *Machine) word(addr uint64) (uint32, error) {
 type Stop struct {
 	CPU       emu.CPU    // its registers can be read and changed
 	Fault     *emu.Fault // the access; nil at a breakpoint
+	Init      bool       // it is the first process, in what the host calls
 	Backtrace []uint64   // PC, then return addresses, innermost first
 	Callers   []string   // the same as %pS
 
@@ -74,7 +75,7 @@ func (m *Machine) SetTraps(traps *emu.Traps, fn StopFunc) error {
 
 // Break has fn called each time that a CPU comes to a function, in the place of other traps.
 func (m *Machine) Break(name string, fn StopFunc) error {
-	addr, err := m.function(name)
+	addr, err := m.Symbol(name)
 	if err != nil {
 		return err
 	}
@@ -83,7 +84,7 @@ func (m *Machine) Break(name string, fn StopFunc) error {
 
 // stopAt tells of a trap, and executes the instruction that it is at.
 func (c *cpu) stopAt(ctx context.Context, exit emu.Exit) error {
-	s := &Stop{CPU: c, Fault: exit.Fault, Backtrace: c.backtrace()}
+	s := &Stop{CPU: c, Fault: exit.Fault, Init: c.Regs().SPEL0 == c.m.task, Backtrace: c.backtrace()}
 	for _, pc := range s.Backtrace {
 		s.Callers = append(s.Callers, c.m.where(pc))
 	}

@@ -74,6 +74,18 @@ func (o *Ops) SetFilterIP(ctx context.Context, ip uint64) error {
 	return o.call(ctx, "ftrace_set_filter_ip", ip, 0, 0)
 }
 
+// SetFilterIPs is SetFilterIP of many, by ftrace_set_filter_ips.
+func (o *Ops) SetFilterIPs(ctx context.Context, ips []uint64) error {
+	p, err := o.m.pieces()
+	if err == nil && 8*len(ips) > len(p.w) {
+		err = fmt.Errorf("%d functions: %w", len(ips), errno.E2BIG)
+	}
+	if err != nil {
+		return fmt.Errorf("ops %s: %w", o.name, err)
+	}
+	return o.call(ctx, "ftrace_set_filter_ips", p.put(words(ips...)), uint64(len(ips)), 0, 0)
+}
+
 // Register has the ops trace, by register_ftrace_function.
 func (o *Ops) Register(ctx context.Context) error { return o.call(ctx, "register_ftrace_function") }
 

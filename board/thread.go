@@ -75,7 +75,7 @@ func (t *Thread) start(ctx context.Context, opts *ThreadOptions, calls []GuestCa
 	body := threadBody{rounds: opts.Rounds, calls: make([]GuestCall, len(calls)), helpers: make(map[string]uint64)}
 	for i, c := range calls {
 		if c.Func != "" {
-			if c.Addr, err = m.function(c.Func); err != nil {
+			if c.Addr, err = m.Symbol(c.Func); err != nil {
 				return err
 			}
 		}
@@ -85,7 +85,7 @@ func (t *Thread) start(ctx context.Context, opts *ThreadOptions, calls []GuestCa
 		body.calls[i] = c
 	}
 	for _, fn := range []string{"kthread_should_stop", "schedule", "schedule_timeout_interruptible"} {
-		if body.helpers[fn], err = m.function(fn); err != nil {
+		if body.helpers[fn], err = m.Symbol(fn); err != nil {
 			return err
 		}
 	}

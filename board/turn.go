@@ -132,12 +132,15 @@ func (m *Machine) CPUs() int { return len(m.cpus) }
 // Image is the kernel's image.
 func (m *Machine) Image() *kernelimage.Image { return m.img }
 
-// Symbol is the address of a symbol.
-func (m *Machine) Symbol(name string) (uint64, error) { return m.function(name) }
+// Symbol is the address of a symbol of the kernel, a module or placed code.
+func (m *Machine) Symbol(name string) (uint64, error) {
+	sym, err := m.symbols.Lookup(name)
+	return sym.Addr, err
+}
 
 // Extent is where a function begins and ends.
 func (m *Machine) Extent(name string) (start, end uint64, err error) {
-	if start, err = m.function(name); err != nil {
+	if start, err = m.Symbol(name); err != nil {
 		return 0, 0, err
 	}
 	s, _, _ := m.symbols.At(start)
