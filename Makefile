@@ -76,6 +76,9 @@ ports: ## vet for the hosts that it has to build for
 move: ## give the module another path [TO=example.org/you/callops]
 	@.ci/move '$(TO)'
 
+runs: kernels cross ## what real workloads execute, from which the interpreter's super-instructions are chosen
+	.ci/runs
+
 soak: ## a minute of tracing on two CPUs while ops come and go, and random file operations on tracefs [SOAK=time] [OPERATIONS=n] [SEED=n]
 	go test ./ftrace -run '^TestSoak$$' -count=1 -v -soak $(or $(SOAK),1m) -timeout 0
 	go test ./board ./board/mount -run '^TestSoak_' -count=1 -v -operations $(or $(OPERATIONS),20000) -seed $(or $(SEED),1) -timeout 0

@@ -155,7 +155,11 @@ func (c *CPU) run(ctx context.Context, end uint64) (emu.Exit, error) {
 		if p == nil {
 			return fetchFault(pc, c.refusal(pc)), nil
 		}
-		if s := c.loop(p, c.count+min(end-c.count, slice)); s != stopNone {
+		s := c.loop(p, c.count+min(end-c.count, sliceLength()))
+		if sampling {
+			c.sample()
+		}
+		if s != stopNone {
 			return c.exit(s)
 		}
 	}

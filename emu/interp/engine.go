@@ -49,6 +49,7 @@ func (e *Engine) NewCPU(id int) (emu.CPU, error) {
 func (e *Engine) Close() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.sampled()
 	for _, c := range e.cpus {
 		e.mem.IgnoreText(c)
 		c.closed = true

@@ -13,9 +13,8 @@ const (
 	// From here on the loop knows them itself.
 
 	opNop
-	opMovImm  // d = I
-	opMovImm2 // the same in two instructions
-	opMov64   // d = n
+	opMovImm // d = I
+	opMov64  // d = n
 	opMov32
 	opMovk64 // d = d with I at bit A
 	opMovk32
@@ -184,59 +183,8 @@ const (
 	opBr
 	opBlr
 
-	// A comparison and the branch after it: the low half of I is the distance
-	// from the comparison, the high half the constant, ra the condition.
-	opSubsImmEq64
-	opSubsImmNe64
-	opSubsImmLo64
-	opSubsImmHi64
-	opSubsImmLt64
-	opSubsImmGt64
-	opSubsImmEq32
-	opSubsImmNe32
-	opSubsImmLo32
-	opSubsImmHi32
-	opSubsImmLt32
-	opSubsImmGt32
-	opSubsEq64
-	opSubsNe64
-	opSubsLo64
-	opSubsHi64
-	opSubsLt64
-	opSubsGt64
-	opSubsEq32
-	opSubsNe32
-	opSubsLo32
-	opSubsHi32
-	opSubsLt32
-	opSubsGt32
-
-	// Other pairs. The second keeps its operands in its own inst.
-	opNopThenNop
-	opNopThenMov64
-	opMov64ThenMov64
-	opMov64ThenBlFar
-	opStpW64ThenMov64
-	opLdpW64ThenBr
-	opAddImm64ThenAddImm64
-	opLdr64ThenBlr
-	opAndImmThenLdr64
-	opMov64ThenLdr64
-	opAdd64ThenBr
-	opNopThenBr
-	opNopThenStpW64
-	opRor32ThenEorRor32
-	opAdd32ThenAdd32
-	opEorRor32ThenEorRor32
-	opMov64ThenBl
-
-	// As many of them, one after the other in memory, from one base.
-	opStp64x2
-	opStp64x3
-	opLdp64x2
-	opLdp64x3
-
-	numOps
+	// From here on, the super-instructions of supers.txt.
+	opSuper
 )
 
 func (o op) endsRun() bool { return o == opExecEnd || o >= opB && o <= opBlr }

@@ -139,7 +139,7 @@ func (c *CPU) decode(p *page, in *inst) {
 	}
 	// What follows is a separate run after the end of this one; otherwise
 	// this one goes on in it.
-	left := uint16(0)
+	end, left := i-1, uint16(0)
 	if i < pageWords && !p.ops[i-1].op.endsRun() {
 		left = p.ops[i].left
 	}
@@ -147,5 +147,5 @@ func (c *CPU) decode(p *page, in *inst) {
 		left++
 		p.ops[i].left = left
 	}
-	c.fuse(p, first)
+	c.join(p, first, end)
 }
