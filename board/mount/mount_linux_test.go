@@ -68,7 +68,7 @@ func mounted(t *testing.T) (dir string, m *board.Machine) {
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, m.Close()) })
 	dir = t.TempDir()
-	s, err := Mount(m, tracing, dir)
+	s, err := Mount(m, tracing, dir, nil)
 	if err != nil {
 		cannot(t, "mounting is not permitted here: "+err.Error())
 	}

@@ -13,7 +13,9 @@ import (
 type Server struct{}
 
 // Mount is for Linux hosts: errors.ErrUnsupported.
-func Mount(*board.Machine, string, string) (*Server, error) { return nil, errors.ErrUnsupported }
+func Mount(*board.Machine, string, string, *Options) (*Server, error) {
+	return nil, errors.ErrUnsupported
+}
 
 // Shell is for Linux hosts: errors.ErrUnsupported.
 func Shell(*board.Machine, *exec.Cmd, *ShellOptions) error { return errors.ErrUnsupported }

@@ -3,6 +3,7 @@ package mount
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -65,9 +66,16 @@ func Shell(m *board.Machine, cmd *exec.Cmd, opts *ShellOptions) error {
 
 // shell is on a thread of its own.
 func (t *tree) shell(cmd *exec.Cmd, opts *ShellOptions) error {
-	if err := t.cover(); err != nil {
-		return err
+	s, err := t.cover()
+	if err != nil {
+		select {
+		case died := <-t.died:
+			return died
+		default:
+			return err
+		}
 	}
+	defer s.conn.close() // what the command left may hold the namespace
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
@@ -80,7 +88,7 @@ func (t *tree) shell(cmd *exec.Cmd, opts *ShellOptions) error {
 		defer close(watching)
 		t.watch(cmd.Process, opts, ended)
 	}()
-	err := cmd.Wait()
+	err = cmd.Wait()
 	close(ended)
 	<-watching
 	return err
@@ -103,44 +111,52 @@ func (t *tree) watch(p *os.Process, opts *ShellOptions, ended <-chan struct{}) {
 }
 
 // cover gives the thread a mount namespace, and lays the guest's files over the host's in it.
-func (t *tree) cover() (err error) {
+func (t *tree) cover() (s *Server, err error) {
 	if err := syscall.Unshare(syscall.CLONE_NEWNS); err != nil {
-		return fmt.Errorf("a mount namespace: %w", err)
+		return nil, fmt.Errorf("a mount namespace: %w", err)
 	}
 	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_SLAVE, ""); err != nil {
-		return fmt.Errorf("a mount namespace: %w", err)
+		return nil, fmt.Errorf("a mount namespace: %w", err)
 	}
 	root, err := os.MkdirTemp("", "callops")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.Remove(root)) }()
-	if _, err := t.mount("/", root); err != nil {
-		return fmt.Errorf("mount: %w", err)
+	if s, err = t.mount("/", root, &Options{Poll: true}); err != nil {
+		return nil, fmt.Errorf("mount: %w", err)
 	}
 	defer func() { err = errors.Join(err, syscall.Unmount(root, syscall.MNT_DETACH)) }()
 	for _, path := range covered {
 		if err := coverPath(root, path); err != nil {
-			return fmt.Errorf("mount on %s: %w", path, err)
+			s.conn.close()
+			return nil, fmt.Errorf("mount on %s: %w", path, err)
 		}
 	}
-	return nil
+	return s, nil
 }
 
 // coverPath lays one of the files below root over the host's.
 func coverPath(root, path string) error {
 	guest := filepath.Join(root, path)
 	if _, err := os.Stat(guest); err != nil {
-		return nil //nolint:nilerr // the guest has none
+		return unlessMissing(err)
 	}
 	if t, ok := typed[path]; ok {
 		if err := mountType(path, t.kind, t.magic); err != nil {
 			return err
 		}
 	} else if _, err := os.Stat(path); err != nil {
-		return nil //nolint:nilerr // the host has none
+		return unlessMissing(err)
 	}
 	return syscall.Mount(guest, path, "", syscall.MS_BIND, "")
+}
+
+func unlessMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // mountType mounts one of the host's file systems, where it is not yet.

@@ -28,7 +28,8 @@ type tree struct {
 	m      *board.Machine
 	open   map[string][]*handle // by path
 	seed   maphash.Seed
-	ran    time.Time     // when the guest executed last
+	polled bool          // as in Options
+	busy   time.Duration // in which the guest executed since it slept
 	closed bool          // the machine is another's again
 	done   chan struct{} // is closed with it
 	dead   error         // what ended the guest
@@ -41,13 +42,14 @@ func newTree(m *board.Machine) *tree {
 	return t
 }
 
-// pause is how long nothing is asked of the guest before it runs on by itself, and quantum how long it does then at most, in its time.
+// Time passes in the guest as on the host, about: after each pause it sleeps for what it did not execute in it, and for shortest at least, so
+// that its threads get their turn however much is asked of it.
 const (
-	pause   = 10 * time.Millisecond
-	quantum = 10 * time.Millisecond
+	pause    = 10 * time.Millisecond
+	shortest = time.Millisecond
 )
 
-// idle has time pass in the guest while nothing is asked of it.
+// idle has time pass in the guest.
 func (t *tree) idle() {
 	tick := time.NewTicker(pause)
 	defer tick.Stop()
@@ -58,10 +60,12 @@ func (t *tree) idle() {
 		case <-tick.C:
 		}
 		t.do(func(ctx context.Context) error {
-			if d := time.Since(t.ran); d >= pause && t.dead == nil {
-				return t.m.Sleep(ctx, min(d, quantum))
+			if t.dead != nil {
+				return nil
 			}
-			return nil
+			d := max(shortest, pause-t.busy)
+			t.busy = 0
+			return t.m.Sleep(ctx, d)
 		})
 	}
 }
@@ -97,6 +101,8 @@ type handle struct {
 	file  *board.File // nil: closed by a flush
 	at    int64       // its position
 	used  bool        // it has been read or written
+
+	nonblock bool // it was opened so. Go's runtime sets O_NONBLOCK later, of which nothing is to be seen where it can't poll
 }
 
 var (
@@ -108,6 +114,7 @@ var (
 	_ fs.NodeMkdirer   = (*node)(nil)
 	_ fs.NodeRmdirer   = (*node)(nil)
 	_ fs.FileReader    = (*handle)(nil)
+	_ fs.FileLseeker   = (*handle)(nil)
 	_ fs.FileWriter    = (*handle)(nil)
 	_ fs.FileFlusher   = (*handle)(nil)
 	_ fs.FileReleaser  = (*handle)(nil)
@@ -141,24 +148,31 @@ func (t *tree) do(f func(ctx context.Context) error) syscall.Errno {
 	if t.closed {
 		return syscall.ENODEV
 	}
+	begin := time.Now()
 	err := f(context.Background())
+	t.busy += time.Since(begin)
 	if t.dead == nil && ended(err) {
 		t.dead = err
 		t.died <- err
 	}
-	t.ran = time.Now()
 	return status(err)
 }
 
 func (n *node) child(ctx context.Context, name string, info board.Info, out *fuse.EntryOut) *fs.Inode {
-	fill(info, &out.Attr)
 	full := path.Join(n.path, name)
+	fill(full, info, &out.Attr)
 	return n.NewInode(ctx, &node{t: n.t, path: full}, fs.StableAttr{Mode: info.Mode & syscall.S_IFMT, Ino: n.t.identity(full)})
 }
 
-func fill(info board.Info, out *fuse.Attr) {
+// endless is the size of what is read by splice: that moves nothing from behind a file's end.
+const endless = 1 << 62
+
+func fill(name string, info board.Info, out *fuse.Attr) {
 	out.Mode, out.Nlink, out.Size = info.Mode, info.Links, uint64(info.Size)
 	out.Uid, out.Gid = info.UID, info.GID
+	if base := path.Base(name); base == "trace_pipe_raw" || base == "snapshot_raw" {
+		out.Size = endless
+	}
 }
 
 func (n *node) stat(name string) (info board.Info, errno syscall.Errno) {
@@ -181,7 +195,7 @@ func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs
 // Getattr implements [fs.NodeGetattrer].
 func (n *node) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
 	info, errno := n.stat(n.path)
-	fill(info, &out.Attr)
+	fill(n.path, info, &out.Attr)
 	return errno
 }
 
@@ -224,7 +238,7 @@ func (n *node) Rmdir(_ context.Context, name string) syscall.Errno {
 
 // Open implements [fs.NodeOpener]. The guest's file never waits: handles do.
 func (n *node) Open(_ context.Context, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
-	h := &handle{n: n, flags: int(flags) & (syscall.O_ACCMODE | syscall.O_APPEND | syscall.O_TRUNC | syscall.O_NONBLOCK)}
+	h := &handle{n: n, flags: int(flags) & (syscall.O_ACCMODE | syscall.O_APPEND | syscall.O_TRUNC), nonblock: flags&syscall.O_NONBLOCK != 0}
 	errno := n.t.do(func(ctx context.Context) error { return h.open(ctx, 0) })
 	if errno != 0 {
 		return nil, 0, errno
@@ -297,10 +311,15 @@ func (n *node) Setattr(ctx context.Context, f fs.FileHandle, in *fuse.SetAttrIn,
 
 // Read implements [fs.FileReader].
 func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
+	cancel := ctx.Done()
 	for {
 		n := 0
 		errno := h.n.t.do(func(ctx context.Context) (err error) {
 			if err := h.begin(ctx); err != nil {
+				return err
+			}
+			if cancel == splice {
+				n, err = h.file.ReadSplice(dest)
 				return err
 			}
 			if off != h.at {
@@ -313,12 +332,14 @@ func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadRes
 			h.at += int64(n)
 			return err
 		})
-		if errno != syscall.EAGAIN || h.flags&syscall.O_NONBLOCK != 0 {
+		if errno != syscall.EAGAIN || cancel == nonblock || cancel == splice || h.nonblock && !h.n.t.polled {
 			return fuse.ReadResultData(dest[:n]), errno
 		}
 		select {
-		case <-ctx.Done():
+		case <-cancel:
 			return nil, syscall.EINTR
+		case <-h.n.t.done:
+			return nil, syscall.ENODEV
 		case <-time.After(poll):
 		}
 	}

@@ -45,7 +45,7 @@ written there, the kernel's own code does. It needs /dev/fuse, and root.`,
 				return err
 			}
 			defer func() { err = errors.Join(err, m.Close()) }()
-			server, err := mount.Mount(m, "/sys/kernel/tracing", args[0])
+			server, err := mount.Mount(m, "/sys/kernel/tracing", args[0], &mount.Options{Poll: true})
 			if err != nil {
 				return err
 			}
