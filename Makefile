@@ -34,10 +34,15 @@ HAVE_KERNELS = CALLOPS_KERNELS="$$(echo $${XDG_CACHE_HOME:-$$HOME/.cache}/callop
 TREE = find . \( -name .git -o -path ./bin \) -prune -o -type f -print0 | sort -z | xargs -0 sha256sum
 
 help: ## print this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 bench: build ## what a traced call costs [IMAGE=file [BESIDE=file] [TRACEE=func]]
 	@bin/callops bench --registration $(if $(IMAGE),--image '$(IMAGE)' ) $(if $(BESIDE),--beside '$(BESIDE)') $(if $(TRACEE),--tracee '$(TRACEE)')
+
+bench-peers: unicorn ## an instruction under callops and other emulators [GDBSIM=aarch64-elf's run]
+	@.ci/need 'command -v qemu-aarch64 && command -v g++ && echo "#include <vixl/aarch64/simulator-aarch64.h>" | g++ -I/usr/include/vixl -E -x c++ -' qemu-user libvixl-dev g++
+	@.ci/kernels
+	@go build $(VCS) $(ALIGN) -o bin/peers ./bench/peers && bin/peers $(if $(GDBSIM),-gdbsim '$(GDBSIM)')
 
 build: unicorn ## bin/callops
 	@go build $(VCS) $(ALIGN) -o bin/callops ./cmd/callops
@@ -116,4 +121,4 @@ tools: ## install the programs that tests compare with
 cross: ## install the cross compiler for arm64
 	@.ci/need 'command -v aarch64-linux-gnu-gcc && command -v aarch64-linux-gnu-as' gcc-aarch64-linux-gnu binutils-aarch64-linux-gnu
 
-.PHONY: help bench build kernels samples test page browser lint ports move soak qemu check workload clean unicorn tools cross
+.PHONY: help bench bench-peers build kernels samples test page browser lint ports move soak qemu check workload clean unicorn tools cross

@@ -45,7 +45,7 @@ var floors = [][]string{
 	{"trace"},
 	{"trace/tracedat", "trace/timeline", "trace/profile"},
 	{"trace/perfetto", "board"},
-	{"bench", "check", "gdb", "board/mount", "tracefs", "ftrace/difftest"},
+	{"bench", "bench/peers", "check", "gdb", "board/mount", "tracefs", "ftrace/difftest"},
 	{"try", "play"},
 	{"page"},
 	{"cmd/callops"},
