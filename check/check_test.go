@@ -50,9 +50,7 @@ func TestTogether_ChangesNoVerdict(t *testing.T) {
 		assert.LessOrEqual(t, apart.States, together.States)
 	}
 	for _, sc := range check.Scenarios() {
-		if !sc.Slow {
-			compare(sc.Name, "")
-		}
+		compare(sc.Name, "")
 	}
 	for _, mut := range check.Mutations() {
 		if mut.Harmless != "" {

@@ -13,10 +13,6 @@ type Scenario struct {
 	Name  string
 	About string // one line
 
-	// Slow reports whether the search takes long: on a distribution's kernel with its own core,
-	// and two cores to search on, all scenarios that are not slow take less than a minute together.
-	Slow bool
-
 	// Finding is what Linux breaks here, NoFinding where every property holds.
 	Finding Finding
 

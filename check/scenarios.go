@@ -157,7 +157,6 @@ var linuxScenarios = []Scenario{
 	{
 		Name:  "hand-over",
 		About: "another ops joins before the first one leaves and is freed: unique, list, unique",
-		Slow:  true,
 		set: model.Scenario{
 			Ops:     []model.Ops{live("A", relevant), on("B", relevant)},
 			Threads: does(model.Register("B"), model.Unregister("A"), model.Free("A")),
@@ -303,7 +302,6 @@ var linuxScenarios = []Scenario{
 	{
 		Name:  "rcu-idle",
 		About: "an ops with the RCU flag, and a CPU that RCU is not watching",
-		Slow:  true,
 		set: model.Scenario{
 			Ops:     []model.Ops{flagged(on("A", relevant), ftrace.OpsRCU)},
 			Threads: does(model.Register("A"), model.Unregister("A"), model.Free("A")),
@@ -333,7 +331,6 @@ var linuxScenarios = []Scenario{
 	{
 		Name:  "global-dynamic",
 		About: "without CALL_OPS: an ops joins, then a second one, and both leave",
-		Slow:  true,
 		set: model.Scenario{
 			NoCallOps: true,
 			Ops:       []model.Ops{on("A", relevant), on("B", relevant)},

@@ -20,7 +20,7 @@ type Report struct {
 	Core     *Core          `json:"core"`
 	Patcher  Patcher        `json:"patcher"` // whose core patches while scenarios are searched
 	Verdicts []Verdict      `json:"verdicts"`
-	LeftOut  []string       `json:"left_out"` // scenarios that are for other kernels, or took too long for Quick
+	LeftOut  []string       `json:"left_out"` // scenarios that are for other kernels
 
 	// Worse is what held and does not any more, and costs that rose by more than is
 	// allowed, a sentence each. Better is the other way round.

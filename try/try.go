@@ -21,7 +21,7 @@ type Config struct {
 	// Allow is by how many instructions a cost may rise without being worse.
 	Allow float64
 
-	// Quick leaves out the scenarios whose search takes long.
+	// Quick does fewer operations on each kernel's own core.
 	Quick bool
 
 	// Scenarios are searched, of those that fit; nil: all.

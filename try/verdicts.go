@@ -16,10 +16,6 @@ func (t *trial) verdicts(ctx context.Context) error {
 		if t.Scenarios != nil && !slices.Contains(t.Scenarios, sc.Name) {
 			continue
 		}
-		if t.Quick && sc.Slow {
-			t.report.LeftOut = append(t.report.LeftOut, sc.Name)
-			continue
-		}
 		v := Verdict{Name: sc.Name}
 		unfit := false
 		err := t.each(func(b *Build, isNew bool) error {

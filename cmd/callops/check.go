@@ -23,7 +23,6 @@ type checkFlags struct {
 	memory    size
 	together  bool
 	noReduce  bool
-	quick     bool
 	list      bool
 	format    outputFormat
 	core      choice
@@ -67,7 +66,6 @@ search that --memory ended, and that found nothing, is "bounded", and no error.`
   callops check --image vmlinuz-6.12 --trampoline image
   callops check --image vmlinuz-6.12 --core image
   callops check --mutation load-literal-twice --output twice.perfetto-trace
-  callops check --quick
   callops check --list`,
 		Args: argCount(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd) },
@@ -81,7 +79,6 @@ search that --memory ended, and that found nothing, is "bounded", and no error.`
 	f.BoolVar(&c.noReduce, "no-reduce", false, "search without reductions: far larger, with the same verdict")
 	f.Var(&c.workers, "workers", "number of states to work on in parallel (default: one per core)")
 	f.Var(&c.memory, "memory", "limit for the memory of the process; a search that needs more is given up")
-	f.BoolVar(&c.quick, "quick", false, "leave out the scenarios that take long, unless they are named")
 	f.BoolVar(&c.list, "list", false, "list scenarios and mutations")
 	f.Var(&c.format, "format", "output format")
 	f.Var(&c.output, "output", "write counterexamples to `FILE` too, as tracks with the patcher and each CPU: "+c.output.suffixes())
@@ -154,7 +151,7 @@ func (c *checkFlags) open(ctx context.Context) (err error) {
 
 // alone runs a mode that takes no flag but --format.
 func (c *checkFlags) alone(cmd *cobra.Command, flag string, do func(io.Writer) error) error {
-	for _, other := range []string{"scenario", "mutation", "replay", "cpus", "together", "no-reduce", "quick", "workers", "memory", "list"} {
+	for _, other := range []string{"scenario", "mutation", "replay", "cpus", "together", "no-reduce", "workers", "memory", "list"} {
 		if other != flag && cmd.Flags().Changed(other) {
 			return usagef("--%s goes without --%s", flag, other)
 		}

@@ -52,9 +52,6 @@ func (c *checkFlags) jobs() ([]job, error) {
 			names = []string{m.Scenario}
 		default:
 			names = scenarioNames()
-			if c.quick {
-				names = quickNames()
-			}
 		}
 		for _, name := range names {
 			if n := minCPUs(name); c.cpus.value > 0 && int(c.cpus.value) < n {
@@ -92,16 +89,6 @@ func (c *checkFlags) mutations() ([]*check.Mutation, error) {
 func scenarioNames() (names []string) {
 	for _, sc := range check.Scenarios() {
 		names = append(names, sc.Name)
-	}
-	return names
-}
-
-// quickNames are those that do not take long.
-func quickNames() (names []string) {
-	for _, sc := range check.Scenarios() {
-		if !sc.Slow {
-			names = append(names, sc.Name)
-		}
 	}
 	return names
 }

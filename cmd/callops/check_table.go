@@ -165,7 +165,6 @@ type known struct {
 type knownScenario struct {
 	Name    string        `json:"name"`
 	About   string        `json:"about"`
-	Slow    bool          `json:"slow,omitempty"`
 	Finding check.Finding `json:"finding,omitempty"`
 }
 
@@ -179,7 +178,7 @@ type knownMutation struct {
 func (c *checkFlags) printList(w io.Writer) error {
 	var k known
 	for _, s := range check.Scenarios() {
-		k.Scenarios = append(k.Scenarios, knownScenario{s.Name, s.About, s.Slow, s.Finding})
+		k.Scenarios = append(k.Scenarios, knownScenario{s.Name, s.About, s.Finding})
 	}
 	for _, m := range check.Mutations() {
 		k.Mutations = append(k.Mutations, knownMutation{m.Name, m.About, m.Scenario, m.Harmless})
@@ -191,9 +190,6 @@ func (c *checkFlags) printList(w io.Writer) error {
 	fmt.Fprintln(t, "SCENARIO\tWHAT HAPPENS")
 	for _, s := range k.Scenarios {
 		about := s.About
-		if s.Slow {
-			about += " (takes long)"
-		}
 		if s.Finding != check.NoFinding {
 			about += fmt.Sprintf("; %s: %s", s.Finding, s.Finding.Breaks().Claim())
 		}

@@ -76,7 +76,7 @@ if a cost rises by more than --allow.`,
 	}
 	f := cmd.Flags()
 	f.Var(&t.allow, "allow", "number of instructions by which a traced call's cost may rise")
-	f.BoolVar(&t.quick, "quick", false, "leave out the scenarios that take longest: less than a minute on two cores")
+	f.BoolVar(&t.quick, "quick", false, "do fewer operations on each kernel's own core")
 	f.StringArrayVar(&t.scenarios, "scenario", nil, "scenario to search: `NAME` or pattern (repeatable; default all)")
 	f.Var(&t.ops, "operations", "number of random operations on each kernel's own core (default: some seconds' worth)")
 	f.Var(&t.workers, "workers", "number of states to work on in parallel (default: one per core)")
