@@ -10,10 +10,11 @@ import (
 	"callops/asm"
 	"callops/emu"
 	"callops/emu/interp"
+	"callops/internal/errno"
 )
 
 // bare is a board with a megabyte of RAM and nothing in it.
-func bare(t *testing.T, cpus int) *Machine {
+func bare(t testing.TB, cpus int) *Machine {
 	t.Helper()
 	m := &Machine{mem: emu.NewMemory(), ram: make([]byte, 1<<20), page: emu.PageSize}
 	m.mem.SetTranslation(m)
@@ -211,16 +212,23 @@ func TestPSCI_TurnsCPUsOn(t *testing.T) {
 }
 
 func TestRun_NoVectorsIsAnError(t *testing.T) {
-	m := bare(t, 1)
-	m.put(ramBase, 0xd4210000) // BRK
-	m.cpus[0].reset(ramBase, 0)
-	m.cpus[0].SetSystem(vbar, 0x1_0000_0000_0000)
-	require.ErrorContains(t, m.run(t.Context(), 1000), "no vector to go to")
+	for _, at := range []uint64{
+		0x1_0000_0000_0000,   // no address
+		0,                    // no RAM
+		ramBase + 0x1000,     // zeros, which are UDF
+		ramBase - vectorSync, // the instruction itself
+	} {
+		m := bare(t, 1)
+		m.put(ramBase, 0xd4210000) // BRK
+		m.cpus[0].reset(ramBase, 0)
+		m.cpus[0].SetSystem(vbar, at)
+		require.ErrorContains(t, m.run(t.Context(), 1000), "no vector to go to")
+	}
 }
 
 func TestRun_EndlessExceptionsEndWithTheBudget(t *testing.T) {
 	m := bare(t, 1)
-	m.put(ramBase+0x1000+vectorSync, 0xd4210000) // BRK
+	m.put(ramBase+0x1000+vectorSync, nop, 0xd4210000) // BRK
 	m.cpus[0].reset(ramBase+0x1000+vectorSync, 0)
 	m.cpus[0].SetSystem(vbar, ramBase+0x1000)
 	require.ErrorIs(t, m.run(t.Context(), 1000), emu.ErrBudget)
@@ -231,6 +239,14 @@ func TestRun_AllCPUsWaitForever(t *testing.T) {
 	m.put(ramBase, wfi)
 	m.cpus[0].reset(ramBase, 0)
 	require.ErrorContains(t, m.run(t.Context(), 1000), "no timer is armed")
+}
+
+func TestRun_ATimerThatWakesNobody(t *testing.T) {
+	m := bare(t, 1)
+	m.put(ramBase, wfi)
+	m.cpus[0].reset(ramBase, 0)
+	m.cpus[0].timer = timer{control: timerEnable, compare: 5} // and the GIC is off
+	require.ErrorIs(t, m.run(t.Context(), 1000), errno.EDEADLK)
 }
 
 func TestDevice_LoadsAndStoresOfAnyForm(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"callops/emu/isa"
 	"callops/internal/errno"
 	"callops/internal/hostmem"
+	"callops/internal/text"
 	"callops/kernel"
 	"callops/kernelimage"
 )
@@ -38,11 +39,18 @@ const (
 // commandLineSize is COMMAND_LINE_SIZE (arch/arm64/include/uapi/asm/setup.h), which has the final NUL in it.
 const commandLineSize = 2048
 
+// imageAlign is what the address of a kernel without text_offset is a multiple of, in bytes (Documentation/arch/arm64/booting.rst).
+const imageAlign = 2 << 20
+
 // mpidr is MPIDR_EL1 of the first CPU.
 const mpidr = 1 << 31
 
 // panicWords is what a panic's first line begins with (kernel/panic.c).
 const panicWords = "Kernel panic - not syncing: "
+
+// oopsWords is how a line begins with which the kernel tells of a fault of its own, or of what it found (arch/arm64/mm/fault.c,
+// arch/arm64/kernel/traps.c, lib/bug.c).
+var oopsWords = []string{"Unable to handle kernel ", "kernel BUG at ", "Internal error: "}
 
 // DefaultBudget is how many instructions a boot may take; those of Debian's cloud kernels take a billion.
 const DefaultBudget = 20_000_000_000
@@ -84,6 +92,7 @@ type Machine struct {
 
 	init  *cpu   // that the first process is on, once it has started
 	panic string // what the console said of one
+	oops  string // and of the fault before it
 
 	step    StepFunc // nil: instructions are not told of
 	trapped StopFunc
@@ -101,10 +110,13 @@ type Machine struct {
 type StopError struct {
 	Reset bool   // it asked for a reset, as after a panic
 	Panic string // why it panicked, in its own words; "": it did not
+	Oops  string // the fault that it died of, in its own words; "": it told of none
 }
 
 func (e *StopError) Error() string {
 	switch {
+	case e.Panic != "" && e.Oops != "":
+		return "Kernel panic: " + e.Panic + ", after " + e.Oops
 	case e.Panic != "":
 		return "Kernel panic: " + e.Panic
 	case e.Reset:
@@ -126,20 +138,19 @@ func Boot(ctx context.Context, img *kernelimage.Image, opts *Options) (*Machine,
 	if budget == 0 {
 		budget = DefaultBudget
 	}
-	err = m.load(opts.Append)
-	if err == nil {
-		if err = m.run(ctx, budget); err != nil {
-			err = m.runError("boot "+img.Name(), err)
-		}
+	if err := m.load(opts.Append); err != nil {
+		return nil, errors.Join(fmt.Errorf("boot %s: %w", img.Name(), err), m.Close())
 	}
-	if err != nil {
-		return nil, errors.Join(err, m.Close())
+	if err := m.run(ctx, budget); err != nil {
+		run := m.runError("boot "+img.Name(), err)
+		run.Func += ", " + bootStep(append([]string{run.PC}, run.Callers...))
+		return nil, errors.Join(run, m.Close())
 	}
 	return m, nil
 }
 
 // runError tells where the CPU that executed last was when something ended what the board did.
-func (m *Machine) runError(what string, err error) error {
+func (m *Machine) runError(what string, err error) *kernel.RunError {
 	c := m.cpus[m.running]
 	trace := c.backtrace()
 	e := &kernel.RunError{Func: what, PC: m.where(trace[0]), Backtrace: trace, Err: err}
@@ -165,8 +176,11 @@ func (m *Machine) where(pc uint64) string {
 
 // newMachine makes a board with nothing in its RAM.
 func newMachine(img *kernelimage.Image, opts *Options) (m *Machine, err error) {
-	if img.Linux() == nil {
-		return nil, fmt.Errorf("it is no raw Image of a Linux kernel: %w", errno.ENOEXEC)
+	switch linux := img.Linux(); {
+	case linux == nil:
+		return nil, fmt.Errorf("it is no raw Image of a Linux kernel (arch/arm64/boot/Image), which has an entry point for boot loaders: %w", errno.ENOEXEC)
+	case linux.Base%imageAlign != 0:
+		return nil, fmt.Errorf("its text_offset is %#x, that of a kernel before 5.8: %w", linux.Base%imageAlign, errno.ENOEXEC)
 	}
 	n := max(opts.CPUs, 1)
 	if opts.CPUs < 0 || n > MaxCPUs {
@@ -174,9 +188,7 @@ func newMachine(img *kernelimage.Image, opts *Options) (m *Machine, err error) {
 	}
 	m = &Machine{img: img, symbols: kernel.SymbolsOf(img), mem: emu.NewMemory(), page: img.PageSize(), code: make(map[uint64]placed), gates: emu.NewGates()}
 	m.uart.emit = func(line string) {
-		if _, why, ok := strings.Cut(line, panicWords); ok {
-			m.panic = why
-		}
+		m.listen(line)
 		if opts.Console != nil {
 			opts.Console(line)
 		}
@@ -207,6 +219,18 @@ func newMachine(img *kernelimage.Image, opts *Options) (m *Machine, err error) {
 		m.cpus[i].SetSystem(asm.MPIDR_EL1, mpidr|uint64(i))
 	}
 	return m, nil
+}
+
+// listen keeps what a line of the console says of a fault or a panic: of faults the first, which the others follow from.
+func (m *Machine) listen(line string) {
+	if _, why, ok := strings.Cut(line, panicWords); ok {
+		m.panic = text.Printable(why)
+	}
+	for _, words := range oopsWords {
+		if at := strings.Index(line, words); at >= 0 && m.oops == "" {
+			m.oops = text.Printable(line[at:])
+		}
+	}
 }
 
 // load puts the kernel, the device tree and the root file system into RAM, and has the first CPU begin
@@ -281,7 +305,7 @@ func (m *Machine) keep(err error) {
 }
 
 func (m *Machine) stop(err *StopError) {
-	err.Panic = m.panic
+	err.Panic, err.Oops = m.panic, m.oops
 	m.keep(err)
 }
 
@@ -320,7 +344,7 @@ func (m *Machine) run(ctx context.Context, budget uint64) error {
 			if !ok {
 				return fmt.Errorf("all CPUs wait for interrupts, and no timer is armed: %w", errno.EDEADLK)
 			}
-			m.now = max(at, m.now)
+			m.now = at
 		case len(m.cpus) == 1:
 			m.now = m.cpus[0].now()
 		default:
@@ -351,10 +375,10 @@ func (m *Machine) spent() (n uint64) {
 	return n
 }
 
-// nextTimer is when the first of the CPUs' timers is due.
+// nextTimer is when the first of the CPUs' timers is due that is not yet: one whose interrupt is disabled wakes no CPU.
 func (m *Machine) nextTimer() (at uint64, ok bool) {
 	for _, c := range m.cpus {
-		if due, armed := c.timer.due(); armed && c.online && (!ok || due < at) {
+		if due, armed := c.timer.due(); armed && c.online && due > m.now && (!ok || due < at) {
 			at, ok = due, true
 		}
 	}

@@ -70,6 +70,8 @@ func TestBoot_PanicIsTheKernelsOwnWords(t *testing.T) {
 	assert.True(t, stop.Reset)
 	assert.NotEmpty(t, stop.Panic)
 	assert.Contains(t, strings.Join(console, "\n"), panicWords+stop.Panic)
+	assert.Contains(t, strings.Join(console, "\n"), stop.Oops)
+	require.ErrorContains(t, err, ", in start_kernel, ")
 	var run *kernel.RunError
 	require.ErrorAs(t, err, &run)
 	assert.Contains(t, strings.Join(run.Callers, "\n"), "panic+")

@@ -45,7 +45,7 @@ func (m *Machine) callAt(ctx context.Context, name string, addr uint64, args ...
 	if err != nil {
 		return 0, err
 	}
-	m.calling, m.task = true, before.SPEL0
+	m.calling, m.task, m.oops = true, before.SPEL0, ""
 	err = m.run(ctx, emu.DefaultBudget)
 	m.calling = false
 	if err != nil {

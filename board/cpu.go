@@ -148,9 +148,13 @@ const (
 // sync takes a synchronous exception at the instruction that PC stands on.
 func (c *cpu) sync(class, iss uint64) { c.except(vectorSync, class<<26|il|iss, c.Regs().PC) }
 
-// except takes an exception that returns to pc.
+// except takes an exception that returns to pc. One at the vector for such is the end: others would follow from it for ever.
 func (c *cpu) except(vector, syndrome, pc uint64) {
 	r := c.Regs()
+	if vector == vectorSync && pc == c.system(vbar)+vectorSync {
+		c.m.keep(fmt.Errorf("an exception at %#x, and no vector to go to: at %#x is another, with ESR_EL1 %#x", c.system(elr), pc, syndrome))
+		return
+	}
 	c.SetSystem(spsr, uint64(r.NZCV)|c.system(asm.DAIF)|c.system(isa.PAN)|c.system(isa.UAO)|psEL1h)
 	c.SetSystem(elr, pc)
 	if vector == vectorSync {
@@ -207,9 +211,6 @@ func (c *cpu) fault(f *emu.Fault) error {
 		return nil
 	}
 	at, ok := c.translate(f.Addr)
-	if !ok && f.Access == emu.Fetch && f.Addr == c.system(vbar)+vectorSync {
-		return fmt.Errorf("an exception at %#x, and no vector to go to: %w", c.system(elr), f)
-	}
 	if !ok {
 		c.abort(f, fscTranslate3)
 		return nil

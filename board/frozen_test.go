@@ -2,14 +2,18 @@ package board
 
 import (
 	"bytes"
+	"context"
+	"encoding/json"
 	"io"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"callops/asm"
 	"callops/internal/errno"
 	"callops/internal/hostmem"
 )
@@ -133,6 +137,43 @@ func FuzzReadHeader(f *testing.F) {
 		if n := h.dataSize(); n < 0 || n > ramSize+windowSize {
 			t.Fatalf("%d bytes of RAM", n)
 		}
+	})
+}
+
+// What runs after a restore is whatever the file says. It ends, by an error or its budget.
+func FuzzRestore(f *testing.F) {
+	m := bare(f, 2)
+	m.init = m.cpus[0]
+	m.cpus[0].reset(ramBase, 0)
+	for _, spoil := range []func(s *state){
+		func(*state) {},
+		func(s *state) { s.CPUs[0].Trapped = map[asm.SysReg]uint64{vbar: 1<<64 - 1} },
+		func(s *state) { s.Now, s.CPUs[0].Control, s.CPUs[0].Compare = 1<<64-1, 1, 1<<63 },
+		func(s *state) { s.CPUs[1].Online, s.CPUs[1].Waits, s.GIC.CPUs[0].SGI[3] = true, false, 255 },
+		func(s *state) {
+			s.CPUs[0].System[sctlr], s.CPUs[0].System[tcr], s.CPUs[0].System[ttbr1] = 1, 16|16<<16|2<<30, ramBase
+		},
+	} {
+		s := m.save()
+		spoil(s)
+		b, err := json.Marshal(s)
+		require.NoError(f, err)
+		f.Add(b, []byte("\x1f\x20\x03\xd5\x02\x00\x00\xd4\xe0\x03\x9f\xd6"))
+	}
+	f.Fuzz(func(t *testing.T, b, ram []byte) {
+		var s state
+		if json.Unmarshal(b, &s) != nil {
+			return
+		}
+		m := bare(t, 2)
+		copy(m.ram, ram)
+		if err := m.restore(&s); err != nil {
+			require.ErrorIs(t, err, errno.EINVAL)
+			return
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		require.NotErrorIs(t, m.run(ctx, 20_000), context.DeadlineExceeded)
 	})
 }
 
