@@ -309,7 +309,8 @@ func (c *Client) calm() error {
 		{"kprobe_events", ""},
 		{"synthetic_events", ""},
 		{"buffer_size_kb", "100\n"},
-		{"trace_options", "noraw\nnohex\nnostacktrace\nnofunc_stack_trace\n"},
+		{"options/func_stack_trace", "0\n"},
+		{"options/stacktrace", "0\n"},
 		{"tracing_on", "1\n"},
 	} {
 		if err := c.check(c.writeFile(w.name, os.O_TRUNC, w.text)); err != nil {
