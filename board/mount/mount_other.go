@@ -4,6 +4,7 @@ package mount
 
 import (
 	"errors"
+	"io"
 	"os/exec"
 
 	"callops/board"
@@ -19,6 +20,12 @@ func Mount(*board.Machine, string, string, *Options) (*Server, error) {
 
 // Shell is for Linux hosts: errors.ErrUnsupported.
 func Shell(*board.Machine, *exec.Cmd, *ShellOptions) error { return errors.ErrUnsupported }
+
+// Guard is for Linux hosts: errors.ErrUnsupported.
+func Guard(...string) (io.Closer, error) { return nil, errors.ErrUnsupported }
+
+// UnmountOrphan is for Linux hosts: errors.ErrUnsupported.
+func UnmountOrphan(string, io.Reader) error { return errors.ErrUnsupported }
 
 // Died is a channel that gets nothing.
 func (*Server) Died() <-chan error { return nil }

@@ -28,8 +28,10 @@ var covered = []string{
 	"/sys/kernel/btf",
 	"/sys/kernel/debug",
 	"/sys/kernel/debug/tracing",
-	"/sys/kernel/tracing",
+	tracefs,
 }
+
+const tracefs = "/sys/kernel/tracing"
 
 // Numbers that statfs tells of a file system (include/uapi/linux/magic.h).
 const (
@@ -44,7 +46,7 @@ var typed = map[string]struct {
 }{
 	"/sys/kernel/debug":         {"debugfs", debugfsMagic},
 	"/sys/kernel/debug/tracing": {"tracefs", tracefsMagic},
-	"/sys/kernel/tracing":       {"tracefs", tracefsMagic},
+	tracefs:                     {"tracefs", tracefsMagic},
 }
 
 // Shell runs a command of the host in a mount namespace of its own, in which the guest's tracefs lies where tools look, and what
@@ -144,7 +146,10 @@ func coverPath(root, path string) error {
 	}
 	if t, ok := typed[path]; ok {
 		if err := mountType(path, t.kind, t.magic); err != nil {
-			return err
+			if path == tracefs {
+				return err
+			}
+			return nil // debugfs is not needed, and not for namespaces of users
 		}
 	} else if _, err := os.Stat(path); err != nil {
 		return unlessMissing(err)
@@ -168,6 +173,8 @@ func mountType(path, kind string, magic int64) error {
 	switch err := syscall.Mount(kind, path, kind, syscall.MS_NOSUID|syscall.MS_NODEV|syscall.MS_NOEXEC, ""); {
 	case errors.Is(err, syscall.ENODEV), errors.Is(err, syscall.ENOENT):
 		return fmt.Errorf("the host's kernel has no %s, which tools look for in /proc/mounts: %w", kind, err)
+	case errors.Is(err, syscall.EPERM):
+		return fmt.Errorf("%s is to be mounted there by the host's root: %w", kind, err)
 	default:
 		return err
 	}

@@ -3,20 +3,18 @@ package main
 import (
 	"errors"
 	"fmt"
-	"math"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"callops/board"
 	"callops/board/mount"
-	"callops/kernelimage"
 )
 
 // newMount builds `callops mount`.
 func newMount() *cobra.Command {
-	var image fileName
-	budget := &number{min: 1, max: math.MaxUint64}
+	var guest *guestFlags
 	cmd := &cobra.Command{
 		Use:   "mount --image FILE [flags] DIR",
 		Short: "Mount a booted kernel's tracefs",
@@ -27,45 +25,63 @@ written there, the kernel's own code does. It needs /dev/fuse, and root.`,
   echo function > /mnt/current_tracer
   cat /mnt/trace`,
 		Args: argCount(1, 1, "DIR"),
-		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			if image == "" {
-				return usagef("--image is missing")
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := guest.check(cmd); err != nil {
+				return err
 			}
 			if _, err := os.ReadDir(args[0]); err != nil { // before the kernel boots
 				return err
 			}
-			ctx := cmd.Context()
-			img, err := kernelimage.Open(ctx, string(image), nil)
+			dir, err := filepath.Abs(args[0])
 			if err != nil {
 				return err
 			}
-			defer func() { err = errors.Join(err, img.Close()) }()
-			m, err := board.Start(ctx, img, &board.Options{Budget: budget.value})
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, m.Close()) }()
-			server, err := mount.Mount(m, "/sys/kernel/tracing", args[0], &mount.Options{Poll: true})
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "callops: mounted on %s\n", args[0])
-			unmounted := make(chan struct{})
-			go func() {
-				server.Wait()
-				close(unmounted)
-			}()
-			select {
-			case <-unmounted:
-				return nil
-			case err := <-server.Died():
-				return errors.Join(err, server.Unmount())
-			case <-ctx.Done():
-				return server.Unmount()
-			}
+			return guest.start(cmd.Context(), func(m *board.Machine) error {
+				return serveMount(cmd, m, dir, args[0])
+			})
 		},
 	}
-	cmd.Flags().Var(&image, "image", "kernel `FILE` to boot, as it lies in /boot")
-	cmd.Flags().Var(budget, "budget", "fail after this many instructions of the boot (default 20 billion)")
+	guest = addGuestFlags(cmd)
 	return cmd
+}
+
+// serveMount shows the kernel's tracefs at dir until it is unmounted, or the command is to end.
+func serveMount(cmd *cobra.Command, m *board.Machine, dir, name string) error {
+	server, err := mount.Mount(m, "/sys/kernel/tracing", dir, &mount.Options{Poll: true})
+	if err != nil {
+		return err
+	}
+	guard, err := mount.Guard(guardCommand, dir)
+	if err != nil {
+		return errors.Join(err, server.Unmount())
+	}
+	defer guard.Close() //nolint:errcheck // a pipe
+	fmt.Fprintf(cmd.ErrOrStderr(), "callops: mounted on %s\n", name)
+	unmounted := make(chan struct{})
+	go func() {
+		server.Wait()
+		close(unmounted)
+	}()
+	select {
+	case <-unmounted:
+		return nil
+	case err := <-server.Died():
+		return errors.Join(err, server.Unmount())
+	case <-cmd.Context().Done():
+		return server.Unmount()
+	}
+}
+
+// guardCommand is the command that [mount.Guard] starts.
+const guardCommand = "unmount-orphan"
+
+// newGuard builds it.
+func newGuard() *cobra.Command {
+	return &cobra.Command{
+		Use:    guardCommand + " DIR",
+		Short:  "Unmount DIR when standard input ends, should the one who served it have been killed",
+		Hidden: true,
+		Args:   argCount(1, 1, "DIR"),
+		RunE:   func(cmd *cobra.Command, args []string) error { return mount.UnmountOrphan(args[0], cmd.InOrStdin()) },
+	}
 }

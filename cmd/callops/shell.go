@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"math"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -16,7 +15,6 @@ import (
 
 	"callops/board"
 	"callops/board/mount"
-	"callops/kernelimage"
 )
 
 // Exit codes of a command that was not started, as a shell has them.
@@ -43,10 +41,8 @@ func (e *exitError) Unwrap() error { return e.err }
 
 // newShell builds `callops shell`.
 func newShell() *cobra.Command {
-	var image fileName
+	var guest *guestFlags
 	var load loads
-	cpus := &number{value: 1, min: 1, max: board.MaxCPUs}
-	budget := &number{min: 1, max: math.MaxUint64}
 	cmd := &cobra.Command{
 		Use:   "shell --image FILE [flags] [CMD [ARG]...]",
 		Short: "Run a command of the host on a booted kernel's tracefs",
@@ -64,36 +60,25 @@ Its exit status is the command's. It needs /dev/fuse, tracefs in the host's kern
   callops shell --image vmlinuz --load 'msleep 10' trace-cmd record -p function -l 'msleep*' sleep 1
   trace-cmd report`,
 		Args: cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			if image == "" {
-				return usagef("--image is missing")
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := guest.check(cmd); err != nil {
+				return err
 			}
 			command, err := hostCommand(cmd, args)
 			if err != nil {
 				return err
 			}
-			ctx := cmd.Context()
-			img, err := kernelimage.Open(ctx, string(image), nil)
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, img.Close()) }()
-			m, err := board.Start(ctx, img, &board.Options{CPUs: int(cpus.value), Budget: budget.value})
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, m.Close()) }()
-			if err := load.start(ctx, m, int(cpus.value)); err != nil {
-				return err
-			}
-			return runShell(cmd, m, command)
+			return guest.start(cmd.Context(), func(m *board.Machine) error {
+				if err := load.start(cmd.Context(), m, int(guest.cpus.value)); err != nil {
+					return err
+				}
+				return runShell(cmd, m, command)
+			})
 		},
 	}
+	guest = addGuestFlags(cmd)
 	cmd.Flags().SetInterspersed(false)
-	cmd.Flags().Var(&image, "image", "kernel `FILE` to boot, as it lies in /boot")
-	cmd.Flags().Var(cpus, "cpus", "number of CPUs")
 	cmd.Flags().Var(&load, "load", "have a kernel thread call `'FUNC [NUMBER]...'` again and again")
-	cmd.Flags().Var(budget, "budget", "fail after this many instructions of the boot (default 20 billion)")
 	return cmd
 }
 

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -130,4 +131,66 @@ func TestShell_PassesSignalsOn(t *testing.T) {
 	assert.Equal(t, "got TERM", lines.Text())
 	require.Error(t, cmd.Wait())
 	assert.Equal(t, 3, cmd.ProcessState.ExitCode())
+}
+
+// guestMount is `callops mount` as a process of its own, once it has mounted.
+func guestMount(t *testing.T) (cmd *exec.Cmd, dir string) {
+	t.Helper()
+	shell := guestShell(t) // for what it needs
+	dir = t.TempDir()
+	cmd = exec.Command("callops", "mount", "--image", kernels.Path(t, kernels.Linux612), dir)
+	cmd.Env = shell.Env
+	errs, err := cmd.StderrPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	line, err := bufio.NewReader(errs).ReadString('\n')
+	require.NoError(t, err, line)
+	require.Equal(t, "callops: mounted on "+dir+"\n", line)
+	out, err := exec.Command("cat", dir+"/current_tracer").CombinedOutput()
+	require.NoError(t, err, string(out))
+	require.Equal(t, "nop\n", string(out))
+	return cmd, dir
+}
+
+func isMounted(t *testing.T, dir string) bool {
+	t.Helper()
+	mounts, err := os.ReadFile("/proc/mounts")
+	require.NoError(t, err)
+	return strings.Contains(string(mounts), " "+dir+" ")
+}
+
+func TestMount_UnmountsHoweverItEnds(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		end    func(*exec.Cmd, string) error
+		status int
+	}{
+		{"SIGTERM", func(cmd *exec.Cmd, _ string) error { return cmd.Process.Signal(syscall.SIGTERM) }, 0},
+		{"SIGKILL", func(cmd *exec.Cmd, _ string) error { return cmd.Process.Kill() }, -1},
+		{"umount", func(_ *exec.Cmd, dir string) error { return syscall.Unmount(dir, 0) }, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			cmd, dir := guestMount(t)
+			require.NoError(t, tt.end(cmd, dir))
+			_ = cmd.Wait()
+			assert.Equal(t, tt.status, cmd.ProcessState.ExitCode())
+			assert.Eventually(t, func() bool { return !isMounted(t, dir) }, 10*time.Second, 10*time.Millisecond)
+		})
+	}
+}
+
+func TestShell_TakesItsCommandWithIt(t *testing.T) {
+	cmd := guestShell(t, "sh", "-c", "echo $$; exec sleep 100")
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	line, err := bufio.NewReader(out).ReadString('\n')
+	require.NoError(t, err)
+	require.NoError(t, cmd.Process.Kill())
+	_ = cmd.Wait()
+	assert.Eventually(t, func() bool {
+		_, err := os.Stat("/proc/" + strings.TrimSpace(line) + "/exe")
+		return err != nil
+	}, 10*time.Second, 10*time.Millisecond)
 }
