@@ -50,9 +50,10 @@ build: unicorn ## bin/callops
 kernels: ## download the Debian arm64 kernels that the tests run on
 	@.ci/kernels
 
-samples: cross ## build ftrace-ops.ko for the kernels, and compare what it prints with the reference
+samples: cross ## what tracing costs in booted kernels: their own benchmark, against the reference, and BPF
 	@.ci/samples
 	$(HAVE_KERNELS) go test $(LIMIT) ./board -run '^TestSample_' -samples -v
+	$(HAVE_KERNELS) go test $(LIMIT) ./bench/report -run '^TestRunBooted_' -booted
 
 test: unicorn tools ## everything that has to pass
 	@.ci/kernels || { [ "$$CI" != true ] && echo "tests that run real kernels are skipped" >&2; }

@@ -34,6 +34,7 @@ type benchFlags struct {
 	tracer       choice
 	flags        opsFlags
 	direct       words
+	booted       bool
 	registration bool
 	debugger     debugger
 	oneCode      bool // a format of one table: the image's own ftrace, or callops'
@@ -74,7 +75,8 @@ are those of the emulation, not of any hardware.
   callops bench --scheme callops --relevant 0,1,2 --irrelevant 0,10 --format csv
   callops bench --image kernel.elf --tracee gcd --args 12,18
   callops bench --direct ops,tagged,mini,hash,jump
-  callops bench --image vmlinuz-6.12 --beside vmlinuz-6.1`,
+  callops bench --image vmlinuz-6.12 --beside vmlinuz-6.1
+  callops bench --booted --image vmlinuz-7.3`,
 		Args: argCount(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error { return b.run(cmd) },
 	}
@@ -95,6 +97,7 @@ are those of the emulation, not of any hardware.
 	f.Var(&b.tracer, "tracer", "tracer of the ops: returns at once, counts its calls in memory, or is told of returns too (relevant ops are then users of fgraph)")
 	f.Var(&b.flags, "ops-flags", b.flags.usage("flags of the ops"))
 	f.Var(&b.direct, "direct", b.direct.usage("compare designs of direct calls instead"))
+	f.BoolVar(&b.booted, "booted", false, "boot --image, and measure its own ways to trace a call instead: BPF's too (takes minutes)")
 	f.BoolVar(&b.registration, "registration", false, "also measure the registration of an ops on all sites of --image, or on 50,000 without it")
 	f.Var(&b.format, "format", "output format")
 	b.debugger.addFlag(cmd)
@@ -104,6 +107,9 @@ are those of the emulation, not of any hardware.
 func (b *benchFlags) run(cmd *cobra.Command) error {
 	if len(b.direct.chosen) > 0 {
 		return b.runDirect(cmd)
+	}
+	if b.booted {
+		return b.runBooted(cmd)
 	}
 	if len(b.modules) > 0 && (b.image == "" || len(b.beside) > 0) {
 		return usagef("--module needs exactly one --image, the kernel it belongs to")

@@ -31,14 +31,8 @@ func (b *benchFlags) runDirect(cmd *cobra.Command) error {
 	if b.format.value != formatText && b.format.value != formatJSON {
 		return usagef("--direct prints text or JSON")
 	}
-	var others []string
-	cmd.Flags().Visit(func(f *pflag.Flag) {
-		if !slices.Contains(withDirect, f.Name) {
-			others = append(others, "--"+f.Name)
-		}
-	})
-	if len(others) > 0 {
-		return usagef("--direct has a table of its own, and does not go with %s", strings.Join(others, ", "))
+	if err := goesWith(cmd, "--direct", withDirect); err != nil {
+		return err
 	}
 	if len(b.engine.each()) > 1 {
 		return usagef("--direct counts on one --engine")
@@ -70,4 +64,18 @@ func (b *benchFlags) runDirect(cmd *cobra.Command) error {
 	return map[string]func(io.Writer, *bench.DirectResult) error{
 		formatText: report.Direct, formatJSON: report.DirectJSON,
 	}[b.format.value](cmd.OutOrStdout(), res)
+}
+
+// goesWith refuses flags that one with a table of its own does not go with.
+func goesWith(cmd *cobra.Command, flag string, with []string) error {
+	var others []string
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if !slices.Contains(with, f.Name) {
+			others = append(others, "--"+f.Name)
+		}
+	})
+	if len(others) > 0 {
+		return usagef("%s has a table of its own, and does not go with %s", flag, strings.Join(others, ", "))
+	}
+	return nil
 }
