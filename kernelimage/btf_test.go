@@ -216,6 +216,13 @@ func FuzzPrototype(f *testing.F) {
 				require.NotContains(t, p.String(), "\n")
 				require.Less(t, len(p.String()), mostDeclared)
 				p.Arg(p.Args())
+				if few, ok := btfsection.Function(section, "func"); ok && on == nil {
+					types, err := readBTF(few)
+					require.NoError(t, err)
+					alone, err := types.prototype("func")
+					require.NoError(t, err)
+					require.Equal(t, p, alone)
+				}
 			}
 		}
 	})

@@ -55,7 +55,7 @@ func (img *Image) prototype(kernel *Image, name string) (*ctype.Prototype, error
 		}
 		return p, nil
 	}
-	t, err := img.types(kernel)
+	t, err := img.typesOf(kernel, name)
 	if err != nil {
 		return nil, fmt.Errorf("BTF: %w", err)
 	}
@@ -67,6 +67,16 @@ func (img *Image) prototype(kernel *Image, name string) (*ctype.Prototype, error
 		return nil, fmt.Errorf("BTF: what %s takes is not known: %w", name, errno.ENOENT)
 	}
 	return p, nil
+}
+
+// typesOf reads the types of a function: as few as tell its prototype, or else all.
+func (img *Image) typesOf(kernel *Image, name string) (*btfTypes, error) {
+	if kernel == nil && (img.debug == nil || img.debug.btfBase == nil) {
+		if section, ok := btfsection.Function(img.btfSection(), name); ok {
+			return readBTF(section)
+		}
+	}
+	return img.types(kernel)
 }
 
 // types reads the BTF of the image, and what that builds on.

@@ -8,6 +8,7 @@ import (
 
 	"callops/internal/errno"
 	"callops/internal/kernels"
+	"callops/kernelimage/internal/btfsection"
 )
 
 func TestPrototype_OfAnImageWithoutBTF(t *testing.T) {
@@ -36,6 +37,36 @@ func TestLinux_PrototypesAreThoseOfTheSources(t *testing.T) {
 		_, err := img.Prototype(name)
 		assert.ErrorIs(t, err, errno.ENOENT, name)
 	}
+}
+
+// What is read of a function alone is what all of the types say of it.
+func TestLinux_PrototypesOfFunctionsAlone(t *testing.T) {
+	img, _ := linux(t, kernels.Linux612)
+	all, err := img.types(nil)
+	require.NoError(t, err)
+	compared := 0
+	for i := range img.symbols {
+		s := &img.symbols[i]
+		if i%512 != 0 || !s.Func {
+			continue
+		}
+		want, err := all.prototype(s.Name)
+		if err != nil {
+			continue
+		}
+		section, ok := btfsection.Function(img.btfSection(), s.Name)
+		require.True(t, ok, s.Name)
+		types, err := readBTF(section)
+		require.NoError(t, err, s.Name)
+		have, err := types.prototype(s.Name)
+		require.NoError(t, err, s.Name)
+		assert.Equal(t, want, have)
+		assert.Less(t, types.count, 1000, s.Name)
+		compared++
+	}
+	assert.Greater(t, compared, 50)
+	_, ok := btfsection.Function(img.btfSection(), "no_such_function")
+	assert.False(t, ok)
 }
 
 func TestPrototype_OfAModuleBuildsOnTheKernelsBTF(t *testing.T) {

@@ -80,19 +80,8 @@ func CountTypes(section []byte) (n int, ok bool) {
 		return 0, false
 	}
 	types := section[h.size+h.types.start : h.size+h.types.end]
-	const fixed, word = 12, 4
 	for len(types) >= fixed {
-		info, size := u32(types, 4), fixed
-		switch kind, vlen := info>>24&31, int(info&0xffff); kind {
-		case 1, 14, 17: // INT, VAR, DECL_TAG
-			size += word
-		case 3: // ARRAY
-			size += 3 * word
-		case 4, 5, 15, 19: // STRUCT, UNION, DATASEC, ENUM64
-			size += 3 * word * vlen
-		case 6, 13: // ENUM, FUNC_PROTO
-			size += 2 * word * vlen
-		}
+		size, _ := sizeOfType(u32(types, 4))
 		types = types[min(size, len(types)):]
 		n++
 	}
