@@ -23,7 +23,12 @@ func Example() {
 		return
 	}
 	const tracing = "/sys/kernel/tracing/"
-	_ = m.WriteFile(ctx, tracing+"set_ftrace_filter", os.O_TRUNC, "msleep\n")
+	index, err := m.FilterIndex("msleep")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_ = m.WriteFile(ctx, tracing+"set_ftrace_filter", os.O_TRUNC, fmt.Sprintln(index))
 	_ = m.WriteFile(ctx, tracing+"current_tracer", os.O_TRUNC, "function\n")
 	_, _ = m.Call(ctx, "msleep", 10)
 	trace, err := m.ReadFile(ctx, tracing+"trace")
