@@ -34,8 +34,8 @@ type BootedResult struct {
 	Changes  []BootedChange  `json:"changes"`
 }
 
-// BootedTrigger is the price of a call that is traced, in instructions over one that is not, and where they are executed. The site itself executes its
-// two in both.
+// BootedTrigger is the price of a call that is traced, in instructions over one that is not, and where they are executed. The site itself executes
+// its two in both.
 type BootedTrigger struct {
 	Way         string `json:"way"`
 	Unsupported string `json:"unsupported,omitempty"` // what the kernel says where it has no such thing

@@ -188,8 +188,8 @@ func (b *BPF) Attach(ctx context.Context) (*BPFLink, error) {
 	return b.link(b.m.bpf(ctx, bpfRawTracepointOpen, a, p))
 }
 
-// AttachAll attaches the program, of type Kprobe and attach type TraceKprobeMulti, to the functions at all of the addresses by one link (BPF_LINK_CREATE). EOPNOTSUPP of
-// kernels without CONFIG_FPROBE.
+// AttachAll attaches the program, of type Kprobe and attach type TraceKprobeMulti, to the functions at all of the addresses by one link
+// (BPF_LINK_CREATE). EOPNOTSUPP of kernels without CONFIG_FPROBE.
 func (b *BPF) AttachAll(ctx context.Context, funcs []uint64) (*BPFLink, error) {
 	if len(funcs) == 0 || len(funcs) > bpfMaxFuncs {
 		return b.link(0, fmt.Errorf("%d functions: %w", len(funcs), errno.EINVAL))

@@ -12,7 +12,8 @@ import (
 // StepFunc is told of an instruction that a CPU has executed, and of the registers before it, with PC on it. It calls no function of the guest.
 type StepFunc func(cpu emu.CPU, before *emu.Regs)
 
-// OnStep has fn called after each instruction of any CPU, in their order; nil: none. The guest then runs some twenty times slower, and executes the same.
+// OnStep has fn called after each instruction of any CPU, in their order; nil: none. The guest then runs some twenty times slower, and executes the
+// same.
 func (m *Machine) OnStep(fn StepFunc) { m.step = fn }
 
 // Profile counts what the guest executes while run does: by function, by instruction and by stack. Interrupts and other tasks are in it.

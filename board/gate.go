@@ -8,9 +8,9 @@ import (
 	"callops/internal/errno"
 )
 
-// GateFunc is a Go function that the guest calls: on a CPU, with x0 to x7 as args. Its result goes to x0. It may read and change the CPU's other registers, and
-// the machine's memory; it calls no function of the guest. An error ends the call of the host's that goes on. m is the machine that the CPU
-// belongs to, which may be a fork.
+// GateFunc is a Go function that the guest calls: on a CPU, with x0 to x7 as args. Its result goes to x0. It may read and change the CPU's other
+// registers, and the machine's memory; it calls no function of the guest. An error ends the call of the host's that goes on. m is the machine that
+// the CPU belongs to, which may be a fork.
 type GateFunc func(m *Machine, cpu emu.CPU, args [8]uint64) (uint64, error)
 
 type gate struct {
@@ -31,8 +31,8 @@ func (m *Machine) Gate(name string, fn GateFunc) (uint64, error) {
 	return addr, err
 }
 
-// TracerFunc is a tracer in Go (ftrace_func_t): ip is the call site, parentIP where the traced function was called from, ops the address of its ftrace_ops. regs are
-// valid until it returns.
+// TracerFunc is a tracer in Go (ftrace_func_t): ip is the call site, parentIP where the traced function was called from, ops the address of its
+// ftrace_ops. regs are valid until it returns.
 type TracerFunc func(m *Machine, ip, parentIP, ops uint64, regs *ftrace.Regs)
 
 // GoTracer makes fn callable by the kernel's ftrace, and returns the address to give to NewOps.
@@ -47,8 +47,8 @@ func (m *Machine) GoTracer(name string, fn TracerFunc) (uint64, error) {
 	})
 }
 
-// DirectFunc is a direct call in Go: args are the traced function's, ip is the instruction of it that goes on afterwards, and parentIP where it was called
-// from. It may change args.
+// DirectFunc is a direct call in Go: args are the traced function's, ip is the instruction of it that goes on afterwards, and parentIP where it was
+// called from. It may change args.
 type DirectFunc func(m *Machine, ip, parentIP uint64, args *[8]uint64)
 
 // GoDirect makes fn a direct call's trampoline, and returns the address to give to [Ops.RegisterDirect].

@@ -35,8 +35,8 @@ func (m *Machine) LoadModule(ctx context.Context, file []byte, params string) er
 	return m.ReadSymbols(ctx)
 }
 
-// codeLists are the kernel's functions that have the names of code loaded later, by number: a module's (kernel/module/kallsyms.c), and BPF programs and
-// trampolines (kernel/bpf/core.c). What they return the name of a module in is last.
+// codeLists are the kernel's functions that have the names of code loaded later, by number: a module's (kernel/module/kallsyms.c), and BPF programs
+// and trampolines (kernel/bpf/core.c). What they return the name of a module in is last.
 var codeLists = []struct {
 	fn      string
 	modules bool

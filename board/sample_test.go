@@ -17,8 +17,8 @@ import (
 
 var samples = flag.Bool("samples", false, "load ftrace-ops.ko, which `make samples` builds")
 
-// quiet keeps the timer tick from CPU 1 while one task runs there (Documentation/timers/no_hz.rst): a tick takes some 3,400 instructions, and the loop of
-// 100 relevant ops meets 127. RCU would ask for the tick again after 100 ms.
+// quiet keeps the timer tick from CPU 1 while one task runs there (Documentation/timers/no_hz.rst): a tick takes some 3,400 instructions, and the
+// loop of 100 relevant ops meets 127. RCU would ask for the tick again after 100 ms.
 const quiet = "nohz_full=1 rcutree.jiffies_till_sched_qs=10000"
 
 // attempted is the line with the figures of samples/ftrace/ftrace-ops.c.

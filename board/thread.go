@@ -49,8 +49,8 @@ type Thread struct {
 	end  uint64 // rounds to make; 0: no end
 }
 
-// Thread starts a kernel thread that makes the calls by the kernel's own kthread_create_on_node, kthread_bind and wake_up_process. Between two rounds it
-// calls schedule, a quiescent state for RCU and RCU-tasks.
+// Thread starts a kernel thread that makes the calls by the kernel's own kthread_create_on_node, kthread_bind and wake_up_process. Between two rounds
+// it calls schedule, a quiescent state for RCU and RCU-tasks.
 func (m *Machine) Thread(ctx context.Context, name string, opts *ThreadOptions, calls ...GuestCall) (*Thread, error) {
 	if opts == nil {
 		opts = &ThreadOptions{}

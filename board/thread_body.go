@@ -11,8 +11,8 @@ type threadBody struct {
 	helpers map[string]uint64
 }
 
-// assemble follows what kernel/kthread.c asks of a thread's function: it returns when kthread_should_stop says so. x0 are the thread's data: the count of
-// rounds, and the calls' results.
+// assemble follows what kernel/kthread.c asks of a thread's function: it returns when kthread_should_stop says so. x0 are the thread's data: the
+// count of rounds, and the calls' results.
 func (t *threadBody) assemble(base uint64) (*Program, error) {
 	const frame = 32
 	b := NewBuilder()
