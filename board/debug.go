@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 
+	"callops/asm"
 	"callops/emu"
 	"callops/internal/errno"
+	"callops/trace"
 	"callops/trace/profile"
 )
 
@@ -35,6 +37,34 @@ func (m *Machine) Profile(run func() error) (*profile.Profile, error) {
 		return nil, err
 	}
 	return counter.Profile(), failed
+}
+
+// TraceInsns tells out of each instruction that the guest executes while run does, with the registers that it changed. Patches are stores
+// of the kernel's own, among the others.
+func (m *Machine) TraceInsns(out trace.InsnWriter, run func() error) error {
+	if m.step != nil {
+		return fmt.Errorf("trace: instructions are stepped through already: %w", errno.EBUSY)
+	}
+	start := make([]uint64, len(m.cpus))
+	for i, c := range m.cpus {
+		start[i] = c.Count()
+	}
+	m.OnStep(func(cpu emu.CPU, before *emu.Regs) {
+		e := trace.Insn{
+			CPU: cpu.ID(), Number: cpu.Count() - start[cpu.ID()], Addr: before.PC, Where: m.symbols.Short(before.PC),
+			Changes: trace.RegChanges(before, cpu.Regs()),
+		}
+		word, err := m.word(before.PC)
+		if err != nil {
+			e.Text = err.Error()
+		} else {
+			e.Word, e.Text = word, asm.Disassemble(word, before.PC, m.symbols.Short)
+		}
+		e.Gate, _ = m.gates.Name(cpu.Regs().PC)
+		out.Insn(e)
+	})
+	defer m.OnStep(nil)
+	return run()
 }
 
 // word is the instruction at an address.

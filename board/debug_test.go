@@ -10,6 +10,7 @@ import (
 
 	"callops/emu"
 	"callops/internal/errno"
+	"callops/trace"
 )
 
 func TestProfile_CountsACall(t *testing.T) {
@@ -51,6 +52,21 @@ func TestProfile_OfWhatSleeps(t *testing.T) {
 	assert.Equal(t, m.Count()-before, total)
 	assert.NotZero(t, counts["cpu_switch_to"])
 	assert.NotZero(t, counts["msleep"])
+}
+
+func TestTraceInsns_WritesEach(t *testing.T) {
+	m, ctx := booted(t), t.Context()
+	var out strings.Builder
+	require.NoError(t, m.TraceInsns(trace.NewInsnText(&out, 0), func() error {
+		_, err := m.Call(ctx, "gcd", 84, 36)
+		return err
+	}))
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	assert.Regexp(t, `^\[000\] +1  ffff8000[0-9a-f]{8}  gcd +(bti|mov x9, x30)`, lines[1])
+	before := m.Count()
+	_, err := m.Call(ctx, "gcd", 84, 36)
+	require.NoError(t, err)
+	assert.EqualValues(t, len(lines)-1, m.Count()-before)
 }
 
 func TestBreak_StopsAndGoesOn(t *testing.T) {

@@ -252,12 +252,5 @@ func (k *Kernel) Short(addr uint64) string {
 	if name, ok := k.Gates.Name(addr); ok {
 		return name
 	}
-	sym, off, ok := k.Symbols.At(addr)
-	switch {
-	case !ok:
-		return ""
-	case off == 0:
-		return sym.Name
-	}
-	return fmt.Sprintf("%s+%#x", sym.Name, off)
+	return k.Symbols.Short(addr)
 }

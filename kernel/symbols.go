@@ -246,3 +246,15 @@ func (s *Symbols) FormatName(addr uint64) (name, module string, ok bool) {
 	sym, _, ok := s.At(addr)
 	return sym.Name, sym.Module, ok
 }
+
+// Short writes addr as symbol+offset, as listings name a branch's target; "" where it has no name.
+func (s *Symbols) Short(addr uint64) string {
+	sym, off, ok := s.At(addr)
+	switch {
+	case !ok:
+		return ""
+	case off == 0:
+		return sym.Name
+	}
+	return fmt.Sprintf("%s+%#x", sym.Name, off)
+}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -79,7 +78,7 @@ func newInsnTracer(out trace.InsnWriter, k *kernel.Kernel) *insnTracer {
 // step prints the instruction that a CPU has just executed.
 func (p *insnTracer) step(cpu emu.CPU, before *emu.Regs) {
 	e := trace.Insn{
-		CPU: cpu.ID(), Number: p.number(cpu), Addr: before.PC, Where: p.short(before.PC), Changes: changes(before, cpu.Regs()),
+		CPU: cpu.ID(), Number: p.number(cpu), Addr: before.PC, Where: p.short(before.PC), Changes: trace.RegChanges(before, cpu.Regs()),
 	}
 	word, err := p.Load32(before.PC)
 	if err != nil {
@@ -142,35 +141,4 @@ func (p *insnTracer) patched(cpu emu.CPU, w services.TextWrite) {
 func (p *insnTracer) isText(addr uint64) bool {
 	r := p.k.Mem.Region(addr)
 	return r != nil && r.Perm&emu.Exec != 0
-}
-
-// changes lists the registers, other than pc, in which two states differ.
-func changes(before, after *emu.Regs) (list []trace.RegChange) {
-	reg := func(name string, was, is uint64) {
-		if was != is {
-			list = append(list, trace.RegChange{Reg: name, Value: fmt.Sprintf("%#x", is)})
-		}
-	}
-	for i := range after.X {
-		reg(fmt.Sprintf("x%d", i), before.X[i], after.X[i])
-	}
-	reg("sp", before.SP, after.SP)
-	reg("sp_el0", before.SPEL0, after.SPEL0)
-	reg("tpidr_el0", before.TPIDREL0, after.TPIDREL0)
-	reg("tpidr_el1", before.TPIDREL1, after.TPIDREL1)
-	if before.NZCV != after.NZCV {
-		list = append(list, trace.RegChange{Reg: "nzcv", Value: flagLetters(after.NZCV)})
-	}
-	return list
-}
-
-// flagLetters writes the flags that are set in capitals.
-func flagLetters(nzcv uint32) string {
-	s := []byte("nzcv")
-	for i := range s {
-		if nzcv>>(31-i)&1 != 0 {
-			s[i] -= 'a' - 'A'
-		}
-	}
-	return string(s)
 }
