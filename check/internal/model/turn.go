@@ -101,14 +101,15 @@ func (t *turn) execute() error {
 // maxWords is more than a location of text ever holds different ones.
 const maxWords = 16
 
-// fetch makes a move for each word that the CPU may find.
+// fetch makes a move for each word that the CPU may find. Of equal words it finds the oldest, which brings least.
 func (t *turn) fetch() (err error) {
 	l := t.p.hist.Location(t.n.Fetch)
 	var found [maxWords]weak.Version
 	count := 0
 	t.p.hist.Range(l, t.now, l.Cleaned(getTime(t.b, cpuText)), func(v weak.Version) {
-		for _, w := range found[:count] {
+		for i, w := range found[:count] {
 			if l.Value(w) == l.Value(v) {
+				found[i] = v
 				return
 			}
 		}
@@ -204,10 +205,13 @@ func (t *turn) goTo(mv move) error {
 	return nil
 }
 
-// remember notes which versions were read: none older may be read there again.
+// remember notes which versions were read, none older of which may be read there again, and what the one brings that was fetched.
 func (t *turn) remember(next []byte, in guest.Input) {
 	if t.n.Fetch >= 0 {
-		return // fetches are in no order
+		low, text := t.p.hist.Fetched(t.p.hist.Location(t.n.Fetch), in.Version(0))
+		putTime(next, cpuLow, max(getTime(next, cpuLow), t.p.hist.CanonData(low)))
+		putTime(next, cpuText, max(getTime(next, cpuText), t.p.hist.CanonText(text)))
+		return
 	}
 	for i, ld := range t.n.Loads {
 		if slot := t.slot[ld.Loc]; slot >= 0 {

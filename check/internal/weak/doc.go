@@ -23,8 +23,11 @@
 //
 // Instructions. A word may be fetched as it was before a store or after it,
 // in any order, until its CPU takes a context synchronization event after the
-// word was cleaned and invalidated to the point of unification (B2.7.4.2). No
-// order holds between fetches, nor between a fetch and a load. That a change of
+// word was cleaned and invalidated to the point of unification (B2.7.4.2). A
+// fetch that finds a store finds it in data memory, and instructions are decoded in order; so later loads of the CPU
+// find that store too, and what was ordered before it, and later fetches find what had been cleaned and invalidated
+// before it (Simner et al., ARMv8-A System Semantics: Instruction Fetch in Relaxed Architectures, ESOP 2020, 3.2 and
+// 3.3). Other than that no order holds between fetches, nor between a fetch and a load. That a change of
 // tasks is such an event is assumed: arm64's is where it comes by an interrupt or
 // changes address spaces, and need not be between two kernel threads that yield.
 //

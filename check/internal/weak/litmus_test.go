@@ -18,6 +18,7 @@ const (
 	y    = 0x1008
 	z    = 0x1010
 	insn = 0x2000
+	more = 0x2004 // and another one
 )
 
 func isText(addr uint64) bool { return addr >= insn }
@@ -36,8 +37,10 @@ func half(addr, v uint64, whole int) weak.Event {
 	return weak.Event{Kind: weak.Store, Addr: addr, Size: 4, Value: v, Whole: whole}
 }
 
-func patch(v uint64) weak.Event {
-	return weak.Event{Kind: weak.Store, Addr: insn, Size: 4, Value: v}
+func patch(v uint64) weak.Event { return patchAt(insn, v) }
+
+func patchAt(addr, v uint64) weak.Event {
+	return weak.Event{Kind: weak.Store, Addr: addr, Size: 4, Value: v}
 }
 
 var (
@@ -48,13 +51,15 @@ var (
 
 // op is what the reader does: it loads, or fetches, or synchronises.
 type op struct {
-	addr uint64 // 0: a context switch
-	dep  int    // the address comes from what this earlier op read, if > 0, counted from 1
+	addr  uint64 // 0: a context switch
+	fetch bool
+	dep   int // the address comes from what this earlier op read, if > 0, counted from 1
 }
 
 func load(addr uint64) op               { return op{addr: addr} }
 func loadAfter(addr uint64, op1 int) op { return op{addr: addr, dep: op1} }
-func fetch() op                         { return op{addr: insn} }
+func fetch() op                         { return fetchAt(insn) }
+func fetchAt(addr uint64) op            { return op{addr: addr, fetch: true} }
 func sync() op                          { return op{} }
 
 // reader goes through its ops in every way that a history allows.
@@ -101,7 +106,7 @@ func (r *reader) do(i int, now weak.Time, v view) {
 		base = v.brings[o.dep-1]
 	}
 	oldest := r.h.Oldest(l, max(v.low, base), v.read[loc])
-	if l.Text {
+	if o.fetch {
 		oldest = l.Cleaned(v.text)
 	}
 	r.h.Range(l, now, oldest, func(ver weak.Version) {
@@ -109,8 +114,12 @@ func (r *reader) do(i int, now weak.Time, v view) {
 		for k, old := range v.read {
 			next.read[k] = old
 		}
-		next.read[loc] = ver
-		next.brings = append(slices.Clone(v.brings), max(base, l.Brings(ver)))
+		brings := max(base, l.Brings(ver))
+		if next.read[loc] = max(ver, v.read[loc]); o.fetch {
+			low, text := r.h.Fetched(l, ver)
+			next.low, next.text, brings = max(v.low, low), max(v.text, text), 0
+		}
+		next.brings = append(slices.Clone(v.brings), brings)
 		next.got = append(slices.Clone(v.got), fmt.Sprint(l.Value(ver)))
 		r.step(i+1, now, next)
 	})
@@ -295,5 +304,54 @@ func TestLitmus(t *testing.T) {
 			slices.Sort(got)
 			assert.Equal(t, tt.want, strings.Join(got, ", "), tt.section)
 		})
+	}
+}
+
+// The tests that Simner et al., ARMv8-A System Semantics: Instruction Fetch in Relaxed Architectures (ESOP 2020), give
+// the architectural intent for, in table order, as far as they are of one writer and of readers that only read. A DC
+// or an IC alone is nothing here: an instruction is cleaned by both, with the barriers after each. Not
+// expressed are those in which a CPU cleans or invalidates what another one wrote: ISA2.F+dc+ic+ctrl-isb, SM.F+ic,
+// MP.R.RF+addr-cachesync+dmb+ctrl-isb and MP.RF+dmb+addr-cachesync.
+func TestLitmus_InstructionFetch(t *testing.T) {
+	dmb, cachesync := wmb, clean
+	for _, tt := range []struct {
+		name   string
+		writer []weak.Event
+		reader []op
+		same   bool   // the reader is the writer, after what it wrote
+		final  string // what is asked of it
+		allow  bool
+	}{
+		{"CoFF", []weak.Event{patch(1)}, []op{fetch(), fetch()}, false, "1 0", true},
+		{"CoFR", []weak.Event{patch(1)}, []op{fetch(), load(insn)}, false, "1 0", false},
+		{"CoRF+ctrl-isb", []weak.Event{patch(1)}, []op{load(insn), sync(), fetch()}, false, "1 0", true},
+		{"SM", []weak.Event{patch(1)}, []op{fetch()}, true, "0", true},
+		{"SM+cachesync-isb", []weak.Event{patch(1), cachesync}, []op{sync(), fetch()}, true, "0", false},
+		{"MP.RF+dmb+ctrl-isb", []weak.Event{patch(1), dmb, store(x, 1)}, []op{load(x), sync(), fetch()}, false, "1 0", true},
+		{"MP.RF+cachesync+ctrl-isb", []weak.Event{patch(1), cachesync, store(x, 1)}, []op{load(x), sync(), fetch()}, false, "1 0", false},
+		{"MP.FR+dmb+fpo-fe", []weak.Event{store(x, 1), dmb, patch(1)}, []op{fetch(), load(x)}, false, "1 0", false},
+		{"MP.FF+dmb+fpo", []weak.Event{patch(1), dmb, patchAt(more, 1)}, []op{fetchAt(more), fetch()}, false, "1 0", true},
+		{"MP.FF+cachesync+fpo", []weak.Event{patch(1), cachesync, patchAt(more, 1)}, []op{fetchAt(more), fetch()}, false, "1 0", false},
+		{"FOW, one reader", []weak.Event{patch(1), patch(2), dsb, store(x, 1)}, []op{load(x), sync(), fetch()}, false, "1 1", true},
+		{"FOW, the other", []weak.Event{patch(1), patch(2), dsb, store(x, 1)}, []op{load(x), sync(), fetch()}, false, "1 0", true},
+		{
+			"MP.RF+dc+ctrl-isb-isb", []weak.Event{patch(1), patch(2), dsb, store(x, 1)},
+			[]op{load(x), sync(), fetch(), sync(), fetch(), sync(), fetch()}, false, "1 2 1 0", true,
+		},
+
+		// Variants of them without one of the parts that the ones above need.
+		{"MP.FR+po+fpo-fe", []weak.Event{store(x, 1), patch(1)}, []op{fetch(), load(x)}, false, "1 0", true},
+		{"SM+cachesync", []weak.Event{patch(1), cachesync}, []op{fetch()}, true, "0", true},
+		{"SM+dsb-isb", []weak.Event{patch(1), dsb}, []op{sync(), fetch()}, true, "0", true},
+	} {
+		h, last := history(t, tt.writer)
+		r := &reader{h: h, ops: tt.reader, last: last, found: map[string]bool{}}
+		from := weak.Time(0)
+		if tt.same {
+			from = last
+		}
+		r.step(0, from, view{read: map[int]weak.Version{}})
+		assert.Equal(t, tt.allow, r.found[tt.final], "%s: %s", tt.name, tt.final)
+		assert.NotEmpty(t, r.found, tt.name)
 	}
 }

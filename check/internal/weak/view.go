@@ -18,6 +18,12 @@ func (h *History) Oldest(l *Location, low Time, read Version) Version {
 	return max(l.latest[low], read)
 }
 
+// Fetched is what a CPU that fetched a version of an instruction does not miss in what it does after, in program
+// order: all data up to low is visible to it, and all instructions cleaned up to text are.
+func (h *History) Fetched(l *Location, v Version) (low, text Time) {
+	return l.versions[v].rel, l.versions[v].at
+}
+
 // canon fills the tables of Canon.
 func (h *History) canon() {
 	h.data = make([]Time, len(h.nodes))
