@@ -3,8 +3,6 @@ package guest
 import (
 	"fmt"
 	"sort"
-	"sync"
-	"sync/atomic"
 
 	"callops/asm"
 	"callops/asm/effects"
@@ -49,18 +47,16 @@ type Config struct {
 	EachInstruction bool
 }
 
-// Machine executes the tasks. Its methods may be called by several goroutines.
+// Machine executes the tasks. It is for one goroutine at a time.
 type Machine struct {
 	cfg   Config
 	tasks []*task
 	insns map[uint64]*effects.Operands
 	preem int // offset of preempt_count in a task
 
-	news atomic.Int64
+	news int
 
 	executed func(pc uint64) // may be nil
-
-	mu sync.Mutex // guards everything but what nodes guard themselves
 }
 
 // task is what a CPU runs.
@@ -74,7 +70,7 @@ type task struct {
 	first   []ownWord           // what the words of areas held, once stored to
 	low     uint64              // the lowest sp so far
 
-	nodes nodeTable
+	nodes []*Node // by number
 	index map[string]*Node
 	short []*Node // Between of each call, then Done
 }
@@ -114,44 +110,20 @@ func New(cfg Config) (*Machine, error) {
 	return m, nil
 }
 
-// nodeTable holds the nodes of a kind of task in blocks, so that a reader needs no lock.
-type nodeTable struct {
-	n      int
-	blocks [maxBlocks]atomic.Pointer[[blockNodes]*Node]
-}
-
-const (
-	blockNodes = 1 << 12
-	maxBlocks  = 1 << 14
-)
-
 // Node returns a node of a kind of task by its number.
-func (m *Machine) Node(kind int, id uint32) *Node {
-	return m.tasks[kind].nodes.blocks[id/blockNodes].Load()[id%blockNodes]
-}
+func (m *Machine) Node(kind int, id uint32) *Node { return m.tasks[kind].nodes[id] }
 
 func (t *task) add(n *Node) *Node {
-	tab := &t.nodes
-	n.ID = uint32(tab.n)
-	block := &tab.blocks[tab.n/blockNodes]
-	if block.Load() == nil {
-		block.Store(new([blockNodes]*Node))
-	}
-	block.Load()[tab.n%blockNodes] = n
-	tab.n++
+	n.ID = uint32(len(t.nodes))
+	t.nodes = append(t.nodes, n)
 	return n
 }
 
 // News counts how often it came out that a node may read more than was known.
-func (m *Machine) News() int64 { return m.news.Load() }
+func (m *Machine) News() int { return m.news }
 
 // Next returns the node that follows n when its task goes on and sees in.
 func (m *Machine) Next(kind int, n *Node, in Input) (*Node, error) {
-	if to := n.find(in); to != nil {
-		return to, nil
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	if to := n.find(in); to != nil {
 		return to, nil
 	}
@@ -160,16 +132,14 @@ func (m *Machine) Next(kind int, n *Node, in Input) (*Node, error) {
 		return nil, fmt.Errorf("task %d at %s: %w", kind, m.cfg.Kernel.Symbols.Format(n.PC), err)
 	}
 	if n.leadsTo(to) {
-		m.news.Add(1)
+		m.news++
 	}
-	n.remember(in, to)
+	n.edges = append(n.edges, edge{in, to})
 	return to, nil
 }
 
 // Path returns the addresses of the instructions that Next executes.
 func (m *Machine) Path(kind int, n *Node, in Input) ([]uint64, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	var path []uint64
 	m.executed = func(pc uint64) { path = append(path, pc) }
 	defer func() { m.executed = nil }()

@@ -1,8 +1,6 @@
 package guest
 
 import (
-	"sync/atomic"
-
 	"callops/check/internal/weak"
 	"callops/check/property"
 )
@@ -46,10 +44,10 @@ type Node struct {
 
 	fetched bool  // Uses is where it is fetched from, and no more
 	state   state // unless Between, Done or Bad
-	edges   atomic.Pointer[[]edge]
+	edges   []edge
 
 	// later are the locations that may be read from here on, as far as is known.
-	later [liveWords]atomic.Uint64
+	later [liveWords]uint64
 	from  []*Node // nodes that lead here
 }
 
@@ -61,23 +59,18 @@ const (
 
 // MayRead reports whether the task may read or fetch a location from here on.
 func (n *Node) MayRead(loc int) bool {
-	return n.later[loc/64].Load()>>(loc%64)&1 != 0
+	return n.later[loc/64]>>(loc%64)&1 != 0
 }
 
 // reads notes that a location is read.
-func (n *Node) reads(loc int) {
-	w := &n.later[loc/64]
-	w.Store(w.Load() | 1<<(loc%64))
-}
+func (n *Node) reads(loc int) { n.later[loc/64] |= 1 << (loc % 64) }
 
 // inherit adds what may be read after to, and reports whether that was news.
 func (n *Node) inherit(to *Node) (news bool) {
 	for i := range n.later {
-		have, more := n.later[i].Load(), to.later[i].Load()
-		if have|more != have {
-			n.later[i].Store(have | more)
-			news = true
-		}
+		have := n.later[i]
+		n.later[i] |= to.later[i]
+		news = news || n.later[i] != have
 	}
 	return news
 }
@@ -141,22 +134,10 @@ type edge struct {
 
 // find returns what follows an input, if it has been asked for before.
 func (n *Node) find(in Input) *Node {
-	if edges := n.edges.Load(); edges != nil {
-		for i := range *edges {
-			if e := &(*edges)[i]; e.in == in {
-				return e.to
-			}
+	for i := range n.edges {
+		if n.edges[i].in == in {
+			return n.edges[i].to
 		}
 	}
 	return nil
-}
-
-// remember adds an edge. The caller excludes others that add.
-func (n *Node) remember(in Input, to *Node) {
-	var edges []edge
-	if old := n.edges.Load(); old != nil {
-		edges = append(edges, *old...)
-	}
-	edges = append(edges, edge{in, to})
-	n.edges.Store(&edges)
 }

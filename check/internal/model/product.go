@@ -28,7 +28,7 @@ type product struct {
 
 	known touches // by CPUs, as far as is known
 
-	news   int64   // see guest.Machine.News
+	news   int     // see guest.Machine.News
 	missed touches // what was not known
 	lost   bool    // there is some
 }
