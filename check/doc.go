@@ -5,7 +5,8 @@
 // patchers run the core itself, package ftrace; the tasks execute the trampolines
 // themselves, by the interpreter. At every step the search chooses which patcher
 // or CPU goes on, and what a CPU sees of what others wrote. It visits every state
-// that can be reached, and checks the properties in each (package property).
+// that can be reached, and checks the properties in each (package property). Where
+// CPUs do not depend on one another, what one of each kind of task comes to decides for all.
 //
 // The core waits for CPUs, but no decision of it depends on them: its actions are
 // the same in all interleavings, and only its progress differs. Where it

@@ -199,7 +199,7 @@ func (c *checkFlags) searchOne(ctx context.Context, errw io.Writer, j *job) (_ *
 	defer finish()
 	opts := c.opts
 	opts.Progress = func(p check.Progress) {
-		grown = append(grown, p)
+		grown.add(p)
 		if report != nil {
 			report(fmt.Sprintf("%s: %d states, depth %d", j.name(), p.States, p.Depth))
 		}

@@ -11,6 +11,14 @@ import (
 // growth is how many states a search had found at each depth.
 type growth []check.Progress
 
+// add notes how far a search is. One that starts anew, or goes on to another kind of task, leaves out what was before.
+func (g *growth) add(p check.Progress) {
+	if n := len(*g); n > 0 && p.Depth <= (*g)[n-1].Depth {
+		*g = (*g)[:0]
+	}
+	*g = append(*g, p)
+}
+
 // growthFigure draws how searches grew, a line each.
 func growthFigure(found []outcome) *figure.Figure {
 	f := &figure.Figure{Title: "States found, by depth", X: "depth (steps)", Y: "states", Linear: true}

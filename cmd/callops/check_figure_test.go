@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"callops/check"
 )
 
 func TestCheckFormat_DrawsHowSearchesGrew(t *testing.T) {
@@ -37,6 +39,14 @@ func TestCheckFormat_DrawsHowSearchesGrew(t *testing.T) {
 	assert.Contains(t, page, "<svg ")
 	assert.Contains(t, page, "<td>enable-strict-fixed</td><td>holds</td>")
 	assert.NotRegexp(t, `(src|href)=`, page, "nothing is loaded")
+}
+
+func TestGrowth_IsThatOfTheLastSearch(t *testing.T) {
+	var g growth
+	for _, depth := range []int{1, 2, 3, 1, 2, 1, 2, 3, 4} {
+		g.add(check.Progress{States: 10 * depth, Depth: depth})
+	}
+	assert.Equal(t, growth{{States: 10, Depth: 1}, {States: 20, Depth: 2}, {States: 30, Depth: 3}, {States: 40, Depth: 4}}, g)
 }
 
 func TestCheckFormat_PicturesAreOfSearches(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 )
 
 // What the process takes in addition to the states of a search: its code and
-// libraries, the machine that a scenario is set up on, the cache of moves. The
+// libraries, the machine that a scenario is set up on, what its tasks do. The
 // first part is memory outside Go's runtime. An image takes this many times the
 // size of its segments in addition: the file, the machine's copy, symbols and
 // call sites.
