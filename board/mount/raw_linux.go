@@ -51,7 +51,7 @@ func (h *handle) Lseek(_ context.Context, off uint64, whence uint32) (result uin
 	if whence != whencePoll {
 		return 0, syscall.EINVAL
 	}
-	errno = h.n.t.do(func(ctx context.Context) error {
+	errno = h.n.t.look(func(ctx context.Context) error {
 		if h.file == nil { // a flush has closed it
 			result = off
 			return nil

@@ -26,7 +26,8 @@ const poll = 10 * time.Millisecond
 type tree struct {
 	mu     sync.Mutex
 	m      *board.Machine
-	open   map[string][]*handle // by path
+	open   map[string][]*handle  // by path
+	known  map[string]board.Info // what lstat said by path, since something happened that could change it
 	seed   maphash.Seed
 	polled bool          // as in Options
 	busy   time.Duration // in which the guest executed since it slept
@@ -37,7 +38,7 @@ type tree struct {
 }
 
 func newTree(m *board.Machine) *tree {
-	t := &tree{m: m, open: make(map[string][]*handle), seed: maphash.MakeSeed(), done: make(chan struct{}), died: make(chan error, 1)}
+	t := &tree{m: m, open: make(map[string][]*handle), known: make(map[string]board.Info), seed: maphash.MakeSeed(), done: make(chan struct{}), died: make(chan error, 1)}
 	go t.idle()
 	return t
 }
@@ -143,6 +144,14 @@ func ended(err error) bool {
 
 // do has the guest execute. What it does is not interrupted: that would end it halfway.
 func (t *tree) do(f func(ctx context.Context) error) syscall.Errno {
+	return t.look(func(ctx context.Context) error {
+		defer clear(t.known)
+		return f(ctx)
+	})
+}
+
+// look is do of what changes no file's attributes and no folder.
+func (t *tree) look(f func(ctx context.Context) error) syscall.Errno {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
@@ -156,6 +165,26 @@ func (t *tree) do(f func(ctx context.Context) error) syscall.Errno {
 		t.died <- err
 	}
 	return status(err)
+}
+
+// lstat is called by what looks. Tools open thousands of files by path, whose folders are looked up each time.
+func (t *tree) lstat(ctx context.Context, name string) (board.Info, error) {
+	if info, ok := t.known[name]; ok {
+		return info, nil
+	}
+	info, err := t.m.Lstat(ctx, name)
+	if err == nil {
+		t.known[name] = info
+	}
+	return info, err
+}
+
+// do has the guest execute what is done with the file.
+func (h *handle) do(f func(ctx context.Context) error) syscall.Errno {
+	if h.flags&syscall.O_ACCMODE == syscall.O_RDONLY {
+		return h.n.t.look(f)
+	}
+	return h.n.t.do(f)
 }
 
 func (n *node) child(ctx context.Context, name string, info board.Info, out *fuse.EntryOut) *fs.Inode {
@@ -176,8 +205,8 @@ func fill(name string, info board.Info, out *fuse.Attr) {
 }
 
 func (n *node) stat(name string) (info board.Info, errno syscall.Errno) {
-	errno = n.t.do(func(ctx context.Context) (err error) {
-		info, err = n.t.m.Lstat(ctx, name)
+	errno = n.t.look(func(ctx context.Context) (err error) {
+		info, err = n.t.lstat(ctx, name)
 		return err
 	})
 	return info, errno
@@ -202,10 +231,10 @@ func (n *node) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) sy
 // Readdir implements [fs.NodeReaddirer].
 func (n *node) Readdir(context.Context) (fs.DirStream, syscall.Errno) {
 	var list []fuse.DirEntry
-	errno := n.t.do(func(ctx context.Context) error {
+	errno := n.t.look(func(ctx context.Context) error {
 		names, err := n.t.m.ReadDir(ctx, n.path)
 		for _, name := range names {
-			info, err := n.t.m.Lstat(ctx, path.Join(n.path, name))
+			info, err := n.t.lstat(ctx, path.Join(n.path, name))
 			if err == nil {
 				list = append(list, fuse.DirEntry{Name: name, Mode: info.Mode & syscall.S_IFMT, Ino: n.t.identity(path.Join(n.path, name))})
 			}
@@ -239,7 +268,11 @@ func (n *node) Rmdir(_ context.Context, name string) syscall.Errno {
 // Open implements [fs.NodeOpener]. The guest's file never waits: handles do.
 func (n *node) Open(_ context.Context, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
 	h := &handle{n: n, flags: int(flags) & (syscall.O_ACCMODE | syscall.O_APPEND | syscall.O_TRUNC), nonblock: flags&syscall.O_NONBLOCK != 0}
-	errno := n.t.do(func(ctx context.Context) error { return h.open(ctx, 0) })
+	begin := n.t.look
+	if h.flags&syscall.O_TRUNC != 0 {
+		begin = n.t.do
+	}
+	errno := begin(func(ctx context.Context) error { return h.open(ctx, 0) })
 	if errno != 0 {
 		return nil, 0, errno
 	}
@@ -262,7 +295,7 @@ func (h *handle) begin(ctx context.Context) error {
 // Flush implements [fs.FileFlusher]: it is called before close returns, and the guest does at its own close what was written. The host
 // does not wait for Release.
 func (h *handle) Flush(context.Context) syscall.Errno {
-	return h.n.t.do(func(context.Context) error {
+	return h.do(func(context.Context) error {
 		if !h.used || h.flags&syscall.O_ACCMODE == syscall.O_RDONLY {
 			return nil
 		}
@@ -314,7 +347,7 @@ func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadRes
 	cancel := ctx.Done()
 	for {
 		n := 0
-		errno := h.n.t.do(func(ctx context.Context) (err error) {
+		errno := h.do(func(ctx context.Context) (err error) {
 			if err := h.begin(ctx); err != nil {
 				return err
 			}
@@ -347,7 +380,7 @@ func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadRes
 
 // Write implements [fs.FileWriter].
 func (h *handle) Write(_ context.Context, data []byte, _ int64) (written uint32, errno syscall.Errno) {
-	errno = h.n.t.do(func(ctx context.Context) error {
+	errno = h.do(func(ctx context.Context) error {
 		if err := h.begin(ctx); err != nil {
 			return err
 		}
@@ -362,7 +395,7 @@ func (h *handle) Write(_ context.Context, data []byte, _ int64) (written uint32,
 
 // Release implements [fs.FileReleaser].
 func (h *handle) Release(context.Context) syscall.Errno {
-	return h.n.t.do(func(context.Context) error {
+	return h.do(func(context.Context) error {
 		open := h.n.t.open
 		open[h.n.path] = slices.DeleteFunc(open[h.n.path], func(o *handle) bool { return o == h })
 		if len(open[h.n.path]) == 0 {
