@@ -100,7 +100,8 @@ type Machine struct {
 	checkpoints *Checkpoints // nil: none
 
 	calling bool   // a call of the host's is in progress
-	task    uint64 // of the first process, in a call
+	task    uint64 // of the process that makes the call
+	tasks   *tasks // nil: the first process makes all
 	serve   Hypercall
 	turning bool   // a turn is in progress
 	counted uint64 // instructions before the board was made

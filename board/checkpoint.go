@@ -34,6 +34,7 @@ type Checkpoint struct {
 	running int
 	init    *cpu
 	calling bool
+	tasks   *tasks
 	panic   string
 }
 
@@ -112,6 +113,7 @@ func (s *Checkpoints) Make() *Checkpoint {
 	c := &Checkpoint{
 		pages: maps.Clone(s.at.pages), regions: m.mem.Regions(), gic: gicState{m.gic.enabled, slices.Clone(m.gic.cpus)},
 		line: slices.Clone(m.uart.line), now: m.now, running: m.running, init: m.init, calling: m.calling, panic: m.panic,
+		tasks: m.tasks.clone(),
 	}
 	if c.pages == nil {
 		c.pages = make(map[uint32][]byte)
@@ -163,6 +165,7 @@ func (s *Checkpoints) Return(c *Checkpoint) {
 	copy(m.gic.cpus, c.gic.CPUs)
 	m.uart.line = append(m.uart.line[:0], c.line...)
 	m.now, m.running, m.init, m.calling, m.panic = c.now, c.running, c.init, c.calling, c.panic
+	m.tasks = c.tasks.clone()
 	m.err, m.stopped = nil, false
 	if walked {
 		s.checkRegions(c)

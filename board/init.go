@@ -45,7 +45,7 @@ func (m *Machine) hypercall(c *cpu, imm uint64) error {
 	case execImm:
 		return m.execve(c)
 	case returnImm:
-		m.stopped, m.init = true, c
+		m.returned(c)
 	default:
 		if imm >= FirstHypercall && imm <= LastHypercall && m.serve != nil {
 			return m.serveHost(c, imm)

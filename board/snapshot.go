@@ -44,7 +44,7 @@ func (h *snapshotHeader) dataSize() (n int) {
 
 // write writes the board to an empty file.
 func (m *Machine) write(f *os.File, key string) (*snapshotHeader, error) {
-	if m.err != nil || m.init == nil || m.calling {
+	if m.err != nil || m.init == nil || m.calling || m.tasks != nil {
 		return nil, fmt.Errorf("the board does not stand still after its boot: %w", errno.EBUSY)
 	}
 	h := &snapshotHeader{Key: key, Parts: partsOf(m.ram), State: m.save()}
