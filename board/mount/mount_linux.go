@@ -17,6 +17,10 @@ import (
 	"callops/board"
 )
 
+// nameTimeout is how long the host takes it that a name it has found is still there. Its attributes and its open are the guest's in any
+// case, and say ENOENT for one that has gone meanwhile.
+const nameTimeout = time.Minute
+
 // Server is a mounted folder.
 type Server struct {
 	fuse *fuse.Server
@@ -31,7 +35,7 @@ func Mount(m *board.Machine, guest, dir string, opts *Options) (*Server, error) 
 		opts = &Options{}
 	}
 	t := newTree(m)
-	s, err := t.mount(guest, dir, opts)
+	s, err := t.mount("fuse.tracefs", guest, dir, opts)
 	if err != nil {
 		t.close()
 		return nil, fmt.Errorf("mount on %s: %w", dir, err)
@@ -42,23 +46,23 @@ func Mount(m *board.Machine, guest, dir string, opts *Options) (*Server, error) 
 // maxRead is how much one read asks for and one write has at most, in bytes: with a header, a message of a socket.
 const maxRead = 64 << 10
 
-// mount shows the guest's folder at dir, in the mount namespace of the thread. Programs that are started do not get the connection: it
+// mount shows the guest's folder at dir as a file system of a type, in the mount namespace of the thread. Programs that are started do not get the connection: it
 // ends with this process.
-func (t *tree) mount(guest, dir string, opts *Options) (*Server, error) {
+func (t *tree) mount(kind, guest, dir string, opts *Options) (*Server, error) {
 	dev, err := syscall.Open("/dev/fuse", syscall.O_RDWR|syscall.O_CLOEXEC|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: "/dev/fuse", Err: err}
 	}
 	data := fmt.Sprintf("fd=%d,rootmode=%o,user_id=%d,group_id=%d,max_read=%d", dev, syscall.S_IFDIR, os.Geteuid(), os.Getegid(), maxRead)
-	if err := syscall.Mount("callops", dir, "fuse.tracefs", syscall.MS_NOSUID|syscall.MS_NODEV, data); err != nil {
+	if err := syscall.Mount("callops", dir, kind, syscall.MS_NOSUID|syscall.MS_NODEV, data); err != nil {
 		return nil, errors.Join(err, syscall.Close(dev))
 	}
 	c, err := newConn(dev)
 	if err != nil {
 		return nil, errors.Join(err, syscall.Close(dev), syscall.Unmount(dir, syscall.MNT_DETACH))
 	}
-	none := time.Duration(0)
-	files := raw{fs.NewNodeFS(&node{t: t, path: guest}, &fs.Options{EntryTimeout: &none, AttrTimeout: &none}), opts.Poll}
+	none, names := time.Duration(0), nameTimeout
+	files := raw{fs.NewNodeFS(&node{t: t, path: guest}, &fs.Options{EntryTimeout: &names, AttrTimeout: &none}), opts.Poll}
 	t.polled = opts.Poll
 	if opts.Poll {
 		c.poll = files.poll

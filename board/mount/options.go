@@ -13,4 +13,8 @@ type Options struct {
 type ShellOptions struct {
 	Signals <-chan os.Signal // for the command
 	Died    func(error)      // is called with what ended the guest; its files fail with EIO from then on
+
+	// Tasks has the command's processes be tasks of the guest, with the same numbers and names: each forks, asks for what it does with the
+	// guest's files, and exits in the guest too. The machine makes no snapshots from then on.
+	Tasks bool
 }

@@ -47,11 +47,11 @@ func (r raw) poll(node, fh uint64, events uint16) (uint16, syscall.Errno) {
 }
 
 // Lseek implements [fs.FileLseeker]: SEEK_DATA, SEEK_HOLE, and whencePoll.
-func (h *handle) Lseek(_ context.Context, off uint64, whence uint32) (result uint64, errno syscall.Errno) {
+func (h *handle) Lseek(ctx context.Context, off uint64, whence uint32) (result uint64, errno syscall.Errno) {
 	if whence != whencePoll {
 		return 0, syscall.EINVAL
 	}
-	errno = h.n.t.look(func(ctx context.Context) error {
+	errno = h.n.t.look(ctx, func(ctx context.Context) error {
 		if h.file == nil { // a flush has closed it
 			result = off
 			return nil

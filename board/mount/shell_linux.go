@@ -1,6 +1,7 @@
 package mount
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -8,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 
 	"callops/board"
@@ -20,15 +22,16 @@ var covered = []string{
 	"/proc/sys/kernel/ftrace_dump_on_oops",
 	"/proc/sys/kernel/ftrace_enabled",
 	"/proc/sys/kernel/kptr_restrict",
+	"/proc/sys/kernel/sched_rt_runtime_us",
 	"/proc/sys/kernel/stack_tracer_enabled",
 	"/proc/sys/kernel/traceoff_on_warning",
 	"/proc/sys/kernel/tracepoint_printk",
 	"/proc/sysrq-trigger",
 	"/sys/devices/system/cpu",
 	"/sys/kernel/btf",
+	tracefs, // before the other: tools take the first
 	"/sys/kernel/debug",
 	"/sys/kernel/debug/tracing",
-	tracefs,
 }
 
 const tracefs = "/sys/kernel/tracing"
@@ -67,7 +70,7 @@ func Shell(m *board.Machine, cmd *exec.Cmd, opts *ShellOptions) error {
 }
 
 // shell is on a thread of its own.
-func (t *tree) shell(cmd *exec.Cmd, opts *ShellOptions) error {
+func (t *tree) shell(cmd *exec.Cmd, opts *ShellOptions) (err error) {
 	s, err := t.cover()
 	if err != nil {
 		select {
@@ -78,6 +81,12 @@ func (t *tree) shell(cmd *exec.Cmd, opts *ShellOptions) error {
 		}
 	}
 	defer s.conn.close() // what the command left may hold the namespace
+	if opts.Tasks {
+		if err := t.mirror(); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, t.endMirror()) }()
+	}
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
@@ -94,6 +103,25 @@ func (t *tree) shell(cmd *exec.Cmd, opts *ShellOptions) error {
 	close(ended)
 	<-watching
 	return err
+}
+
+// mirror has the processes of the host be tasks of the guest from now on.
+func (t *tree) mirror() (err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.processes, err = newProcesses(context.Background(), t.m)
+	return err
+}
+
+func (t *tree) endMirror() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.processes
+	t.processes = nil
+	if t.dead != nil {
+		return p.close()
+	}
+	return errors.Join(p.first.Enter(context.Background()), p.close())
 }
 
 // watch passes on what happens while the command runs.
@@ -120,12 +148,15 @@ func (t *tree) cover() (s *Server, err error) {
 	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_SLAVE, ""); err != nil {
 		return nil, fmt.Errorf("a mount namespace: %w", err)
 	}
+	if err := detachOthers(); err != nil {
+		return nil, err
+	}
 	root, err := os.MkdirTemp("", "callops")
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.Remove(root)) }()
-	if s, err = t.mount("/", root, &Options{Poll: true}); err != nil {
+	if s, err = t.mount("fuse.callops", "/", root, &Options{Poll: true}); err != nil {
 		return nil, fmt.Errorf("mount: %w", err)
 	}
 	defer func() { err = errors.Join(err, syscall.Unmount(root, syscall.MNT_DETACH)) }()
@@ -137,6 +168,32 @@ func (t *tree) cover() (s *Server, err error) {
 	}
 	return s, nil
 }
+
+// detachOthers unmounts what other tracefs there are: tools take the first in /proc/mounts.
+func detachOthers() error {
+	mounts, err := os.ReadFile("/proc/thread-self/mounts")
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(mounts)) {
+		f := strings.Fields(line) // what is mounted, where, its type, ...
+		if len(f) < 3 || strings.TrimPrefix(f[2], "fuse.") != "tracefs" {
+			continue
+		}
+		path := unescape.Replace(f[1])
+		if _, ok := typed[path]; ok {
+			continue // that is covered
+		}
+		// In a user namespace, those from outside are locked (EINVAL): they stay.
+		if err := syscall.Unmount(path, syscall.MNT_DETACH); err != nil && !errors.Is(err, syscall.EINVAL) {
+			return fmt.Errorf("unmount %s: %w", path, err)
+		}
+	}
+	return nil
+}
+
+// unescape undoes mangle_path (fs/seq_file.c) with the characters that /proc/mounts escapes.
+var unescape = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`, `\043`, "#")
 
 // coverPath lays one of the files below root over the host's.
 func coverPath(root, path string) error {

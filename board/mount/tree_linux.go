@@ -35,6 +35,8 @@ type tree struct {
 	done   chan struct{} // is closed with it
 	dead   error         // what ended the guest
 	died   chan error    // gets it
+
+	processes *processes // nil: all that is asked of the guest is the first process'
 }
 
 func newTree(m *board.Machine) *tree {
@@ -60,9 +62,12 @@ func (t *tree) idle() {
 			return
 		case <-tick.C:
 		}
-		t.do(func(ctx context.Context) error {
+		t.do(context.Background(), func(ctx context.Context) error {
 			if t.dead != nil {
 				return nil
+			}
+			if err := t.enterFirst(ctx); err != nil {
+				return err
 			}
 			d := max(shortest, pause-t.busy)
 			t.busy = 0
@@ -143,22 +148,25 @@ func ended(err error) bool {
 }
 
 // do has the guest execute. What it does is not interrupted: that would end it halfway.
-func (t *tree) do(f func(ctx context.Context) error) syscall.Errno {
-	return t.look(func(ctx context.Context) error {
+func (t *tree) do(request context.Context, f func(ctx context.Context) error) syscall.Errno {
+	return t.look(request, func(ctx context.Context) error {
 		defer clear(t.known)
 		return f(ctx)
 	})
 }
 
 // look is do of what changes no file's attributes and no folder.
-func (t *tree) look(f func(ctx context.Context) error) syscall.Errno {
+func (t *tree) look(request context.Context, f func(ctx context.Context) error) syscall.Errno {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
 		return syscall.ENODEV
 	}
 	begin := time.Now()
-	err := f(context.Background())
+	err := t.enter(request)
+	if err == nil {
+		err = f(context.Background())
+	}
 	t.busy += time.Since(begin)
 	if t.dead == nil && ended(err) {
 		t.dead = err
@@ -180,11 +188,31 @@ func (t *tree) lstat(ctx context.Context, name string) (board.Info, error) {
 }
 
 // do has the guest execute what is done with the file.
-func (h *handle) do(f func(ctx context.Context) error) syscall.Errno {
+func (h *handle) do(request context.Context, f func(ctx context.Context) error) syscall.Errno {
 	if h.flags&syscall.O_ACCMODE == syscall.O_RDONLY {
-		return h.n.t.look(f)
+		return h.n.t.look(request, f)
 	}
-	return h.n.t.do(f)
+	return h.n.t.do(request, f)
+}
+
+// enter has the guest execute as the process that asks.
+func (t *tree) enter(request context.Context) error {
+	if t.processes == nil {
+		return nil
+	}
+	pid := 0
+	if caller, ok := fuse.FromContext(request); ok {
+		pid = int(caller.Pid)
+	}
+	return t.processes.enter(context.Background(), pid)
+}
+
+// enterFirst has the guest execute as its first process.
+func (t *tree) enterFirst(ctx context.Context) error {
+	if t.processes == nil {
+		return nil
+	}
+	return t.processes.first.Enter(ctx)
 }
 
 func (n *node) child(ctx context.Context, name string, info board.Info, out *fuse.EntryOut) *fs.Inode {
@@ -204,8 +232,8 @@ func fill(name string, info board.Info, out *fuse.Attr) {
 	}
 }
 
-func (n *node) stat(name string) (info board.Info, errno syscall.Errno) {
-	errno = n.t.look(func(ctx context.Context) (err error) {
+func (n *node) stat(ctx context.Context, name string) (info board.Info, errno syscall.Errno) {
+	errno = n.t.look(ctx, func(ctx context.Context) (err error) {
 		info, err = n.t.lstat(ctx, name)
 		return err
 	})
@@ -214,7 +242,7 @@ func (n *node) stat(name string) (info board.Info, errno syscall.Errno) {
 
 // Lookup implements [fs.NodeLookuper].
 func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
-	info, errno := n.stat(path.Join(n.path, name))
+	info, errno := n.stat(ctx, path.Join(n.path, name))
 	if errno != 0 {
 		return nil, errno
 	}
@@ -222,16 +250,16 @@ func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs
 }
 
 // Getattr implements [fs.NodeGetattrer].
-func (n *node) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
-	info, errno := n.stat(n.path)
+func (n *node) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	info, errno := n.stat(ctx, n.path)
 	fill(n.path, info, &out.Attr)
 	return errno
 }
 
 // Readdir implements [fs.NodeReaddirer].
-func (n *node) Readdir(context.Context) (fs.DirStream, syscall.Errno) {
+func (n *node) Readdir(ctx context.Context) (fs.DirStream, syscall.Errno) {
 	var list []fuse.DirEntry
-	errno := n.t.look(func(ctx context.Context) error {
+	errno := n.t.look(ctx, func(ctx context.Context) error {
 		names, err := n.t.m.ReadDir(ctx, n.path)
 		for _, name := range names {
 			info, err := n.t.lstat(ctx, path.Join(n.path, name))
@@ -248,7 +276,7 @@ func (n *node) Readdir(context.Context) (fs.DirStream, syscall.Errno) {
 func (n *node) Mkdir(ctx context.Context, name string, mode uint32, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
 	full := path.Join(n.path, name)
 	var info board.Info
-	errno := n.t.do(func(ctx context.Context) (err error) {
+	errno := n.t.do(ctx, func(ctx context.Context) (err error) {
 		if err = n.t.m.Mkdir(ctx, full, iofs.FileMode(mode&0o777)); err == nil {
 			info, err = n.t.m.Lstat(ctx, full)
 		}
@@ -261,18 +289,18 @@ func (n *node) Mkdir(ctx context.Context, name string, mode uint32, out *fuse.En
 }
 
 // Rmdir implements [fs.NodeRmdirer].
-func (n *node) Rmdir(_ context.Context, name string) syscall.Errno {
-	return n.t.do(func(ctx context.Context) error { return n.t.m.Remove(ctx, path.Join(n.path, name)) })
+func (n *node) Rmdir(ctx context.Context, name string) syscall.Errno {
+	return n.t.do(ctx, func(ctx context.Context) error { return n.t.m.Remove(ctx, path.Join(n.path, name)) })
 }
 
 // Open implements [fs.NodeOpener]. The guest's file never waits: handles do.
-func (n *node) Open(_ context.Context, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
+func (n *node) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
 	h := &handle{n: n, flags: int(flags) & (syscall.O_ACCMODE | syscall.O_APPEND | syscall.O_TRUNC), nonblock: flags&syscall.O_NONBLOCK != 0}
 	begin := n.t.look
 	if h.flags&syscall.O_TRUNC != 0 {
 		begin = n.t.do
 	}
-	errno := begin(func(ctx context.Context) error { return h.open(ctx, 0) })
+	errno := begin(ctx, func(ctx context.Context) error { return h.open(ctx, 0) })
 	if errno != 0 {
 		return nil, 0, errno
 	}
@@ -294,8 +322,8 @@ func (h *handle) begin(ctx context.Context) error {
 
 // Flush implements [fs.FileFlusher]: it is called before close returns, and the guest does at its own close what was written. The host
 // does not wait for Release.
-func (h *handle) Flush(context.Context) syscall.Errno {
-	return h.do(func(context.Context) error {
+func (h *handle) Flush(ctx context.Context) syscall.Errno {
+	return h.do(ctx, func(context.Context) error {
 		if !h.used || h.flags&syscall.O_ACCMODE == syscall.O_RDONLY {
 			return nil
 		}
@@ -321,7 +349,7 @@ func (h *handle) open(ctx context.Context, flags int) (err error) {
 // 0. The guest has to see one, so what was opened in the first is opened again.
 func (n *node) Setattr(ctx context.Context, f fs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
 	if size, ok := in.GetSize(); ok && size == 0 {
-		errno := n.t.do(func(ctx context.Context) error {
+		errno := n.t.do(ctx, func(ctx context.Context) error {
 			for _, h := range n.t.open[n.path] {
 				if h.used || h.flags&syscall.O_ACCMODE == syscall.O_RDONLY {
 					continue
@@ -347,7 +375,7 @@ func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadRes
 	cancel := ctx.Done()
 	for {
 		n := 0
-		errno := h.do(func(ctx context.Context) (err error) {
+		errno := h.do(ctx, func(ctx context.Context) (err error) {
 			if err := h.begin(ctx); err != nil {
 				return err
 			}
@@ -379,8 +407,8 @@ func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadRes
 }
 
 // Write implements [fs.FileWriter].
-func (h *handle) Write(_ context.Context, data []byte, _ int64) (written uint32, errno syscall.Errno) {
-	errno = h.do(func(ctx context.Context) error {
+func (h *handle) Write(ctx context.Context, data []byte, _ int64) (written uint32, errno syscall.Errno) {
+	errno = h.do(ctx, func(ctx context.Context) error {
 		if err := h.begin(ctx); err != nil {
 			return err
 		}
@@ -394,8 +422,8 @@ func (h *handle) Write(_ context.Context, data []byte, _ int64) (written uint32,
 }
 
 // Release implements [fs.FileReleaser].
-func (h *handle) Release(context.Context) syscall.Errno {
-	return h.do(func(context.Context) error {
+func (h *handle) Release(ctx context.Context) syscall.Errno {
+	return h.do(ctx, func(context.Context) error {
 		open := h.n.t.open
 		open[h.n.path] = slices.DeleteFunc(open[h.n.path], func(o *handle) bool { return o == h })
 		if len(open[h.n.path]) == 0 {

@@ -43,6 +43,7 @@ func (e *exitError) Unwrap() error { return e.err }
 func newShell() *cobra.Command {
 	var guest *guestFlags
 	var load loads
+	var tasks bool
 	cmd := &cobra.Command{
 		Use:   "shell --image FILE [flags] [CMD [ARG]...]",
 		Short: "Run a command of the host on a booted kernel's tracefs",
@@ -53,7 +54,9 @@ of what they read of a kernel is the guest's as well: /proc/kallsyms, /proc/modu
 /sys/kernel/btf, and ftrace's files in /proc/sys/kernel. Other programs of the host see
 nothing of it.
 
-Time passes in the guest while nothing is asked of it, and --load has it do something.
+Time passes in the guest while nothing is asked of it, and --load has it do something. With
+--tasks the command's processes are tasks of the guest as well, with the same numbers and
+names, so that they can be traced: they fork and exit there too.
 Its exit status is the command's. It needs /dev/fuse, tracefs in the host's kernel, and root.`,
 		Example: `  callops shell --image vmlinuz
   callops shell --image vmlinuz trace-cmd list -t
@@ -72,13 +75,14 @@ Its exit status is the command's. It needs /dev/fuse, tracefs in the host's kern
 				if err := load.start(cmd.Context(), m, int(guest.cpus.value)); err != nil {
 					return err
 				}
-				return runShell(cmd, m, command)
+				return runShell(cmd, m, command, tasks)
 			})
 		},
 	}
 	guest = addGuestFlags(cmd)
 	cmd.Flags().SetInterspersed(false)
 	cmd.Flags().Var(&load, "load", "have a kernel thread call `'FUNC [NUMBER]...'` again and again")
+	cmd.Flags().BoolVar(&tasks, "tasks", false, "have the command's processes be tasks of the guest")
 	return cmd
 }
 
@@ -90,14 +94,14 @@ var (
 )
 
 // runShell runs the command to its end.
-func runShell(cmd *cobra.Command, m *board.Machine, command *exec.Cmd) error {
+func runShell(cmd *cobra.Command, m *board.Machine, command *exec.Cmd, tasks bool) error {
 	signals, keys := make(chan os.Signal, 16), make(chan os.Signal, 1)
 	signal.Notify(signals, passedOn...)
 	defer signal.Stop(signals)
 	signal.Notify(keys, ofKeys...)
 	defer signal.Stop(keys)
 	died := false
-	err := mount.Shell(m, command, &mount.ShellOptions{Signals: signals, Died: func(err error) {
+	err := mount.Shell(m, command, &mount.ShellOptions{Signals: signals, Tasks: tasks, Died: func(err error) {
 		died = true
 		reportError(cmd.ErrOrStderr(), cmd, err)
 	}})
