@@ -336,6 +336,7 @@ func (m *Machine) run(ctx context.Context, budget uint64) error {
 				return err
 			}
 			if m.stopped {
+				m.passed()
 				return nil
 			}
 		}
@@ -356,6 +357,13 @@ func (m *Machine) run(ctx context.Context, budget uint64) error {
 		}
 	}
 	return nil
+}
+
+// passed moves time on to where the CPUs are, for a turn that ends before all have had theirs: no CPU's counter goes back.
+func (m *Machine) passed() {
+	for _, c := range m.cpus {
+		m.now = max(m.now, c.now())
+	}
 }
 
 // Count returns how many instructions the CPUs have executed, those of the board that this one was forked

@@ -181,6 +181,23 @@ func TestCall_MaySleep(t *testing.T) {
 	assert.Less(t, m.Count()-count, uint64(20_000_000), "time passes without instructions where nothing runs")
 }
 
+func TestCall_TakesTheTimeOfItsInstructions(t *testing.T) {
+	m, ctx := booted(t), t.Context()
+	clock := func() uint64 {
+		ns, err := m.Call(ctx, "sched_clock")
+		require.NoError(t, err)
+		return ns
+	}
+	from, count := clock(), m.Count()
+	for range 100 {
+		_, err := m.Call(ctx, "int_sqrt", 1<<40)
+		require.NoError(t, err)
+	}
+	passed := clock() - from
+	assert.Greater(t, passed, uint64(1000))
+	assert.InDelta(t, m.Count()-count, passed, 100)
+}
+
 func TestCall_RealGracePeriods(t *testing.T) {
 	m := booted(t)
 	for _, name := range []string{"synchronize_rcu", "synchronize_rcu_tasks_rude", "synchronize_rcu_tasks_trace"} {

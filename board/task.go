@@ -16,6 +16,7 @@ type Task struct {
 	m    *Machine
 	task uint64 // struct task_struct
 	sp   uint64 // while it makes no call
+	pid  uint64
 }
 
 const (
@@ -69,7 +70,7 @@ func (m *Machine) FirstTask(ctx context.Context) (*Task, error) {
 		return nil, err
 	}
 	r := m.init.Regs()
-	first := &Task{m, r.SPEL0, r.SP}
+	first := &Task{m, r.SPEL0, r.SP, 1}
 	m.tasks = &tasks{first: first, current: first, all: map[uint64]*Task{first.task: first}, rest: r.PC, sleep: sleep}
 	return first, nil
 }
@@ -111,6 +112,7 @@ func (t *Task) fork(ctx context.Context, pid int) (*Task, error) {
 		child = &Task{m: t.m, task: task}
 		t.m.tasks.all[task] = child
 	}
+	child.pid = uint64(got)
 	return child, nil
 }
 
@@ -204,5 +206,16 @@ func (t *Task) Exit(ctx context.Context, status int) error {
 		return err
 	}
 	delete(m.tasks.all, t.task)
-	return m.tasks.first.resume(ctx, "do_exit")
+	if err := m.tasks.first.resume(ctx, "do_exit"); err != nil {
+		return err
+	}
+	// The first process may have preempted it.
+	for pause := shortestWait; ; pause = min(2*pause, longestWait) {
+		if left, err := m.Call(ctx, "find_task_by_vpid", t.pid); err != nil || left != t.task {
+			return err
+		}
+		if err := m.Sleep(ctx, pause); err != nil {
+			return err
+		}
+	}
 }
