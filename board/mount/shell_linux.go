@@ -115,7 +115,8 @@ func (t *tree) endMirror() error {
 	if t.dead != nil {
 		return p.close()
 	}
-	return errors.Join(p.first.Enter(context.Background()), p.close())
+	ctx := context.Background()
+	return errors.Join(p.follow(ctx), p.first.Enter(ctx), p.close())
 }
 
 // watch passes on what happens while the command runs.
