@@ -32,38 +32,47 @@ func (e *SyscallError) Is(target error) bool {
 // maxErrno is MAX_ERRNO (include/linux/err.h).
 const maxErrno = 4095
 
-// syscall makes a system call of the first process, whose numbers and addresses are Linux's. It follows
-// invoke_syscall and what the kernel does before it returns to user mode (arch/arm64/kernel/syscall.c, entry-common.c).
+// systemCalls are those that the host makes, with their numbers (include/uapi/asm-generic/unistd.h).
+var systemCalls = map[string]uint64{
+	"mkdirat": 34, "unlinkat": 35, "mount": 40, "ftruncate": 46, "openat": 56, "close": 57, "pipe2": 59, "getdents64": 61, "lseek": 62, "read": 63,
+	"write": 64, "ppoll": 73, "splice": 76, "newfstatat": 79, "init_module": 105, "delete_module": 106, "sched_setaffinity": 122, "bpf": 280,
+}
+
+// syscall makes a system call as a process, by what the kernel does for SVC and before it returns to user mode (arch/arm64/kernel/syscall.c,
+// entry-common.c): events of the call are seen.
 func (m *Machine) syscall(ctx context.Context, name string, args ...uint64) (uint64, error) {
 	// Above the call's own stack.
 	regs := m.init.Regs().SP - redZone + sizeofRegs
-	if err := m.WriteMemory(regs, userRegs(args)); err != nil {
+	if err := m.WriteMemory(regs, userRegs(systemCalls[name], args)); err != nil {
 		return 0, err
 	}
-	result, err := m.Call(ctx, "__arm64_sys_"+name, regs)
+	if _, err := m.Call(ctx, "do_el0_svc", regs); err != nil {
+		return 0, err
+	}
+	result, err := m.load64(regs, 1)
 	if err != nil {
 		return 0, err
 	}
 	if _, err := m.Call(ctx, "task_work_run"); err != nil {
 		return 0, err
 	}
-	if n := -int64(result); n > 0 && n <= maxErrno {
+	if n := -int64(result[0]); n > 0 && n <= maxErrno {
 		return 0, &SyscallError{name, n}
 	}
-	return result, nil
+	return result[0], nil
 }
 
 // Offsets in struct pt_regs (arch/arm64/include/asm/ptrace.h), which begins with X0 to X30 in all versions.
 const (
-	sizeofRegs  = 512 // at least
-	origX0AtReg = 34  // where system calls take their first argument from in newer kernels, in doublewords
+	sizeofRegs = 512 // at least
+	numberAt   = 8   // of the system call, in doublewords
 )
 
 // userRegs is struct pt_regs of a system call with these arguments.
-func userRegs(args []uint64) []byte {
+func userRegs(number uint64, args []uint64) []byte {
 	var regs [sizeofRegs / 8]uint64
 	copy(regs[:], args)
-	regs[origX0AtReg] = regs[0]
+	regs[numberAt] = number
 	var b []byte
 	for _, v := range regs {
 		b = binary.LittleEndian.AppendUint64(b, v)
