@@ -89,6 +89,11 @@ soak: ## a minute of tracing on two CPUs while ops come and go, and random file 
 	go test ./ftrace -run '^TestSoak$$' -count=1 -v -soak $(or $(SOAK),1m) -timeout 0
 	go test ./board ./board/mount -run '^TestSoak_' -count=1 -v -operations $(or $(OPERATIONS),20000) -seed $(or $(SEED),1) -timeout 0
 
+ftracetest: kernels ## the kernel's own ftracetest on a booted 6.12, beside QEMU's results [RUN=regexp] [LOGS=folder]
+	@.ci/need 'for t in ping chrt; do command -v $$t || exit 1; done' iputils-ping util-linux
+	@.ci/ftracetest
+	go test $(LIMIT) ./board/mount -run '^TestFtracetest$$' -count=1 -v -ftracetest '$(or $(RUN),.)' $(if $(LOGS),-ftracetest-logs $(abspath $(LOGS)))
+
 qemu: build kernels ## boot the kernels, and under QEMU beside: instructions, seconds, memory, differences of the logs [LOGS=folder]
 	@.ci/need 'command -v qemu-system-aarch64' qemu-system-arm
 	go test ./board -run '^TestBoot_BesideQEMU$$' -count=1 -v -qemu qemu-system-aarch64 -callops $(CURDIR)/bin/callops $(if $(LOGS),-logs $(abspath $(LOGS)))
@@ -122,4 +127,4 @@ tools: ## install the programs that tests compare with
 cross: ## install the cross compiler for arm64
 	@.ci/need 'command -v aarch64-linux-gnu-gcc && command -v aarch64-linux-gnu-as' gcc-aarch64-linux-gnu binutils-aarch64-linux-gnu
 
-.PHONY: help bench bench-peers build kernels samples test page browser lint ports move soak qemu check workload clean unicorn tools cross
+.PHONY: help bench bench-peers build kernels samples test page browser lint ports move soak qemu ftracetest check workload clean unicorn tools cross

@@ -52,8 +52,8 @@ func boot(ctx context.Context, path string) (*board.Frozen, error) {
 	return m.Freeze()
 }
 
-// mounted is the tracefs of a Linux 6.12 on the host.
-func mounted(t *testing.T) (dir string, m *board.Machine) {
+// needs skips a test where it can't mount.
+func needs(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("boots a kernel")
@@ -61,6 +61,12 @@ func mounted(t *testing.T) (dir string, m *board.Machine) {
 	if _, err := os.Stat("/dev/fuse"); err != nil || os.Geteuid() != 0 {
 		cannot(t, "mounting takes /dev/fuse and root")
 	}
+}
+
+// mounted is the tracefs of a Linux 6.12 on the host.
+func mounted(t *testing.T) (dir string, m *board.Machine) {
+	t.Helper()
+	needs(t)
 	path := kernels.Path(t, kernels.Linux612)
 	booted.once.Do(func() { booted.frozen, booted.err = boot(context.Background(), path) })
 	require.NoError(t, booted.err)

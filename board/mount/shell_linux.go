@@ -21,6 +21,7 @@ var covered = []string{
 	"/proc/modules",
 	"/proc/sys/kernel", // whole: the host may lack some of ftrace's files in it
 	"/proc/sysrq-trigger",
+	"/proc/version",
 	"/sys/devices/system/cpu",
 	"/sys/kernel/btf",
 	tracefs, // before the other: tools take the first

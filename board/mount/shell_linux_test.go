@@ -3,7 +3,6 @@ package mount
 import (
 	"bytes"
 	"context"
-	"os"
 	"os/exec"
 	"testing"
 	"time"
@@ -18,12 +17,7 @@ import (
 // machine is a Linux 6.12 for a shell, with what else a distribution mounts.
 func machine(t *testing.T) *board.Machine {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("boots a kernel")
-	}
-	if _, err := os.Stat("/dev/fuse"); err != nil || os.Geteuid() != 0 {
-		cannot(t, "mounting takes /dev/fuse and root")
-	}
+	needs(t)
 	path := kernels.Path(t, kernels.Linux612)
 	booted.once.Do(func() { booted.frozen, booted.err = boot(context.Background(), path) })
 	require.NoError(t, booted.err)
