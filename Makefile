@@ -39,10 +39,12 @@ help: ## print this list
 bench: build ## what a traced call costs [IMAGE=file [BESIDE=file] [TRACEE=func]]
 	@bin/callops bench --registration $(if $(IMAGE),--image '$(IMAGE)' ) $(if $(BESIDE),--beside '$(BESIDE)') $(if $(TRACEE),--tracee '$(TRACEE)')
 
-bench-peers: unicorn ## an instruction under callops and other emulators [GDBSIM=aarch64-elf's run]
-	@.ci/need 'command -v qemu-aarch64 && command -v g++ && echo "#include <vixl/aarch64/simulator-aarch64.h>" | g++ -I/usr/include/vixl -E -x c++ -' qemu-user libvixl-dev g++
+bench-peers: unicorn ## an instruction under callops and other emulators
+	@.ci/need 'for t in qemu-aarch64 g++ bison flex; do command -v $$t || exit 1; done; printf "#include <vixl/aarch64/simulator-aarch64.h>\n#include <gmp.h>\n" | g++ -I/usr/include/vixl -E -x c++ -' \
+		qemu-user g++ bison flex libvixl-dev libgmp-dev
 	@.ci/kernels
-	@go build $(VCS) $(ALIGN) -o bin/peers ./bench/peers && bin/peers $(if $(GDBSIM),-gdbsim '$(GDBSIM)')
+	@.ci/gdbsim bin/gdbsim || echo "without gdb's simulator" >&2
+	@go build $(VCS) $(ALIGN) -o bin/peers ./bench/peers && bin/peers $$([ -x bin/gdbsim ] && echo -gdbsim bin/gdbsim)
 
 build: unicorn ## bin/callops
 	@go build $(VCS) $(ALIGN) -o bin/callops ./cmd/callops

@@ -125,7 +125,7 @@ func peers(dir, simulator string) (list []peer, absent []string) {
 	if simulator != "" {
 		list = append(list, command("gdb's simulator", simulator))
 	} else {
-		absent = append(absent, "gdb's simulator (GDBSIM=path of aarch64-elf's run, built from gdb's source)")
+		absent = append(absent, "gdb's simulator (-gdbsim, which .ci/gdbsim builds)")
 	}
 	return list, absent
 }

@@ -21,6 +21,7 @@ const (
 
 	countAt   = dataBase          // how often the workload is to be repeated
 	opsAt     = dataBase + 0x100  // ops: the tracer's address
+	exitAt    = dataBase + 0x200  // reason and status
 	taskAt    = dataBase + 0x1000 // what the kernel's functions take for the current task
 	buffersAt = dataBase + 0x10000
 	bufferLen = 64 << 10
@@ -70,8 +71,10 @@ func newProgram(w *workload, kernel *kernelimage.Image) (*program, error) {
 	main := b.Label("main")
 	b.Func("_start")
 	b.Emit(asm.MovImm(asm.X0, stackTop)...)
-	b.Emit(asm.AddImm(asm.SP, asm.X0, 0), asm.BL(main), asm.AndImm(asm.X1, asm.X0, 0x7f), asm.Mov(asm.X0, asm.X1))
-	b.Emit(asm.Movz(asm.X8, exitSyscall, 0), asm.Svc(0))
+	b.Emit(asm.AddImm(asm.SP, asm.X0, 0), asm.BL(main), asm.AndImm(asm.X3, asm.X0, 0x7f))
+	b.Emit(asm.MovImm(asm.X1, exitAt)...)
+	b.Emit(asm.MovImm(asm.X2, applicationExit)...)
+	b.Emit(asm.Stp(asm.X2, asm.X3, asm.Base(asm.X1)), asm.Movz(asm.X0, sysExit, 0), asm.Hlt(semihosting))
 	b.EndFunc()
 	b.Align(16)
 	b.Bind(main)
@@ -107,8 +110,12 @@ func newProgram(w *workload, kernel *kernelimage.Image) (*program, error) {
 	return p, nil
 }
 
-// exitSyscall is exit of arm64 Linux.
-const exitSyscall = 93
+// The program exits by Arm's semihosting, which both simulators and qemu-aarch64 have: SYS_EXIT, and a reason with the status.
+const (
+	semihosting     = 0xf000
+	sysExit         = 0x18
+	applicationExit = 0x20026
+)
 
 // kernelSegment is a kernel's text and read-only data, moved. Its code finds both by distance. Three registers that a program has
 // not, or not everywhere, are replaced, each by an instruction of the same length: SP_EL0 by the address of a page, DCZID_EL0
@@ -145,7 +152,8 @@ func kernelSegment(img *kernelimage.Image) (segment, error) {
 	return s, nil
 }
 
-// write writes the program as a static ELF file. It returns where the count is in it.
+// write writes the program as a static ELF file. It returns where the count is in it. Each segment is a section too, which
+// is what gdb's simulator loads.
 func (p *program) write(path string) (countOff int64, err error) {
 	const page = 0x1000
 	header := elf.Header64{
@@ -153,9 +161,17 @@ func (p *program) write(path string) (countOff int64, err error) {
 		Type:  uint16(elf.ET_EXEC), Machine: uint16(elf.EM_AARCH64), Version: uint32(elf.EV_CURRENT), Entry: p.start,
 		Ehsize: 64, Phoff: 64, Phentsize: 56, Phnum: uint16(len(p.segments)),
 	}
-	var head, body bytes.Buffer
-	_ = binary.Write(&head, binary.LittleEndian, &header)
 	off := uint64(page)
+	for _, s := range p.segments {
+		off += uint64(len(s.data)+page-1) &^ (page - 1)
+	}
+	const names = "\x00.load\x00.shstrtab\x00"
+	header.Shoff, header.Shentsize, header.Shnum, header.Shstrndx = off+page, 64, uint16(len(p.segments)+2), uint16(len(p.segments)+1)
+	var head, body, sections bytes.Buffer
+	_ = binary.Write(&head, binary.LittleEndian, &header)
+	_ = binary.Write(&sections, binary.LittleEndian, &elf.Section64{})
+	end := off
+	off = page
 	for _, s := range p.segments {
 		flags := elf.PF_R
 		if s.perm&emu.Exec != 0 {
@@ -167,6 +183,16 @@ func (p *program) write(path string) (countOff int64, err error) {
 		_ = binary.Write(&head, binary.LittleEndian, &elf.Prog64{
 			Type: uint32(elf.PT_LOAD), Flags: uint32(flags), Off: off, Vaddr: s.addr, Paddr: s.addr, Filesz: uint64(len(s.data)), Memsz: s.size, Align: page,
 		})
+		kind := elf.SHF_ALLOC
+		if s.perm&emu.Exec != 0 {
+			kind |= elf.SHF_EXECINSTR
+		}
+		if s.perm&emu.Write != 0 {
+			kind |= elf.SHF_WRITE
+		}
+		_ = binary.Write(&sections, binary.LittleEndian, &elf.Section64{
+			Name: 1, Type: uint32(elf.SHT_PROGBITS), Flags: uint64(kind), Addr: s.addr, Off: off, Size: uint64(len(s.data)), Addralign: page,
+		})
 		if s.addr == dataBase {
 			countOff = int64(off + countAt - dataBase)
 		}
@@ -174,6 +200,12 @@ func (p *program) write(path string) (countOff int64, err error) {
 		body.Write(make([]byte, -len(s.data)&(page-1)))
 		off += uint64(len(s.data)+page-1) &^ (page - 1)
 	}
+	_ = binary.Write(&sections, binary.LittleEndian, &elf.Section64{
+		Name: uint32(len("\x00.load\x00")), Type: uint32(elf.SHT_STRTAB), Off: end, Size: uint64(len(names)), Addralign: 1,
+	})
 	head.Write(make([]byte, page-head.Len()))
+	body.WriteString(names)
+	body.Write(make([]byte, page-len(names)))
+	body.Write(sections.Bytes())
 	return countOff, os.WriteFile(path, append(head.Bytes(), body.Bytes()...), 0o755)
 }

@@ -1,4 +1,4 @@
-// Runs a static arm64 ELF program in VIXL's simulator, from its entry to its first system call. Guest addresses are the host's.
+// Runs a static arm64 ELF program in VIXL's simulator, from its entry to its exit by semihosting. Guest addresses are the host's.
 #include <elf.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -16,12 +16,12 @@ static void fail(const char *what) {
   exit(128);
 }
 
-// Simulator without SVC, which is how a program exits.
+// Simulator whose HLT ends the program: X1 points to the reason and the status.
 class Program : public Simulator {
  public:
   explicit Program(Decoder *decoder) : Simulator(decoder) {}
   void VisitException(const Instruction *instr) override {
-    if (instr->Mask(ExceptionMask) == SVC) _exit(ReadXRegister(0) & 0x7f);
+    if (instr->Mask(ExceptionMask) == HLT) _exit(reinterpret_cast<int64_t *>(ReadXRegister(1))[1]);
     Simulator::VisitException(instr);
   }
 };
