@@ -21,11 +21,32 @@ import (
 var update = flag.Bool("update", false, "write the expected output in testdata/*.txtar anew")
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"callops": func() {
+	testscript.Main(&cleaned{m}, map[string]func(){"callops": func() {
 		code := run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 		reportPeak()
 		os.Exit(code)
 	}})
+}
+
+// testCache is a cache folder for the snapshots of tests, which is removed after them.
+var testCache string
+
+// cleaned runs the tests with it.
+type cleaned struct{ *testing.M }
+
+func (c *cleaned) Run() int {
+	dir, err := os.MkdirTemp("", "callops-test")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	testCache = dir
+	code := c.M.Run()
+	if err := os.RemoveAll(dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
 }
 
 // reportPeak writes the most that the process has had in memory to the file that $PEAK names, as

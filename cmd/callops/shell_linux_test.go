@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -15,9 +14,6 @@ import (
 
 	"callops/internal/kernels"
 )
-
-// shellCache is where the tests' snapshots lie.
-var shellCache = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "callops-test") })
 
 // guestShell is `callops shell` as a process of its own, on a Linux 6.12.
 func guestShell(t *testing.T, args ...string) *exec.Cmd {
@@ -33,10 +29,8 @@ func guestShell(t *testing.T, args ...string) *exec.Cmd {
 		t.Skip(why)
 	}
 	file := kernels.Path(t, kernels.Linux612)
-	cache, err := shellCache()
-	require.NoError(t, err)
 	cmd := exec.Command("callops", append([]string{"shell", "--image", file}, args...)...)
-	cmd.Env = append(os.Environ(), "XDG_CACHE_HOME="+cache)
+	cmd.Env = append(os.Environ(), "XDG_CACHE_HOME="+testCache)
 	return cmd
 }
 
