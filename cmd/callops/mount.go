@@ -73,7 +73,7 @@ func serveMount(cmd *cobra.Command, m *board.Machine, dir, name string) error {
 }
 
 // guardCommand is the command that [mount.Guard] starts.
-const guardCommand = "unmount-orphan"
+const guardCommand = "unmount"
 
 // newGuard builds it.
 func newGuard() *cobra.Command {
