@@ -96,12 +96,60 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			c.x[in.rd] = uint64(uint32(c.x[in.rn]) - uint32(c.x[in.rm])<<(in.ra&31))
 			in = next(in, 1)
 			continue
+		case opAddLsr64:
+			c.x[in.rd] = c.x[in.rn] + c.x[in.rm]>>(in.ra&63)
+			in = next(in, 1)
+			continue
+		case opAddLsr32:
+			c.x[in.rd] = uint64(uint32(c.x[in.rn]) + uint32(c.x[in.rm])>>(in.ra&31))
+			in = next(in, 1)
+			continue
+		case opAddAsr64:
+			c.x[in.rd] = c.x[in.rn] + uint64(int64(c.x[in.rm])>>(in.ra&63))
+			in = next(in, 1)
+			continue
+		case opAddAsr32:
+			c.x[in.rd] = uint64(uint32(c.x[in.rn]) + uint32(int32(uint32(c.x[in.rm]))>>(in.ra&31)))
+			in = next(in, 1)
+			continue
+		case opSubLsr64:
+			c.x[in.rd] = c.x[in.rn] - c.x[in.rm]>>(in.ra&63)
+			in = next(in, 1)
+			continue
+		case opSubLsr32:
+			c.x[in.rd] = uint64(uint32(c.x[in.rn]) - uint32(c.x[in.rm])>>(in.ra&31))
+			in = next(in, 1)
+			continue
+		case opSubAsr64:
+			c.x[in.rd] = c.x[in.rn] - uint64(int64(c.x[in.rm])>>(in.ra&63))
+			in = next(in, 1)
+			continue
+		case opSubAsr32:
+			c.x[in.rd] = uint64(uint32(c.x[in.rn]) - uint32(int32(uint32(c.x[in.rm]))>>(in.ra&31)))
+			in = next(in, 1)
+			continue
 		case opAddUxtw64:
 			c.x[in.rd] = c.x[in.rn] + uint64(uint32(c.x[in.rm]))<<(in.ra&63)
 			in = next(in, 1)
 			continue
 		case opAddSxtw64:
 			c.x[in.rd] = c.x[in.rn] + uint64(int64(int32(c.x[in.rm])))<<(in.ra&63)
+			in = next(in, 1)
+			continue
+		case opAddUxtb64:
+			c.x[in.rd] = c.x[in.rn] + c.x[in.rm]&0xff<<(in.ra&63)
+			in = next(in, 1)
+			continue
+		case opAddUxth64:
+			c.x[in.rd] = c.x[in.rn] + c.x[in.rm]&0xffff<<(in.ra&63)
+			in = next(in, 1)
+			continue
+		case opSubUxtw64:
+			c.x[in.rd] = c.x[in.rn] - uint64(uint32(c.x[in.rm]))<<(in.ra&63)
+			in = next(in, 1)
+			continue
+		case opSubSxtw64:
+			c.x[in.rd] = c.x[in.rn] - uint64(int64(int32(c.x[in.rm])))<<(in.ra&63)
 			in = next(in, 1)
 			continue
 
@@ -154,6 +202,30 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			c.x[in.rd] = uint64(a - b)
 			in = next(in, 1)
 			continue
+		case opSubsLsl64:
+			a, b := c.x[in.rn], c.x[in.rm]<<(in.ra&63)
+			c.flags = flags{a, b, flagsSub}
+			c.x[in.rd] = a - b
+			in = next(in, 1)
+			continue
+		case opSubsLsr64:
+			a, b := c.x[in.rn], c.x[in.rm]>>(in.ra&63)
+			c.flags = flags{a, b, flagsSub}
+			c.x[in.rd] = a - b
+			in = next(in, 1)
+			continue
+		case opSubsUxtb32:
+			a, b := uint32(c.x[in.rn]), uint32(uint8(c.x[in.rm]))
+			c.flags = flags{uint64(a) << 32, uint64(b) << 32, flagsSub}
+			c.x[in.rd] = uint64(a - b)
+			in = next(in, 1)
+			continue
+		case opSubsUxth32:
+			a, b := uint32(c.x[in.rn]), uint32(uint16(c.x[in.rm]))
+			c.flags = flags{uint64(a) << 32, uint64(b) << 32, flagsSub}
+			c.x[in.rd] = uint64(a - b)
+			in = next(in, 1)
+			continue
 		case opAndsImm64:
 			r := c.x[in.rn] & in.imm
 			c.flags = flags{r, 0, flagsAdd}
@@ -174,6 +246,18 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			continue
 		case opAnds32:
 			r := uint64(uint32(c.x[in.rn] & c.x[in.rm]))
+			c.flags = flags{r << 32, 0, flagsAdd}
+			c.x[in.rd] = r
+			in = next(in, 1)
+			continue
+		case opBics64:
+			r := c.x[in.rn] &^ c.x[in.rm]
+			c.flags = flags{r, 0, flagsAdd}
+			c.x[in.rd] = r
+			in = next(in, 1)
+			continue
+		case opBics32:
+			r := uint64(uint32(c.x[in.rn] &^ c.x[in.rm]))
 			c.flags = flags{r << 32, 0, flagsAdd}
 			c.x[in.rd] = r
 			in = next(in, 1)
@@ -238,6 +322,22 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			continue
 		case opOrn32:
 			c.x[in.rd] = uint64(uint32(c.x[in.rn] | ^c.x[in.rm]))
+			in = next(in, 1)
+			continue
+		case opAndLsl64:
+			c.x[in.rd] = c.x[in.rn] & (c.x[in.rm] << (in.ra & 63))
+			in = next(in, 1)
+			continue
+		case opAndLsl32:
+			c.x[in.rd] = uint64(uint32(c.x[in.rn]) & (uint32(c.x[in.rm]) << (in.ra & 31)))
+			in = next(in, 1)
+			continue
+		case opAndLsr64:
+			c.x[in.rd] = c.x[in.rn] & (c.x[in.rm] >> (in.ra & 63))
+			in = next(in, 1)
+			continue
+		case opAndLsr32:
+			c.x[in.rd] = uint64(uint32(c.x[in.rn]) & (uint32(c.x[in.rm]) >> (in.ra & 31)))
 			in = next(in, 1)
 			continue
 		case opOrrLsl64:
@@ -306,6 +406,14 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			c.x[in.rd] = uint64(uint32(int32(uint32(c.x[in.rn])<<(in.rm&31)) >> (in.ra & 31)))
 			in = next(in, 1)
 			continue
+		case opSbfiz64:
+			c.x[in.rd] = uint64(int64(c.x[in.rn]<<(in.rm&63)) >> (in.ra & 63) << (in.imm & 63))
+			in = next(in, 1)
+			continue
+		case opSbfiz32:
+			c.x[in.rd] = uint64(uint32(int32(uint32(c.x[in.rn])<<(in.rm&31)) >> (in.ra & 31) << (in.imm & 31)))
+			in = next(in, 1)
+			continue
 		case opBfi64:
 			c.x[in.rd] = c.x[in.rd]&^in.imm | c.x[in.rn]<<(in.ra&63)&in.imm
 			in = next(in, 1)
@@ -358,12 +466,28 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			c.x[in.rd] = uint64(uint32(int32(c.x[in.rn]) >> (c.x[in.rm] & 31)))
 			in = next(in, 1)
 			continue
+		case opRorv64:
+			c.x[in.rd] = bits.RotateLeft64(c.x[in.rn], -int(c.x[in.rm]&63))
+			in = next(in, 1)
+			continue
+		case opRorv32:
+			c.x[in.rd] = uint64(bits.RotateLeft32(uint32(c.x[in.rn]), -int(c.x[in.rm]&31)))
+			in = next(in, 1)
+			continue
 		case opRev64:
 			c.x[in.rd] = bits.ReverseBytes64(c.x[in.rn])
 			in = next(in, 1)
 			continue
 		case opRev32:
 			c.x[in.rd] = uint64(bits.ReverseBytes32(uint32(c.x[in.rn])))
+			in = next(in, 1)
+			continue
+		case opClz64:
+			c.x[in.rd] = uint64(bits.LeadingZeros64(c.x[in.rn]))
+			in = next(in, 1)
+			continue
+		case opClz32:
+			c.x[in.rd] = uint64(bits.LeadingZeros32(uint32(c.x[in.rn])))
 			in = next(in, 1)
 			continue
 
@@ -390,6 +514,11 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			continue
 		case opSmaddl:
 			c.x[in.rd] = c.x[in.ra] + uint64(int64(int32(c.x[in.rn]))*int64(int32(c.x[in.rm])))
+			in = next(in, 1)
+			continue
+		case opUmulh:
+			h, _ := bits.Mul64(c.x[in.rn], c.x[in.rm])
+			c.x[in.rd] = h
 			in = next(in, 1)
 			continue
 
@@ -675,6 +804,186 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			continue
 		case opStrXb:
 			addr := c.x[in.rn] + c.x[in.rm]<<(in.ra&63)
+			tlb := &c.stores[slotOf(addr)]
+			if tlb.page != addr/emu.PageSize {
+				return p, in, count, false
+			}
+			q := unsafe.Add(tlb.host, addr%emu.PageSize)
+			*(*uint8)(q) = uint8(c.x[in.rd])
+			in = next(in, 1)
+			continue
+		case opLdrU64:
+			addr := c.x[in.rn] + uint64(uint32(c.x[in.rm]))<<(in.ra&63)
+			tlb := &c.loads[slotOf(addr)]
+			if tlb.page != (addr+7)/emu.PageSize {
+				return p, in, count, false
+			}
+			q := unsafe.Add(tlb.host, addr%emu.PageSize)
+			c.x[in.rd] = *(*uint64)(q)
+			in = next(in, 1)
+			continue
+		case opLdrS64:
+			addr := c.x[in.rn] + uint64(int64(int32(c.x[in.rm])))<<(in.ra&63)
+			tlb := &c.loads[slotOf(addr)]
+			if tlb.page != (addr+7)/emu.PageSize {
+				return p, in, count, false
+			}
+			q := unsafe.Add(tlb.host, addr%emu.PageSize)
+			c.x[in.rd] = *(*uint64)(q)
+			in = next(in, 1)
+			continue
+		case opLdrU32:
+			addr := c.x[in.rn] + uint64(uint32(c.x[in.rm]))<<(in.ra&63)
+			tlb := &c.loads[slotOf(addr)]
+			if tlb.page != (addr+3)/emu.PageSize {
+				return p, in, count, false
+			}
+			q := unsafe.Add(tlb.host, addr%emu.PageSize)
+			c.x[in.rd] = uint64(*(*uint32)(q))
+			in = next(in, 1)
+			continue
+		case opLdrS32:
+			addr := c.x[in.rn] + uint64(int64(int32(c.x[in.rm])))<<(in.ra&63)
+			tlb := &c.loads[slotOf(addr)]
+			if tlb.page != (addr+3)/emu.PageSize {
+				return p, in, count, false
+			}
+			q := unsafe.Add(tlb.host, addr%emu.PageSize)
+			c.x[in.rd] = uint64(*(*uint32)(q))
+			in = next(in, 1)
+			continue
+		case opLdrUh:
+			addr := c.x[in.rn] + uint64(uint32(c.x[in.rm]))<<(in.ra&63)
+			tlb := &c.loads[slotOf(addr)]
+			if tlb.page != (addr+1)/emu.PageSize {
+				return p, in, count, false
+			}
+			q := unsafe.Add(tlb.host, addr%emu.PageSize)
+			c.x[in.rd] = uint64(*(*uint16)(q))
+			in = next(in, 1)
+			continue
+		case opLdrSh:
+			addr := c.x[in.rn] + uint64(int64(int32(c.x[in.rm])))<<(in.ra&63)
+			tlb := &c.loads[slotOf(addr)]
+			if tlb.page != (addr+1)/emu.PageSize {
+				return p, in, count, false
+			}
+			q := unsafe.Add(tlb.host, addr%emu.PageSize)
+			c.x[in.rd] = uint64(*(*uint16)(q))
+			in = next(in, 1)
+			continue
+		case opLdrUb:
+			addr := c.x[in.rn] + uint64(uint32(c.x[in.rm]))<<(in.ra&63)
+			tlb := &c.loads[slotOf(addr)]
+			if tlb.page != addr/emu.PageSize {
+				return p, in, count, false
+			}
+			q := unsafe.Add(tlb.host, addr%emu.PageSize)
+			c.x[in.rd] = uint64(*(*uint8)(q))
+			in = next(in, 1)
+			continue
+		case opLdrSb:
+			addr := c.x[in.rn] + uint64(int64(int32(c.x[in.rm])))<<(in.ra&63)
+			tlb := &c.loads[slotOf(addr)]
+			if tlb.page != addr/emu.PageSize {
+				return p, in, count, false
+			}
+			q := unsafe.Add(tlb.host, addr%emu.PageSize)
+			c.x[in.rd] = uint64(*(*uint8)(q))
+			in = next(in, 1)
+			continue
+		case opLdrUsw:
+			addr := c.x[in.rn] + uint64(uint32(c.x[in.rm]))<<(in.ra&63)
+			tlb := &c.loads[slotOf(addr)]
+			if tlb.page != (addr+3)/emu.PageSize {
+				return p, in, count, false
+			}
+			q := unsafe.Add(tlb.host, addr%emu.PageSize)
+			c.x[in.rd] = uint64(int64(*(*int32)(q)))
+			in = next(in, 1)
+			continue
+		case opLdrSsw:
+			addr := c.x[in.rn] + uint64(int64(int32(c.x[in.rm])))<<(in.ra&63)
+			tlb := &c.loads[slotOf(addr)]
+			if tlb.page != (addr+3)/emu.PageSize {
+				return p, in, count, false
+			}
+			q := unsafe.Add(tlb.host, addr%emu.PageSize)
+			c.x[in.rd] = uint64(int64(*(*int32)(q)))
+			in = next(in, 1)
+			continue
+		case opStrU64:
+			addr := c.x[in.rn] + uint64(uint32(c.x[in.rm]))<<(in.ra&63)
+			tlb := &c.stores[slotOf(addr)]
+			if tlb.page != (addr+7)/emu.PageSize {
+				return p, in, count, false
+			}
+			q := unsafe.Add(tlb.host, addr%emu.PageSize)
+			*(*uint64)(q) = c.x[in.rd]
+			in = next(in, 1)
+			continue
+		case opStrS64:
+			addr := c.x[in.rn] + uint64(int64(int32(c.x[in.rm])))<<(in.ra&63)
+			tlb := &c.stores[slotOf(addr)]
+			if tlb.page != (addr+7)/emu.PageSize {
+				return p, in, count, false
+			}
+			q := unsafe.Add(tlb.host, addr%emu.PageSize)
+			*(*uint64)(q) = c.x[in.rd]
+			in = next(in, 1)
+			continue
+		case opStrU32:
+			addr := c.x[in.rn] + uint64(uint32(c.x[in.rm]))<<(in.ra&63)
+			tlb := &c.stores[slotOf(addr)]
+			if tlb.page != (addr+3)/emu.PageSize {
+				return p, in, count, false
+			}
+			q := unsafe.Add(tlb.host, addr%emu.PageSize)
+			*(*uint32)(q) = uint32(c.x[in.rd])
+			in = next(in, 1)
+			continue
+		case opStrS32:
+			addr := c.x[in.rn] + uint64(int64(int32(c.x[in.rm])))<<(in.ra&63)
+			tlb := &c.stores[slotOf(addr)]
+			if tlb.page != (addr+3)/emu.PageSize {
+				return p, in, count, false
+			}
+			q := unsafe.Add(tlb.host, addr%emu.PageSize)
+			*(*uint32)(q) = uint32(c.x[in.rd])
+			in = next(in, 1)
+			continue
+		case opStrUh:
+			addr := c.x[in.rn] + uint64(uint32(c.x[in.rm]))<<(in.ra&63)
+			tlb := &c.stores[slotOf(addr)]
+			if tlb.page != (addr+1)/emu.PageSize {
+				return p, in, count, false
+			}
+			q := unsafe.Add(tlb.host, addr%emu.PageSize)
+			*(*uint16)(q) = uint16(c.x[in.rd])
+			in = next(in, 1)
+			continue
+		case opStrSh:
+			addr := c.x[in.rn] + uint64(int64(int32(c.x[in.rm])))<<(in.ra&63)
+			tlb := &c.stores[slotOf(addr)]
+			if tlb.page != (addr+1)/emu.PageSize {
+				return p, in, count, false
+			}
+			q := unsafe.Add(tlb.host, addr%emu.PageSize)
+			*(*uint16)(q) = uint16(c.x[in.rd])
+			in = next(in, 1)
+			continue
+		case opStrUb:
+			addr := c.x[in.rn] + uint64(uint32(c.x[in.rm]))<<(in.ra&63)
+			tlb := &c.stores[slotOf(addr)]
+			if tlb.page != addr/emu.PageSize {
+				return p, in, count, false
+			}
+			q := unsafe.Add(tlb.host, addr%emu.PageSize)
+			*(*uint8)(q) = uint8(c.x[in.rd])
+			in = next(in, 1)
+			continue
+		case opStrSb:
+			addr := c.x[in.rn] + uint64(int64(int32(c.x[in.rm])))<<(in.ra&63)
 			tlb := &c.stores[slotOf(addr)]
 			if tlb.page != addr/emu.PageSize {
 				return p, in, count, false
@@ -1122,7 +1431,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			c.x[30] = p.pc(in) + 4
 			p, in = t.page, t.in
-		case opBcond, opCsel, opCcmp:
+		case opBcond, opBcondFar, opCsel, opCcmp:
 			// What holds, as an index for condMasks.
 			a, b := c.flags.a, c.flags.b
 			var have uint32
@@ -1161,6 +1470,19 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 					return p, in, count, true
 				}
 				continue
+			}
+			if in.op == opBcondFar {
+				pc := in.imm
+				t := &c.targets[targetSlot(in)]
+				if t.pc != pc {
+					e := &c.cache[slotOf(pc)]
+					if e.base != pc&^(pageMask&^3) {
+						return p, in, count, false
+					}
+					t.pc, t.page, t.in = pc, e.page, e.page.at(pc)
+				}
+				p, in = t.page, t.in
+				break
 			}
 			in = jump(in, in.imm)
 		case opCbz64:
@@ -1223,6 +1545,120 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				continue
 			}
 			in = jump(in, in.imm)
+		case opCbz64Far:
+			if !(c.x[in.rn] == 0) {
+				in = next(in, 1)
+				count += uint64(in.left)
+				if count > limit {
+					return p, in, count, true
+				}
+				continue
+			}
+			pc := in.imm
+			t := &c.targets[targetSlot(in)]
+			if t.pc != pc {
+				e := &c.cache[slotOf(pc)]
+				if e.base != pc&^(pageMask&^3) {
+					return p, in, count, false
+				}
+				t.pc, t.page, t.in = pc, e.page, e.page.at(pc)
+			}
+			p, in = t.page, t.in
+		case opCbnz64Far:
+			if !(c.x[in.rn] != 0) {
+				in = next(in, 1)
+				count += uint64(in.left)
+				if count > limit {
+					return p, in, count, true
+				}
+				continue
+			}
+			pc := in.imm
+			t := &c.targets[targetSlot(in)]
+			if t.pc != pc {
+				e := &c.cache[slotOf(pc)]
+				if e.base != pc&^(pageMask&^3) {
+					return p, in, count, false
+				}
+				t.pc, t.page, t.in = pc, e.page, e.page.at(pc)
+			}
+			p, in = t.page, t.in
+		case opCbz32Far:
+			if !(uint32(c.x[in.rn]) == 0) {
+				in = next(in, 1)
+				count += uint64(in.left)
+				if count > limit {
+					return p, in, count, true
+				}
+				continue
+			}
+			pc := in.imm
+			t := &c.targets[targetSlot(in)]
+			if t.pc != pc {
+				e := &c.cache[slotOf(pc)]
+				if e.base != pc&^(pageMask&^3) {
+					return p, in, count, false
+				}
+				t.pc, t.page, t.in = pc, e.page, e.page.at(pc)
+			}
+			p, in = t.page, t.in
+		case opCbnz32Far:
+			if !(uint32(c.x[in.rn]) != 0) {
+				in = next(in, 1)
+				count += uint64(in.left)
+				if count > limit {
+					return p, in, count, true
+				}
+				continue
+			}
+			pc := in.imm
+			t := &c.targets[targetSlot(in)]
+			if t.pc != pc {
+				e := &c.cache[slotOf(pc)]
+				if e.base != pc&^(pageMask&^3) {
+					return p, in, count, false
+				}
+				t.pc, t.page, t.in = pc, e.page, e.page.at(pc)
+			}
+			p, in = t.page, t.in
+		case opTbzFar:
+			if !(c.x[in.rn]>>(in.ra&63)&1 == 0) {
+				in = next(in, 1)
+				count += uint64(in.left)
+				if count > limit {
+					return p, in, count, true
+				}
+				continue
+			}
+			pc := in.imm
+			t := &c.targets[targetSlot(in)]
+			if t.pc != pc {
+				e := &c.cache[slotOf(pc)]
+				if e.base != pc&^(pageMask&^3) {
+					return p, in, count, false
+				}
+				t.pc, t.page, t.in = pc, e.page, e.page.at(pc)
+			}
+			p, in = t.page, t.in
+		case opTbnzFar:
+			if !(c.x[in.rn]>>(in.ra&63)&1 != 0) {
+				in = next(in, 1)
+				count += uint64(in.left)
+				if count > limit {
+					return p, in, count, true
+				}
+				continue
+			}
+			pc := in.imm
+			t := &c.targets[targetSlot(in)]
+			if t.pc != pc {
+				e := &c.cache[slotOf(pc)]
+				if e.base != pc&^(pageMask&^3) {
+					return p, in, count, false
+				}
+				t.pc, t.page, t.in = pc, e.page, e.page.at(pc)
+			}
+			p, in = t.page, t.in
 
 		// Runs of several, which supers.txt lists.
 		case opSuper + 0: // AddImm64:0,0 Ldr32:1,0 Ldr32:2,0~ Ror32:3,4 EorRor32:3,3,4 Ror32:5,1 EorRor32:5,5,1 EorLsr32:4,3,4 EorLsr32:1,5,1 Add32:6,6,2 Add32:4,4,1 Add32:4,4,6
@@ -2105,7 +2541,73 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 17: // AddImm64:S,S Mov64:0,1 Mov64:2,3 MovImm:1 AddImm64:1,1 Stp64:4,S,5 AddImm64:4,S Stp64:6,S,7+ Ldr64:6,0 Ldr64:8,2 Str64:8,S~ MovImm:8
+		case opSuper + 17: // EorLsr64:0,1,1 Ubfx:2,1 Madd64:1,1,3,Z AddImm64:4,4 Ubfx:0,0 AddImm64:1,1 Rorv32:0,0,2 Add32:5,5,0 AddsImm64:-,4 Bcond.ne
+			var fa8, fb8 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
+			i9 := (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
+			var r0, r1, r2, r3, r4, r5, rZ uint64
+			{ // EorLsr64
+				r1 = c.x[in.rn]
+				r0 = r1 ^ r1>>(in.ra&63)
+				_ = r0
+			}
+			{ // Ubfx
+				r2 = r1 >> (i1.ra & 63) & i1.imm
+				c.x[i1.rd] = r2
+			}
+			{ // Madd64
+				r3 = c.x[i2.rm]
+				r1 = rZ + r1*r3
+				_ = r1
+			}
+			{ // AddImm64
+				r4 = c.x[i3.rn]
+				r4 = r4 + i3.imm
+				c.x[i3.rd] = r4
+			}
+			{ // Ubfx
+				r0 = r0 >> (i4.ra & 63) & i4.imm
+				_ = r0
+			}
+			{ // AddImm64
+				r1 = r1 + i5.imm
+				c.x[i5.rd] = r1
+			}
+			{ // Rorv32
+				r0 = uint64(bits.RotateLeft32(uint32(r0), -int(r2&31)))
+				c.x[i6.rd] = r0
+			}
+			{ // Add32
+				r5 = c.x[i7.rn]
+				r5 = uint64(uint32(r5) + uint32(r0))
+				c.x[i7.rd] = r5
+			}
+			{ // AddsImm64
+				a, b := r4, i8.imm
+				fa8, fb8 = a, b
+				c.flags = flags{fa8, fb8, flagsAdd}
+				_ = a + b
+			}
+			{ // Bcond
+				in = i9
+				if !(fa8+fb8 != 0) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				in = jump(in, in.imm)
+			}
+		case opSuper + 18: // AddImm64:S,S Mov64:0,1 Mov64:2,3 MovImm:1 AddImm64:1,1 Stp64:4,S,5 AddImm64:4,S Stp64:6,S,7+ Ldr64:6,0 Ldr64:8,2 Str64:8,S~ MovImm:8
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -2201,7 +2703,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 18: // Mov64:0,1 Ldr64:2,S Ldr64:3,0 Subs64:2,2,3 MovImm:3
+		case opSuper + 19: // Mov64:0,1 Ldr64:2,S Ldr64:3,0 Subs64:2,2,3 MovImm:3
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -2249,7 +2751,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
 			continue
-		case opSuper + 19: // Nop Nop Ldr32:0,1 Ubfx:2,3 Subs32:-,0,2 Bcond.ls
+		case opSuper + 20: // Nop Nop Ldr32:0,1 Ubfx:2,3 Subs32:-,0,2 Bcond.ls
 			var g0 unsafe.Pointer
 			var fa4, fb4 uint64
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -2297,7 +2799,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 20: // Nop Nop StpW64.pre:0,S,1 Mov64:0,S Str64:2,S+ Mov64:2,3 Mov64:3,4 Stp64:5,S,6= Mov64:6,7 Mov64:5,4 Mov64:7,2 Bl
+		case opSuper + 21: // Nop Nop StpW64.pre:0,S,1 Mov64:0,S Str64:2,S+ Mov64:2,3 Mov64:3,4 Stp64:5,S,6= Mov64:6,7 Mov64:5,4 Mov64:7,2 Bl
 			var g0 unsafe.Pointer
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -2376,7 +2878,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				in = jump(in, in.imm)
 			}
-		case opSuper + 21: // AddImm64:S,S Mov64:0,1 Stp64:2,S,3 AddImm64:2,S Str64:4,S+ Mov64:4,5 Mov64:5,6 Ldr64:6,0 Str64:6,S~ MovImm:6 MovImm:0 AddLsl64:6,S,0
+		case opSuper + 22: // AddImm64:S,S Mov64:0,1 Stp64:2,S,3 AddImm64:2,S Str64:4,S+ Mov64:4,5 Mov64:5,6 Ldr64:6,0 Str64:6,S~ MovImm:6 MovImm:0 AddLsl64:6,S,0
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -2463,7 +2965,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 22: // LdrX64:0,1,0 Cbz64:0
+		case opSuper + 23: // LdrX64:0,1,0 Cbz64:0
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1 uint64
 			{ // LdrX64
@@ -2490,7 +2992,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 23: // Ldp64:0,1,2 Cbnz64:0
+		case opSuper + 24: // Ldp64:0,1,2 Cbnz64:0
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1, r2 uint64
@@ -2521,7 +3023,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 24: // Ldp64:0,1,2 Cbz64:0
+		case opSuper + 25: // Ldp64:0,1,2 Cbz64:0
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1, r2 uint64
@@ -2552,7 +3054,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 25: // EorRor32:0,0,1 Add32:2,2,3
+		case opSuper + 26: // EorRor32:0,0,1 Add32:2,2,3
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1, r2, r3 uint64
 			{ // EorRor32
@@ -2569,7 +3071,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			continue
-		case opSuper + 26: // Add32:0,1,0 Orr32:2,2,3 Add32:4,4,1 Eor32:1,5,6 Add32:4,4,2 Ldr32:7,8 And32:1,1,0
+		case opSuper + 27: // Add32:0,1,0 Orr32:2,2,3 Add32:4,4,1 Eor32:1,5,6 Add32:4,4,2 Ldr32:7,8 And32:1,1,0
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -2623,7 +3125,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
 			continue
-		case opSuper + 27: // LdpW64.post:0,S,1 Nop Br:1
+		case opSuper + 28: // LdpW64.post:0,S,1 Nop Br:1
 			var g0 unsafe.Pointer
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			var r0, r1, rS uint64
@@ -2661,7 +3163,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 28: // Ldr64:0,1 Cbz64:0
+		case opSuper + 29: // Ldr64:0,1 Cbz64:0
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1 uint64
@@ -2689,7 +3191,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 29: // EorLsr64:0,0,0 AddImm64:1,1 Madd64:0,0,2,Z EorLsr64:0,0,0 Madd64:0,0,3,Z EorLsr64:0,0,0 AddsImm64:-,1 Bcond.ne
+		case opSuper + 30: // EorLsr64:0,0,0 AddImm64:1,1 Madd64:0,0,2,Z EorLsr64:0,0,0 Madd64:0,0,3,Z EorLsr64:0,0,0 AddsImm64:-,1 Bcond.ne
 			var fa6, fb6 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -2745,7 +3247,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 30: // Add32:0,0,1 Eor32:1,2,3 Add32:0,0,4 Ldr32:5,6 Ldr32:7,8 And32:1,1,9 Eor32:1,1,2 Ror32:4,9 Add32:7,7,5 Add32:1,1,10 EorRor32:10,4,9 Ror32:4,0
+		case opSuper + 31: // Add32:0,0,1 Eor32:1,2,3 Add32:0,0,4 Ldr32:5,6 Ldr32:7,8 And32:1,1,9 Eor32:1,1,2 Ror32:4,9 Add32:7,7,5 Add32:1,1,10 EorRor32:10,4,9 Ror32:4,0
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -2832,7 +3334,56 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 31: // Nop StpW64.pre:0,S,1 Mov64:0,S
+		case opSuper + 32: // AddImm32:0,1 AddImm64:2,2 AndImm:1,0 SubsUxtb32:-,3,0 BcondFar.ls
+			var fa3, fb3 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			var r0, r1, r2, r3 uint64
+			{ // AddImm32
+				r1 = c.x[in.rn]
+				r0 = uint64(uint32(r1) + uint32(in.imm))
+				c.x[in.rd] = r0
+			}
+			{ // AddImm64
+				r2 = c.x[i1.rn]
+				r2 = r2 + i1.imm
+				c.x[i1.rd] = r2
+			}
+			{ // AndImm
+				r1 = r0 & i2.imm
+				c.x[i2.rd] = r1
+			}
+			{ // SubsUxtb32
+				r3 = c.x[i3.rn]
+				a, b := uint32(r3), uint32(uint8(r0))
+				fa3, fb3 = uint64(a)<<32, uint64(b)<<32
+				c.flags = flags{fa3, fb3, flagsSub}
+				_ = uint64(a - b)
+			}
+			{ // BcondFar
+				in = i4
+				if !(fa3 <= fb3) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				pc := in.imm
+				t := &c.targets[targetSlot(in)]
+				if t.pc != pc {
+					e := &c.cache[slotOf(pc)]
+					if e.base != pc&^(pageMask&^3) {
+						return p, in, count, false
+					}
+					t.pc, t.page, t.in = pc, e.page, e.page.at(pc)
+				}
+				p, in = t.page, t.in
+			}
+		case opSuper + 33: // Nop StpW64.pre:0,S,1 Mov64:0,S
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -2862,7 +3413,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
 			continue
-		case opSuper + 32: // Add32:0,0,1 Add32:2,2,3 Add32:0,0,4 Ror32:1,5 Ror32:6,7 Ror32:4,2 EorRor32:1,1,5 Ror32:8,0 EorRor32:6,6,7 EorRor32:4,4,2 EorRor32:8,8,0 EorLsr32:6,6,7
+		case opSuper + 34: // Add32:0,0,1 Add32:2,2,3 Add32:0,0,4 Ror32:1,5 Ror32:6,7 Ror32:4,2 EorRor32:1,1,5 Ror32:8,0 EorRor32:6,6,7 EorRor32:4,4,2 EorRor32:8,8,0 EorLsr32:6,6,7
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -2932,7 +3483,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 33: // Add32:0,0,1 Add32:2,2,3 Add32:0,0,4 Stp32:5,6,7 Stp32:8,6,9+ Mov32:10,11 Stp32:12,6,13+ Mov32:14,15 Stp32:2,6,0+ AddImm64:6,6 Mov32:16,17 Mov32:4,18
+		case opSuper + 35: // Add32:0,0,1 Add32:2,2,3 Add32:0,0,4 Stp32:5,6,7 Stp32:8,6,9+ Mov32:10,11 Stp32:12,6,13+ Mov32:14,15 Stp32:2,6,0+ AddImm64:6,6 Mov32:16,17 Mov32:4,18
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -3022,7 +3573,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 34: // EorLsr32:0,0,1 EorLsr32:2,2,3 EorLsr32:4,4,5 Add32:6,7,6 Add32:4,4,8 Add32:2,0,2 Add32:0,3,9 Add32:2,2,6 Mov32:3,7 Add32:7,4,0 Ror32:8,2 Ror32:0,10
+		case opSuper + 36: // EorLsr32:0,0,1 EorLsr32:2,2,3 EorLsr32:4,4,5 Add32:6,7,6 Add32:4,4,8 Add32:2,0,2 Add32:0,3,9 Add32:2,2,6 Mov32:3,7 Add32:7,4,0 Ror32:8,2 Ror32:0,10
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -3095,7 +3646,62 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 35: // Ldr64:0,0 LdrX64:0,0,1 Lsrv64:0,0,2 AndImm:0,0 Br:3
+		case opSuper + 37: // MovImm:0 Ubfx:1,2 Movk64:0 MovImm:3 AddLsr64:0,0,2 Mov64:3,3 Ubfx:2,2 AddLsl64:0,1,0 Cbz64:4
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
+			var r0, r1, r2, r3, r4 uint64
+			{ // MovImm
+				r0 = in.imm
+				_ = r0
+			}
+			{ // Ubfx
+				r2 = c.x[i1.rn]
+				r1 = r2 >> (i1.ra & 63) & i1.imm
+				c.x[i1.rd] = r1
+			}
+			{ // Movk64
+				r0 = r0&^(0xffff<<(i2.ra&63)) | i2.imm
+				_ = r0
+			}
+			{ // MovImm
+				r3 = i3.imm
+				_ = r3
+			}
+			{ // AddLsr64
+				r0 = r0 + r2>>(i4.ra&63)
+				_ = r0
+			}
+			{ // Mov64
+				c.x[i5.rd] = r3
+			}
+			{ // Ubfx
+				r2 = r2 >> (i6.ra & 63) & i6.imm
+				c.x[i6.rd] = r2
+			}
+			{ // AddLsl64
+				r0 = r1 + r0<<(i7.ra&63)
+				c.x[i7.rd] = r0
+			}
+			{ // Cbz64
+				r4 = c.x[i8.rn]
+				in = i8
+				if !(r4 == 0) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				in = jump(in, in.imm)
+			}
+		case opSuper + 38: // Ldr64:0,0 LdrX64:0,0,1 Lsrv64:0,0,2 AndImm:0,0 Br:3
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -3148,7 +3754,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 36: // Ldp64:0,S,1 Mov64:2,3 Ldr64:4,5 Blr:4
+		case opSuper + 39: // Ldp64:0,S,1 Mov64:2,3 Ldr64:4,5 Blr:4
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -3201,7 +3807,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 37: // Add32:0,0,1 Add32:2,3,2 EorRor32:4,4,5 Ror32:1,6 EorRor32:4,4,5 Add32:0,0,2 EorRor32:1,1,6 Orr32:2,7,6 Add32:0,0,4 EorRor32:1,1,6 And32:4,7,6 And32:2,2,8
+		case opSuper + 40: // Add32:0,0,1 Add32:2,3,2 EorRor32:4,4,5 Ror32:1,6 EorRor32:4,4,5 Add32:0,0,2 EorRor32:1,1,6 Orr32:2,7,6 Add32:0,0,4 EorRor32:1,1,6 And32:4,7,6 And32:2,2,8
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -3272,7 +3878,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 38: // Add32:0,1,0 Add32:2,3,2 EorRor32:4,4,5 Ror32:3,6 EorRor32:4,4,5 EorRor32:3,3,6 Add32:2,2,0 Orr32:0,7,6 Add32:2,2,4 EorRor32:3,3,6 And32:4,7,6 And32:0,0,8
+		case opSuper + 41: // Add32:0,1,0 Add32:2,3,2 EorRor32:4,4,5 Ror32:3,6 EorRor32:4,4,5 EorRor32:3,3,6 Add32:2,2,0 Orr32:0,7,6 Add32:2,2,4 EorRor32:3,3,6 And32:4,7,6 And32:0,0,8
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -3343,7 +3949,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 39: // Add32:0,1,2 Add32:3,3,4 EorRor32:5,5,6 EorRor32:5,5,6 Ror32:4,7 EorRor32:4,4,7 Add32:3,3,0 Orr32:0,7,8 Add32:3,3,5 EorRor32:4,4,7 And32:5,7,8 And32:0,0,9
+		case opSuper + 42: // Add32:0,1,2 Add32:3,3,4 EorRor32:5,5,6 EorRor32:5,5,6 Ror32:4,7 EorRor32:4,4,7 Add32:3,3,0 Orr32:0,7,8 Add32:3,3,5 EorRor32:4,4,7 And32:5,7,8 And32:0,0,9
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -3414,7 +4020,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 40: // Eor32:0,1,2 Ldr32:3,4 Ror32:5,6 EorRor32:5,5,6 And32:0,0,6 Eor32:0,0,1 EorRor32:5,5,6 Add32:3,3,7 Add32:5,5,0 Add32:5,5,3 Ror32:0,8 Orr32:3,8,9
+		case opSuper + 43: // Eor32:0,1,2 Ldr32:3,4 Ror32:5,6 EorRor32:5,5,6 And32:0,0,6 Eor32:0,0,1 EorRor32:5,5,6 Add32:3,3,7 Add32:5,5,0 Add32:5,5,3 Ror32:0,8 Orr32:3,8,9
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -3489,7 +4095,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 41: // Ldr32:0,1 Ror32:2,3 Eor32:4,4,5 AddImm64:1,1 Add32:0,0,6 Add32:4,4,7 EorRor32:7,2,3 Ror32:2,8 EorRor32:7,7,3 EorRor32:2,2,8 Add32:4,4,0 Orr32:0,9,8
+		case opSuper + 44: // Ldr32:0,1 Ror32:2,3 Eor32:4,4,5 AddImm64:1,1 Add32:0,0,6 Add32:4,4,7 EorRor32:7,2,3 Ror32:2,8 EorRor32:7,7,3 EorRor32:2,2,8 Add32:4,4,0 Orr32:0,9,8
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -3568,7 +4174,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 42: // Mov64:0,1 Ldr32:2,0 AddImm32:2,2 Str32:2,0 SubsImm64:-,3 Bcond.ls
+		case opSuper + 45: // Mov64:0,1 Ldr32:2,0 AddImm32:2,2 Str32:2,0 SubsImm64:-,3 Bcond.ls
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var fa4, fb4 uint64
@@ -3627,7 +4233,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 43: // AddImm32:0,0 AddImm32:1,1 AddSxtw64:2,2,0 Subs32:-,1,3 Bcond.ne
+		case opSuper + 46: // AddImm32:0,0 AddImm32:1,1 AddSxtw64:2,2,0 Subs32:-,1,3 Bcond.ne
 			var fa3, fb3 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -3668,7 +4274,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 44: // EorLsr64:0,0,0 AddImm64:1,1 EorLsl64:0,0,0 EorLsr64:0,0,0 Madd64:0,0,2,Z AddsImm64:-,1 Bcond.ne
+		case opSuper + 47: // EorLsr64:0,0,0 AddImm64:1,1 EorLsl64:0,0,0 EorLsr64:0,0,0 Madd64:0,0,2,Z AddsImm64:-,1 Bcond.ne
 			var fa5, fb5 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -3718,7 +4324,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 45: // MovImm:0 Movk32:0 And32:1,1,0 OrrLsl32:1,1,2 AndImm:1,1 LdpW64.post:3,S,4 Nop OrrImm32:1,1 Br:4
+		case opSuper + 48: // MovImm:0 Movk32:0 And32:1,1,0 OrrLsl32:1,1,2 AndImm:1,1 LdpW64.post:3,S,4 Nop OrrImm32:1,1 Br:4
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -3788,7 +4394,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 46: // EorLsr32:0,0,0 AddImm64:1,1 Madd32:0,0,2,Z EorLsr32:0,0,0 Madd32:0,0,3,Z AddsImm64:-,1 Bcond.ne
+		case opSuper + 49: // EorLsr32:0,0,0 AddImm64:1,1 Madd32:0,0,2,Z EorLsr32:0,0,0 Madd32:0,0,3,Z AddsImm64:-,1 Bcond.ne
 			var fa5, fb5 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -3839,7 +4445,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 47: // Madd64:0,0,1,Z EorLsr64:0,0,0 Add64:0,0,2 AddImm64:2,2 Madd64:0,0,3,Z AddsImm64:-,2 Bcond.ne
+		case opSuper + 50: // Madd64:0,0,1,Z EorLsr64:0,0,0 Add64:0,0,2 AddImm64:2,2 Madd64:0,0,3,Z AddsImm64:-,2 Bcond.ne
 			var fa5, fb5 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -3890,43 +4496,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 48: // EorLsr64:0,1,1 Ubfx:2,1 Madd64:1,1,3,Z AddImm64:4,4 Ubfx:0,0 AddImm64:1,1
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
-			var r0, r1, r2, r3, r4, rZ uint64
-			{ // EorLsr64
-				r1 = c.x[in.rn]
-				r0 = r1 ^ r1>>(in.ra&63)
-				_ = r0
-			}
-			{ // Ubfx
-				r2 = r1 >> (i1.ra & 63) & i1.imm
-				c.x[i1.rd] = r2
-			}
-			{ // Madd64
-				r3 = c.x[i2.rm]
-				r1 = rZ + r1*r3
-				_ = r1
-			}
-			{ // AddImm64
-				r4 = c.x[i3.rn]
-				r4 = r4 + i3.imm
-				c.x[i3.rd] = r4
-			}
-			{ // Ubfx
-				r0 = r0 >> (i4.ra & 63) & i4.imm
-				c.x[i4.rd] = r0
-			}
-			{ // AddImm64
-				r1 = r1 + i5.imm
-				c.x[i5.rd] = r1
-			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
-			continue
-		case opSuper + 49: // MovImm:0 Movk64:0 Movk64:0 Br:0
+		case opSuper + 51: // MovImm:0 Movk64:0 Movk64:0 Br:0
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -3956,7 +4526,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 50: // EorRor32:0,0,1 Add32:2,2,3 EorRor32:4,4,5 Orr32:3,6,5 Add32:2,2,0 EorRor32:4,4,5 And32:7,6,5 And32:3,3,8 Add32:0,9,2 Add32:9,4,2 Orr32:4,3,7
+		case opSuper + 52: // EorRor32:0,0,1 Add32:2,2,3 EorRor32:4,4,5 Orr32:3,6,5 Add32:2,2,0 EorRor32:4,4,5 And32:7,6,5 And32:3,3,8 Add32:0,9,2 Add32:9,4,2 Orr32:4,3,7
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -4023,7 +4593,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 11*instSize))
 			continue
-		case opSuper + 51: // Mov64:0,1 Nop AddImm32:2,3 Lsl32:3,3 MovImm:4 Sub64:4,4,3 SubsImm32:-,2 Bcond.hi
+		case opSuper + 53: // Mov64:0,1 Nop AddImm32:2,3 Lsl32:3,3 MovImm:4 Sub64:4,4,3 SubsImm32:-,2 Bcond.hi
 			var fa6, fb6 uint64
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -4075,7 +4645,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 52: // Mov64:0,S StpW64.pre:1,S,2 Stp64:3,S,4+ Stp64:5,S,6+ Stp64:7,S,8+ Stp64:9,S,Z+ Stp64:10,S,11+ Stp64:0,S,12+ StpW64.pre:10,0,11 Stp64:0,S,12 AddImm64:10,S AddImm64:1,12
+		case opSuper + 54: // Mov64:0,S StpW64.pre:1,S,2 Stp64:3,S,4+ Stp64:5,S,6+ Stp64:7,S,8+ Stp64:9,S,Z+ Stp64:10,S,11+ Stp64:0,S,12+ StpW64.pre:10,0,11 Stp64:0,S,12 AddImm64:10,S AddImm64:1,12
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -4185,7 +4755,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 53: // Mov64:0,1 Ldr32:2,0 MovImm:3 AddImm32:2,2 Str32:2,0
+		case opSuper + 55: // Mov64:0,1 Ldr32:2,0 MovImm:3 AddImm32:2,2 Str32:2,0
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -4229,7 +4799,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
 			continue
-		case opSuper + 54: // Ldr64:0,1 Ldr64:2,S AddSxtw64:0,0,3 AddImm32:3,3 Str64:0,S Str64:2,0 BlFar
+		case opSuper + 56: // Ldr64:0,1 Ldr64:2,S AddSxtw64:0,0,3 AddImm32:3,3 Str64:0,S Str64:2,0 BlFar
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -4308,7 +4878,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 55: // AndImm:0,1 MovImm:2 OrrLsr64:1,0,1 Movk64:2 AndImm:1,1 MovImm:0 Orr64:1,1,3 StrX64:1,4,5 And64:1,1,2 Movk64:0 Subs64:-,1,0 Bcond.eq
+		case opSuper + 57: // AndImm:0,1 MovImm:2 OrrLsr64:1,0,1 Movk64:2 AndImm:1,1 MovImm:0 Orr64:1,1,3 StrX64:1,4,5 And64:1,1,2 Movk64:0 Subs64:-,1,0 Bcond.eq
 			var fa10, fb10 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -4388,7 +4958,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 56: // MovImm:0 Ldr64:1,1 Movk64:2 Ldrb:3,4 MovImm:5 AndImm:6,7 Sbfx64:1,1 SubsImm32:-,3 Csel64.eq:5,5,0 SubLsl64:1,2,1 Sub64:2,8,1 MovImm:1
+		case opSuper + 58: // MovImm:0 Ldr64:1,1 Movk64:2 Ldrb:3,4 MovImm:5 AndImm:6,7 Sbfx64:1,1 SubsImm32:-,3 Csel64.eq:5,5,0 SubLsl64:1,2,1 Sub64:2,8,1 MovImm:1
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var fa7, fb7 uint64
@@ -4479,7 +5049,177 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 57: // Nop Nop Ldr32:0,0 Rev32:0,0 Br:1
+		case opSuper + 59: // MovImm:0 MovImm:1 Mov64:2,3 MovImm:4 Ldr64:0,0 Ldr64:1,1 Sub64:2,2,0 Movk64:4 Ubfx:2,2 SubAsr64:1,2,1 AddLsl64:2,4,1 Cbz64:2
+			var g0 unsafe.Pointer
+			var g1 unsafe.Pointer
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
+			i9 := (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
+			i10 := (*inst)(unsafe.Add(unsafe.Pointer(in), 10*instSize))
+			i11 := (*inst)(unsafe.Add(unsafe.Pointer(in), 11*instSize))
+			var r0, r1, r2, r3, r4 uint64
+			{ // MovImm
+				r0 = in.imm
+				c.x[in.rd] = r0
+			}
+			{ // MovImm
+				r1 = i1.imm
+				c.x[i1.rd] = r1
+			}
+			{ // Mov64
+				r3 = c.x[i2.rn]
+				r2 = r3
+				c.x[i2.rd] = r2
+			}
+			{ // MovImm
+				r4 = i3.imm
+				c.x[i3.rd] = r4
+			}
+			{ // Ldr64
+				addr := r0 + i4.imm
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, i4, count, false
+				}
+				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g0
+				r0 = *(*uint64)(q)
+				c.x[i4.rd] = r0
+			}
+			{ // Ldr64
+				addr := r1 + i5.imm
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, i5, count, false
+				}
+				g1 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g1
+				r1 = *(*uint64)(q)
+				_ = r1
+			}
+			{ // Sub64
+				r2 = r2 - r0
+				_ = r2
+			}
+			{ // Movk64
+				r4 = r4&^(0xffff<<(i7.ra&63)) | i7.imm
+				c.x[i7.rd] = r4
+			}
+			{ // Ubfx
+				r2 = r2 >> (i8.ra & 63) & i8.imm
+				_ = r2
+			}
+			{ // SubAsr64
+				r1 = r2 - uint64(int64(r1)>>(i9.ra&63))
+				c.x[i9.rd] = r1
+			}
+			{ // AddLsl64
+				r2 = r4 + r1<<(i10.ra&63)
+				c.x[i10.rd] = r2
+			}
+			{ // Cbz64
+				in = i11
+				if !(r2 == 0) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				in = jump(in, in.imm)
+			}
+		case opSuper + 60: // Ubfx:0,1 AndImm:2,1 AddImm32:3,0 AddImm64:4,2 SubsImm32:-,3 MovImm:5 Ldr64:6,S Ubfx:3,1 LdrUb:7,8,0 Csel64.lo:4,4,Z MovImm:1 B
+			var g0 unsafe.Pointer
+			var fa4, fb4 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
+			i9 := (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
+			i10 := (*inst)(unsafe.Add(unsafe.Pointer(in), 10*instSize))
+			i11 := (*inst)(unsafe.Add(unsafe.Pointer(in), 11*instSize))
+			var r0, r1, r2, r3, r4, r5, r6, r7, r8, rS, rZ uint64
+			{ // Ubfx
+				r1 = c.x[in.rn]
+				r0 = r1 >> (in.ra & 63) & in.imm
+				c.x[in.rd] = r0
+			}
+			{ // AndImm
+				r2 = r1 & i1.imm
+				c.x[i1.rd] = r2
+			}
+			{ // AddImm32
+				r3 = uint64(uint32(r0) + uint32(i2.imm))
+				c.x[i2.rd] = r3
+			}
+			{ // AddImm64
+				r4 = r2 + i3.imm
+				c.x[i3.rd] = r4
+			}
+			{ // SubsImm32
+				a, b := uint32(r3), uint32(i4.imm)
+				fa4, fb4 = uint64(a)<<32, uint64(b)<<32
+				c.flags = flags{fa4, fb4, flagsSub}
+				_ = uint64(a - b)
+			}
+			{ // MovImm
+				r5 = i5.imm
+				c.x[i5.rd] = r5
+			}
+			{ // Ldr64
+				rS = c.x[slotSP]
+				addr := rS + i6.imm
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, i6, count, false
+				}
+				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g0
+				r6 = *(*uint64)(q)
+				c.x[i6.rd] = r6
+			}
+			{ // Ubfx
+				r3 = r1 >> (i7.ra & 63) & i7.imm
+				c.x[i7.rd] = r3
+			}
+			{ // LdrUb
+				r8 = c.x[i8.rn]
+				addr := r8 + uint64(uint32(r0))<<(i8.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != addr/emu.PageSize {
+					return p, i8, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r7 = uint64(*(*uint8)(q))
+				c.x[i8.rd] = r7
+			}
+			{ // Csel
+				v := rZ
+				if fa4 < fb4 {
+					v = r4
+				}
+				r4 = v
+				c.x[i9.rd] = r4
+			}
+			{ // MovImm
+				r1 = i10.imm
+				c.x[i10.rd] = r1
+			}
+			{ // B
+				in = i11
+				in = jump(in, in.imm)
+			}
+		case opSuper + 61: // Nop Nop Ldr32:0,0 Rev32:0,0 Br:1
 			var g0 unsafe.Pointer
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -4521,7 +5261,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 58: // EorLsl64:0,0,0 AddImm64:1,1 EorLsr64:0,0,0 EorLsl64:0,0,0 AddsImm64:-,1 Bcond.ne
+		case opSuper + 62: // EorLsl64:0,0,0 AddImm64:1,1 EorLsr64:0,0,0 EorLsl64:0,0,0 AddsImm64:-,1 Bcond.ne
 			var fa4, fb4 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -4565,7 +5305,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 59: // AndImm:0,1 AddImm64:1,1 Eor64:2,0,2 Madd64:2,2,3,Z AddsImm64:-,1 Bcond.ne
+		case opSuper + 63: // AndImm:0,1 AddImm64:1,1 Eor64:2,0,2 Madd64:2,2,3,Z AddsImm64:-,1 Bcond.ne
 			var fa4, fb4 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -4610,7 +5350,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 60: // Mov64:0,1 AddImm64:2,2 Add64:1,1,3 Mov64:3,0 AddsImm64:-,2 Bcond.ne
+		case opSuper + 64: // Mov64:0,1 AddImm64:2,2 Add64:1,1,3 Mov64:3,0 AddsImm64:-,2 Bcond.ne
 			var fa4, fb4 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -4655,7 +5395,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 61: // Sbfx64:0,1 AddImm64:2,2 And32:0,0,3 EorLsr32:1,0,1 AddsImm64:-,2 Bcond.ne
+		case opSuper + 65: // Sbfx64:0,1 AddImm64:2,2 And32:0,0,3 EorLsr32:1,0,1 AddsImm64:-,2 Bcond.ne
 			var fa4, fb4 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -4700,7 +5440,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 62: // AddImm64:S,S Nop Br:0
+		case opSuper + 66: // AddImm64:S,S Nop Br:0
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			var r0, rS uint64
 			{ // AddImm64
@@ -4725,7 +5465,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 63: // Mov64:0,1 Mov64:2,3
+		case opSuper + 67: // Mov64:0,1 Mov64:2,3
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1, r2, r3 uint64
 			{ // Mov64
@@ -4740,7 +5480,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			continue
-		case opSuper + 64: // Add32:0,0,1 Add32:0,0,2 Eor32:1,3,4 Add32:5,6,0 Ror32:7,8 And32:9,3,4 And32:1,1,8 EorRor32:7,7,8 Eor32:1,1,9 EorRor32:7,7,8 Ror32:6,5 Add32:7,7,1
+		case opSuper + 68: // Add32:0,0,1 Add32:0,0,2 Eor32:1,3,4 Add32:5,6,0 Ror32:7,8 And32:9,3,4 And32:1,1,8 EorRor32:7,7,8 Eor32:1,1,9 EorRor32:7,7,8 Ror32:6,5 Add32:7,7,1
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -4809,7 +5549,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 65: // Add32:0,0,1 Add32:0,0,2 Ror32:3,4 Eor32:2,5,6 Add32:0,0,7 Add32:7,0,6 And32:2,2,4 EorRor32:3,3,4 And32:6,5,6 Eor32:6,2,6 EorRor32:3,3,4 Add32:3,3,6
+		case opSuper + 69: // Add32:0,0,1 Add32:0,0,2 Ror32:3,4 Eor32:2,5,6 Add32:0,0,7 Add32:7,0,6 And32:2,2,4 EorRor32:3,3,4 And32:6,5,6 Eor32:6,2,6 EorRor32:3,3,4 Add32:3,3,6
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -4878,7 +5618,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 66: // Add32:0,0,1 Add32:1,2,3 Add32:0,0,4 Eor32:3,5,6 Add32:0,0,7 Ror32:4,1 Add32:8,8,0 And32:2,5,6 And32:3,3,1 EorRor32:4,4,1 Eor32:3,3,2 EorRor32:4,4,1
+		case opSuper + 70: // Add32:0,0,1 Add32:1,2,3 Add32:0,0,4 Eor32:3,5,6 Add32:0,0,7 Ror32:4,1 Add32:8,8,0 And32:2,5,6 And32:3,3,1 EorRor32:4,4,1 Eor32:3,3,2 EorRor32:4,4,1
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -4949,7 +5689,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 67: // Add32:0,0,1 Add32:2,3,2 Add32:0,0,4 And32:1,5,2 Bic32:6,7,2 Eor32:8,9,10 Eor32:6,6,1 Ldr32:11,12 And32:4,9,10 Ror32:1,0 And32:8,8,0 Ror32:13,2
+		case opSuper + 71: // Add32:0,0,1 Add32:2,3,2 Add32:0,0,4 And32:1,5,2 Bic32:6,7,2 Eor32:8,9,10 Eor32:6,6,1 Ldr32:11,12 And32:4,9,10 Ror32:1,0 And32:8,8,0 Ror32:13,2
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -5030,7 +5770,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 68: // Add32:0,0,1 And32:2,2,3 EorRor32:4,4,3 And32:5,6,7 Add32:0,0,8 EorRor32:4,4,3 Eor32:8,2,5 Add32:0,0,9 Add32:4,4,8 AddImm64:10,10 Add32:11,11,0 Add32:8,4,0
+		case opSuper + 72: // Add32:0,0,1 And32:2,2,3 EorRor32:4,4,3 And32:5,6,7 Add32:0,0,8 EorRor32:4,4,3 Eor32:8,2,5 Add32:0,0,9 Add32:4,4,8 AddImm64:10,10 Add32:11,11,0 Add32:8,4,0
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -5103,7 +5843,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 69: // Add32:0,0,1 And32:2,3,4 Ldr32:5,6 Bic32:7,8,4 EorRor32:9,9,4 Eor32:7,7,2 EorRor32:9,9,4 Add32:1,10,5 Add32:9,9,7 Eor32:10,11,12 Add32:9,9,1 Ror32:5,0
+		case opSuper + 73: // Add32:0,0,1 And32:2,3,4 Ldr32:5,6 Bic32:7,8,4 EorRor32:9,9,4 Eor32:7,7,2 EorRor32:9,9,4 Add32:1,10,5 Add32:9,9,7 Eor32:10,11,12 Add32:9,9,1 Ror32:5,0
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -5183,7 +5923,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 70: // Add32:0,0,1 Eor32:2,3,4 Ror32:5,6 Add32:0,0,7 Ldr32:7,8 Add32:1,0,9 EorRor32:5,5,6 Add32:7,10,7 Bic32:11,12,1 And32:9,1,13 Ror32:10,1 EorRor32:10,10,1
+		case opSuper + 74: // Add32:0,0,1 Eor32:2,3,4 Ror32:5,6 Add32:0,0,7 Ldr32:7,8 Add32:1,0,9 EorRor32:5,5,6 Add32:7,10,7 Bic32:11,12,1 And32:9,1,13 Ror32:10,1 EorRor32:10,10,1
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -5265,7 +6005,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 71: // Add32:0,0,1 Ror32:1,2 Add32:0,0,3 Ldr32:4,5 And32:3,6,2 Bic32:7,8,2 EorRor32:1,1,2 Eor32:7,7,3 EorRor32:1,1,2 Eor32:9,10,11 Add32:12,12,4 Ror32:3,0
+		case opSuper + 75: // Add32:0,0,1 Ror32:1,2 Add32:0,0,3 Ldr32:4,5 And32:3,6,2 Bic32:7,8,2 EorRor32:1,1,2 Eor32:7,7,3 EorRor32:1,1,2 Eor32:9,10,11 Add32:12,12,4 Ror32:3,0
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -5346,7 +6086,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 72: // Nop Ubfx:0,0 MovImm:1 Lslv64:1,1,0 AddImm64:0,1 Bic64:2,2,0
+		case opSuper + 76: // Nop Ubfx:0,0 MovImm:1 Lslv64:1,1,0 AddImm64:0,1 Bic64:2,2,0
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -5380,7 +6120,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
 			continue
-		case opSuper + 73: // Add32:0,0,1 Add32:2,2,3 Add32:4,5,4 Add32:6,6,7 Add32:2,2,0 Add32:6,6,4 Ror32:8,9 Ror32:7,10
+		case opSuper + 77: // Add32:0,0,1 Add32:2,2,3 Add32:4,5,4 Add32:6,6,7 Add32:2,2,0 Add32:6,6,4 Ror32:8,9 Ror32:7,10
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -5433,7 +6173,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
 			continue
-		case opSuper + 74: // Ldr32:0,S MovImm:1 Movk32:1 Subs32:-,0,1 Bcond.ne
+		case opSuper + 78: // Ldr32:0,S MovImm:1 Movk32:1 Subs32:-,0,1 Bcond.ne
 			var g0 unsafe.Pointer
 			var fa3, fb3 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -5478,7 +6218,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 75: // Add32:0,0,1 Add32:2,2,3 Add32:2,2,0 Eor32:3,4,5 Add32:2,2,6 Ror32:7,8 And32:0,4,5 And32:3,3,8 EorRor32:7,7,8 Add32:9,9,2 Eor32:3,3,0 EorRor32:7,7,8
+		case opSuper + 79: // Add32:0,0,1 Add32:2,2,3 Add32:2,2,0 Eor32:3,4,5 Add32:2,2,6 Ror32:7,8 And32:0,4,5 And32:3,3,8 EorRor32:7,7,8 Add32:9,9,2 Eor32:3,3,0 EorRor32:7,7,8
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
 			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
@@ -5548,7 +6288,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 76: // Add32:0,0,1 EorRor32:2,2,3 Add32:0,0,4 Eor32:5,6,5 Add32:7,0,7 Ldr32:1,8 And32:9,10,7 Add32:5,2,5 Bic32:2,11,7 Ror32:4,7 EorRor32:4,4,7 Eor32:2,2,9
+		case opSuper + 80: // Add32:0,0,1 EorRor32:2,2,3 Add32:0,0,4 Eor32:5,6,5 Add32:7,0,7 Ldr32:1,8 And32:9,10,7 Add32:5,2,5 Bic32:2,11,7 Ror32:4,7 EorRor32:4,4,7 Eor32:2,2,9
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -5630,7 +6370,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 77: // Ldp32:0,1,2 Ldp32:3,1,4+ AddImm64:1,1 Bic32:5,6,7 Ror32:8,7 And32:9,7,10 EorRor32:8,8,7 Eor32:9,5,9 EorRor32:8,8,7 Add32:11,12,11 Add32:8,8,9 Ldr32:12,13
+		case opSuper + 81: // Ldp32:0,1,2 Ldp32:3,1,4+ AddImm64:1,1 Bic32:5,6,7 Ror32:8,7 And32:9,7,10 EorRor32:8,8,7 Eor32:9,5,9 EorRor32:8,8,7 Add32:11,12,11 Add32:8,8,9 Ldr32:12,13
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -5723,7 +6463,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 78: // Mov32:0,1 Mov32:2,3 Mov32:4,5 Mov32:6,7 Mov32:8,9 Mov32:10,11 Mov32:12,13 Ror32:11,14 Ror32:13,15
+		case opSuper + 82: // Mov32:0,1 Mov32:2,3 Mov32:4,5 Mov32:6,7 Mov32:8,9 Mov32:10,11 Mov32:12,13 Ror32:11,14 Ror32:13,15
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -5780,7 +6520,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
 			continue
-		case opSuper + 79: // Orr32:0,0,1 Add32:2,2,3 Eor32:3,4,5 Add32:2,2,0 Ldr32:6,7 Ldr32:0,8 And32:3,3,9 Eor32:3,3,4 Ror32:1,9 Add32:0,6,0
+		case opSuper + 83: // Orr32:0,0,1 Add32:2,2,3 Eor32:3,4,5 Add32:2,2,0 Ldr32:6,7 Ldr32:0,8 And32:3,3,9 Eor32:3,3,4 Ror32:1,9 Add32:0,6,0
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -5858,7 +6598,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 10*instSize))
 			continue
-		case opSuper + 80: // AddImm64:0,0 AddImm64:1,1 StrW32.post:2,3 SubsImm64:-,1 Bcond.ls
+		case opSuper + 84: // AddImm64:0,0 AddImm64:1,1 StrW32.post:2,3 SubsImm64:-,1 Bcond.ls
 			var g0 unsafe.Pointer
 			var fa3, fb3 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -5908,7 +6648,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 81: // Str32:0,1 Subs64:-,2,1 Bcond.ne
+		case opSuper + 85: // Str32:0,1 Subs64:-,2,1 Bcond.ne
 			var g0 unsafe.Pointer
 			var fa1, fb1 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -5945,7 +6685,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 82: // AndsImm64:-,0 OrrImm64:0,1 Movk64:2 Sbfx64:3,3 Csel64.eq:1,0,1 MovImm:4 Orr64:1,1,2 AddLsl64:3,5,3 BlFar
+		case opSuper + 86: // AndsImm64:-,0 OrrImm64:0,1 Movk64:2 Sbfx64:3,3 Csel64.eq:1,0,1 MovImm:4 Orr64:1,1,2 AddLsl64:3,5,3 BlFar
 			var fa0, fb0 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -6012,71 +6752,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 83: // MovImm:0 MovImm:1 Mov64:2,3 MovImm:4 Ldr64:0,0 Ldr64:1,1 Sub64:2,2,0 Movk64:4 Ubfx:2,2
-			var g0 unsafe.Pointer
-			var g1 unsafe.Pointer
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
-			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
-			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
-			var r0, r1, r2, r3, r4 uint64
-			{ // MovImm
-				r0 = in.imm
-				c.x[in.rd] = r0
-			}
-			{ // MovImm
-				r1 = i1.imm
-				c.x[i1.rd] = r1
-			}
-			{ // Mov64
-				r3 = c.x[i2.rn]
-				r2 = r3
-				c.x[i2.rd] = r2
-			}
-			{ // MovImm
-				r4 = i3.imm
-				c.x[i3.rd] = r4
-			}
-			{ // Ldr64
-				addr := r0 + i4.imm
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+7)/emu.PageSize {
-					return p, i4, count, false
-				}
-				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g0
-				r0 = *(*uint64)(q)
-				c.x[i4.rd] = r0
-			}
-			{ // Ldr64
-				addr := r1 + i5.imm
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+7)/emu.PageSize {
-					return p, i5, count, false
-				}
-				g1 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g1
-				r1 = *(*uint64)(q)
-				c.x[i5.rd] = r1
-			}
-			{ // Sub64
-				r2 = r2 - r0
-				_ = r2
-			}
-			{ // Movk64
-				r4 = r4&^(0xffff<<(i7.ra&63)) | i7.imm
-				c.x[i7.rd] = r4
-			}
-			{ // Ubfx
-				r2 = r2 >> (i8.ra & 63) & i8.imm
-				c.x[i8.rd] = r2
-			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
-			continue
-		case opSuper + 84: // Subs64:-,0,1 Bcond.lo
+		case opSuper + 87: // Subs64:-,0,1 Bcond.lo
 			var fa0, fb0 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1 uint64
@@ -6100,7 +6776,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 85: // Ldp64:0,S,1 Ldp64:2,S,3+ Ldp64:4,S,5+ Ldp64:6,S,7+ Ldp64:8,S,9+ Ldr64:10,S+ LdpW64.post:11,S,12~ Cbnz64:7
+		case opSuper + 88: // Ldp64:0,S,1 Ldp64:2,S,3+ Ldp64:4,S,5+ Ldp64:6,S,7+ Ldp64:8,S,9+ Ldr64:10,S+ LdpW64.post:11,S,12~ Cbnz64:7
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -6186,7 +6862,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 86: // Nop AndImm:0,0 MovImm:1 Lslv64:1,1,0 AddImm64:0,1 Bic64:0,2,0
+		case opSuper + 89: // Nop AndImm:0,0 MovImm:1 Lslv64:1,1,0 AddImm64:0,1 Bic64:0,2,0
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -6220,81 +6896,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
 			continue
-		case opSuper + 87: // AddImm32:0,1 AddImm64:2,2 AndImm:1,0
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			var r0, r1, r2 uint64
-			{ // AddImm32
-				r1 = c.x[in.rn]
-				r0 = uint64(uint32(r1) + uint32(in.imm))
-				c.x[in.rd] = r0
-			}
-			{ // AddImm64
-				r2 = c.x[i1.rn]
-				r2 = r2 + i1.imm
-				c.x[i1.rd] = r2
-			}
-			{ // AndImm
-				r1 = r0 & i2.imm
-				c.x[i2.rd] = r1
-			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			continue
-		case opSuper + 88: // Ubfx:0,1 AndImm:2,1 AddImm32:3,0 AddImm64:4,2 SubsImm32:-,3 MovImm:5 Ldr64:6,S Ubfx:3,1
-			var g0 unsafe.Pointer
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
-			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
-			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
-			var r0, r1, r2, r3, r4, r5, r6, rS uint64
-			{ // Ubfx
-				r1 = c.x[in.rn]
-				r0 = r1 >> (in.ra & 63) & in.imm
-				c.x[in.rd] = r0
-			}
-			{ // AndImm
-				r2 = r1 & i1.imm
-				c.x[i1.rd] = r2
-			}
-			{ // AddImm32
-				r3 = uint64(uint32(r0) + uint32(i2.imm))
-				c.x[i2.rd] = r3
-			}
-			{ // AddImm64
-				r4 = r2 + i3.imm
-				c.x[i3.rd] = r4
-			}
-			{ // SubsImm32
-				a, b := uint32(r3), uint32(i4.imm)
-				c.flags = flags{uint64(a) << 32, uint64(b) << 32, flagsSub}
-				_ = uint64(a - b)
-			}
-			{ // MovImm
-				r5 = i5.imm
-				c.x[i5.rd] = r5
-			}
-			{ // Ldr64
-				rS = c.x[slotSP]
-				addr := rS + i6.imm
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+7)/emu.PageSize {
-					return p, i6, count, false
-				}
-				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g0
-				r6 = *(*uint64)(q)
-				c.x[i6.rd] = r6
-			}
-			{ // Ubfx
-				r3 = r1 >> (i7.ra & 63) & i7.imm
-				c.x[i7.rd] = r3
-			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
-			continue
-		case opSuper + 89: // Add32:0,0,1 Orr32:2,2,3 AddImm64:4,4 Add32:1,5,1 Add32:0,0,2 Subs64:-,6,7 Bcond.ne
+		case opSuper + 90: // Add32:0,0,1 Orr32:2,2,3 AddImm64:4,4 Add32:1,5,1 Add32:0,0,2 Subs64:-,6,7 Bcond.ne
 			var fa5, fb5 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -6349,7 +6951,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 90: // And32:0,1,2 EorRor32:3,3,2 Add32:4,4,5 And32:6,6,7 Add32:5,4,8 Add32:8,3,4 Orr32:3,6,0
+		case opSuper + 91: // And32:0,1,2 EorRor32:3,3,2 Add32:4,4,5 And32:6,6,7 Add32:5,4,8 Add32:8,3,4 Orr32:3,6,0
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -6395,7 +6997,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
 			continue
-		case opSuper + 91: // EorRor32:0,1,2 And32:1,3,4 And32:3,2,5 Add32:6,7,6 Orr32:1,1,3 Add32:0,0,7 Eor32:7,8,9 Add32:0,0,1 Ldr32:10,11 And32:7,7,6 Ror32:3,6 Eor32:7,7,9
+		case opSuper + 92: // EorRor32:0,1,2 And32:1,3,4 And32:3,2,5 Add32:6,7,6 Orr32:1,1,3 Add32:0,0,7 Eor32:7,8,9 Add32:0,0,1 Ldr32:10,11 And32:7,7,6 Ror32:3,6 Eor32:7,7,9
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -6474,7 +7076,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 92: // Nop StpW64.pre:0,S,1 Mov64:0,S Stp64:2,S,3+ AndsImm64:-,4 Bcond.ne
+		case opSuper + 93: // Nop StpW64.pre:0,S,1 Mov64:0,S Stp64:2,S,3+ AndsImm64:-,4 Bcond.ne
 			var g0 unsafe.Pointer
 			var fa4, fb4 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -6532,7 +7134,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 93: // Ldrb:0,1 Mov32:2,0 Tbz:0
+		case opSuper + 94: // Ldrb:0,1 Mov32:2,0 Tbz:0
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -6565,7 +7167,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 94: // AndImm:0,1 AddImm64:2,0 Ldrb:3,0 Lsrv64:4,5,3 AndImm:4,4 AddImm64:6,4 AddLsl64:4,2,4 AddLsl64:6,0,6 Ldr64:1,6 AndImm:6,1 SubsImm64:-,1 Bcond.eq
+		case opSuper + 95: // AndImm:0,1 AddImm64:2,0 Ldrb:3,0 Lsrv64:4,5,3 AndImm:4,4 AddImm64:6,4 AddLsl64:4,2,4 AddLsl64:6,0,6 Ldr64:1,6 AndImm:6,1 SubsImm64:-,1 Bcond.eq
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var fa10, fb10 uint64
@@ -6655,7 +7257,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 95: // Nop Mov32:0,1 Eor64:0,0,0 Cbnz64:0
+		case opSuper + 96: // Nop Mov32:0,1 Eor64:0,0,0 Cbnz64:0
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -6684,7 +7286,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 96: // MovImm:0 MovImm:1
+		case opSuper + 97: // MovImm:0 MovImm:1
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1 uint64
 			{ // MovImm
@@ -6697,7 +7299,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			continue
-		case opSuper + 97: // Mov64:0,1 BlFar
+		case opSuper + 98: // Mov64:0,1 BlFar
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1 uint64
 			{ // Mov64
@@ -6719,7 +7321,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 98: // MovImm:0 StrX64:Z,1,2 Movk64:0 Sub64:0,0,3 AndImm:3,4 Ubfx:0,0 Fence Subs64:-,3,0 Bcond.hs
+		case opSuper + 99: // MovImm:0 StrX64:Z,1,2 Movk64:0 Sub64:0,0,3 AndImm:3,4 Ubfx:0,0 Fence Subs64:-,3,0 Bcond.hs
 			var fa7, fb7 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -6782,7 +7384,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 99: // EorRor32:0,0,1 Add32:2,3,2 EorRor32:4,4,5 Eor32:3,6,7 EorRor32:0,0,1 EorRor32:4,4,5 Add32:0,0,3 Add32:4,4,8 Add32:0,0,9
+		case opSuper + 100: // EorRor32:0,0,1 Add32:2,3,2 EorRor32:4,4,5 Eor32:3,6,7 EorRor32:0,0,1 EorRor32:4,4,5 Add32:0,0,3 Add32:4,4,8 Add32:0,0,9
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -6839,7 +7441,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
 			continue
-		case opSuper + 100: // Ldr32:0,S Str32:0,1 Mov64:0,2 Ldr64:3,S+ Ldr64:4,0 Subs64:3,3,4 MovImm:4 Bcond.ne
+		case opSuper + 101: // Ldr32:0,S Str32:0,1 Mov64:0,2 Ldr64:3,S+ Ldr64:4,0 Subs64:3,3,4 MovImm:4 Bcond.ne
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -6919,7 +7521,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 101: // Ldr64:0,1 Cbnz64:0
+		case opSuper + 102: // Ldr64:0,1 Cbnz64:0
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1 uint64
@@ -6947,7 +7549,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 102: // Nop Nop
+		case opSuper + 103: // Nop Nop
 			{ // Nop
 
 			}
@@ -6956,7 +7558,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			continue
-		case opSuper + 103: // Ldp64:0,S,1 Ldr64:2,S+
+		case opSuper + 104: // Ldp64:0,S,1 Ldr64:2,S+
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1, r2, rS uint64
@@ -6982,7 +7584,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			continue
-		case opSuper + 104: // SubsImm32:-,0 Bcond.eq
+		case opSuper + 105: // SubsImm32:-,0 Bcond.eq
 			var fa0, fb0 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0 uint64
@@ -7005,7 +7607,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 105: // Mov64:0,1 Bl
+		case opSuper + 106: // Mov64:0,1 Bl
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1 uint64
 			{ // Mov64
@@ -7018,7 +7620,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				in = jump(in, in.imm)
 			}
-		case opSuper + 106: // Ldr32:0,1 AddImm64:2,2 Subs32:-,3,0 Bcond.ge
+		case opSuper + 107: // Ldr32:0,1 AddImm64:2,2 Subs32:-,3,0 Bcond.ge
 			var g0 unsafe.Pointer
 			var fa2, fb2 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -7061,7 +7663,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 107: // StrW32.post:0,1 AddImm64:2,2 Subs64:-,3,1 Bcond.ne
+		case opSuper + 108: // StrW32.post:0,1 AddImm64:2,2 Subs64:-,3,1 Bcond.ne
 			var g0 unsafe.Pointer
 			var fa2, fb2 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -7106,7 +7708,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 108: // Add32:0,0,1 Ror32:2,3 Bic32:1,4,3 And32:5,6,3 EorRor32:2,2,3 Add32:0,0,7 EorRor32:2,2,3 Eor32:7,1,5
+		case opSuper + 109: // Add32:0,0,1 Ror32:2,3 Bic32:1,4,3 And32:5,6,3 EorRor32:2,2,3 Add32:0,0,7 EorRor32:2,2,3 Eor32:7,1,5
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -7155,64 +7757,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
 			continue
-		case opSuper + 109: // Mov64:0,0 Ubfx:1,1 AddLsl64:2,3,2 Cbz64:4
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			var r0, r1, r2, r3, r4 uint64
-			{ // Mov64
-				r0 = c.x[in.rn]
-				c.x[in.rd] = r0
-			}
-			{ // Ubfx
-				r1 = c.x[i1.rn]
-				r1 = r1 >> (i1.ra & 63) & i1.imm
-				c.x[i1.rd] = r1
-			}
-			{ // AddLsl64
-				r3 = c.x[i2.rn]
-				r2 = c.x[i2.rm]
-				r2 = r3 + r2<<(i2.ra&63)
-				c.x[i2.rd] = r2
-			}
-			{ // Cbz64
-				r4 = c.x[i3.rn]
-				in = i3
-				if !(r4 == 0) {
-					in = next(in, 1)
-					count += uint64(in.left)
-					if count > limit {
-						return p, in, count, true
-					}
-					continue
-				}
-				in = jump(in, in.imm)
-			}
-		case opSuper + 110: // MovImm:0 Ubfx:1,2 Movk64:0 MovImm:3
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			var r0, r1, r2, r3 uint64
-			{ // MovImm
-				r0 = in.imm
-				_ = r0
-			}
-			{ // Ubfx
-				r2 = c.x[i1.rn]
-				r1 = r2 >> (i1.ra & 63) & i1.imm
-				c.x[i1.rd] = r1
-			}
-			{ // Movk64
-				r0 = r0&^(0xffff<<(i2.ra&63)) | i2.imm
-				c.x[i2.rd] = r0
-			}
-			{ // MovImm
-				r3 = i3.imm
-				c.x[i3.rd] = r3
-			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			continue
-		case opSuper + 111: // AddImm64:0,1 Subs64:-,1,2 Bcond.eq
+		case opSuper + 110: // AddImm64:0,1 Subs64:-,1,2 Bcond.eq
 			var fa1, fb1 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -7241,7 +7786,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 112: // AddImm64:0,S Mov64:1,2 Str32:Z,S BlFar
+		case opSuper + 111: // AddImm64:0,S Mov64:1,2 Str32:Z,S BlFar
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -7281,7 +7826,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 113: // AddImm64:0,0 Madd64:1,1,2,3 AddsImm64:-,0 Bcond.ne
+		case opSuper + 112: // AddImm64:0,0 Madd64:1,1,2,3 AddsImm64:-,0 Bcond.ne
 			var fa2, fb2 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -7317,7 +7862,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 114: // Add64:0,0,1 Subs64:2,2,1 Bcond.ge
+		case opSuper + 113: // Add64:0,0,1 Subs64:2,2,1 Bcond.ge
 			var fa1, fb1 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -7348,7 +7893,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 115: // Mov64:0,1 B
+		case opSuper + 114: // Mov64:0,1 B
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1 uint64
 			{ // Mov64
@@ -7360,7 +7905,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				in = i1
 				in = jump(in, in.imm)
 			}
-		case opSuper + 116: // SubsImm32:-,0 Bcond.hi
+		case opSuper + 115: // SubsImm32:-,0 Bcond.hi
 			var fa0, fb0 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0 uint64
@@ -7383,7 +7928,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 117: // MovImm:0 MovImm:1 AddImm64:2,2 MovImm:3 BlFar
+		case opSuper + 116: // MovImm:0 MovImm:1 AddImm64:2,2 MovImm:3 BlFar
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -7420,7 +7965,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 118: // Mov64:0,S StpW64.pre:1,S,2 Stp64:3,S,4+ Stp64:5,S,6+ Stp64:7,S,8+ Str64:9,S+ Stp64:10,S,11+ Stp64:0,S,12+ StpW64.pre:10,0,11 Stp64:0,S,12 AddImm64:10,S AddImm64:1,12
+		case opSuper + 117: // Mov64:0,S StpW64.pre:1,S,2 Stp64:3,S,4+ Stp64:5,S,6+ Stp64:7,S,8+ Str64:9,S+ Stp64:10,S,11+ Stp64:0,S,12+ StpW64.pre:10,0,11 Stp64:0,S,12 AddImm64:10,S AddImm64:1,12
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -7529,7 +8074,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 119: // LdrW64.post:0,1 Cbnz64:0
+		case opSuper + 118: // LdrW64.post:0,1 Cbnz64:0
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1 uint64
@@ -7560,7 +8105,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 120: // Ldp64:0,S,1 Ldp64:2,S,3+ AddImm64:S,S Nop Br:1
+		case opSuper + 119: // Ldp64:0,S,1 Ldp64:2,S,3+ AddImm64:S,S Nop Br:1
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -7609,7 +8154,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 121: // SubsImm32:-,0 AddImm64:1,2 Csel64.eq:1,1,Z LdrX64:3,1,3 Nop Ldr64:1,2 AndImm:1,1 Subs64:-,2,1 Bcond.ne
+		case opSuper + 120: // SubsImm32:-,0 AddImm64:1,2 Csel64.eq:1,1,Z LdrX64:3,1,3 Nop Ldr64:1,2 AndImm:1,1 Subs64:-,2,1 Bcond.ne
 			var g0 unsafe.Pointer
 			var fa0, fb0 uint64
 			var fa7, fb7 uint64
@@ -7686,6 +8231,39 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 					continue
 				}
 				in = jump(in, in.imm)
+			}
+		case opSuper + 121: // Subs64:-,0,1 BcondFar.lo
+			var fa0, fb0 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			var r0, r1 uint64
+			{ // Subs64
+				r0 = c.x[in.rn]
+				r1 = c.x[in.rm]
+				a, b := r0, r1
+				fa0, fb0 = a, b
+				c.flags = flags{fa0, fb0, flagsSub}
+				_ = a - b
+			}
+			{ // BcondFar
+				in = i1
+				if !(fa0 < fb0) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				pc := in.imm
+				t := &c.targets[targetSlot(in)]
+				if t.pc != pc {
+					e := &c.cache[slotOf(pc)]
+					if e.base != pc&^(pageMask&^3) {
+						return p, in, count, false
+					}
+					t.pc, t.page, t.in = pc, e.page, e.page.at(pc)
+				}
+				p, in = t.page, t.in
 			}
 		case opSuper + 122: // Ldr64:0,0 LdrX64:0,0,1 Cbnz64:0
 			var g0 unsafe.Pointer
@@ -8544,7 +9122,87 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 139: // MovImm:0 Ldr32:1,2 Cbnz32:0
+		case opSuper + 139: // AddLsr64:0,1,0 LdrS32:2,3,0 Add64:2,2,4 Subs64:-,2,5 Csel64.ls:6,6,0 Csel64.ls:1,0,1 Sub64:0,6,1 SubsImm64:-,0 Bcond.hi
+			var fa3, fb3 uint64
+			var fa7, fb7 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
+			var r0, r1, r2, r3, r4, r5, r6 uint64
+			{ // AddLsr64
+				r1 = c.x[in.rn]
+				r0 = c.x[in.rm]
+				r0 = r1 + r0>>(in.ra&63)
+				c.x[in.rd] = r0
+			}
+			{ // LdrS32
+				r3 = c.x[i1.rn]
+				addr := r3 + uint64(int64(int32(r0)))<<(i1.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+3)/emu.PageSize {
+					return p, i1, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r2 = uint64(*(*uint32)(q))
+				_ = r2
+			}
+			{ // Add64
+				r4 = c.x[i2.rm]
+				r2 = r2 + r4
+				c.x[i2.rd] = r2
+			}
+			{ // Subs64
+				r5 = c.x[i3.rm]
+				a, b := r2, r5
+				fa3, fb3 = a, b
+				c.flags = flags{fa3, fb3, flagsSub}
+				_ = a - b
+			}
+			{ // Csel
+				r6 = c.x[i4.rn]
+				v := r0
+				if fa3 <= fb3 {
+					v = r6
+				}
+				r6 = v
+				c.x[i4.rd] = r6
+			}
+			{ // Csel
+				v := r1
+				if fa3 <= fb3 {
+					v = r0
+				}
+				r1 = v
+				c.x[i5.rd] = r1
+			}
+			{ // Sub64
+				r0 = r6 - r1
+				c.x[i6.rd] = r0
+			}
+			{ // SubsImm64
+				a, b := r0, i7.imm
+				fa7, fb7 = a, b
+				c.flags = flags{fa7, fb7, flagsSub}
+				_ = a - b
+			}
+			{ // Bcond
+				in = i8
+				if !(fa7 > fb7) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				in = jump(in, in.imm)
+			}
+		case opSuper + 140: // MovImm:0 Ldr32:1,2 Cbnz32:0
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -8577,7 +9235,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 140: // Mov32:0,1 Ldp64:1,S,2 LdpW64.post:3,S,4~ Nop Br:4
+		case opSuper + 141: // Mov32:0,1 Ldp64:1,S,2 LdpW64.post:3,S,4~ Nop Br:4
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -8631,7 +9289,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 141: // Add64:0,0,1 Subs64:-,0,2 Bcond.lo
+		case opSuper + 142: // Add64:0,0,1 Subs64:-,0,2 Bcond.lo
 			var fa1, fb1 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -8661,7 +9319,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 142: // Nop AndImm:0,1 Ldr64:0,0 Ldr64:2,0 Cbnz64:2
+		case opSuper + 143: // Nop AndImm:0,1 Ldr64:0,0 Ldr64:2,0 Cbnz64:2
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -8711,7 +9369,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 143: // Mov64:0,1 Mov64:2,3 Mov64:4,S Ldr64:5,2 Blr:5
+		case opSuper + 144: // Mov64:0,1 Mov64:2,3 Mov64:4,S Ldr64:5,2 Blr:5
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -8758,7 +9416,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 144: // Ldr64:0,1 Bic64:0,0,2 Str64:0,1 Ldp64:3,S,2 Ldp64:4,S,5~ Ldp64:6,S,7~ LdpW64.post:8,S,9~ Br:9
+		case opSuper + 145: // Ldr64:0,1 Bic64:0,0,2 Str64:0,1 Ldp64:3,S,2 Ldp64:4,S,5~ Ldp64:6,S,7~ LdpW64.post:8,S,9~ Br:9
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -8853,7 +9511,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 145: // AndImm:0,1 Ldrb:1,0 Lsrv64:1,2,1 AndImm:3,1 Ubfiz:1,1 AddImm32:4,3 AddImm64:1,1 Add64:1,0,1 Ubfiz:4,4 Add64:5,0,4 Ldr64:1,1 Cbz32:6
+		case opSuper + 146: // AndImm:0,1 Ldrb:1,0 Lsrv64:1,2,1 AndImm:3,1 Ubfiz:1,1 AddImm32:4,3 AddImm64:1,1 Add64:1,0,1 Ubfiz:4,4 Add64:5,0,4 Ldr64:1,1 Cbz32:6
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -8941,7 +9599,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 146: // Nop Nop Nop StpW64.pre:0,S,1 Mov64:0,S Cbz32:2
+		case opSuper + 147: // Nop Nop Nop StpW64.pre:0,S,1 Mov64:0,S Cbz32:2
 			var g0 unsafe.Pointer
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
 			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
@@ -8989,7 +9647,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 147: // AddLsl64:0,1,2 LdrX32:3,4,2 Ldr32:0,0 Add32:3,3,0 StrX32:3,5,2 AddImm64:2,2 SubsImm64:-,2 Bcond.ne
+		case opSuper + 148: // AddLsl64:0,1,2 LdrX32:3,4,2 Ldr32:0,0 Add32:3,3,0 StrX32:3,5,2 AddImm64:2,2 SubsImm64:-,2 Bcond.ne
 			var g0 unsafe.Pointer
 			var fa6, fb6 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -9064,7 +9722,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 148: // AndImm:0,1 Ldr64:1,S AddImm64:0,0 LdpW64.post:2,S,3~ Nop Br:3
+		case opSuper + 149: // AndImm:0,1 Ldr64:1,S AddImm64:0,0 LdpW64.post:2,S,3~ Nop Br:3
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -9120,7 +9778,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 149: // AddImm64:0,S Stp64:1,S,2 Mov64:1,3 Ldr64:3,4 Str64:3,S~ MovImm:3 Stp64:Z,S,Z~ MovImm:4 Stp64:Z,S,Z= MovImm:3 Stp64:5,S,1~ Str64:1,S=
+		case opSuper + 150: // AddImm64:0,S Stp64:1,S,2 Mov64:1,3 Ldr64:3,4 Str64:3,S~ MovImm:3 Stp64:Z,S,Z~ MovImm:4 Stp64:Z,S,Z= MovImm:3 Stp64:5,S,1~ Str64:1,S=
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -9209,7 +9867,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 150: // Add32:0,1,0 Add32:2,2,3
+		case opSuper + 151: // Add32:0,1,0 Add32:2,2,3
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1, r2, r3 uint64
 			{ // Add32
@@ -9226,7 +9884,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			continue
-		case opSuper + 151: // AddImm64:0,S Ldp32:1,2,3 Mov64:4,0 Ldp32:5,2,6+ Rev32:1,1 Ldp32:7,2,8+ Rev32:3,3 Ldp32:9,2,10+ Rev32:5,5 Ldp32:11,2,12+ Rev32:6,6 Ldp32:13,2,14+
+		case opSuper + 152: // AddImm64:0,S Ldp32:1,2,3 Mov64:4,0 Ldp32:5,2,6+ Rev32:1,1 Ldp32:7,2,8+ Rev32:3,3 Ldp32:9,2,10+ Rev32:5,5 Ldp32:11,2,12+ Rev32:6,6 Ldp32:13,2,14+
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -9322,7 +9980,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 152: // Ldp32:0,1,2 Rev32:3,3 Ldp32:4,1,5+ Rev32:6,6 Rev32:7,7 Rev32:8,8 Rev32:9,9 Rev32:10,10 Rev32:11,11 Rev32:0,0 Rev32:2,2 Rev32:4,4
+		case opSuper + 153: // Ldp32:0,1,2 Rev32:3,3 Ldp32:4,1,5+ Rev32:6,6 Rev32:7,7 Rev32:8,8 Rev32:9,9 Rev32:10,10 Rev32:11,11 Rev32:0,0 Rev32:2,2 Rev32:4,4
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -9408,7 +10066,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 153: // Rev32:0,0 Stp32:1,S,2 Stp32:3,S,4+ Stp32:5,S,6+ Stp32:7,S,8+ Stp32:9,S,10+ Stp32:11,S,12+ Stp32:13,S,14+ Stp32:15,S,0+ Stp32:16,S,17~ Stp32:18,S,19= Stp32:20,S,21=
+		case opSuper + 154: // Rev32:0,0 Stp32:1,S,2 Stp32:3,S,4+ Stp32:5,S,6+ Stp32:7,S,8+ Stp32:9,S,10+ Stp32:11,S,12+ Stp32:13,S,14+ Stp32:15,S,0+ Stp32:16,S,17~ Stp32:18,S,19= Stp32:20,S,21=
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -9513,7 +10171,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 154: // AddImm64:0,0 Subs64:-,0,1 Bcond.lo
+		case opSuper + 155: // AddImm64:0,0 Subs64:-,0,1 Bcond.lo
 			var fa1, fb1 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -9542,7 +10200,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 155: // AddImm32:0,0 AndImm:0,0 Strb:0,1 Ldrb:2,3 Ldr64:3,1 Lslv64:4,5,2 And64:4,4,6 Lslv64:0,0,2 Add64:4,4,0 Str64:4,1~ Cbz64:3
+		case opSuper + 156: // AddImm32:0,0 AndImm:0,0 Strb:0,1 Ldrb:2,3 Ldr64:3,1 Lslv64:4,5,2 And64:4,4,6 Lslv64:0,0,2 Add64:4,4,0 Str64:4,1~ Cbz64:3
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -9635,7 +10293,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 156: // Ldr64:0,0 SubsImm64:-,0
+		case opSuper + 157: // Ldr64:0,0 SubsImm64:-,0
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0 uint64
@@ -9658,7 +10316,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			continue
-		case opSuper + 157: // Ldp64:0,1,2 Blr:3
+		case opSuper + 158: // Ldp64:0,1,2 Blr:3
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1, r2, r3 uint64
@@ -9691,29 +10349,6 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
-			}
-		case opSuper + 158: // SubsImm64:-,0 Bcond.hi
-			var fa0, fb0 uint64
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			var r0 uint64
-			{ // SubsImm64
-				r0 = c.x[in.rn]
-				a, b := r0, in.imm
-				fa0, fb0 = a, b
-				c.flags = flags{fa0, fb0, flagsSub}
-				_ = a - b
-			}
-			{ // Bcond
-				in = i1
-				if !(fa0 > fb0) {
-					in = next(in, 1)
-					count += uint64(in.left)
-					if count > limit {
-						return p, in, count, true
-					}
-					continue
-				}
-				in = jump(in, in.imm)
 			}
 		case opSuper + 159: // MovImm:0 Mov64:0,0 Mov64:1,2 Subs64:-,2,0 Bcond.lo
 			var fa3, fb3 uint64
@@ -9827,7 +10462,61 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
 			continue
-		case opSuper + 162: // Ldr64:0,1 Subs64:-,2,0 Bcond.ne
+		case opSuper + 162: // Nop Mov64:0,1 AndImm:2,3 OrrLsl32:2,2,2 OrrLsl32:2,2,2 OrrLsl64:2,2,2 SubsImm64:-,4 Bcond.hi
+			var fa6, fb6 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			var r0, r1, r2, r3, r4 uint64
+			{ // Nop
+
+			}
+			{ // Mov64
+				r1 = c.x[i1.rn]
+				r0 = r1
+				c.x[i1.rd] = r0
+			}
+			{ // AndImm
+				r3 = c.x[i2.rn]
+				r2 = r3 & i2.imm
+				_ = r2
+			}
+			{ // OrrLsl32
+				r2 = uint64(uint32(r2) | uint32(r2)<<(i3.ra&31))
+				_ = r2
+			}
+			{ // OrrLsl32
+				r2 = uint64(uint32(r2) | uint32(r2)<<(i4.ra&31))
+				_ = r2
+			}
+			{ // OrrLsl64
+				r2 = r2 | r2<<(i5.ra&63)
+				c.x[i5.rd] = r2
+			}
+			{ // SubsImm64
+				r4 = c.x[i6.rn]
+				a, b := r4, i6.imm
+				fa6, fb6 = a, b
+				c.flags = flags{fa6, fb6, flagsSub}
+				_ = a - b
+			}
+			{ // Bcond
+				in = i7
+				if !(fa6 > fb6) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				in = jump(in, in.imm)
+			}
+		case opSuper + 163: // Ldr64:0,1 Subs64:-,2,0 Bcond.ne
 			var g0 unsafe.Pointer
 			var fa1, fb1 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -9864,7 +10553,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 163: // Fence Nop
+		case opSuper + 164: // Fence Nop
 			{ // Fence
 				atomic.AddUint32(&c.fenced, 0)
 			}
@@ -9873,7 +10562,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			continue
-		case opSuper + 164: // Mov32:0,1 Sbfx64:2,3 AddImm64:4,0 AndImm:2,2 AddImm64:0,0 MovImm:5 Lsl64:4,4 Add64:2,2,4 Lsl64:0,0 LdrX64:2,6,2 Lsrv64:2,2,3 Tbz:2
+		case opSuper + 165: // Mov32:0,1 Sbfx64:2,3 AddImm64:4,0 AndImm:2,2 AddImm64:0,0 MovImm:5 Lsl64:4,4 Add64:2,2,4 Lsl64:0,0 LdrX64:2,6,2 Lsrv64:2,2,3 Tbz:2
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -9951,7 +10640,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 165: // Ror32:0,0 Ror32:1,1 Ror32:2,2 Add32:3,3,0 Ror32:4,4 Add32:5,5,1 Add32:6,6,2 Add32:7,7,4 Eor32:8,3,8 Eor32:9,5,9 Eor32:10,6,10 Eor32:11,7,11
+		case opSuper + 166: // Ror32:0,0 Ror32:1,1 Ror32:2,2 Add32:3,3,0 Ror32:4,4 Add32:5,5,1 Add32:6,6,2 Add32:7,7,4 Eor32:8,3,8 Eor32:9,5,9 Eor32:10,6,10 Eor32:11,7,11
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -10026,7 +10715,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 166: // Sub64:0,0,1 Subs64:-,0,1 Bcond.ne
+		case opSuper + 167: // Sub64:0,0,1 Subs64:-,0,1 Bcond.ne
 			var fa1, fb1 uint64
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			var r0, r1 uint64
@@ -10054,7 +10743,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 167: // LdrWb.post:0,1 OrrLsl64:2,0,2 Subs64:-,1,3 Bcond.ne
+		case opSuper + 168: // LdrWb.post:0,1 OrrLsl64:2,0,2 Subs64:-,1,3 Bcond.ne
 			var g0 unsafe.Pointer
 			var fa2, fb2 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -10100,7 +10789,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 168: // Mov64:0,1 AddImm64:2,0 AddImm64:3,3 Ands64:0,0,2 Bcond.ne
+		case opSuper + 169: // Mov64:0,1 AddImm64:2,0 AddImm64:3,3 Ands64:0,0,2 Bcond.ne
 			var fa3, fb3 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -10140,7 +10829,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 169: // AndImm:0,1 AndImm:1,1 Str64:0,S Str32:Z,S+ Strh:2,S+ Nop Ldr64:3,1 AndImm:3,3 Subs64:-,1,3 Bcond.eq
+		case opSuper + 170: // AndImm:0,1 AndImm:1,1 Str64:0,S Str32:Z,S+ Strh:2,S+ Nop Ldr64:3,1 AndImm:3,3 Subs64:-,1,3 Bcond.eq
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var fa8, fb8 uint64
@@ -10208,36 +10897,6 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i9
 				if !(fa8 == fb8) {
-					in = next(in, 1)
-					count += uint64(in.left)
-					if count > limit {
-						return p, in, count, true
-					}
-					continue
-				}
-				in = jump(in, in.imm)
-			}
-		case opSuper + 170: // Add32:0,0,1 AddsImm64:-,2 Bcond.ne
-			var fa1, fb1 uint64
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			var r0, r1, r2 uint64
-			{ // Add32
-				r0 = c.x[in.rn]
-				r1 = c.x[in.rm]
-				r0 = uint64(uint32(r0) + uint32(r1))
-				c.x[in.rd] = r0
-			}
-			{ // AddsImm64
-				r2 = c.x[i1.rn]
-				a, b := r2, i1.imm
-				fa1, fb1 = a, b
-				c.flags = flags{fa1, fb1, flagsAdd}
-				_ = a + b
-			}
-			{ // Bcond
-				in = i2
-				if !(fa1+fb1 != 0) {
 					in = next(in, 1)
 					count += uint64(in.left)
 					if count > limit {
@@ -10431,7 +11090,111 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 175: // Mov64:0,1 MovImm:2 MovImm:3 MovImm:1 BlFar
+		case opSuper + 175: // Nop Add64:0,1,2 Add64:3,4,2 SubsImm64:-,2 Bcond.hi
+			var fa3, fb3 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			var r0, r1, r2, r3, r4 uint64
+			{ // Nop
+
+			}
+			{ // Add64
+				r1 = c.x[i1.rn]
+				r2 = c.x[i1.rm]
+				r0 = r1 + r2
+				c.x[i1.rd] = r0
+			}
+			{ // Add64
+				r4 = c.x[i2.rn]
+				r3 = r4 + r2
+				c.x[i2.rd] = r3
+			}
+			{ // SubsImm64
+				a, b := r2, i3.imm
+				fa3, fb3 = a, b
+				c.flags = flags{fa3, fb3, flagsSub}
+				_ = a - b
+			}
+			{ // Bcond
+				in = i4
+				if !(fa3 > fb3) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				in = jump(in, in.imm)
+			}
+		case opSuper + 176: // Ldr64:0,1 Str64:0,2 AddImm64:3,3 AddImm64:2,2 AddImm64:1,1 SubsImm64:-,3 Bcond.hi
+			var g0 unsafe.Pointer
+			var g1 unsafe.Pointer
+			var fa5, fb5 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			var r0, r1, r2, r3 uint64
+			{ // Ldr64
+				r1 = c.x[in.rn]
+				addr := r1 + in.imm
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, in, count, false
+				}
+				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g0
+				r0 = *(*uint64)(q)
+				c.x[in.rd] = r0
+			}
+			{ // Str64
+				r2 = c.x[i1.rn]
+				addr := r2 + i1.imm
+				tlb := &c.stores[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, i1, count, false
+				}
+				g1 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g1
+				*(*uint64)(q) = r0
+			}
+			{ // AddImm64
+				r3 = c.x[i2.rn]
+				r3 = r3 + i2.imm
+				c.x[i2.rd] = r3
+			}
+			{ // AddImm64
+				r2 = r2 + i3.imm
+				c.x[i3.rd] = r2
+			}
+			{ // AddImm64
+				r1 = r1 + i4.imm
+				c.x[i4.rd] = r1
+			}
+			{ // SubsImm64
+				a, b := r3, i5.imm
+				fa5, fb5 = a, b
+				c.flags = flags{fa5, fb5, flagsSub}
+				_ = a - b
+			}
+			{ // Bcond
+				in = i6
+				if !(fa5 > fb5) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				in = jump(in, in.imm)
+			}
+		case opSuper + 177: // Mov64:0,1 MovImm:2 MovImm:3 MovImm:1 BlFar
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -10468,7 +11231,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 176: // AndsImm32:-,0 Bcond.ne
+		case opSuper + 178: // AndsImm32:-,0 Bcond.ne
 			var fa0, fb0 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0 uint64
@@ -10491,7 +11254,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 177: // Mov32:0,1 Mov64:2,3 BlFar
+		case opSuper + 179: // Mov32:0,1 Mov64:2,3 BlFar
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			var r0, r1, r2, r3 uint64
@@ -10519,7 +11282,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 178: // Mov64:0,1 Cbz64:2
+		case opSuper + 180: // Mov64:0,1 Cbz64:2
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1, r2 uint64
 			{ // Mov64
@@ -10540,7 +11303,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 179: // SubsImm32:-,0 Bcond.ne
+		case opSuper + 181: // SubsImm32:-,0 Bcond.ne
 			var fa0, fb0 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0 uint64
@@ -10563,61 +11326,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 180: // Nop Mov64:0,1 AndImm:2,3 OrrLsl32:2,2,2 OrrLsl32:2,2,2 OrrLsl64:2,2,2 SubsImm64:-,4 Bcond.hi
-			var fa6, fb6 uint64
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
-			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
-			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
-			var r0, r1, r2, r3, r4 uint64
-			{ // Nop
-
-			}
-			{ // Mov64
-				r1 = c.x[i1.rn]
-				r0 = r1
-				c.x[i1.rd] = r0
-			}
-			{ // AndImm
-				r3 = c.x[i2.rn]
-				r2 = r3 & i2.imm
-				_ = r2
-			}
-			{ // OrrLsl32
-				r2 = uint64(uint32(r2) | uint32(r2)<<(i3.ra&31))
-				_ = r2
-			}
-			{ // OrrLsl32
-				r2 = uint64(uint32(r2) | uint32(r2)<<(i4.ra&31))
-				_ = r2
-			}
-			{ // OrrLsl64
-				r2 = r2 | r2<<(i5.ra&63)
-				c.x[i5.rd] = r2
-			}
-			{ // SubsImm64
-				r4 = c.x[i6.rn]
-				a, b := r4, i6.imm
-				fa6, fb6 = a, b
-				c.flags = flags{fa6, fb6, flagsSub}
-				_ = a - b
-			}
-			{ // Bcond
-				in = i7
-				if !(fa6 > fb6) {
-					in = next(in, 1)
-					count += uint64(in.left)
-					if count > limit {
-						return p, in, count, true
-					}
-					continue
-				}
-				in = jump(in, in.imm)
-			}
-		case opSuper + 181: // Ldr64:0,1 AddImm64:0,0
+		case opSuper + 182: // Ldr64:0,1 AddImm64:0,0
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1 uint64
@@ -10639,7 +11348,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			continue
-		case opSuper + 182: // Ldr64:0,1 Stp64:Z,S,Z
+		case opSuper + 183: // Ldr64:0,1 Stp64:Z,S,Z
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -10670,7 +11379,77 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			continue
-		case opSuper + 183: // Ldp64:0,S,1 Ldp64:2,S,3+ Ldp64:4,S,5+ Ldr64:6,S+ Ldp64:7,S,8+ Ldr64:9,S+ LdpW64.post:10,S,11~ Br:9
+		case opSuper + 184: // Mov64:0,1 Ldr64:2,S Ldr64:3,0 Subs64:2,2,3 MovImm:3 BcondFar.ne
+			var g0 unsafe.Pointer
+			var g1 unsafe.Pointer
+			var fa3, fb3 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			var r0, r1, r2, r3, rS uint64
+			{ // Mov64
+				r1 = c.x[in.rn]
+				r0 = r1
+				c.x[in.rd] = r0
+			}
+			{ // Ldr64
+				rS = c.x[slotSP]
+				addr := rS + i1.imm
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, i1, count, false
+				}
+				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g0
+				r2 = *(*uint64)(q)
+				c.x[i1.rd] = r2
+			}
+			{ // Ldr64
+				addr := r0 + i2.imm
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, i2, count, false
+				}
+				g1 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g1
+				r3 = *(*uint64)(q)
+				_ = r3
+			}
+			{ // Subs64
+				a, b := r2, r3
+				fa3, fb3 = a, b
+				c.flags = flags{fa3, fb3, flagsSub}
+				r2 = a - b
+				c.x[i3.rd] = r2
+			}
+			{ // MovImm
+				r3 = i4.imm
+				c.x[i4.rd] = r3
+			}
+			{ // BcondFar
+				in = i5
+				if !(fa3 != fb3) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				pc := in.imm
+				t := &c.targets[targetSlot(in)]
+				if t.pc != pc {
+					e := &c.cache[slotOf(pc)]
+					if e.base != pc&^(pageMask&^3) {
+						return p, in, count, false
+					}
+					t.pc, t.page, t.in = pc, e.page, e.page.at(pc)
+				}
+				p, in = t.page, t.in
+			}
+		case opSuper + 185: // Ldp64:0,S,1 Ldp64:2,S,3+ Ldp64:4,S,5+ Ldr64:6,S+ Ldp64:7,S,8+ Ldr64:9,S+ LdpW64.post:10,S,11~ Br:9
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -10754,7 +11533,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 184: // Ldrb:0,1 Ldr64:2,1~ SubsImm32:-,0 Bcond.eq
+		case opSuper + 186: // Ldrb:0,1 Ldr64:2,1~ SubsImm32:-,0 Bcond.eq
 			var g0 unsafe.Pointer
 			var fa2, fb2 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -10797,61 +11576,44 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 185: // Add64:0,0,1 Subs64:-,0,2 Csel64.ls:3,3,4 Csel64.ls:5,4,5 Sub64:4,3,5 SubsImm64:-,4 Bcond.hi
-			var fa1, fb1 uint64
-			var fa5, fb5 uint64
+		case opSuper + 187: // Mov32:0,1 Add64:2,3,0 LdrSb:4,2,5 Subs32:-,4,6 Bcond.ne
+			var fa3, fb3 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
 			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
-			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
-			var r0, r1, r2, r3, r4, r5 uint64
-			{ // Add64
-				r0 = c.x[in.rn]
-				r1 = c.x[in.rm]
-				r0 = r0 + r1
+			var r0, r1, r2, r3, r4, r5, r6 uint64
+			{ // Mov32
+				r1 = c.x[in.rn]
+				r0 = uint64(uint32(r1))
 				c.x[in.rd] = r0
 			}
-			{ // Subs64
-				r2 = c.x[i1.rm]
-				a, b := r0, r2
-				fa1, fb1 = a, b
-				c.flags = flags{fa1, fb1, flagsSub}
-				_ = a - b
+			{ // Add64
+				r3 = c.x[i1.rn]
+				r2 = r3 + r0
+				c.x[i1.rd] = r2
 			}
-			{ // Csel
-				r3 = c.x[i2.rn]
-				r4 = c.x[i2.rm]
-				v := r4
-				if fa1 <= fb1 {
-					v = r3
+			{ // LdrSb
+				r5 = c.x[i2.rm]
+				addr := r2 + uint64(int64(int32(r5)))<<(i2.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != addr/emu.PageSize {
+					return p, i2, count, false
 				}
-				r3 = v
-				c.x[i2.rd] = r3
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r4 = uint64(*(*uint8)(q))
+				c.x[i2.rd] = r4
 			}
-			{ // Csel
-				r5 = c.x[i3.rm]
-				v := r5
-				if fa1 <= fb1 {
-					v = r4
-				}
-				r5 = v
-				c.x[i3.rd] = r5
-			}
-			{ // Sub64
-				r4 = r3 - r5
-				c.x[i4.rd] = r4
-			}
-			{ // SubsImm64
-				a, b := r4, i5.imm
-				fa5, fb5 = a, b
-				c.flags = flags{fa5, fb5, flagsSub}
-				_ = a - b
+			{ // Subs32
+				r6 = c.x[i3.rm]
+				a, b := uint32(r4), uint32(r6)
+				fa3, fb3 = uint64(a)<<32, uint64(b)<<32
+				c.flags = flags{fa3, fb3, flagsSub}
+				_ = uint64(a - b)
 			}
 			{ // Bcond
-				in = i6
-				if !(fa5 > fb5) {
+				in = i4
+				if !(fa3 != fb3) {
 					in = next(in, 1)
 					count += uint64(in.left)
 					if count > limit {
@@ -10861,7 +11623,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 186: // AddImm64:0,0 Mov64:1,2 Blr:3
+		case opSuper + 188: // AddImm64:0,0 Mov64:1,2 Blr:3
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			var r0, r1, r2, r3 uint64
@@ -10890,7 +11652,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 187: // Nop StpW64.pre:0,S,1 MovImm:2 Mov64:0,S
+		case opSuper + 189: // Nop StpW64.pre:0,S,1 MovImm:2 Mov64:0,S
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -10925,7 +11687,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
 			continue
-		case opSuper + 188: // Ldp64:0,S,1 Ldr64:2,S+ AddImm64:S,S Nop Br:1
+		case opSuper + 190: // Ldp64:0,S,1 Ldr64:2,S+ AddImm64:S,S Nop Br:1
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -10971,7 +11733,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 189: // Mov64:0,1 Ldr32:2,0 MovImm:3 AddImm32:2,2 Str32:2,0 B
+		case opSuper + 191: // Mov64:0,1 Ldr32:2,0 MovImm:3 AddImm32:2,2 Str32:2,0 B
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -11018,7 +11780,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				in = i5
 				in = jump(in, in.imm)
 			}
-		case opSuper + 190: // Ldr32:0,1 Str32:0,2 AddImm64:2,2 AddImm64:1,1 AddImm64:3,3 SubsImm64:-,3 Bcond.ls
+		case opSuper + 192: // Ldr32:0,1 Str32:0,2 AddImm64:2,2 AddImm64:1,1 AddImm64:3,3 SubsImm64:-,3 Bcond.ls
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var fa5, fb5 uint64
@@ -11083,7 +11845,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 191: // MovImm:0 AddImm64:1,S BlFar
+		case opSuper + 193: // MovImm:0 AddImm64:1,S BlFar
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			var r0, r1, rS uint64
@@ -11110,72 +11872,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 192: // Ldr64:0,1 Str64:0,2 AddImm64:3,3 AddImm64:2,2 AddImm64:1,1 SubsImm64:-,3 Bcond.hi
-			var g0 unsafe.Pointer
-			var g1 unsafe.Pointer
-			var fa5, fb5 uint64
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
-			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
-			var r0, r1, r2, r3 uint64
-			{ // Ldr64
-				r1 = c.x[in.rn]
-				addr := r1 + in.imm
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+7)/emu.PageSize {
-					return p, in, count, false
-				}
-				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g0
-				r0 = *(*uint64)(q)
-				c.x[in.rd] = r0
-			}
-			{ // Str64
-				r2 = c.x[i1.rn]
-				addr := r2 + i1.imm
-				tlb := &c.stores[slotOf(addr)]
-				if tlb.page != (addr+7)/emu.PageSize {
-					return p, i1, count, false
-				}
-				g1 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g1
-				*(*uint64)(q) = r0
-			}
-			{ // AddImm64
-				r3 = c.x[i2.rn]
-				r3 = r3 + i2.imm
-				c.x[i2.rd] = r3
-			}
-			{ // AddImm64
-				r2 = r2 + i3.imm
-				c.x[i3.rd] = r2
-			}
-			{ // AddImm64
-				r1 = r1 + i4.imm
-				c.x[i4.rd] = r1
-			}
-			{ // SubsImm64
-				a, b := r3, i5.imm
-				fa5, fb5 = a, b
-				c.flags = flags{fa5, fb5, flagsSub}
-				_ = a - b
-			}
-			{ // Bcond
-				in = i6
-				if !(fa5 > fb5) {
-					in = next(in, 1)
-					count += uint64(in.left)
-					if count > limit {
-						return p, in, count, true
-					}
-					continue
-				}
-				in = jump(in, in.imm)
-			}
-		case opSuper + 193: // AndsImm32:-,0 Bcond.eq
+		case opSuper + 194: // AndsImm32:-,0 Bcond.eq
 			var fa0, fb0 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0 uint64
@@ -11198,7 +11895,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 194: // Ldr64:0,1 Sbfx64:2,3 SubsImm64:-,2 Sub32:3,4,3 Csel64.hs:5,2,6 LdrX64:0,0,7 Sbfx64:3,3 Sub64:5,5,2 Rev64:0,0 Str64:0,S Subs64:-,3,5 Bcond.ls
+		case opSuper + 195: // Ldr64:0,1 Sbfx64:2,3 SubsImm64:-,2 Sub32:3,4,3 Csel64.hs:5,2,6 LdrX64:0,0,7 Sbfx64:3,3 Sub64:5,5,2 Rev64:0,0 Str64:0,S Subs64:-,3,5 Bcond.ls
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var fa2, fb2 uint64
@@ -11303,7 +12000,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 195: // Nop StpW64.pre:0,S,1 Mov64:0,S Str64:2,S+ Mov64:2,3 BlFar
+		case opSuper + 196: // Nop StpW64.pre:0,S,1 Mov64:0,S Str64:2,S+ Mov64:2,3 BlFar
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -11358,7 +12055,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 196: // Ubfiz:0,1 AddImm64:0,0 Add64:0,2,0 Ldr64:0,0 AndImm:3,0 SubsImm64:-,3 Bcond.eq
+		case opSuper + 197: // Ubfiz:0,1 AddImm64:0,0 Add64:0,2,0 Ldr64:0,0 AndImm:3,0 SubsImm64:-,3 Bcond.eq
 			var g0 unsafe.Pointer
 			var fa5, fb5 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -11415,7 +12112,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 197: // Ldp32:0,S,1 Mov32:2,3 Ldp32:4,S,5+ Mov32:6,1 Ldp32:7,S,8+ Mov32:9,5 Ldr32:10,S+ Mov32:11,4 Ldr64:12,S+ Mov32:13,0 Mov32:14,10 Mov32:15,8
+		case opSuper + 198: // Ldp32:0,S,1 Mov32:2,3 Ldp32:4,S,5+ Mov32:6,1 Ldp32:7,S,8+ Mov32:9,5 Ldr32:10,S+ Mov32:11,4 Ldr64:12,S+ Mov32:13,0 Mov32:14,10 Mov32:15,8
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -11501,7 +12198,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 198: // Mov32:0,1 Cbz32:1
+		case opSuper + 199: // Mov32:0,1 Cbz32:1
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1 uint64
 			{ // Mov32
@@ -11521,7 +12218,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 199: // AddImm64:0,S Stp64:0,S,1 AddImm64:0,S AddImm64:2,1 Mov64:3,4 Mov64:5,S Mov64:6,7 Ldr64:8,6 Blr:8
+		case opSuper + 200: // AddImm64:0,S Stp64:0,S,1 AddImm64:0,S AddImm64:2,1 Mov64:3,4 Mov64:5,S Mov64:6,7 Ldr64:8,6 Blr:8
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -11597,7 +12294,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 200: // AddImm64:0,1 Mov64:2,1 BlFar
+		case opSuper + 201: // AddImm64:0,1 Mov64:2,1 BlFar
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			var r0, r1, r2 uint64
@@ -11624,7 +12321,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 201: // Ldr64:0,S Cbz32:1
+		case opSuper + 202: // Ldr64:0,S Cbz32:1
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1, rS uint64
@@ -11644,30 +12341,6 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				r1 = c.x[i1.rn]
 				in = i1
 				if !(uint32(r1) == 0) {
-					in = next(in, 1)
-					count += uint64(in.left)
-					if count > limit {
-						return p, in, count, true
-					}
-					continue
-				}
-				in = jump(in, in.imm)
-			}
-		case opSuper + 202: // Subs32:-,0,1 Bcond.ne
-			var fa0, fb0 uint64
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			var r0, r1 uint64
-			{ // Subs32
-				r0 = c.x[in.rn]
-				r1 = c.x[in.rm]
-				a, b := uint32(r0), uint32(r1)
-				fa0, fb0 = uint64(a)<<32, uint64(b)<<32
-				c.flags = flags{fa0, fb0, flagsSub}
-				_ = uint64(a - b)
-			}
-			{ // Bcond
-				in = i1
-				if !(fa0 != fb0) {
 					in = next(in, 1)
 					count += uint64(in.left)
 					if count > limit {
@@ -11737,46 +12410,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 204: // Nop Add64:0,1,2 Add64:3,4,2 SubsImm64:-,2 Bcond.hi
-			var fa3, fb3 uint64
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			var r0, r1, r2, r3, r4 uint64
-			{ // Nop
-
-			}
-			{ // Add64
-				r1 = c.x[i1.rn]
-				r2 = c.x[i1.rm]
-				r0 = r1 + r2
-				c.x[i1.rd] = r0
-			}
-			{ // Add64
-				r4 = c.x[i2.rn]
-				r3 = r4 + r2
-				c.x[i2.rd] = r3
-			}
-			{ // SubsImm64
-				a, b := r2, i3.imm
-				fa3, fb3 = a, b
-				c.flags = flags{fa3, fb3, flagsSub}
-				_ = a - b
-			}
-			{ // Bcond
-				in = i4
-				if !(fa3 > fb3) {
-					in = next(in, 1)
-					count += uint64(in.left)
-					if count > limit {
-						return p, in, count, true
-					}
-					continue
-				}
-				in = jump(in, in.imm)
-			}
-		case opSuper + 205: // Mov64:0,1 MovImm:2 Ldr64:2,2 Mov64:3,S Bl
+		case opSuper + 204: // Mov64:0,1 MovImm:2 Ldr64:2,2 Mov64:3,S Bl
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -11813,7 +12447,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				in = jump(in, in.imm)
 			}
-		case opSuper + 206: // AddImm64:0,0 AddImm64:1,2 Mov32:3,4 Mov32:5,6 Mov32:7,8 Mov32:9,10 Mov32:11,12 Mov32:13,14 Mov32:15,16 Mov32:17,18 Movk32:19 Movk32:20
+		case opSuper + 205: // AddImm64:0,0 AddImm64:1,2 Mov32:3,4 Mov32:5,6 Mov32:7,8 Mov32:9,10 Mov32:11,12 Mov32:13,14 Mov32:15,16 Mov32:17,18 Movk32:19 Movk32:20
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -11888,7 +12522,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 207: // Str32:Z,S BlFar
+		case opSuper + 206: // Str32:Z,S BlFar
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var rS, rZ uint64
@@ -11917,7 +12551,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 208: // Ldr32:0,1 AddImm64:2,2 Ldr32:3,2 Ldr32:4,2+ Eor32:0,0,3 Eor32:0,0,4 StrW32.post:0,1 AddImm64:0,S Subs64:-,0,2 Bcond.ne
+		case opSuper + 207: // Ldr32:0,1 AddImm64:2,2 Ldr32:3,2 Ldr32:4,2+ Eor32:0,0,3 Eor32:0,0,4 StrW32.post:0,1 AddImm64:0,S Subs64:-,0,2 Bcond.ne
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -12006,7 +12640,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 209: // MovImm:0 SubsImm32:-,1 Bcond.hi
+		case opSuper + 208: // MovImm:0 SubsImm32:-,1 Bcond.hi
 			var fa1, fb1 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -12034,7 +12668,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 210: // And32:0,0,1 LdrXh:0,2,0 Subs32:-,3,0 Bcond.hs
+		case opSuper + 209: // And32:0,0,1 LdrXh:0,2,0 Subs32:-,3,0 Bcond.hs
 			var fa2, fb2 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -12076,7 +12710,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 211: // Orr32:0,0,1 SubsImm32:-,2 Bcond.hi
+		case opSuper + 210: // Orr32:0,0,1 SubsImm32:-,2 Bcond.hi
 			var fa1, fb1 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -12097,6 +12731,63 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i2
 				if !(fa1 > fb1) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				in = jump(in, in.imm)
+			}
+		case opSuper + 211: // Mov32:0,1 LdrXb:2,3,4 Add64:5,6,0 LdrXb:7,5,4 Subs32:-,7,2 Bcond.ne
+			var fa4, fb4 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			var r0, r1, r2, r3, r4, r5, r6, r7 uint64
+			{ // Mov32
+				r1 = c.x[in.rn]
+				r0 = uint64(uint32(r1))
+				c.x[in.rd] = r0
+			}
+			{ // LdrXb
+				r3 = c.x[i1.rn]
+				r4 = c.x[i1.rm]
+				addr := r3 + r4<<(i1.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != addr/emu.PageSize {
+					return p, i1, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r2 = uint64(*(*uint8)(q))
+				c.x[i1.rd] = r2
+			}
+			{ // Add64
+				r6 = c.x[i2.rn]
+				r5 = r6 + r0
+				c.x[i2.rd] = r5
+			}
+			{ // LdrXb
+				addr := r5 + r4<<(i3.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != addr/emu.PageSize {
+					return p, i3, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r7 = uint64(*(*uint8)(q))
+				c.x[i3.rd] = r7
+			}
+			{ // Subs32
+				a, b := uint32(r7), uint32(r2)
+				fa4, fb4 = uint64(a)<<32, uint64(b)<<32
+				c.flags = flags{fa4, fb4, flagsSub}
+				_ = uint64(a - b)
+			}
+			{ // Bcond
+				in = i5
+				if !(fa4 != fb4) {
 					in = next(in, 1)
 					count += uint64(in.left)
 					if count > limit {
@@ -12211,7 +12902,80 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			continue
-		case opSuper + 215: // MovImm:0 AddImm64:0,0
+		case opSuper + 215: // AndImm:0,1 Ubfx:1,1 Madd64:2,0,3,Z Madd64:4,1,3,Z Madd64:5,6,0,4 Madd64:1,6,1,Z AddUxtw64:0,7,2 AddLsr64:2,5,2 Add64:5,1,8 Subs64:-,2,4 AddLsl64:0,0,2 Csel64.lo:1,5,1
+			var fa9, fb9 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
+			i10 := (*inst)(unsafe.Add(unsafe.Pointer(in), 10*instSize))
+			i11 := (*inst)(unsafe.Add(unsafe.Pointer(in), 11*instSize))
+			var r0, r1, r2, r3, r4, r5, r6, r7, r8, rZ uint64
+			{ // AndImm
+				r1 = c.x[in.rn]
+				r0 = r1 & in.imm
+				_ = r0
+			}
+			{ // Ubfx
+				r1 = r1 >> (i1.ra & 63) & i1.imm
+				_ = r1
+			}
+			{ // Madd64
+				r3 = c.x[i2.rm]
+				r2 = rZ + r0*r3
+				_ = r2
+			}
+			{ // Madd64
+				r4 = rZ + r1*r3
+				c.x[i3.rd] = r4
+			}
+			{ // Madd64
+				r6 = c.x[i4.rn]
+				r5 = r4 + r6*r0
+				_ = r5
+			}
+			{ // Madd64
+				r1 = rZ + r6*r1
+				_ = r1
+			}
+			{ // AddUxtw64
+				r7 = c.x[i6.rn]
+				r0 = r7 + uint64(uint32(r2))<<(i6.ra&63)
+				_ = r0
+			}
+			{ // AddLsr64
+				r2 = r5 + r2>>(i7.ra&63)
+				c.x[i7.rd] = r2
+			}
+			{ // Add64
+				r8 = c.x[i8.rm]
+				r5 = r1 + r8
+				c.x[i8.rd] = r5
+			}
+			{ // Subs64
+				a, b := r2, r4
+				fa9, fb9 = a, b
+				c.flags = flags{fa9, fb9, flagsSub}
+				_ = a - b
+			}
+			{ // AddLsl64
+				r0 = r0 + r2<<(i10.ra&63)
+				c.x[i10.rd] = r0
+			}
+			{ // Csel
+				v := r1
+				if fa9 < fb9 {
+					v = r5
+				}
+				r1 = v
+				c.x[i11.rd] = r1
+			}
+			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
+			continue
+		case opSuper + 216: // MovImm:0 AddImm64:0,0
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0 uint64
 			{ // MovImm
@@ -12224,7 +12988,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			continue
-		case opSuper + 216: // Mov64:0,1 Stp64:2,3,2 Stp64:2,3,2+ Stp64:2,3,2+ SubsImm64:4,4 Stp64:2,3,2+ AddImm64:3,3 Bcond.ge
+		case opSuper + 217: // Mov64:0,1 Stp64:2,3,2 Stp64:2,3,2+ Stp64:2,3,2+ SubsImm64:4,4 Stp64:2,3,2+ AddImm64:3,3 Bcond.ge
 			var g0 unsafe.Pointer
 			var fa4, fb4 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -12292,7 +13056,74 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 217: // AddImm64:0,1 MovImm:2 AddImm64:3,1 Stp64:Z,0,Z Str64:1,1 Str64:1,1+ Ldr64:0,2 Str64:Z,1+ BlFar
+		case opSuper + 218: // Ldr64:0,1 LdrU64:2,0,3 Ldrb:1,2 AndImm:1,1 Subs32:-,1,4 Bcond.eq
+			var g0 unsafe.Pointer
+			var g1 unsafe.Pointer
+			var fa4, fb4 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			var r0, r1, r2, r3, r4 uint64
+			{ // Ldr64
+				r1 = c.x[in.rn]
+				addr := r1 + in.imm
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, in, count, false
+				}
+				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g0
+				r0 = *(*uint64)(q)
+				c.x[in.rd] = r0
+			}
+			{ // LdrU64
+				r3 = c.x[i1.rm]
+				addr := r0 + uint64(uint32(r3))<<(i1.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, i1, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r2 = *(*uint64)(q)
+				c.x[i1.rd] = r2
+			}
+			{ // Ldrb
+				addr := r2 + i2.imm
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+0)/emu.PageSize {
+					return p, i2, count, false
+				}
+				g1 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g1
+				r1 = uint64(*(*uint8)(q))
+				_ = r1
+			}
+			{ // AndImm
+				r1 = r1 & i3.imm
+				c.x[i3.rd] = r1
+			}
+			{ // Subs32
+				r4 = c.x[i4.rm]
+				a, b := uint32(r1), uint32(r4)
+				fa4, fb4 = uint64(a)<<32, uint64(b)<<32
+				c.flags = flags{fa4, fb4, flagsSub}
+				_ = uint64(a - b)
+			}
+			{ // Bcond
+				in = i5
+				if !(fa4 == fb4) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				in = jump(in, in.imm)
+			}
+		case opSuper + 219: // AddImm64:0,1 MovImm:2 AddImm64:3,1 Stp64:Z,0,Z Str64:1,1 Str64:1,1+ Ldr64:0,2 Str64:Z,1+ BlFar
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -12372,7 +13203,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 218: // MovImm:0 MovImm:1 Stp64:Z,S,0 Ldr64:0,S Strb:Z,S+ Ldr64:0,0 SubsImm64:-,0 AndImm:2,0
+		case opSuper + 220: // MovImm:0 MovImm:1 Stp64:Z,S,0 Ldr64:0,S Strb:Z,S+ Ldr64:0,0 SubsImm64:-,0 AndImm:2,0
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -12441,18 +13272,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
 			continue
-		case opSuper + 219: // MovImm:0 B
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			var r0 uint64
-			{ // MovImm
-				r0 = in.imm
-				c.x[in.rd] = r0
-			}
-			{ // B
-				in = i1
-				in = jump(in, in.imm)
-			}
-		case opSuper + 220: // Add32:0,1,0 Orr32:2,2,3 Add32:4,4,1 Eor32:1,5,6 Add32:4,4,2 Ldr32:7,8 Ldr32:2,9 And32:1,1,0 Eor32:1,1,5 Ror32:3,0 Add32:2,7,2
+		case opSuper + 221: // Add32:0,1,0 Orr32:2,2,3 Add32:4,4,1 Eor32:1,5,6 Add32:4,4,2 Ldr32:7,8 Ldr32:2,9 And32:1,1,0 Eor32:1,1,5 Ror32:3,0 Add32:2,7,2
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -12534,7 +13354,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 11*instSize))
 			continue
-		case opSuper + 221: // Add32:0,1,0 Add32:2,2,3 Add32:4,4,5
+		case opSuper + 222: // Add32:0,1,0 Add32:2,2,3 Add32:4,4,5
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			var r0, r1, r2, r3, r4, r5 uint64
@@ -12558,7 +13378,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
 			continue
-		case opSuper + 222: // Nop AddImm64:S,S Mov64:0,1
+		case opSuper + 223: // Nop AddImm64:S,S Mov64:0,1
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			var r0, r1, rS uint64
@@ -12577,7 +13397,112 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
 			continue
-		case opSuper + 223: // SubsImm64:-,0 Bcond.eq
+		case opSuper + 224: // Mov64:0,1 LdrWb.pre:2,1 SubsImm32:-,2 LdrSb:3,4,2 AndImm:3,3
+			var g0 unsafe.Pointer
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			var r0, r1, r2, r3, r4 uint64
+			{ // Mov64
+				r1 = c.x[in.rn]
+				r0 = r1
+				c.x[in.rd] = r0
+			}
+			{ // LdrWb
+				addr := r1 + uint64(int64(int32(i1.imm)))
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+0)/emu.PageSize {
+					return p, i1, count, false
+				}
+				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g0
+				base := r1
+				r2 = uint64(*(*uint8)(q))
+				c.x[i1.rd] = r2
+				r1 = base + uint64(int64(i1.imm)>>32)
+				c.x[i1.rn] = r1
+			}
+			{ // SubsImm32
+				a, b := uint32(r2), uint32(i2.imm)
+				c.flags = flags{uint64(a) << 32, uint64(b) << 32, flagsSub}
+				_ = uint64(a - b)
+			}
+			{ // LdrSb
+				r4 = c.x[i3.rn]
+				addr := r4 + uint64(int64(int32(r2)))<<(i3.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != addr/emu.PageSize {
+					return p, i3, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r3 = uint64(*(*uint8)(q))
+				_ = r3
+			}
+			{ // AndImm
+				r3 = r3 & i4.imm
+				c.x[i4.rd] = r3
+			}
+			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			continue
+		case opSuper + 225: // Ldrb:0,1 LdrXh:0,2,0 AddUxth64:3,4,0 LdrSb:0,4,0 Cbz32:0
+			var g0 unsafe.Pointer
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			var r0, r1, r2, r3, r4 uint64
+			{ // Ldrb
+				r1 = c.x[in.rn]
+				addr := r1 + in.imm
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+0)/emu.PageSize {
+					return p, in, count, false
+				}
+				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g0
+				r0 = uint64(*(*uint8)(q))
+				c.x[in.rd] = r0
+			}
+			{ // LdrXh
+				r2 = c.x[i1.rn]
+				addr := r2 + r0<<(i1.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+1)/emu.PageSize {
+					return p, i1, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r0 = uint64(*(*uint16)(q))
+				c.x[i1.rd] = r0
+			}
+			{ // AddUxth64
+				r4 = c.x[i2.rn]
+				r3 = r4 + r0&0xffff<<(i2.ra&63)
+				c.x[i2.rd] = r3
+			}
+			{ // LdrSb
+				addr := r4 + uint64(int64(int32(r0)))<<(i3.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != addr/emu.PageSize {
+					return p, i3, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r0 = uint64(*(*uint8)(q))
+				c.x[i3.rd] = r0
+			}
+			{ // Cbz32
+				in = i4
+				if !(uint32(r0) == 0) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				in = jump(in, in.imm)
+			}
+		case opSuper + 226: // SubsImm64:-,0 Bcond.eq
 			var fa0, fb0 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0 uint64
@@ -12600,7 +13525,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 224: // Stp64:Z,S,Z Str64:0,S+ Str32:1,S+ Nop Ldr32:2,S SubsImm32:-,2 Bcond.ne
+		case opSuper + 227: // Stp64:Z,S,Z Str64:0,S+ Str32:1,S+ Nop Ldr32:2,S SubsImm32:-,2 Bcond.ne
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var fa5, fb5 uint64
@@ -12664,7 +13589,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 225: // Add32:0,1,0 Add32:2,2,3 Add32:4,5,4
+		case opSuper + 228: // Add32:0,1,0 Add32:2,2,3 Add32:4,5,4
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			var r0, r1, r2, r3, r4, r5 uint64
@@ -12688,7 +13613,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
 			continue
-		case opSuper + 226: // Subs64:-,0,1 Bcond.eq
+		case opSuper + 229: // Subs64:-,0,1 Bcond.eq
 			var fa0, fb0 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1 uint64
@@ -12712,7 +13637,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 227: // Ldrb:0,1 AddUxtw64:2,1,3 Ldr64:4,2 Cbz32:0
+		case opSuper + 230: // Ldrb:0,1 AddUxtw64:2,1,3 Ldr64:4,2 Cbz32:0
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -12759,64 +13684,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 228: // Mov32:0,1 LdrXb:2,3,4 Add64:5,6,0 LdrXb:7,5,4 Subs32:-,7,2 Bcond.ne
-			var fa4, fb4 uint64
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
-			var r0, r1, r2, r3, r4, r5, r6, r7 uint64
-			{ // Mov32
-				r1 = c.x[in.rn]
-				r0 = uint64(uint32(r1))
-				c.x[in.rd] = r0
-			}
-			{ // LdrXb
-				r3 = c.x[i1.rn]
-				r4 = c.x[i1.rm]
-				addr := r3 + r4<<(i1.ra&63)
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != addr/emu.PageSize {
-					return p, i1, count, false
-				}
-				q := unsafe.Add(tlb.host, addr%emu.PageSize)
-				r2 = uint64(*(*uint8)(q))
-				c.x[i1.rd] = r2
-			}
-			{ // Add64
-				r6 = c.x[i2.rn]
-				r5 = r6 + r0
-				c.x[i2.rd] = r5
-			}
-			{ // LdrXb
-				addr := r5 + r4<<(i3.ra&63)
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != addr/emu.PageSize {
-					return p, i3, count, false
-				}
-				q := unsafe.Add(tlb.host, addr%emu.PageSize)
-				r7 = uint64(*(*uint8)(q))
-				c.x[i3.rd] = r7
-			}
-			{ // Subs32
-				a, b := uint32(r7), uint32(r2)
-				fa4, fb4 = uint64(a)<<32, uint64(b)<<32
-				c.flags = flags{fa4, fb4, flagsSub}
-				_ = uint64(a - b)
-			}
-			{ // Bcond
-				in = i5
-				if !(fa4 != fb4) {
-					in = next(in, 1)
-					count += uint64(in.left)
-					if count > limit {
-						return p, in, count, true
-					}
-					continue
-				}
-				in = jump(in, in.imm)
-			}
-		case opSuper + 229: // Ldrb:0,1 Lsrv64:0,2,0 Ubfiz:3,0 AddImm64:3,3 Add64:3,1,3 Ldr64:4,3 LdrX64:3,1,5 AndImm:6,4 Lsrv64:3,3,0 Tbz:3
+		case opSuper + 231: // Ldrb:0,1 Lsrv64:0,2,0 Ubfiz:3,0 AddImm64:3,3 Add64:3,1,3 Ldr64:4,3 LdrX64:3,1,5 AndImm:6,4 Lsrv64:3,3,0 Tbz:3
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -12900,7 +13768,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 230: // Nop StpW64.pre:0,S,1 Mov64:2,3 Mov64:0,S
+		case opSuper + 232: // Nop StpW64.pre:0,S,1 Mov64:2,3 Mov64:0,S
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -12936,7 +13804,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
 			continue
-		case opSuper + 231: // Ldp64:0,S,1 Ldp64:2,S,3+ Ldp64:4,S,5+ Ldp64:6,S,7+ Ldr64:8,S+ Ldr64:9,S+ Ldr64:10,S= Cbnz64:10
+		case opSuper + 233: // Ldp64:0,S,1 Ldp64:2,S,3+ Ldp64:4,S,5+ Ldp64:6,S,7+ Ldr64:8,S+ Ldr64:9,S+ Ldr64:10,S= Cbnz64:10
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -13012,7 +13880,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 232: // MovImm:0 MovImm:1 MovImm:2
+		case opSuper + 234: // MovImm:0 MovImm:1 MovImm:2
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			var r0, r1, r2 uint64
@@ -13030,84 +13898,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
 			continue
-		case opSuper + 233: // Sbfx64:0,1 Sub64:0,0,2 LdrX64:3,4,0 LdrX64:5,6,0 AndImm:7,3 Ubfx:3,3 Madd64:8,7,9,Z Madd64:10,3,9,Z Madd64:11,12,7,10 Madd64:3,12,3,Z AddUxtw64:7,13,8
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
-			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
-			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
-			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
-			i9 := (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
-			i10 := (*inst)(unsafe.Add(unsafe.Pointer(in), 10*instSize))
-			var r0, r1, r10, r11, r12, r13, r2, r3, r4, r5, r6, r7, r8, r9, rZ uint64
-			{ // Sbfx64
-				r1 = c.x[in.rn]
-				r0 = uint64(int64(r1<<(in.rm&63)) >> (in.ra & 63))
-				_ = r0
-			}
-			{ // Sub64
-				r2 = c.x[i1.rm]
-				r0 = r0 - r2
-				c.x[i1.rd] = r0
-			}
-			{ // LdrX64
-				r4 = c.x[i2.rn]
-				addr := r4 + r0<<(i2.ra&63)
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+7)/emu.PageSize {
-					return p, i2, count, false
-				}
-				q := unsafe.Add(tlb.host, addr%emu.PageSize)
-				r3 = *(*uint64)(q)
-				c.x[i2.rd] = r3
-			}
-			{ // LdrX64
-				r6 = c.x[i3.rn]
-				addr := r6 + r0<<(i3.ra&63)
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+7)/emu.PageSize {
-					return p, i3, count, false
-				}
-				q := unsafe.Add(tlb.host, addr%emu.PageSize)
-				r5 = *(*uint64)(q)
-				c.x[i3.rd] = r5
-			}
-			{ // AndImm
-				r7 = r3 & i4.imm
-				_ = r7
-			}
-			{ // Ubfx
-				r3 = r3 >> (i5.ra & 63) & i5.imm
-				_ = r3
-			}
-			{ // Madd64
-				r9 = c.x[i6.rm]
-				r8 = rZ + r7*r9
-				c.x[i6.rd] = r8
-			}
-			{ // Madd64
-				r10 = rZ + r3*r9
-				c.x[i7.rd] = r10
-			}
-			{ // Madd64
-				r12 = c.x[i8.rn]
-				r11 = r10 + r12*r7
-				c.x[i8.rd] = r11
-			}
-			{ // Madd64
-				r3 = rZ + r12*r3
-				c.x[i9.rd] = r3
-			}
-			{ // AddUxtw64
-				r13 = c.x[i10.rn]
-				r7 = r13 + uint64(uint32(r8))<<(i10.ra&63)
-				c.x[i10.rd] = r7
-			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 11*instSize))
-			continue
-		case opSuper + 234: // Eor32:0,1,2 Cbnz32:0
+		case opSuper + 235: // Eor32:0,1,2 Cbnz32:0
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1, r2 uint64
 			{ // Eor32
@@ -13128,7 +13919,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 235: // MovImm:0 AndImm:1,2 Lslv32:1,0,1 AndsImm32:0,1 Bcond.ne
+		case opSuper + 236: // MovImm:0 AndImm:1,2 Lslv32:1,0,1 AndsImm32:0,1 Bcond.ne
 			var fa3, fb3 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -13167,7 +13958,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 236: // Ldrb:0,1 SubsImm32:-,0 Bcond.ne
+		case opSuper + 237: // Ldrb:0,1 SubsImm32:-,0 Bcond.ne
 			var g0 unsafe.Pointer
 			var fa1, fb1 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -13203,7 +13994,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 237: // Ldr64:0,1 Ldrb:2,3 Lsrv64:0,0,2 AndImm:4,0 Ubfiz:0,0 AddImm64:0,0 Add64:0,3,0 Ldr64:2,0 Str64:3,1 SubsImm64:-,2 AndImm:0,2
+		case opSuper + 238: // Ldr64:0,1 Ldrb:2,3 Lsrv64:0,0,2 AndImm:4,0 Ubfiz:0,0 AddImm64:0,0 Add64:0,3,0 Ldr64:2,0 Str64:3,1 SubsImm64:-,2 AndImm:0,2
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -13294,7 +14085,39 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 11*instSize))
 			continue
-		case opSuper + 238: // Mov64:0,1 AddImm64:2,1 MovImm:3 Ldr64:1,0 AndImm:4,1 SubsImm64:-,4 Bcond.ne
+		case opSuper + 239: // AndsImm64:-,0 BcondFar.ne
+			var fa0, fb0 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			var r0 uint64
+			{ // AndsImm64
+				r0 = c.x[in.rn]
+				r := r0 & in.imm
+				fa0, fb0 = r, 0
+				c.flags = flags{fa0, fb0, flagsAdd}
+				_ = r
+			}
+			{ // BcondFar
+				in = i1
+				if !(fa0+fb0 != 0) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				pc := in.imm
+				t := &c.targets[targetSlot(in)]
+				if t.pc != pc {
+					e := &c.cache[slotOf(pc)]
+					if e.base != pc&^(pageMask&^3) {
+						return p, in, count, false
+					}
+					t.pc, t.page, t.in = pc, e.page, e.page.at(pc)
+				}
+				p, in = t.page, t.in
+			}
+		case opSuper + 240: // Mov64:0,1 AddImm64:2,1 MovImm:3 Ldr64:1,0 AndImm:4,1 SubsImm64:-,4 Bcond.ne
 			var g0 unsafe.Pointer
 			var fa5, fb5 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -13350,7 +14173,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 239: // AndImm:0,1 Ldrb:0,0 Lslv64:0,2,0 AddImm64:0,0 Subs64:-,3,0 Bcond.hi
+		case opSuper + 241: // AndImm:0,1 Ldrb:0,0 Lslv64:0,2,0 AddImm64:0,0 Subs64:-,3,0 Bcond.hi
 			var g0 unsafe.Pointer
 			var fa4, fb4 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -13403,7 +14226,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 240: // Mov64:0,1 Nop Nop StpW64.pre:2,S,1 MovImm:3 AddImm64:3,3 Mov64:2,S AddImm64:4,3 Mov64:5,6 LdrXb:5,4,5 AndsImm32:-,5 Bcond.eq
+		case opSuper + 242: // Mov64:0,1 Nop Nop StpW64.pre:2,S,1 MovImm:3 AddImm64:3,3 Mov64:2,S AddImm64:4,3 Mov64:5,6 LdrXb:5,4,5 AndsImm32:-,5 Bcond.eq
 			var g0 unsafe.Pointer
 			var fa10, fb10 uint64
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -13491,7 +14314,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 241: // MovImm:0 Mov64:0,0 MovImm:1 AddImm64:1,1 Ldar64:2,1 Ldr64:1,2 Tbnz:1
+		case opSuper + 243: // MovImm:0 Mov64:0,0 MovImm:1 AddImm64:1,1 Ldar64:2,1 Ldr64:1,2 Tbnz:1
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -13548,7 +14371,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 242: // Subs32:-,0,1 Bcond.hs
+		case opSuper + 244: // Subs32:-,0,1 Bcond.hs
 			var fa0, fb0 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1 uint64
@@ -13572,7 +14395,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 243: // Mov64:0,1 Mov64:2,3 Stp64:4,S,5 AddImm64:4,S Str64:6,S+ Ldr64:1,7 Str64:1,S~ MovImm:1 AddImm64:7,S AddImm64:1,S Stp64:Z,S,Z~ Bl
+		case opSuper + 245: // Mov64:0,1 Mov64:2,3 Stp64:4,S,5 AddImm64:4,S Str64:6,S+ Ldr64:1,7 Str64:1,S~ MovImm:1 AddImm64:7,S AddImm64:1,S Stp64:Z,S,Z~ Bl
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -13659,438 +14482,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				in = jump(in, in.imm)
 			}
-		case opSuper + 244: // AddLsl64:0,1,2 Cbz64:0
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			var r0, r1, r2 uint64
-			{ // AddLsl64
-				r1 = c.x[in.rn]
-				r2 = c.x[in.rm]
-				r0 = r1 + r2<<(in.ra&63)
-				c.x[in.rd] = r0
-			}
-			{ // Cbz64
-				in = i1
-				if !(r0 == 0) {
-					in = next(in, 1)
-					count += uint64(in.left)
-					if count > limit {
-						return p, in, count, true
-					}
-					continue
-				}
-				in = jump(in, in.imm)
-			}
-		case opSuper + 245: // Ldr64:0,S Mov32:1,2 Ldr32:3,S~ AddImm64:4,0 Mov64:5,0 Nop Ldp32:6,5,7
-			var g0 unsafe.Pointer
-			var g1 unsafe.Pointer
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
-			var r0, r1, r2, r3, r4, r5, r6, r7, rS uint64
-			{ // Ldr64
-				rS = c.x[slotSP]
-				addr := rS + in.imm
-				addr += (i2.imm) - (in.imm)
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+(in.imm)-(i2.imm)+7)/emu.PageSize {
-					return p, in, count, false
-				}
-				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := unsafe.Add(g0, (in.imm)-(i2.imm))
-				r0 = *(*uint64)(q)
-				c.x[in.rd] = r0
-			}
-			{ // Mov32
-				r2 = c.x[i1.rn]
-				r1 = uint64(uint32(r2))
-				c.x[i1.rd] = r1
-			}
-			{ // Ldr32
-				q := unsafe.Add(g0, 0)
-				r3 = uint64(*(*uint32)(q))
-				c.x[i2.rd] = r3
-			}
-			{ // AddImm64
-				r4 = r0 + i3.imm
-				c.x[i3.rd] = r4
-			}
-			{ // Mov64
-				r5 = r0
-				c.x[i4.rd] = r5
-			}
-			{ // Nop
-
-			}
-			{ // Ldp32
-				addr := r5 + i6.imm
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+7)/emu.PageSize {
-					return p, i6, count, false
-				}
-				g1 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g1
-				a, b := *(*uint32)(q), *(*uint32)(unsafe.Add(q, 4))
-				r6 = uint64(a)
-				c.x[i6.rd] = r6
-				r7 = uint64(b)
-				c.x[i6.rm] = r7
-			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
-			continue
-		case opSuper + 246: // Nop StpW64.pre:0,S,1 Mov64:0,S Stp64:2,S,3+
-			var g0 unsafe.Pointer
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			var r0, r1, r2, r3, rS uint64
-			{ // Nop
-
-			}
-			{ // StpW64
-				rS = c.x[slotSP]
-				r0 = c.x[i1.rd]
-				r1 = c.x[i1.rm]
-				addr := rS + uint64(int64(int32(i1.imm)))
-				tlb := &c.stores[slotOf(addr)]
-				if tlb.page != (addr+(i3.imm)+15)/emu.PageSize {
-					return p, i1, count, false
-				}
-				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g0
-				*(*uint64)(q) = r0
-				*(*uint64)(unsafe.Add(q, 8)) = r1
-				rS = rS + uint64(int64(i1.imm)>>32)
-				c.x[slotSP] = rS
-			}
-			{ // Mov64
-				r0 = rS
-				c.x[i2.rd] = r0
-			}
-			{ // Stp64
-				r2 = c.x[i3.rd]
-				r3 = c.x[i3.rm]
-				q := unsafe.Add(g0, (i3.imm))
-				*(*uint64)(q) = r2
-				*(*uint64)(unsafe.Add(q, 8)) = r3
-			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			continue
-		case opSuper + 247: // MovImm:0 Br:1
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			var r0, r1 uint64
-			{ // MovImm
-				r0 = in.imm
-				c.x[in.rd] = r0
-			}
-			{ // Br
-				r1 = c.x[i1.rn]
-				in = i1
-				pc := r1
-				t := &c.targets[targetSlot(in)]
-				if t.pc != pc {
-					e := &c.cache[slotOf(pc)]
-					if e.base != pc&^(pageMask&^3) {
-						return p, in, count, false
-					}
-					t.pc, t.page, t.in = pc, e.page, e.page.at(pc)
-				}
-				p, in = t.page, t.in
-			}
-		case opSuper + 248: // Ldr64:0,1 Ldr64:2,3 Str64:0,4 Str64:2,5 Br:6
-			var g0 unsafe.Pointer
-			var g1 unsafe.Pointer
-			var g2 unsafe.Pointer
-			var g3 unsafe.Pointer
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			var r0, r1, r2, r3, r4, r5, r6 uint64
-			{ // Ldr64
-				r1 = c.x[in.rn]
-				addr := r1 + in.imm
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+7)/emu.PageSize {
-					return p, in, count, false
-				}
-				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g0
-				r0 = *(*uint64)(q)
-				c.x[in.rd] = r0
-			}
-			{ // Ldr64
-				r3 = c.x[i1.rn]
-				addr := r3 + i1.imm
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+7)/emu.PageSize {
-					return p, i1, count, false
-				}
-				g1 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g1
-				r2 = *(*uint64)(q)
-				c.x[i1.rd] = r2
-			}
-			{ // Str64
-				r4 = c.x[i2.rn]
-				addr := r4 + i2.imm
-				tlb := &c.stores[slotOf(addr)]
-				if tlb.page != (addr+7)/emu.PageSize {
-					return p, i2, count, false
-				}
-				g2 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g2
-				*(*uint64)(q) = r0
-			}
-			{ // Str64
-				r5 = c.x[i3.rn]
-				addr := r5 + i3.imm
-				tlb := &c.stores[slotOf(addr)]
-				if tlb.page != (addr+7)/emu.PageSize {
-					return p, i3, count, false
-				}
-				g3 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g3
-				*(*uint64)(q) = r2
-			}
-			{ // Br
-				r6 = c.x[i4.rn]
-				in = i4
-				pc := r6
-				t := &c.targets[targetSlot(in)]
-				if t.pc != pc {
-					e := &c.cache[slotOf(pc)]
-					if e.base != pc&^(pageMask&^3) {
-						return p, in, count, false
-					}
-					t.pc, t.page, t.in = pc, e.page, e.page.at(pc)
-				}
-				p, in = t.page, t.in
-			}
-		case opSuper + 249: // MovImm:0 MovImm:1 AddImm64:0,0 MovImm:2 MovImm:3 MovImm:4 MovImm:5 MovImm:6 MovImm:7 MovImm:8 Movk32:8 Ldr32:9,S
-			var g0 unsafe.Pointer
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
-			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
-			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
-			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
-			i9 := (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
-			i10 := (*inst)(unsafe.Add(unsafe.Pointer(in), 10*instSize))
-			i11 := (*inst)(unsafe.Add(unsafe.Pointer(in), 11*instSize))
-			var r0, r1, r2, r3, r4, r5, r6, r7, r8, r9, rS uint64
-			{ // MovImm
-				r0 = in.imm
-				_ = r0
-			}
-			{ // MovImm
-				r1 = i1.imm
-				c.x[i1.rd] = r1
-			}
-			{ // AddImm64
-				r0 = r0 + i2.imm
-				c.x[i2.rd] = r0
-			}
-			{ // MovImm
-				r2 = i3.imm
-				c.x[i3.rd] = r2
-			}
-			{ // MovImm
-				r3 = i4.imm
-				c.x[i4.rd] = r3
-			}
-			{ // MovImm
-				r4 = i5.imm
-				c.x[i5.rd] = r4
-			}
-			{ // MovImm
-				r5 = i6.imm
-				c.x[i6.rd] = r5
-			}
-			{ // MovImm
-				r6 = i7.imm
-				c.x[i7.rd] = r6
-			}
-			{ // MovImm
-				r7 = i8.imm
-				c.x[i8.rd] = r7
-			}
-			{ // MovImm
-				r8 = i9.imm
-				_ = r8
-			}
-			{ // Movk32
-				r8 = uint64(uint32(r8&^(0xffff<<(i10.ra&63)) | i10.imm))
-				c.x[i10.rd] = r8
-			}
-			{ // Ldr32
-				rS = c.x[slotSP]
-				addr := rS + i11.imm
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+3)/emu.PageSize {
-					return p, i11, count, false
-				}
-				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g0
-				r9 = uint64(*(*uint32)(q))
-				c.x[i11.rd] = r9
-			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
-			continue
-		case opSuper + 250: // Movk32:0 Movk32:1 Movk32:2 Movk32:3 Movk32:4 Str32:5,S B
-			var g0 unsafe.Pointer
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
-			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
-			var r0, r1, r2, r3, r4, r5, rS uint64
-			{ // Movk32
-				r0 = c.x[in.rd]
-				r0 = uint64(uint32(r0&^(0xffff<<(in.ra&63)) | in.imm))
-				c.x[in.rd] = r0
-			}
-			{ // Movk32
-				r1 = c.x[i1.rd]
-				r1 = uint64(uint32(r1&^(0xffff<<(i1.ra&63)) | i1.imm))
-				c.x[i1.rd] = r1
-			}
-			{ // Movk32
-				r2 = c.x[i2.rd]
-				r2 = uint64(uint32(r2&^(0xffff<<(i2.ra&63)) | i2.imm))
-				c.x[i2.rd] = r2
-			}
-			{ // Movk32
-				r3 = c.x[i3.rd]
-				r3 = uint64(uint32(r3&^(0xffff<<(i3.ra&63)) | i3.imm))
-				c.x[i3.rd] = r3
-			}
-			{ // Movk32
-				r4 = c.x[i4.rd]
-				r4 = uint64(uint32(r4&^(0xffff<<(i4.ra&63)) | i4.imm))
-				c.x[i4.rd] = r4
-			}
-			{ // Str32
-				rS = c.x[slotSP]
-				r5 = c.x[i5.rd]
-				addr := rS + i5.imm
-				tlb := &c.stores[slotOf(addr)]
-				if tlb.page != (addr+3)/emu.PageSize {
-					return p, i5, count, false
-				}
-				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g0
-				*(*uint32)(q) = uint32(r5)
-			}
-			{ // B
-				in = i6
-				in = jump(in, in.imm)
-			}
-		case opSuper + 251: // Nop Nop BFar
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			{ // Nop
-
-			}
-			{ // Nop
-
-			}
-			{ // BFar
-				in = i2
-				pc := in.imm
-				t := &c.targets[targetSlot(in)]
-				if t.pc != pc {
-					e := &c.cache[slotOf(pc)]
-					if e.base != pc&^(pageMask&^3) {
-						return p, in, count, false
-					}
-					t.pc, t.page, t.in = pc, e.page, e.page.at(pc)
-				}
-				p, in = t.page, t.in
-			}
-		case opSuper + 252: // LdrW64.pre:0,1 AndImm:2,0 AndsImm64:-,0 Csel64.eq:1,1,2 Br:3
-			var g0 unsafe.Pointer
-			var fa2, fb2 uint64
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			var r0, r1, r2, r3 uint64
-			{ // LdrW64
-				r1 = c.x[in.rn]
-				addr := r1 + uint64(int64(int32(in.imm)))
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+7)/emu.PageSize {
-					return p, in, count, false
-				}
-				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g0
-				base := r1
-				r0 = *(*uint64)(q)
-				c.x[in.rd] = r0
-				r1 = base + uint64(int64(in.imm)>>32)
-				_ = r1
-			}
-			{ // AndImm
-				r2 = r0 & i1.imm
-				c.x[i1.rd] = r2
-			}
-			{ // AndsImm64
-				r := r0 & i2.imm
-				fa2, fb2 = r, 0
-				c.flags = flags{fa2, fb2, flagsAdd}
-				_ = r
-			}
-			{ // Csel
-				v := r2
-				if fa2+fb2 == 0 {
-					v = r1
-				}
-				r1 = v
-				c.x[i3.rd] = r1
-			}
-			{ // Br
-				r3 = c.x[i4.rn]
-				in = i4
-				pc := r3
-				t := &c.targets[targetSlot(in)]
-				if t.pc != pc {
-					e := &c.cache[slotOf(pc)]
-					if e.base != pc&^(pageMask&^3) {
-						return p, in, count, false
-					}
-					t.pc, t.page, t.in = pc, e.page, e.page.at(pc)
-				}
-				p, in = t.page, t.in
-			}
-		case opSuper + 253: // EorRor32:0,0,1 Add32:2,2,3 Add32:4,5,4
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			var r0, r1, r2, r3, r4, r5 uint64
-			{ // EorRor32
-				r0 = c.x[in.rn]
-				r1 = c.x[in.rm]
-				r0 = uint64(uint32(r0) ^ bits.RotateLeft32(uint32(r1), -int(in.ra)))
-				c.x[in.rd] = r0
-			}
-			{ // Add32
-				r2 = c.x[i1.rn]
-				r3 = c.x[i1.rm]
-				r2 = uint64(uint32(r2) + uint32(r3))
-				c.x[i1.rd] = r2
-			}
-			{ // Add32
-				r5 = c.x[i2.rn]
-				r4 = c.x[i2.rm]
-				r4 = uint64(uint32(r5) + uint32(r4))
-				c.x[i2.rd] = r4
-			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			continue
-		case opSuper + 254: // LdrW32.post:0,1 And32:2,3,4 Madd32:0,0,5,Z Lsrv32:0,0,6 LdrX32:7,8,0 StrX32:7,9,2 StrX32:4,8,0 AddImm32:4,4 Subs32:-,10,4 Bcond.ne
+		case opSuper + 246: // LdrW32.post:0,1 And32:2,3,4 Madd32:0,0,5,Z Lsrv32:0,0,6 LdrX32:7,8,0 StrX32:7,9,2 StrX32:4,8,0 AddImm32:4,4 Subs32:-,10,4 Bcond.ne
 			var g0 unsafe.Pointer
 			var fa8, fb8 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -14187,7 +14579,511 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 255: // Mov64:0,1 Mov32:2,3 Subs32:-,3,4 Bcond.ls
+		case opSuper + 247: // Ldr64:0,S Mov32:1,2 Ldr32:3,S~ AddImm64:4,0 Mov64:5,0 Nop Ldp32:6,5,7
+			var g0 unsafe.Pointer
+			var g1 unsafe.Pointer
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			var r0, r1, r2, r3, r4, r5, r6, r7, rS uint64
+			{ // Ldr64
+				rS = c.x[slotSP]
+				addr := rS + in.imm
+				addr += (i2.imm) - (in.imm)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+(in.imm)-(i2.imm)+7)/emu.PageSize {
+					return p, in, count, false
+				}
+				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := unsafe.Add(g0, (in.imm)-(i2.imm))
+				r0 = *(*uint64)(q)
+				c.x[in.rd] = r0
+			}
+			{ // Mov32
+				r2 = c.x[i1.rn]
+				r1 = uint64(uint32(r2))
+				c.x[i1.rd] = r1
+			}
+			{ // Ldr32
+				q := unsafe.Add(g0, 0)
+				r3 = uint64(*(*uint32)(q))
+				c.x[i2.rd] = r3
+			}
+			{ // AddImm64
+				r4 = r0 + i3.imm
+				c.x[i3.rd] = r4
+			}
+			{ // Mov64
+				r5 = r0
+				c.x[i4.rd] = r5
+			}
+			{ // Nop
+
+			}
+			{ // Ldp32
+				addr := r5 + i6.imm
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, i6, count, false
+				}
+				g1 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g1
+				a, b := *(*uint32)(q), *(*uint32)(unsafe.Add(q, 4))
+				r6 = uint64(a)
+				c.x[i6.rd] = r6
+				r7 = uint64(b)
+				c.x[i6.rm] = r7
+			}
+			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			continue
+		case opSuper + 248: // Nop StpW64.pre:0,S,1 Mov64:0,S Stp64:2,S,3+
+			var g0 unsafe.Pointer
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			var r0, r1, r2, r3, rS uint64
+			{ // Nop
+
+			}
+			{ // StpW64
+				rS = c.x[slotSP]
+				r0 = c.x[i1.rd]
+				r1 = c.x[i1.rm]
+				addr := rS + uint64(int64(int32(i1.imm)))
+				tlb := &c.stores[slotOf(addr)]
+				if tlb.page != (addr+(i3.imm)+15)/emu.PageSize {
+					return p, i1, count, false
+				}
+				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g0
+				*(*uint64)(q) = r0
+				*(*uint64)(unsafe.Add(q, 8)) = r1
+				rS = rS + uint64(int64(i1.imm)>>32)
+				c.x[slotSP] = rS
+			}
+			{ // Mov64
+				r0 = rS
+				c.x[i2.rd] = r0
+			}
+			{ // Stp64
+				r2 = c.x[i3.rd]
+				r3 = c.x[i3.rm]
+				q := unsafe.Add(g0, (i3.imm))
+				*(*uint64)(q) = r2
+				*(*uint64)(unsafe.Add(q, 8)) = r3
+			}
+			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			continue
+		case opSuper + 249: // MovImm:0 AndImm:1,1 Sub64:2,2,1 AndImm:1,2 Ubfx:2,2 AndImm:2,2 Add64:2,1,2 AddLsr64:2,2,2 AndImm:2,2 Madd64:2,2,0,Z Ubfx:2,2 Br:3
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
+			i10 := (*inst)(unsafe.Add(unsafe.Pointer(in), 10*instSize))
+			i11 := (*inst)(unsafe.Add(unsafe.Pointer(in), 11*instSize))
+			var r0, r1, r2, r3, rZ uint64
+			{ // MovImm
+				r0 = in.imm
+				c.x[in.rd] = r0
+			}
+			{ // AndImm
+				r1 = c.x[i1.rn]
+				r1 = r1 & i1.imm
+				_ = r1
+			}
+			{ // Sub64
+				r2 = c.x[i2.rn]
+				r2 = r2 - r1
+				_ = r2
+			}
+			{ // AndImm
+				r1 = r2 & i3.imm
+				c.x[i3.rd] = r1
+			}
+			{ // Ubfx
+				r2 = r2 >> (i4.ra & 63) & i4.imm
+				_ = r2
+			}
+			{ // AndImm
+				r2 = r2 & i5.imm
+				_ = r2
+			}
+			{ // Add64
+				r2 = r1 + r2
+				_ = r2
+			}
+			{ // AddLsr64
+				r2 = r2 + r2>>(i7.ra&63)
+				_ = r2
+			}
+			{ // AndImm
+				r2 = r2 & i8.imm
+				_ = r2
+			}
+			{ // Madd64
+				r2 = rZ + r2*r0
+				_ = r2
+			}
+			{ // Ubfx
+				r2 = r2 >> (i10.ra & 63) & i10.imm
+				c.x[i10.rd] = r2
+			}
+			{ // Br
+				r3 = c.x[i11.rn]
+				in = i11
+				pc := r3
+				t := &c.targets[targetSlot(in)]
+				if t.pc != pc {
+					e := &c.cache[slotOf(pc)]
+					if e.base != pc&^(pageMask&^3) {
+						return p, in, count, false
+					}
+					t.pc, t.page, t.in = pc, e.page, e.page.at(pc)
+				}
+				p, in = t.page, t.in
+			}
+		case opSuper + 250: // MovImm:0 Br:1
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			var r0, r1 uint64
+			{ // MovImm
+				r0 = in.imm
+				c.x[in.rd] = r0
+			}
+			{ // Br
+				r1 = c.x[i1.rn]
+				in = i1
+				pc := r1
+				t := &c.targets[targetSlot(in)]
+				if t.pc != pc {
+					e := &c.cache[slotOf(pc)]
+					if e.base != pc&^(pageMask&^3) {
+						return p, in, count, false
+					}
+					t.pc, t.page, t.in = pc, e.page, e.page.at(pc)
+				}
+				p, in = t.page, t.in
+			}
+		case opSuper + 251: // Ldr64:0,1 Ldr64:2,3 Str64:0,4 Str64:2,5 Br:6
+			var g0 unsafe.Pointer
+			var g1 unsafe.Pointer
+			var g2 unsafe.Pointer
+			var g3 unsafe.Pointer
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			var r0, r1, r2, r3, r4, r5, r6 uint64
+			{ // Ldr64
+				r1 = c.x[in.rn]
+				addr := r1 + in.imm
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, in, count, false
+				}
+				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g0
+				r0 = *(*uint64)(q)
+				c.x[in.rd] = r0
+			}
+			{ // Ldr64
+				r3 = c.x[i1.rn]
+				addr := r3 + i1.imm
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, i1, count, false
+				}
+				g1 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g1
+				r2 = *(*uint64)(q)
+				c.x[i1.rd] = r2
+			}
+			{ // Str64
+				r4 = c.x[i2.rn]
+				addr := r4 + i2.imm
+				tlb := &c.stores[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, i2, count, false
+				}
+				g2 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g2
+				*(*uint64)(q) = r0
+			}
+			{ // Str64
+				r5 = c.x[i3.rn]
+				addr := r5 + i3.imm
+				tlb := &c.stores[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, i3, count, false
+				}
+				g3 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g3
+				*(*uint64)(q) = r2
+			}
+			{ // Br
+				r6 = c.x[i4.rn]
+				in = i4
+				pc := r6
+				t := &c.targets[targetSlot(in)]
+				if t.pc != pc {
+					e := &c.cache[slotOf(pc)]
+					if e.base != pc&^(pageMask&^3) {
+						return p, in, count, false
+					}
+					t.pc, t.page, t.in = pc, e.page, e.page.at(pc)
+				}
+				p, in = t.page, t.in
+			}
+		case opSuper + 252: // MovImm:0 MovImm:1 AddImm64:0,0 MovImm:2 MovImm:3 MovImm:4 MovImm:5 MovImm:6 MovImm:7 MovImm:8 Movk32:8 Ldr32:9,S
+			var g0 unsafe.Pointer
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
+			i9 := (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
+			i10 := (*inst)(unsafe.Add(unsafe.Pointer(in), 10*instSize))
+			i11 := (*inst)(unsafe.Add(unsafe.Pointer(in), 11*instSize))
+			var r0, r1, r2, r3, r4, r5, r6, r7, r8, r9, rS uint64
+			{ // MovImm
+				r0 = in.imm
+				_ = r0
+			}
+			{ // MovImm
+				r1 = i1.imm
+				c.x[i1.rd] = r1
+			}
+			{ // AddImm64
+				r0 = r0 + i2.imm
+				c.x[i2.rd] = r0
+			}
+			{ // MovImm
+				r2 = i3.imm
+				c.x[i3.rd] = r2
+			}
+			{ // MovImm
+				r3 = i4.imm
+				c.x[i4.rd] = r3
+			}
+			{ // MovImm
+				r4 = i5.imm
+				c.x[i5.rd] = r4
+			}
+			{ // MovImm
+				r5 = i6.imm
+				c.x[i6.rd] = r5
+			}
+			{ // MovImm
+				r6 = i7.imm
+				c.x[i7.rd] = r6
+			}
+			{ // MovImm
+				r7 = i8.imm
+				c.x[i8.rd] = r7
+			}
+			{ // MovImm
+				r8 = i9.imm
+				_ = r8
+			}
+			{ // Movk32
+				r8 = uint64(uint32(r8&^(0xffff<<(i10.ra&63)) | i10.imm))
+				c.x[i10.rd] = r8
+			}
+			{ // Ldr32
+				rS = c.x[slotSP]
+				addr := rS + i11.imm
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+3)/emu.PageSize {
+					return p, i11, count, false
+				}
+				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g0
+				r9 = uint64(*(*uint32)(q))
+				c.x[i11.rd] = r9
+			}
+			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
+			continue
+		case opSuper + 253: // Movk32:0 Movk32:1 Movk32:2 Movk32:3 Movk32:4 Str32:5,S B
+			var g0 unsafe.Pointer
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			var r0, r1, r2, r3, r4, r5, rS uint64
+			{ // Movk32
+				r0 = c.x[in.rd]
+				r0 = uint64(uint32(r0&^(0xffff<<(in.ra&63)) | in.imm))
+				c.x[in.rd] = r0
+			}
+			{ // Movk32
+				r1 = c.x[i1.rd]
+				r1 = uint64(uint32(r1&^(0xffff<<(i1.ra&63)) | i1.imm))
+				c.x[i1.rd] = r1
+			}
+			{ // Movk32
+				r2 = c.x[i2.rd]
+				r2 = uint64(uint32(r2&^(0xffff<<(i2.ra&63)) | i2.imm))
+				c.x[i2.rd] = r2
+			}
+			{ // Movk32
+				r3 = c.x[i3.rd]
+				r3 = uint64(uint32(r3&^(0xffff<<(i3.ra&63)) | i3.imm))
+				c.x[i3.rd] = r3
+			}
+			{ // Movk32
+				r4 = c.x[i4.rd]
+				r4 = uint64(uint32(r4&^(0xffff<<(i4.ra&63)) | i4.imm))
+				c.x[i4.rd] = r4
+			}
+			{ // Str32
+				rS = c.x[slotSP]
+				r5 = c.x[i5.rd]
+				addr := rS + i5.imm
+				tlb := &c.stores[slotOf(addr)]
+				if tlb.page != (addr+3)/emu.PageSize {
+					return p, i5, count, false
+				}
+				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g0
+				*(*uint32)(q) = uint32(r5)
+			}
+			{ // B
+				in = i6
+				in = jump(in, in.imm)
+			}
+		case opSuper + 254: // Nop Nop BFar
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			{ // Nop
+
+			}
+			{ // Nop
+
+			}
+			{ // BFar
+				in = i2
+				pc := in.imm
+				t := &c.targets[targetSlot(in)]
+				if t.pc != pc {
+					e := &c.cache[slotOf(pc)]
+					if e.base != pc&^(pageMask&^3) {
+						return p, in, count, false
+					}
+					t.pc, t.page, t.in = pc, e.page, e.page.at(pc)
+				}
+				p, in = t.page, t.in
+			}
+		case opSuper + 255: // LdrW64.pre:0,1 AndImm:2,0 AndsImm64:-,0 Csel64.eq:1,1,2 Br:3
+			var g0 unsafe.Pointer
+			var fa2, fb2 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			var r0, r1, r2, r3 uint64
+			{ // LdrW64
+				r1 = c.x[in.rn]
+				addr := r1 + uint64(int64(int32(in.imm)))
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, in, count, false
+				}
+				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g0
+				base := r1
+				r0 = *(*uint64)(q)
+				c.x[in.rd] = r0
+				r1 = base + uint64(int64(in.imm)>>32)
+				_ = r1
+			}
+			{ // AndImm
+				r2 = r0 & i1.imm
+				c.x[i1.rd] = r2
+			}
+			{ // AndsImm64
+				r := r0 & i2.imm
+				fa2, fb2 = r, 0
+				c.flags = flags{fa2, fb2, flagsAdd}
+				_ = r
+			}
+			{ // Csel
+				v := r2
+				if fa2+fb2 == 0 {
+					v = r1
+				}
+				r1 = v
+				c.x[i3.rd] = r1
+			}
+			{ // Br
+				r3 = c.x[i4.rn]
+				in = i4
+				pc := r3
+				t := &c.targets[targetSlot(in)]
+				if t.pc != pc {
+					e := &c.cache[slotOf(pc)]
+					if e.base != pc&^(pageMask&^3) {
+						return p, in, count, false
+					}
+					t.pc, t.page, t.in = pc, e.page, e.page.at(pc)
+				}
+				p, in = t.page, t.in
+			}
+		case opSuper + 256: // EorRor32:0,0,1 Add32:2,2,3 Add32:4,5,4
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			var r0, r1, r2, r3, r4, r5 uint64
+			{ // EorRor32
+				r0 = c.x[in.rn]
+				r1 = c.x[in.rm]
+				r0 = uint64(uint32(r0) ^ bits.RotateLeft32(uint32(r1), -int(in.ra)))
+				c.x[in.rd] = r0
+			}
+			{ // Add32
+				r2 = c.x[i1.rn]
+				r3 = c.x[i1.rm]
+				r2 = uint64(uint32(r2) + uint32(r3))
+				c.x[i1.rd] = r2
+			}
+			{ // Add32
+				r5 = c.x[i2.rn]
+				r4 = c.x[i2.rm]
+				r4 = uint64(uint32(r5) + uint32(r4))
+				c.x[i2.rd] = r4
+			}
+			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			continue
+		case opSuper + 257: // SubsImm64:-,0 Bcond.hi
+			var fa0, fb0 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			var r0 uint64
+			{ // SubsImm64
+				r0 = c.x[in.rn]
+				a, b := r0, in.imm
+				fa0, fb0 = a, b
+				c.flags = flags{fa0, fb0, flagsSub}
+				_ = a - b
+			}
+			{ // Bcond
+				in = i1
+				if !(fa0 > fb0) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				in = jump(in, in.imm)
+			}
+		case opSuper + 258: // Mov64:0,1 Mov32:2,3 Subs32:-,3,4 Bcond.ls
 			var fa2, fb2 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -14222,7 +15118,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 256: // Mov64:0,1 Nop
+		case opSuper + 259: // Mov64:0,1 Nop
 			var r0, r1 uint64
 			{ // Mov64
 				r1 = c.x[in.rn]
@@ -14234,49 +15130,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			continue
-		case opSuper + 257: // Ldrb:0,1 AndImm:0,0 Subs32:-,0,2 Bcond.eq
-			var g0 unsafe.Pointer
-			var fa2, fb2 uint64
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			var r0, r1, r2 uint64
-			{ // Ldrb
-				r1 = c.x[in.rn]
-				addr := r1 + in.imm
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+0)/emu.PageSize {
-					return p, in, count, false
-				}
-				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g0
-				r0 = uint64(*(*uint8)(q))
-				_ = r0
-			}
-			{ // AndImm
-				r0 = r0 & i1.imm
-				c.x[i1.rd] = r0
-			}
-			{ // Subs32
-				r2 = c.x[i2.rm]
-				a, b := uint32(r0), uint32(r2)
-				fa2, fb2 = uint64(a)<<32, uint64(b)<<32
-				c.flags = flags{fa2, fb2, flagsSub}
-				_ = uint64(a - b)
-			}
-			{ // Bcond
-				in = i3
-				if !(fa2 == fb2) {
-					in = next(in, 1)
-					count += uint64(in.left)
-					if count > limit {
-						return p, in, count, true
-					}
-					continue
-				}
-				in = jump(in, in.imm)
-			}
-		case opSuper + 258: // AddImm64:0,1 Sub64:2,Z,3 Ands64:2,2,0 Bcond.eq
+		case opSuper + 260: // AddImm64:0,1 Sub64:2,Z,3 Ands64:2,2,0 Bcond.eq
 			var fa2, fb2 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -14311,7 +15165,31 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 259: // Subs64:-,0,1 Bcond.hi
+		case opSuper + 261: // Subs32:-,0,1 Bcond.ne
+			var fa0, fb0 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			var r0, r1 uint64
+			{ // Subs32
+				r0 = c.x[in.rn]
+				r1 = c.x[in.rm]
+				a, b := uint32(r0), uint32(r1)
+				fa0, fb0 = uint64(a)<<32, uint64(b)<<32
+				c.flags = flags{fa0, fb0, flagsSub}
+				_ = uint64(a - b)
+			}
+			{ // Bcond
+				in = i1
+				if !(fa0 != fb0) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				in = jump(in, in.imm)
+			}
+		case opSuper + 262: // Subs64:-,0,1 Bcond.hi
 			var fa0, fb0 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1 uint64
@@ -14335,7 +15213,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 260: // Stp64:0,S,1 Mov64:1,2 AddImm64:3,4 Stp64:5,S,6+ MovImm:5 AddImm64:5,5 Ldrb:2,4 Mov64:7,5 MovImm:0 Cbnz32:2
+		case opSuper + 263: // Stp64:0,S,1 Mov64:1,2 AddImm64:3,4 Stp64:5,S,6+ MovImm:5 AddImm64:5,5 Ldrb:2,4 Mov64:7,5 MovImm:0 Cbnz32:2
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -14418,7 +15296,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 261: // AddImm64:0,0 Subs64:-,1,0 Bcond.ne
+		case opSuper + 264: // AddImm64:0,0 Subs64:-,1,0 Bcond.ne
 			var fa1, fb1 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -14447,7 +15325,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 262: // Ror32:0,0 Ror32:1,1 Ror32:2,2 Add32:3,3,1 Ror32:4,4 Add32:5,5,2 Add32:6,6,0 Add32:7,7,4
+		case opSuper + 265: // Ror32:0,0 Ror32:1,1 Ror32:2,2 Add32:3,3,1 Ror32:4,4 Add32:5,5,2 Add32:6,6,0 Add32:7,7,4
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -14498,109 +15376,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
 			continue
-		case opSuper + 263: // Add64:0,1,2 Subs64:-,3,4 AddLsl64:5,5,3 Csel64.lo:1,0,1 Ubfx:3,3 Subs64:-,5,6 Csinc64.hs:3,3,3 Subs64:7,7,5 StrX64:7,8,9 Csinc64.hs:1,1,1 Add64:6,1,3 AddsImm32:10,10
-			var fa1, fb1 uint64
-			var fa5, fb5 uint64
-			var fa7, fb7 uint64
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
-			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
-			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
-			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
-			i9 := (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
-			i10 := (*inst)(unsafe.Add(unsafe.Pointer(in), 10*instSize))
-			i11 := (*inst)(unsafe.Add(unsafe.Pointer(in), 11*instSize))
-			var r0, r1, r10, r2, r3, r4, r5, r6, r7, r8, r9 uint64
-			{ // Add64
-				r1 = c.x[in.rn]
-				r2 = c.x[in.rm]
-				r0 = r1 + r2
-				c.x[in.rd] = r0
-			}
-			{ // Subs64
-				r3 = c.x[i1.rn]
-				r4 = c.x[i1.rm]
-				a, b := r3, r4
-				fa1, fb1 = a, b
-				c.flags = flags{fa1, fb1, flagsSub}
-				_ = a - b
-			}
-			{ // AddLsl64
-				r5 = c.x[i2.rn]
-				r5 = r5 + r3<<(i2.ra&63)
-				c.x[i2.rd] = r5
-			}
-			{ // Csel
-				v := r1
-				if fa1 < fb1 {
-					v = r0
-				}
-				r1 = v
-				c.x[i3.rd] = r1
-			}
-			{ // Ubfx
-				r3 = r3 >> (i4.ra & 63) & i4.imm
-				_ = r3
-			}
-			{ // Subs64
-				r6 = c.x[i5.rm]
-				a, b := r5, r6
-				fa5, fb5 = a, b
-				c.flags = flags{fa5, fb5, flagsSub}
-				_ = a - b
-			}
-			{ // Csel
-				v := r3 + 1
-				if fa5 >= fb5 {
-					v = r3
-				}
-				r3 = v
-				c.x[i6.rd] = r3
-			}
-			{ // Subs64
-				r7 = c.x[i7.rn]
-				a, b := r7, r5
-				fa7, fb7 = a, b
-				c.flags = flags{fa7, fb7, flagsSub}
-				r7 = a - b
-				c.x[i7.rd] = r7
-			}
-			{ // StrX64
-				r8 = c.x[i8.rn]
-				r9 = c.x[i8.rm]
-				addr := r8 + r9<<(i8.ra&63)
-				tlb := &c.stores[slotOf(addr)]
-				if tlb.page != (addr+7)/emu.PageSize {
-					return p, i8, count, false
-				}
-				q := unsafe.Add(tlb.host, addr%emu.PageSize)
-				*(*uint64)(q) = r7
-			}
-			{ // Csel
-				v := r1 + 1
-				if fa7 >= fb7 {
-					v = r1
-				}
-				r1 = v
-				c.x[i9.rd] = r1
-			}
-			{ // Add64
-				r6 = r1 + r3
-				c.x[i10.rd] = r6
-			}
-			{ // AddsImm32
-				r10 = c.x[i11.rn]
-				a, b := uint32(r10), uint32(i11.imm)
-				c.flags = flags{uint64(a) << 32, uint64(b) << 32, flagsAdd}
-				r10 = uint64(a + b)
-				c.x[i11.rd] = r10
-			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
-			continue
-		case opSuper + 264: // Mov64:0,1 Ldr32:2,0 MovImm:3 AddImm32:2,2 Str32:2,0 Br:4
+		case opSuper + 266: // Mov64:0,1 Ldr32:2,0 MovImm:3 AddImm32:2,2 Str32:2,0 Br:4
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -14657,7 +15433,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 265: // Ldp32:0,1,2 Ldp32:3,1,4+
+		case opSuper + 267: // Ldp32:0,1,2 Ldp32:3,1,4+
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1, r2, r3, r4 uint64
@@ -14686,7 +15462,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			continue
-		case opSuper + 266: // Ldr64:0,1 Lsrv64:0,0,2 AndImm:3,0 Ubfiz:0,0 AddImm64:0,0 Add64:0,4,0 Ldr64:0,0 Str64:4,1 SubsImm64:-,0 AndImm:2,0
+		case opSuper + 268: // Ldr64:0,1 Lsrv64:0,0,2 AndImm:3,0 Ubfiz:0,0 AddImm64:0,0 Add64:0,4,0 Ldr64:0,0 Str64:4,1 SubsImm64:-,0 AndImm:2,0
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -14766,7 +15542,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 10*instSize))
 			continue
-		case opSuper + 267: // Bic32:0,1,2 Ror32:3,2 And32:4,2,5 EorRor32:3,3,2 Eor32:4,0,4 EorRor32:3,3,2 Add32:6,7,6 Add32:3,3,4 Ldr32:7,8
+		case opSuper + 269: // Bic32:0,1,2 Ror32:3,2 And32:4,2,5 EorRor32:3,3,2 Eor32:4,0,4 EorRor32:3,3,2 Add32:6,7,6 Add32:3,3,4 Ldr32:7,8
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -14828,7 +15604,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
 			continue
-		case opSuper + 268: // Sub64:0,Z,1 AndsImm64:0,0 Bcond.eq
+		case opSuper + 270: // Sub64:0,Z,1 AndsImm64:0,0 Bcond.eq
 			var fa1, fb1 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -14857,7 +15633,58 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 269: // Ldr64:0,1 Mov64:2,1 Ldr32:3,1~ AddImm64:4,1 AndImm:1,0 Mov64:5,6 AndImm:3,3 SubsImm64:-,1 Bcond.ne
+		case opSuper + 271: // Clz64:0,0 Add64:1,1,0 Subs64:-,2,1 Csel64.ls:2,2,1 Mov64:3,2 Br:4
+			var fa2, fb2 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			var r0, r1, r2, r3, r4 uint64
+			{ // Clz64
+				r0 = c.x[in.rn]
+				r0 = uint64(bits.LeadingZeros64(r0))
+				c.x[in.rd] = r0
+			}
+			{ // Add64
+				r1 = c.x[i1.rn]
+				r1 = r1 + r0
+				c.x[i1.rd] = r1
+			}
+			{ // Subs64
+				r2 = c.x[i2.rn]
+				a, b := r2, r1
+				fa2, fb2 = a, b
+				c.flags = flags{fa2, fb2, flagsSub}
+				_ = a - b
+			}
+			{ // Csel
+				v := r1
+				if fa2 <= fb2 {
+					v = r2
+				}
+				r2 = v
+				c.x[i3.rd] = r2
+			}
+			{ // Mov64
+				r3 = r2
+				c.x[i4.rd] = r3
+			}
+			{ // Br
+				r4 = c.x[i5.rn]
+				in = i5
+				pc := r4
+				t := &c.targets[targetSlot(in)]
+				if t.pc != pc {
+					e := &c.cache[slotOf(pc)]
+					if e.base != pc&^(pageMask&^3) {
+						return p, in, count, false
+					}
+					t.pc, t.page, t.in = pc, e.page, e.page.at(pc)
+				}
+				p, in = t.page, t.in
+			}
+		case opSuper + 272: // Ldr64:0,1 Mov64:2,1 Ldr32:3,1~ AddImm64:4,1 AndImm:1,0 Mov64:5,6 AndImm:3,3 SubsImm64:-,1 Bcond.ne
 			var g0 unsafe.Pointer
 			var fa7, fb7 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -14926,7 +15753,111 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 270: // StpW64.post:0,1,0 StpW64.post:0,1,0 AndsImm64:2,2 Cbz64:2
+		case opSuper + 273: // And32:0,0,1 And32:2,2,3 Str32:0,4 LdrUh:5,6,0 StrXh:5,7,2 Ldr64:0,4 Ldr32:2,4+ Ldr32:7,4+ StrXh:7,0,2 Ldr32:0,4+ AddImm32:0,0 Str32:0,4+
+			var g0 unsafe.Pointer
+			var g1 unsafe.Pointer
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
+			i9 := (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
+			i10 := (*inst)(unsafe.Add(unsafe.Pointer(in), 10*instSize))
+			i11 := (*inst)(unsafe.Add(unsafe.Pointer(in), 11*instSize))
+			var r0, r1, r2, r3, r4, r5, r6, r7 uint64
+			{ // And32
+				r0 = c.x[in.rn]
+				r1 = c.x[in.rm]
+				r0 = uint64(uint32(r0 & r1))
+				c.x[in.rd] = r0
+			}
+			{ // And32
+				r2 = c.x[i1.rn]
+				r3 = c.x[i1.rm]
+				r2 = uint64(uint32(r2 & r3))
+				c.x[i1.rd] = r2
+			}
+			{ // Str32
+				r4 = c.x[i2.rn]
+				addr := r4 + i2.imm
+				tlb := &c.stores[slotOf(addr)]
+				if tlb.page != (addr+(i11.imm)-(i2.imm)+3)/emu.PageSize {
+					return p, i2, count, false
+				}
+				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g0
+				*(*uint32)(q) = uint32(r0)
+			}
+			{ // LdrUh
+				r6 = c.x[i3.rn]
+				addr := r6 + uint64(uint32(r0))<<(i3.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+1)/emu.PageSize {
+					return p, i3, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r5 = uint64(*(*uint16)(q))
+				c.x[i3.rd] = r5
+			}
+			{ // StrXh
+				r7 = c.x[i4.rn]
+				addr := r7 + r2<<(i4.ra&63)
+				tlb := &c.stores[slotOf(addr)]
+				if tlb.page != (addr+1)/emu.PageSize {
+					return p, i4, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				*(*uint16)(q) = uint16(r5)
+			}
+			{ // Ldr64
+				addr := r4 + i5.imm
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+(i9.imm)-(i5.imm)+3)/emu.PageSize {
+					return p, i5, count, false
+				}
+				g1 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g1
+				r0 = *(*uint64)(q)
+				c.x[i5.rd] = r0
+			}
+			{ // Ldr32
+				q := unsafe.Add(g1, (i6.imm)-(i5.imm))
+				r2 = uint64(*(*uint32)(q))
+				c.x[i6.rd] = r2
+			}
+			{ // Ldr32
+				q := unsafe.Add(g1, (i7.imm)-(i5.imm))
+				r7 = uint64(*(*uint32)(q))
+				c.x[i7.rd] = r7
+			}
+			{ // StrXh
+				addr := r0 + r2<<(i8.ra&63)
+				tlb := &c.stores[slotOf(addr)]
+				if tlb.page != (addr+1)/emu.PageSize {
+					return p, i8, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				*(*uint16)(q) = uint16(r7)
+			}
+			{ // Ldr32
+				q := unsafe.Add(g1, (i9.imm)-(i5.imm))
+				r0 = uint64(*(*uint32)(q))
+				_ = r0
+			}
+			{ // AddImm32
+				r0 = uint64(uint32(r0) + uint32(i10.imm))
+				c.x[i10.rd] = r0
+			}
+			{ // Str32
+				q := unsafe.Add(g0, (i11.imm)-(i2.imm))
+				*(*uint32)(q) = uint32(r0)
+			}
+			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
+			continue
+		case opSuper + 274: // StpW64.post:0,1,0 StpW64.post:0,1,0 AndsImm64:2,2 Cbz64:2
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -14980,7 +15911,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 271: // Nop StpW64.pre:0,S,1 MovImm:2 Mov64:0,S MovImm:3 Str64:4,S+ Mov64:4,5 AddImm64:5,5 BlFar
+		case opSuper + 275: // Nop StpW64.pre:0,S,1 MovImm:2 Mov64:0,S MovImm:3 Str64:4,S+ Mov64:4,5 AddImm64:5,5 BlFar
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -15050,7 +15981,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 272: // Ldr64:0,1 AddImm64:2,3 MovImm:4 StrX64:5,0,3 Subs64:-,3,6 Bcond.eq
+		case opSuper + 276: // Ldr64:0,1 AddImm64:2,3 MovImm:4 StrX64:5,0,3 Subs64:-,3,6 Bcond.eq
 			var g0 unsafe.Pointer
 			var fa4, fb4 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -15109,7 +16040,85 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 273: // AndsImm64:-,0 Bcond.ne
+		case opSuper + 277: // MovImm:0 MovImm:1 Ldr64:2,3 MovImm:4 MovImm:5 Ldr32:6,0 AddImm64:7,0 AddImm64:1,1 AddImm64:4,4 AddImm64:5,5 MovImm:8 B
+			var g0 unsafe.Pointer
+			var g1 unsafe.Pointer
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
+			i9 := (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
+			i10 := (*inst)(unsafe.Add(unsafe.Pointer(in), 10*instSize))
+			i11 := (*inst)(unsafe.Add(unsafe.Pointer(in), 11*instSize))
+			var r0, r1, r2, r3, r4, r5, r6, r7, r8 uint64
+			{ // MovImm
+				r0 = in.imm
+				c.x[in.rd] = r0
+			}
+			{ // MovImm
+				r1 = i1.imm
+				c.x[i1.rd] = r1
+			}
+			{ // Ldr64
+				r3 = c.x[i2.rn]
+				addr := r3 + i2.imm
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, i2, count, false
+				}
+				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g0
+				r2 = *(*uint64)(q)
+				c.x[i2.rd] = r2
+			}
+			{ // MovImm
+				r4 = i3.imm
+				c.x[i3.rd] = r4
+			}
+			{ // MovImm
+				r5 = i4.imm
+				c.x[i4.rd] = r5
+			}
+			{ // Ldr32
+				addr := r0 + i5.imm
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+3)/emu.PageSize {
+					return p, i5, count, false
+				}
+				g1 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g1
+				r6 = uint64(*(*uint32)(q))
+				c.x[i5.rd] = r6
+			}
+			{ // AddImm64
+				r7 = r0 + i6.imm
+				c.x[i6.rd] = r7
+			}
+			{ // AddImm64
+				r1 = r1 + i7.imm
+				c.x[i7.rd] = r1
+			}
+			{ // AddImm64
+				r4 = r4 + i8.imm
+				c.x[i8.rd] = r4
+			}
+			{ // AddImm64
+				r5 = r5 + i9.imm
+				c.x[i9.rd] = r5
+			}
+			{ // MovImm
+				r8 = i10.imm
+				c.x[i10.rd] = r8
+			}
+			{ // B
+				in = i11
+				in = jump(in, in.imm)
+			}
+		case opSuper + 278: // AndsImm64:-,0 Bcond.ne
 			var fa0, fb0 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0 uint64
@@ -15132,7 +16141,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 274: // Ubfx:0,1 MovImm:2 Lslv64:2,2,1 LdrX64:3,4,0 LdrX64:1,5,0 Orr64:1,1,3 Ands64:1,1,2 Lsl64:2,0 Bcond.ne
+		case opSuper + 279: // Ubfx:0,1 MovImm:2 Lslv64:2,2,1 LdrX64:3,4,0 LdrX64:1,5,0 Orr64:1,1,3 Ands64:1,1,2 Lsl64:2,0 Bcond.ne
 			var fa6, fb6 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -15204,7 +16213,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 275: // Subs64:-,0,1 Bcond.ls
+		case opSuper + 280: // Subs64:-,0,1 Bcond.ls
 			var fa0, fb0 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1 uint64
@@ -15228,7 +16237,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 276: // Mov64:0,1 Mov64:2,3 Ldr64:1,1 Mov64:3,4 LdrX32:5,1,3 Sbfx64:5,5 Sbfx64:6,6 Adds64:7,5,2 Csneg64.pl:1,7,7 Subs64:-,1,6 Bcond.ge
+		case opSuper + 281: // Mov64:0,1 Mov64:2,3 Ldr64:1,1 Mov64:3,4 LdrX32:5,1,3 Sbfx64:5,5 Sbfx64:6,6 Adds64:7,5,2 Csneg64.pl:1,7,7 Subs64:-,1,6 Bcond.ge
 			var g0 unsafe.Pointer
 			var fa7, fb7 uint64
 			var fa9, fb9 uint64
@@ -15320,7 +16329,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 277: // Stp64:0,1,0 Sub64:2,2,3 Add64:1,1,3 Cbz64:0
+		case opSuper + 282: // Stp64:0,1,0 Sub64:2,2,3 Add64:1,1,3 Cbz64:0
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -15361,7 +16370,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 278: // Sub32:0,1,2 Mov64:2,3 Add64:3,3,0 MovImm:4 LdrWb.post:0,2 OrrLsl64:4,0,4 Subs64:-,2,3 Bcond.ne
+		case opSuper + 283: // Sub32:0,1,2 Mov64:2,3 Add64:3,3,0 MovImm:4 LdrWb.post:0,2 OrrLsl64:4,0,4 Subs64:-,2,3 Bcond.ne
 			var g0 unsafe.Pointer
 			var fa6, fb6 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -15426,7 +16435,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 279: // Nop StpW64.pre:0,S,1 MovImm:2 Mov64:0,S Str64:3,S+ Mov64:3,4 Ldr32:5,2 Ldr64:2,6 Madd32:7,7,5,Z Subs64:4,2,4 Csneg64.pl:4,4,4 Subs64:-,7,4
+		case opSuper + 284: // Nop StpW64.pre:0,S,1 MovImm:2 Mov64:0,S Str64:3,S+ Mov64:3,4 Ldr32:5,2 Ldr64:2,6 Madd32:7,7,5,Z Subs64:4,2,4 Csneg64.pl:4,4,4 Subs64:-,7,4
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -15528,7 +16537,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 280: // Ldp64:0,S,1 LdpW64.post:2,S,3~ Nop Br:3
+		case opSuper + 285: // Ldp64:0,S,1 LdpW64.post:2,S,3~ Nop Br:3
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -15576,7 +16585,36 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 281: // AddImm32:0,1 SubsImm32:-,0 Bcond.ls
+		case opSuper + 286: // AndImm:0,1 SubsUxtb32:-,2,1 Bcond.eq
+			var fa1, fb1 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			var r0, r1, r2 uint64
+			{ // AndImm
+				r1 = c.x[in.rn]
+				r0 = r1 & in.imm
+				c.x[in.rd] = r0
+			}
+			{ // SubsUxtb32
+				r2 = c.x[i1.rn]
+				a, b := uint32(r2), uint32(uint8(r1))
+				fa1, fb1 = uint64(a)<<32, uint64(b)<<32
+				c.flags = flags{fa1, fb1, flagsSub}
+				_ = uint64(a - b)
+			}
+			{ // Bcond
+				in = i2
+				if !(fa1 == fb1) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				in = jump(in, in.imm)
+			}
+		case opSuper + 287: // AddImm32:0,1 SubsImm32:-,0 Bcond.ls
 			var fa1, fb1 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -15604,7 +16642,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 282: // AndsImm32:-,0 AndImm:1,0 Csinc32.eq:2,Z,Z AndImm:1,1 AndsImm32:-,0 Csinc32.eq:2,2,2 SubsImm32:-,1 Csinc32.eq:2,2,2 Sub32:3,3,2 Lslv32:4,4,3 Ands32:-,4,5 Bcond.ne
+		case opSuper + 288: // AndsImm32:-,0 AndImm:1,0 Csinc32.eq:2,Z,Z AndImm:1,1 AndsImm32:-,0 Csinc32.eq:2,2,2 SubsImm32:-,1 Csinc32.eq:2,2,2 Sub32:3,3,2 Lslv32:4,4,3 Ands32:-,4,5 Bcond.ne
 			var fa0, fb0 uint64
 			var fa4, fb4 uint64
 			var fa6, fb6 uint64
@@ -15699,7 +16737,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 283: // MovImm:0 AddImm64:1,1 Subs64:-,1,2 Bcond.ne
+		case opSuper + 289: // MovImm:0 AddImm64:1,1 Subs64:-,1,2 Bcond.ne
 			var fa2, fb2 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -15733,38 +16771,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 284: // Mov64:0,1 LdrWb.pre:2,1 SubsImm32:-,2
-			var g0 unsafe.Pointer
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			var r0, r1, r2 uint64
-			{ // Mov64
-				r1 = c.x[in.rn]
-				r0 = r1
-				c.x[in.rd] = r0
-			}
-			{ // LdrWb
-				addr := r1 + uint64(int64(int32(i1.imm)))
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+0)/emu.PageSize {
-					return p, i1, count, false
-				}
-				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g0
-				base := r1
-				r2 = uint64(*(*uint8)(q))
-				c.x[i1.rd] = r2
-				r1 = base + uint64(int64(i1.imm)>>32)
-				c.x[i1.rn] = r1
-			}
-			{ // SubsImm32
-				a, b := uint32(r2), uint32(i2.imm)
-				c.flags = flags{uint64(a) << 32, uint64(b) << 32, flagsSub}
-				_ = uint64(a - b)
-			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			continue
-		case opSuper + 285: // Mov32:0,1 Mov32:2,3 AddImm32:1,1 Mov64:4,5 Bl
+		case opSuper + 290: // Mov32:0,1 Mov32:2,3 AddImm32:1,1 Mov64:4,5 Bl
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -15794,85 +16801,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				in = jump(in, in.imm)
 			}
-		case opSuper + 286: // MovImm:0 MovImm:1 Ldr64:2,3 MovImm:4 MovImm:5 Ldr32:6,0 AddImm64:7,0 AddImm64:1,1 AddImm64:4,4 AddImm64:5,5 MovImm:8 B
-			var g0 unsafe.Pointer
-			var g1 unsafe.Pointer
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
-			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
-			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
-			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
-			i9 := (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
-			i10 := (*inst)(unsafe.Add(unsafe.Pointer(in), 10*instSize))
-			i11 := (*inst)(unsafe.Add(unsafe.Pointer(in), 11*instSize))
-			var r0, r1, r2, r3, r4, r5, r6, r7, r8 uint64
-			{ // MovImm
-				r0 = in.imm
-				c.x[in.rd] = r0
-			}
-			{ // MovImm
-				r1 = i1.imm
-				c.x[i1.rd] = r1
-			}
-			{ // Ldr64
-				r3 = c.x[i2.rn]
-				addr := r3 + i2.imm
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+7)/emu.PageSize {
-					return p, i2, count, false
-				}
-				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g0
-				r2 = *(*uint64)(q)
-				c.x[i2.rd] = r2
-			}
-			{ // MovImm
-				r4 = i3.imm
-				c.x[i3.rd] = r4
-			}
-			{ // MovImm
-				r5 = i4.imm
-				c.x[i4.rd] = r5
-			}
-			{ // Ldr32
-				addr := r0 + i5.imm
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+3)/emu.PageSize {
-					return p, i5, count, false
-				}
-				g1 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g1
-				r6 = uint64(*(*uint32)(q))
-				c.x[i5.rd] = r6
-			}
-			{ // AddImm64
-				r7 = r0 + i6.imm
-				c.x[i6.rd] = r7
-			}
-			{ // AddImm64
-				r1 = r1 + i7.imm
-				c.x[i7.rd] = r1
-			}
-			{ // AddImm64
-				r4 = r4 + i8.imm
-				c.x[i8.rd] = r4
-			}
-			{ // AddImm64
-				r5 = r5 + i9.imm
-				c.x[i9.rd] = r5
-			}
-			{ // MovImm
-				r8 = i10.imm
-				c.x[i10.rd] = r8
-			}
-			{ // B
-				in = i11
-				in = jump(in, in.imm)
-			}
-		case opSuper + 287: // Ldp64:0,1,2 Stp64:0,3,2 AddImm64:3,3 Ldp64:0,1,2+ Stp64:0,3,2 AddImm64:1,1 Ldp64:0,1,2 Stp64:0,3,2+ Ldp64:0,1,2+ Stp64:0,3,2+ Ldr64:0,1+ Str64:0,3+
+		case opSuper + 291: // Ldp64:0,1,2 Stp64:0,3,2 AddImm64:3,3 Ldp64:0,1,2+ Stp64:0,3,2 AddImm64:1,1 Ldp64:0,1,2 Stp64:0,3,2+ Ldp64:0,1,2+ Stp64:0,3,2+ Ldr64:0,1+ Str64:0,3+
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -15986,7 +16915,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 288: // Ldr64:0,1 MovImm:2 Ldr64:3,1+ MovImm:4 Ldr32:5,0 Movk32:4 Ldr64:2,2 MovImm:0 AndsImm64:-,5 Csel32.ne:0,4,0 BlFar
+		case opSuper + 292: // Ldr64:0,1 MovImm:2 Ldr64:3,1+ MovImm:4 Ldr32:5,0 Movk32:4 Ldr64:2,2 MovImm:0 AndsImm64:-,5 Csel32.ne:0,4,0 BlFar
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -16085,7 +17014,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 289: // AndImm:0,1 MovImm:2 Ldrb:0,0 AddImm32:3,0 Lslv64:2,2,0 AddImm64:2,2 Subs64:-,4,2 Bcond.hi
+		case opSuper + 293: // AndImm:0,1 MovImm:2 Ldrb:0,0 AddImm32:3,0 Lslv64:2,2,0 AddImm64:2,2 Subs64:-,4,2 Bcond.hi
 			var g0 unsafe.Pointer
 			var fa6, fb6 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -16146,7 +17075,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 290: // Ldr32:0,1 Sub32:2,3,2 Subs32:-,2,0 Bcond.hs
+		case opSuper + 294: // Ldr32:0,1 Sub32:2,3,2 Subs32:-,2,0 Bcond.hs
 			var g0 unsafe.Pointer
 			var fa2, fb2 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -16188,7 +17117,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 291: // Nop StpW64.pre:0,S,1 Mov64:0,S Stp64:2,S,3+ Mov64:3,4 AndImm:4,4 Stp64:5,S,6+ Stp64:7,S,8+ Str64:9,S+ SubsImm64:-,4 Bcond.eq
+		case opSuper + 295: // Nop StpW64.pre:0,S,1 Mov64:0,S Stp64:2,S,3+ Mov64:3,4 AndImm:4,4 Stp64:5,S,6+ Stp64:7,S,8+ Str64:9,S+ SubsImm64:-,4 Bcond.eq
 			var g0 unsafe.Pointer
 			var fa9, fb9 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -16278,7 +17207,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 292: // AddImm64:0,1 AddImm64:2,1 Sub64:0,3,0 Sbfx64:0,0 AndImm:4,0 Ubfx:5,0 LdrX64:2,2,5 Lsrv64:0,2,0 Tbnz:0
+		case opSuper + 296: // AddImm64:0,1 AddImm64:2,1 Sub64:0,3,0 Sbfx64:0,0 AndImm:4,0 Ubfx:5,0 LdrX64:2,2,5 Lsrv64:0,2,0 Tbnz:0
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -16340,7 +17269,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 293: // Mov64:0,1 MovImm:2 Nop SubsImm64:-,3 Bcond.ne
+		case opSuper + 297: // Mov64:0,1 MovImm:2 Nop SubsImm64:-,3 Bcond.ne
 			var fa3, fb3 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -16377,7 +17306,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 294: // Mov64:0,1 Ldr64:2,S Ldr64:3,0 Subs64:2,2,3 MovImm:3 Bcond.ne
+		case opSuper + 298: // Mov64:0,1 Ldr64:2,S Ldr64:3,0 Subs64:2,2,3 MovImm:3 Bcond.ne
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var fa3, fb3 uint64
@@ -16438,7 +17367,91 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 295: // Add32:0,0,1 Eor32:2,2,3 Eor32:4,5,4 Eor32:6,7,6 Eor32:8,0,8 Ror32:2,2 Ror32:4,4 Ror32:6,6 Add32:9,2,9 Ror32:8,8 Add32:10,4,10 Add32:11,6,11
+		case opSuper + 299: // LdrS64:0,1,0 Ldr64:2,3 LdrXsw:0,0,2 Add64:4,4,0 Sbfx64:5,5 Mov32:6,6 Mov64:2,7 Mov64:0,8 BlFar
+			var g0 unsafe.Pointer
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
+			var r0, r1, r2, r3, r4, r5, r6, r7, r8 uint64
+			{ // LdrS64
+				r1 = c.x[in.rn]
+				r0 = c.x[in.rm]
+				addr := r1 + uint64(int64(int32(r0)))<<(in.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, in, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r0 = *(*uint64)(q)
+				c.x[in.rd] = r0
+			}
+			{ // Ldr64
+				r3 = c.x[i1.rn]
+				addr := r3 + i1.imm
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, i1, count, false
+				}
+				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g0
+				r2 = *(*uint64)(q)
+				c.x[i1.rd] = r2
+			}
+			{ // LdrXsw
+				addr := r0 + r2<<(i2.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+3)/emu.PageSize {
+					return p, i2, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r0 = uint64(int64(*(*int32)(q)))
+				_ = r0
+			}
+			{ // Add64
+				r4 = c.x[i3.rn]
+				r4 = r4 + r0
+				c.x[i3.rd] = r4
+			}
+			{ // Sbfx64
+				r5 = c.x[i4.rn]
+				r5 = uint64(int64(r5<<(i4.rm&63)) >> (i4.ra & 63))
+				c.x[i4.rd] = r5
+			}
+			{ // Mov32
+				r6 = c.x[i5.rn]
+				r6 = uint64(uint32(r6))
+				c.x[i5.rd] = r6
+			}
+			{ // Mov64
+				r7 = c.x[i6.rn]
+				r2 = r7
+				c.x[i6.rd] = r2
+			}
+			{ // Mov64
+				r8 = c.x[i7.rn]
+				r0 = r8
+				c.x[i7.rd] = r0
+			}
+			{ // BlFar
+				in = i8
+				pc := in.imm
+				t := &c.targets[targetSlot(in)]
+				if t.pc != pc {
+					e := &c.cache[slotOf(pc)]
+					if e.base != pc&^(pageMask&^3) {
+						return p, in, count, false
+					}
+					t.pc, t.page, t.in = pc, e.page, e.page.at(pc)
+				}
+				c.x[30] = p.pc(in) + 4
+				p, in = t.page, t.in
+			}
+		case opSuper + 300: // Add32:0,0,1 Eor32:2,2,3 Eor32:4,5,4 Eor32:6,7,6 Eor32:8,0,8 Ror32:2,2 Ror32:4,4 Ror32:6,6 Add32:9,2,9 Ror32:8,8 Add32:10,4,10 Add32:11,6,11
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -16513,7 +17526,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 296: // Ldr64:0,1 Str64:0,S MovImm:0
+		case opSuper + 301: // Ldr64:0,1 Str64:0,S MovImm:0
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -16548,7 +17561,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
 			continue
-		case opSuper + 297: // Stp64:0,S,1 AddImm64:0,S Stp64:2,S,3+
+		case opSuper + 302: // Stp64:0,S,1 AddImm64:0,S Stp64:2,S,3+
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -16580,7 +17593,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
 			continue
-		case opSuper + 298: // Ldr64:0,1 Sub32:2,2,3 Subs32:-,2,4 Mov64:5,6 Csel32.ls:7,2,4 Csel32.ls:8,2,4
+		case opSuper + 303: // Ldr64:0,1 Sub32:2,2,3 Subs32:-,2,4 Mov64:5,6 Csel32.ls:7,2,4 Csel32.ls:8,2,4
 			var g0 unsafe.Pointer
 			var fa2, fb2 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -16637,50 +17650,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
 			continue
-		case opSuper + 299: // Ubfx:0,1 MovImm:2 AndImm:0,0 Sub64:1,1,0 AndImm:0,1 Ubfx:1,1 AndImm:1,1 Add64:1,0,1
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
-			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
-			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
-			var r0, r1, r2 uint64
-			{ // Ubfx
-				r1 = c.x[in.rn]
-				r0 = r1 >> (in.ra & 63) & in.imm
-				_ = r0
-			}
-			{ // MovImm
-				r2 = i1.imm
-				c.x[i1.rd] = r2
-			}
-			{ // AndImm
-				r0 = r0 & i2.imm
-				_ = r0
-			}
-			{ // Sub64
-				r1 = r1 - r0
-				_ = r1
-			}
-			{ // AndImm
-				r0 = r1 & i4.imm
-				c.x[i4.rd] = r0
-			}
-			{ // Ubfx
-				r1 = r1 >> (i5.ra & 63) & i5.imm
-				_ = r1
-			}
-			{ // AndImm
-				r1 = r1 & i6.imm
-				_ = r1
-			}
-			{ // Add64
-				r1 = r0 + r1
-				c.x[i7.rd] = r1
-			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
-			continue
-		case opSuper + 300: // And32:0,1,0 SubsImm32:2,2 LdrX32:0,3,0
+		case opSuper + 304: // And32:0,1,0 SubsImm32:2,2 LdrX32:0,3,0
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			var r0, r1, r2, r3 uint64
@@ -16710,7 +17680,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
 			continue
-		case opSuper + 301: // AddImm64:0,1 Stlrb:Z,0
+		case opSuper + 305: // AddImm64:0,1 Stlrb:Z,0
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1, rZ uint64
@@ -16732,53 +17702,34 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			continue
-		case opSuper + 302: // Add64:0,0,1 Subs64:-,2,0 Csel64.ls:2,2,0 Mov64:3,2 Br:4
-			var fa1, fb1 uint64
+		case opSuper + 306: // LdrSb:0,1,2 SubsImm32:-,2 AndImm:0,0
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			var r0, r1, r2, r3, r4 uint64
-			{ // Add64
-				r0 = c.x[in.rn]
-				r1 = c.x[in.rm]
-				r0 = r0 + r1
-				c.x[in.rd] = r0
-			}
-			{ // Subs64
-				r2 = c.x[i1.rn]
-				a, b := r2, r0
-				fa1, fb1 = a, b
-				c.flags = flags{fa1, fb1, flagsSub}
-				_ = a - b
-			}
-			{ // Csel
-				v := r0
-				if fa1 <= fb1 {
-					v = r2
+			var r0, r1, r2 uint64
+			{ // LdrSb
+				r1 = c.x[in.rn]
+				r2 = c.x[in.rm]
+				addr := r1 + uint64(int64(int32(r2)))<<(in.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != addr/emu.PageSize {
+					return p, in, count, false
 				}
-				r2 = v
-				c.x[i2.rd] = r2
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r0 = uint64(*(*uint8)(q))
+				_ = r0
 			}
-			{ // Mov64
-				r3 = r2
-				c.x[i3.rd] = r3
+			{ // SubsImm32
+				a, b := uint32(r2), uint32(i1.imm)
+				c.flags = flags{uint64(a) << 32, uint64(b) << 32, flagsSub}
+				_ = uint64(a - b)
 			}
-			{ // Br
-				r4 = c.x[i4.rn]
-				in = i4
-				pc := r4
-				t := &c.targets[targetSlot(in)]
-				if t.pc != pc {
-					e := &c.cache[slotOf(pc)]
-					if e.base != pc&^(pageMask&^3) {
-						return p, in, count, false
-					}
-					t.pc, t.page, t.in = pc, e.page, e.page.at(pc)
-				}
-				p, in = t.page, t.in
+			{ // AndImm
+				r0 = r0 & i2.imm
+				c.x[i2.rd] = r0
 			}
-		case opSuper + 303: // Sbfx32:0,0 Ldrb:1,2 AddImm32:3,3 Strb:3,2 Add32:0,0,1 Strb:0,2+ Stlr64:Z,4 Mov64:3,2 BlFar
+			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			continue
+		case opSuper + 307: // Sbfx32:0,0 Ldrb:1,2 AddImm32:3,3 Strb:3,2 Add32:0,0,1 Strb:0,2+ Stlr64:Z,4 Mov64:3,2 BlFar
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -16858,7 +17809,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 304: // Nop Nop Nop StpW64.pre:0,S,1 MovImm:2 Mov64:0,S Stp64:3,S,4+ Mov32:4,5 MovImm:6 Ldr64:5,2 MovImm:2 BlFar
+		case opSuper + 308: // Nop Nop Nop StpW64.pre:0,S,1 MovImm:2 Mov64:0,S Stp64:3,S,4+ Mov32:4,5 MovImm:6 Ldr64:5,2 MovImm:2 BlFar
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -16949,77 +17900,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 305: // Ldr64:0,S MovImm:1 AddImm64:1,1 Ubfx:2,0 AndImm:3,0 AddImm32:4,2 AddImm64:5,3 SubsImm32:-,4 MovImm:6 Ldr64:7,S~ Ubfx:4,0
-			var g0 unsafe.Pointer
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
-			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
-			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
-			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
-			i9 := (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
-			i10 := (*inst)(unsafe.Add(unsafe.Pointer(in), 10*instSize))
-			var r0, r1, r2, r3, r4, r5, r6, r7, rS uint64
-			{ // Ldr64
-				rS = c.x[slotSP]
-				addr := rS + in.imm
-				addr += (i9.imm) - (in.imm)
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+(in.imm)-(i9.imm)+7)/emu.PageSize {
-					return p, in, count, false
-				}
-				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := unsafe.Add(g0, (in.imm)-(i9.imm))
-				r0 = *(*uint64)(q)
-				c.x[in.rd] = r0
-			}
-			{ // MovImm
-				r1 = i1.imm
-				_ = r1
-			}
-			{ // AddImm64
-				r1 = r1 + i2.imm
-				c.x[i2.rd] = r1
-			}
-			{ // Ubfx
-				r2 = r0 >> (i3.ra & 63) & i3.imm
-				c.x[i3.rd] = r2
-			}
-			{ // AndImm
-				r3 = r0 & i4.imm
-				c.x[i4.rd] = r3
-			}
-			{ // AddImm32
-				r4 = uint64(uint32(r2) + uint32(i5.imm))
-				_ = r4
-			}
-			{ // AddImm64
-				r5 = r3 + i6.imm
-				c.x[i6.rd] = r5
-			}
-			{ // SubsImm32
-				a, b := uint32(r4), uint32(i7.imm)
-				c.flags = flags{uint64(a) << 32, uint64(b) << 32, flagsSub}
-				_ = uint64(a - b)
-			}
-			{ // MovImm
-				r6 = i8.imm
-				c.x[i8.rd] = r6
-			}
-			{ // Ldr64
-				q := unsafe.Add(g0, 0)
-				r7 = *(*uint64)(q)
-				c.x[i9.rd] = r7
-			}
-			{ // Ubfx
-				r4 = r0 >> (i10.ra & 63) & i10.imm
-				c.x[i10.rd] = r4
-			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 11*instSize))
-			continue
-		case opSuper + 306: // Mov64:0,1 Mov64:2,3 Mov64:4,5 Blr:6
+		case opSuper + 309: // Mov64:0,1 Mov64:2,3 Mov64:4,5 Blr:6
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -17054,7 +17935,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 307: // Add64:0,0,1 Stp64:2,0,2 Br:3
+		case opSuper + 310: // Add64:0,0,1 Stp64:2,0,2 Br:3
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -17091,7 +17972,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 308: // Nop StpW64.pre:0,S,1 Mov64:2,3 Mov64:0,S Stp64:4,S,5+ Mov32:5,6 Stp64:7,S,8+ Mov64:7,9 Ldp32:10,9,9 And32:11,10,11 AddImm32:10,10
+		case opSuper + 311: // Nop StpW64.pre:0,S,1 Mov64:2,3 Mov64:0,S Stp64:4,S,5+ Mov32:5,6 Stp64:7,S,8+ Mov64:7,9 Ldp32:10,9,9 And32:11,10,11 AddImm32:10,10
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -17182,7 +18063,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 11*instSize))
 			continue
-		case opSuper + 309: // Subs64:-,0,1 Bcond.hs
+		case opSuper + 312: // Subs64:-,0,1 Bcond.hs
 			var fa0, fb0 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1 uint64
@@ -17206,7 +18087,93 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 310: // Nop Sub64:0,1,2 MovImm:3 AndImm:4,2 AndsImm64:-,0 Bcond.ne
+		case opSuper + 313: // Ubfx:0,0 Subs64:-,1,2 Csinc64.hs:0,0,0 Subs64:3,3,1 StrX64:3,4,5 Csinc64.hs:6,6,6 Add64:2,6,0 AddsImm32:7,7 Bcond.ne
+			var fa1, fb1 uint64
+			var fa3, fb3 uint64
+			var fa7, fb7 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
+			var r0, r1, r2, r3, r4, r5, r6, r7 uint64
+			{ // Ubfx
+				r0 = c.x[in.rn]
+				r0 = r0 >> (in.ra & 63) & in.imm
+				_ = r0
+			}
+			{ // Subs64
+				r1 = c.x[i1.rn]
+				r2 = c.x[i1.rm]
+				a, b := r1, r2
+				fa1, fb1 = a, b
+				c.flags = flags{fa1, fb1, flagsSub}
+				_ = a - b
+			}
+			{ // Csel
+				v := r0 + 1
+				if fa1 >= fb1 {
+					v = r0
+				}
+				r0 = v
+				c.x[i2.rd] = r0
+			}
+			{ // Subs64
+				r3 = c.x[i3.rn]
+				a, b := r3, r1
+				fa3, fb3 = a, b
+				c.flags = flags{fa3, fb3, flagsSub}
+				r3 = a - b
+				c.x[i3.rd] = r3
+			}
+			{ // StrX64
+				r4 = c.x[i4.rn]
+				r5 = c.x[i4.rm]
+				addr := r4 + r5<<(i4.ra&63)
+				tlb := &c.stores[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, i4, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				*(*uint64)(q) = r3
+			}
+			{ // Csel
+				r6 = c.x[i5.rn]
+				v := r6 + 1
+				if fa3 >= fb3 {
+					v = r6
+				}
+				r6 = v
+				c.x[i5.rd] = r6
+			}
+			{ // Add64
+				r2 = r6 + r0
+				c.x[i6.rd] = r2
+			}
+			{ // AddsImm32
+				r7 = c.x[i7.rn]
+				a, b := uint32(r7), uint32(i7.imm)
+				fa7, fb7 = uint64(a)<<32, uint64(b)<<32
+				c.flags = flags{fa7, fb7, flagsAdd}
+				r7 = uint64(a + b)
+				c.x[i7.rd] = r7
+			}
+			{ // Bcond
+				in = i8
+				if !(fa7+fb7 != 0) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				in = jump(in, in.imm)
+			}
+		case opSuper + 314: // Nop Sub64:0,1,2 MovImm:3 AndImm:4,2 AndsImm64:-,0 Bcond.ne
 			var fa4, fb4 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -17249,22 +18216,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 311: // Mov32:0,1 Add64:2,3,0
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			var r0, r1, r2, r3 uint64
-			{ // Mov32
-				r1 = c.x[in.rn]
-				r0 = uint64(uint32(r1))
-				c.x[in.rd] = r0
-			}
-			{ // Add64
-				r3 = c.x[i1.rn]
-				r2 = r3 + r0
-				c.x[i1.rd] = r2
-			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			continue
-		case opSuper + 312: // AddLsl64:0,1,2 LdrX64:3,4,2 Ldr64:0,0 Add64:0,3,0 Add64:0,0,5 StrX64:0,4,2 Subs64:-,3,0 AddImm64:2,2 Csinc64.ls:0,Z,Z Csel64.ne:5,0,5 SubsImm64:-,2 Bcond.ne
+		case opSuper + 315: // AddLsl64:0,1,2 LdrX64:3,4,2 Ldr64:0,0 Add64:0,3,0 Add64:0,0,5 StrX64:0,4,2 Subs64:-,3,0 AddImm64:2,2 Csinc64.ls:0,Z,Z Csel64.ne:5,0,5 SubsImm64:-,2 Bcond.ne
 			var g0 unsafe.Pointer
 			var fa6, fb6 uint64
 			var fa10, fb10 uint64
@@ -17368,7 +18320,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 313: // AddImm32:0,1 Ldr32:2,3 Subs32:-,2,1 Bcond.hi
+		case opSuper + 316: // AddImm32:0,1 Ldr32:2,3 Subs32:-,2,1 Bcond.hi
 			var g0 unsafe.Pointer
 			var fa2, fb2 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -17409,7 +18361,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 314: // Str64:0,1 Mov64:1,0 Ldr64:2,0 Cbz64:2
+		case opSuper + 317: // Str64:0,1 Mov64:1,0 Ldr64:2,0 Cbz64:2
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -17455,7 +18407,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 315: // AddImm64:0,0 Cbnz32:1
+		case opSuper + 318: // AddImm64:0,0 Cbnz32:1
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1 uint64
 			{ // AddImm64
@@ -17476,93 +18428,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 316: // StrXh:0,1,2 Ldr64:3,4 Ldr32:2,4+ Ldr32:1,4+ StrXh:1,3,2 Ldr32:3,4+ AddImm32:3,3 Str32:3,4 Cbnz32:3
-			var g0 unsafe.Pointer
-			var g1 unsafe.Pointer
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
-			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
-			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
-			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
-			var r0, r1, r2, r3, r4 uint64
-			{ // StrXh
-				r1 = c.x[in.rn]
-				r2 = c.x[in.rm]
-				r0 = c.x[in.rd]
-				addr := r1 + r2<<(in.ra&63)
-				tlb := &c.stores[slotOf(addr)]
-				if tlb.page != (addr+1)/emu.PageSize {
-					return p, in, count, false
-				}
-				q := unsafe.Add(tlb.host, addr%emu.PageSize)
-				*(*uint16)(q) = uint16(r0)
-			}
-			{ // Ldr64
-				r4 = c.x[i1.rn]
-				addr := r4 + i1.imm
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+(i5.imm)-(i1.imm)+3)/emu.PageSize {
-					return p, i1, count, false
-				}
-				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g0
-				r3 = *(*uint64)(q)
-				c.x[i1.rd] = r3
-			}
-			{ // Ldr32
-				q := unsafe.Add(g0, (i2.imm)-(i1.imm))
-				r2 = uint64(*(*uint32)(q))
-				c.x[i2.rd] = r2
-			}
-			{ // Ldr32
-				q := unsafe.Add(g0, (i3.imm)-(i1.imm))
-				r1 = uint64(*(*uint32)(q))
-				c.x[i3.rd] = r1
-			}
-			{ // StrXh
-				addr := r3 + r2<<(i4.ra&63)
-				tlb := &c.stores[slotOf(addr)]
-				if tlb.page != (addr+1)/emu.PageSize {
-					return p, i4, count, false
-				}
-				q := unsafe.Add(tlb.host, addr%emu.PageSize)
-				*(*uint16)(q) = uint16(r1)
-			}
-			{ // Ldr32
-				q := unsafe.Add(g0, (i5.imm)-(i1.imm))
-				r3 = uint64(*(*uint32)(q))
-				_ = r3
-			}
-			{ // AddImm32
-				r3 = uint64(uint32(r3) + uint32(i6.imm))
-				c.x[i6.rd] = r3
-			}
-			{ // Str32
-				addr := r4 + i7.imm
-				tlb := &c.stores[slotOf(addr)]
-				if tlb.page != (addr+3)/emu.PageSize {
-					return p, i7, count, false
-				}
-				g1 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g1
-				*(*uint32)(q) = uint32(r3)
-			}
-			{ // Cbnz32
-				in = i8
-				if !(uint32(r3) != 0) {
-					in = next(in, 1)
-					count += uint64(in.left)
-					if count > limit {
-						return p, in, count, true
-					}
-					continue
-				}
-				in = jump(in, in.imm)
-			}
-		case opSuper + 317: // AddLsl64:0,S,1 Mov64:1,2 Add64:2,2,3 BlFar
+		case opSuper + 319: // AddLsl64:0,S,1 Mov64:1,2 Add64:2,2,3 BlFar
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -17597,7 +18463,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 318: // SubsImm32:0,0 Bcond.eq
+		case opSuper + 320: // SubsImm32:0,0 Bcond.eq
 			var fa0, fb0 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0 uint64
@@ -17621,79 +18487,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 319: // Ldr64:0,1 LdrXsw:2,2,0 Add64:3,3,2 Sbfx64:4,4 Mov32:5,5 Mov64:0,6 Mov64:2,7 BlFar
-			var g0 unsafe.Pointer
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
-			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
-			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
-			var r0, r1, r2, r3, r4, r5, r6, r7 uint64
-			{ // Ldr64
-				r1 = c.x[in.rn]
-				addr := r1 + in.imm
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+7)/emu.PageSize {
-					return p, in, count, false
-				}
-				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g0
-				r0 = *(*uint64)(q)
-				c.x[in.rd] = r0
-			}
-			{ // LdrXsw
-				r2 = c.x[i1.rn]
-				addr := r2 + r0<<(i1.ra&63)
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+3)/emu.PageSize {
-					return p, i1, count, false
-				}
-				q := unsafe.Add(tlb.host, addr%emu.PageSize)
-				r2 = uint64(int64(*(*int32)(q)))
-				_ = r2
-			}
-			{ // Add64
-				r3 = c.x[i2.rn]
-				r3 = r3 + r2
-				c.x[i2.rd] = r3
-			}
-			{ // Sbfx64
-				r4 = c.x[i3.rn]
-				r4 = uint64(int64(r4<<(i3.rm&63)) >> (i3.ra & 63))
-				c.x[i3.rd] = r4
-			}
-			{ // Mov32
-				r5 = c.x[i4.rn]
-				r5 = uint64(uint32(r5))
-				c.x[i4.rd] = r5
-			}
-			{ // Mov64
-				r6 = c.x[i5.rn]
-				r0 = r6
-				c.x[i5.rd] = r0
-			}
-			{ // Mov64
-				r7 = c.x[i6.rn]
-				r2 = r7
-				c.x[i6.rd] = r2
-			}
-			{ // BlFar
-				in = i7
-				pc := in.imm
-				t := &c.targets[targetSlot(in)]
-				if t.pc != pc {
-					e := &c.cache[slotOf(pc)]
-					if e.base != pc&^(pageMask&^3) {
-						return p, in, count, false
-					}
-					t.pc, t.page, t.in = pc, e.page, e.page.at(pc)
-				}
-				c.x[30] = p.pc(in) + 4
-				p, in = t.page, t.in
-			}
-		case opSuper + 320: // SubsImm64:-,0 Bcond.lo
+		case opSuper + 321: // SubsImm64:-,0 Bcond.lo
 			var fa0, fb0 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0 uint64
@@ -17716,7 +18510,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 321: // Ldr64:0,1 AddImm32:2,3 AddImm64:1,1 Subs64:-,4,0 Bcond.hi
+		case opSuper + 322: // Ldr64:0,1 AddImm32:2,3 AddImm64:1,1 Subs64:-,4,0 Bcond.hi
 			var g0 unsafe.Pointer
 			var fa3, fb3 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -17764,7 +18558,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 322: // MovImm:0 AddImm64:0,0 MovImm:1 AddImm64:1,1 Ldar64:2,1 Ldr64:1,2 Tbnz:1
+		case opSuper + 323: // MovImm:0 AddImm64:0,0 MovImm:1 AddImm64:1,1 Ldar64:2,1 Ldr64:1,2 Tbnz:1
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -17822,7 +18616,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 323: // Bic64:0,1,0 Ldr64:1,S Stp64:2,3,4 Bic64:2,5,6 Bic64:4,7,8 Stp64:9,3,10+ Bic64:9,11,7 Eor64:12,12,5 Eor64:2,2,13 Eor64:4,4,14 Eor64:6,15,6 Bic64:10,8,14
+		case opSuper + 324: // Bic64:0,1,0 Ldr64:1,S Stp64:2,3,4 Bic64:2,5,6 Bic64:4,7,8 Stp64:9,3,10+ Bic64:9,11,7 Eor64:12,12,5 Eor64:2,2,13 Eor64:4,4,14 Eor64:6,15,6 Bic64:10,8,14
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -17919,7 +18713,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 324: // Bic64:0,1,2 Stp64:3,4,5 Bic64:3,6,1 Str64:7,4+ Eor64:0,0,8 Str64:9,4+ Eor64:10,10,1 Str64:11,4+ Eor64:3,3,2 Str64:12,4+ Eor64:13,13,14 Str64:15,4+
+		case opSuper + 325: // Bic64:0,1,2 Stp64:3,4,5 Bic64:3,6,1 Str64:7,4+ Eor64:0,0,8 Str64:9,4+ Eor64:10,10,1 Str64:11,4+ Eor64:3,3,2 Str64:12,4+ Eor64:13,13,14 Str64:15,4+
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -18005,7 +18799,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 325: // Ldrb:0,1 B
+		case opSuper + 326: // Ldrb:0,1 B
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1 uint64
@@ -18025,7 +18819,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				in = i1
 				in = jump(in, in.imm)
 			}
-		case opSuper + 326: // Ldr64:0,S LdpW64.post:1,S,2~ Nop Br:2
+		case opSuper + 327: // Ldr64:0,S LdpW64.post:1,S,2~ Nop Br:2
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -18070,7 +18864,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 327: // Add64:0,1,0 Str64:0,S Ldr64:0,S Ldrb:0,0 Sbfx32:0,0 AddImm32:0,0 Sbfx32:0,0 AndImm:1,0 Ldr64:0,S Strb:1,0 Ldr64:0,S~ Ldr32:1,0
+		case opSuper + 328: // Add64:0,1,0 Str64:0,S Ldr64:0,S Ldrb:0,0 Sbfx32:0,0 AddImm32:0,0 Sbfx32:0,0 AndImm:1,0 Ldr64:0,S Strb:1,0 Ldr64:0,S~ Ldr32:1,0
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -18184,7 +18978,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 328: // Ldr32:0,S Madd32:0,1,0,Z Sub32:0,2,0 Ldr64:2,S~ Str32:0,2 Ldr64:2,S+ AddImm64:2,2 Str64:2,S Ldr64:2,S= Ldr32:2,2 Mov32:0,2 Ldr64:2,S
+		case opSuper + 329: // Ldr32:0,S Madd32:0,1,0,Z Sub32:0,2,0 Ldr64:2,S~ Str32:0,2 Ldr64:2,S+ AddImm64:2,2 Str64:2,S Ldr64:2,S= Ldr32:2,2 Mov32:0,2 Ldr64:2,S
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -18292,7 +19086,65 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 329: // AddImm64:0,1 LdrX64:0,0,2 Lsrv64:0,0,3 Tbnz:0
+		case opSuper + 330: // Rev64:0,0 Rev64:1,1 Rev64:2,2 Clz64:3,0 Lslv64:1,1,3 Lslv64:2,2,3 Ubfx:1,1 SubLsr64:4,1,2 Br:5
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
+			var r0, r1, r2, r3, r4, r5 uint64
+			{ // Rev64
+				r0 = c.x[in.rn]
+				r0 = bits.ReverseBytes64(r0)
+				c.x[in.rd] = r0
+			}
+			{ // Rev64
+				r1 = c.x[i1.rn]
+				r1 = bits.ReverseBytes64(r1)
+				_ = r1
+			}
+			{ // Rev64
+				r2 = c.x[i2.rn]
+				r2 = bits.ReverseBytes64(r2)
+				_ = r2
+			}
+			{ // Clz64
+				r3 = uint64(bits.LeadingZeros64(r0))
+				c.x[i3.rd] = r3
+			}
+			{ // Lslv64
+				r1 = r1 << (r3 & 63)
+				_ = r1
+			}
+			{ // Lslv64
+				r2 = r2 << (r3 & 63)
+				c.x[i5.rd] = r2
+			}
+			{ // Ubfx
+				r1 = r1 >> (i6.ra & 63) & i6.imm
+				c.x[i6.rd] = r1
+			}
+			{ // SubLsr64
+				r4 = r1 - r2>>(i7.ra&63)
+				c.x[i7.rd] = r4
+			}
+			{ // Br
+				r5 = c.x[i8.rn]
+				in = i8
+				pc := r5
+				t := &c.targets[targetSlot(in)]
+				if t.pc != pc {
+					e := &c.cache[slotOf(pc)]
+					if e.base != pc&^(pageMask&^3) {
+						return p, in, count, false
+					}
+					t.pc, t.page, t.in = pc, e.page, e.page.at(pc)
+				}
+				p, in = t.page, t.in
+			}
+		case opSuper + 331: // AddImm64:0,1 LdrX64:0,0,2 Lsrv64:0,0,3 Tbnz:0
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -18330,7 +19182,90 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 330: // Ldrb:0,1 AddImm32:0,0 Strb:0,1
+		case opSuper + 332: // Ldrb:0,1 AddImm64:2,3 MovImm:4 Clz64:5,0 SubsImm64:-,0 AddImm32:5,5 Ubfx:2,2 Csel32.ne:5,5,4 Mov32:0,2 Sub32:6,6,5 BlFar
+			var g0 unsafe.Pointer
+			var fa4, fb4 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
+			i9 := (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
+			i10 := (*inst)(unsafe.Add(unsafe.Pointer(in), 10*instSize))
+			var r0, r1, r2, r3, r4, r5, r6 uint64
+			{ // Ldrb
+				r1 = c.x[in.rn]
+				addr := r1 + in.imm
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+0)/emu.PageSize {
+					return p, in, count, false
+				}
+				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g0
+				r0 = uint64(*(*uint8)(q))
+				_ = r0
+			}
+			{ // AddImm64
+				r3 = c.x[i1.rn]
+				r2 = r3 + i1.imm
+				_ = r2
+			}
+			{ // MovImm
+				r4 = i2.imm
+				c.x[i2.rd] = r4
+			}
+			{ // Clz64
+				r5 = uint64(bits.LeadingZeros64(r0))
+				_ = r5
+			}
+			{ // SubsImm64
+				a, b := r0, i4.imm
+				fa4, fb4 = a, b
+				c.flags = flags{fa4, fb4, flagsSub}
+				_ = a - b
+			}
+			{ // AddImm32
+				r5 = uint64(uint32(r5) + uint32(i5.imm))
+				_ = r5
+			}
+			{ // Ubfx
+				r2 = r2 >> (i6.ra & 63) & i6.imm
+				c.x[i6.rd] = r2
+			}
+			{ // Csel
+				v := uint64(uint32(r4))
+				if fa4 != fb4 {
+					v = uint64(uint32(r5))
+				}
+				r5 = v
+				c.x[i7.rd] = r5
+			}
+			{ // Mov32
+				r0 = uint64(uint32(r2))
+				c.x[i8.rd] = r0
+			}
+			{ // Sub32
+				r6 = c.x[i9.rn]
+				r6 = uint64(uint32(r6) - uint32(r5))
+				c.x[i9.rd] = r6
+			}
+			{ // BlFar
+				in = i10
+				pc := in.imm
+				t := &c.targets[targetSlot(in)]
+				if t.pc != pc {
+					e := &c.cache[slotOf(pc)]
+					if e.base != pc&^(pageMask&^3) {
+						return p, in, count, false
+					}
+					t.pc, t.page, t.in = pc, e.page, e.page.at(pc)
+				}
+				c.x[30] = p.pc(in) + 4
+				p, in = t.page, t.in
+			}
+		case opSuper + 333: // Ldrb:0,1 AddImm32:0,0 Strb:0,1
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -18364,7 +19299,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
 			continue
-		case opSuper + 331: // Nop StpW64.pre:0,S,1 Mov64:0,S Stp64:2,S,3+ Mov64:3,4 Str64:5,S+ Str32:6,S+
+		case opSuper + 334: // Nop StpW64.pre:0,S,1 Mov64:0,S Stp64:2,S,3+ Mov64:3,4 Str64:5,S+ Str32:6,S+
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -18420,7 +19355,78 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
 			continue
-		case opSuper + 332: // Nop Nop AndImm:0,0 B
+		case opSuper + 335: // MovImm:0 AndImm:1,1 Sub32:2,2,1 AndImm:1,2 Ubfx:2,2 AndImm:2,2 Add32:2,1,2 AddLsr32:2,2,2 AndImm:2,2 Madd32:2,2,0,Z Ubfx:2,2 Br:3
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
+			i10 := (*inst)(unsafe.Add(unsafe.Pointer(in), 10*instSize))
+			i11 := (*inst)(unsafe.Add(unsafe.Pointer(in), 11*instSize))
+			var r0, r1, r2, r3, rZ uint64
+			{ // MovImm
+				r0 = in.imm
+				c.x[in.rd] = r0
+			}
+			{ // AndImm
+				r1 = c.x[i1.rn]
+				r1 = r1 & i1.imm
+				_ = r1
+			}
+			{ // Sub32
+				r2 = c.x[i2.rn]
+				r2 = uint64(uint32(r2) - uint32(r1))
+				_ = r2
+			}
+			{ // AndImm
+				r1 = r2 & i3.imm
+				c.x[i3.rd] = r1
+			}
+			{ // Ubfx
+				r2 = r2 >> (i4.ra & 63) & i4.imm
+				_ = r2
+			}
+			{ // AndImm
+				r2 = r2 & i5.imm
+				_ = r2
+			}
+			{ // Add32
+				r2 = uint64(uint32(r1) + uint32(r2))
+				_ = r2
+			}
+			{ // AddLsr32
+				r2 = uint64(uint32(r2) + uint32(r2)>>(i7.ra&31))
+				_ = r2
+			}
+			{ // AndImm
+				r2 = r2 & i8.imm
+				_ = r2
+			}
+			{ // Madd32
+				r2 = uint64(uint32(rZ) + uint32(r2)*uint32(r0))
+				_ = r2
+			}
+			{ // Ubfx
+				r2 = r2 >> (i10.ra & 63) & i10.imm
+				c.x[i10.rd] = r2
+			}
+			{ // Br
+				r3 = c.x[i11.rn]
+				in = i11
+				pc := r3
+				t := &c.targets[targetSlot(in)]
+				if t.pc != pc {
+					e := &c.cache[slotOf(pc)]
+					if e.base != pc&^(pageMask&^3) {
+						return p, in, count, false
+					}
+					t.pc, t.page, t.in = pc, e.page, e.page.at(pc)
+				}
+				p, in = t.page, t.in
+			}
+		case opSuper + 336: // Nop Nop AndImm:0,0 B
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
 			var r0 uint64
@@ -18439,7 +19445,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				in = i3
 				in = jump(in, in.imm)
 			}
-		case opSuper + 333: // Mov64:0,1 Nop Nop StpW64.pre:2,S,1 Mov64:2,S Str64:3,S+ Mov64:3,4 Ldr64:5,3 Cbnz64:5
+		case opSuper + 337: // Mov64:0,1 Nop Nop StpW64.pre:2,S,1 Mov64:2,S Str64:3,S+ Mov64:3,4 Ldr64:5,3 Cbnz64:5
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -18512,7 +19518,76 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 334: // Mov64:0,1 Stp64:2,S,3 Mov64:2,4 Mov64:3,5 Stp64:6,S,7+ Ldr64:8,9 Str64:8,S~ MovImm:8 MovImm:9 Mov64:8,10 Ldr64:11,8 Ldr32:12,8
+		case opSuper + 338: // Ldr64:0,1 Ldp32:2,1,3+ Ldr32:4,1= LdrUb:0,0,5 Ldr32:6,1~ Lslv32:4,4,3 Eor32:0,0,4 Ldp64:4,1,5=
+			var g0 unsafe.Pointer
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			var r0, r1, r2, r3, r4, r5, r6 uint64
+			{ // Ldr64
+				r1 = c.x[in.rn]
+				addr := r1 + in.imm
+				addr += (i4.imm) - (in.imm)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+(i1.imm)-(i4.imm)+7)/emu.PageSize {
+					return p, in, count, false
+				}
+				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := unsafe.Add(g0, (in.imm)-(i4.imm))
+				r0 = *(*uint64)(q)
+				c.x[in.rd] = r0
+			}
+			{ // Ldp32
+				q := unsafe.Add(g0, (i1.imm)-(i4.imm))
+				a, b := *(*uint32)(q), *(*uint32)(unsafe.Add(q, 4))
+				r2 = uint64(a)
+				c.x[i1.rd] = r2
+				r3 = uint64(b)
+				c.x[i1.rm] = r3
+			}
+			{ // Ldr32
+				q := unsafe.Add(g0, (i2.imm)-(i4.imm))
+				r4 = uint64(*(*uint32)(q))
+				c.x[i2.rd] = r4
+			}
+			{ // LdrUb
+				r5 = c.x[i3.rm]
+				addr := r0 + uint64(uint32(r5))<<(i3.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != addr/emu.PageSize {
+					return p, i3, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r0 = uint64(*(*uint8)(q))
+				_ = r0
+			}
+			{ // Ldr32
+				q := unsafe.Add(g0, 0)
+				r6 = uint64(*(*uint32)(q))
+				c.x[i4.rd] = r6
+			}
+			{ // Lslv32
+				r4 = uint64(uint32(r4) << (r3 & 31))
+				_ = r4
+			}
+			{ // Eor32
+				r0 = uint64(uint32(r0 ^ r4))
+				c.x[i6.rd] = r0
+			}
+			{ // Ldp64
+				q := unsafe.Add(g0, (i7.imm)-(i4.imm))
+				a, b := *(*uint64)(q), *(*uint64)(unsafe.Add(q, 8))
+				r4 = a
+				c.x[i7.rd] = r4
+				r5 = b
+				c.x[i7.rm] = r5
+			}
+			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
+			continue
+		case opSuper + 339: // Mov64:0,1 Stp64:2,S,3 Mov64:2,4 Mov64:3,5 Stp64:6,S,7+ Ldr64:8,9 Str64:8,S~ MovImm:8 MovImm:9 Mov64:8,10 Ldr64:11,8 Ldr32:12,8
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -18619,7 +19694,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 335: // Ror64:0,0 Eor64:1,1,2
+		case opSuper + 340: // Ror64:0,0 Eor64:1,1,2
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1, r2 uint64
 			{ // Ror64
@@ -18635,7 +19710,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			continue
-		case opSuper + 336: // Stp64:0,S,1 Mov32:2,3 Mov64:1,4 Stp64:5,S,6+ Mov64:0,7 Mov32:6,8 Str64:9,S+ Mov32:5,10 Ldr64:3,11 Mov32:9,12 Tbnz:2
+		case opSuper + 341: // Stp64:0,S,1 Mov32:2,3 Mov64:1,4 Stp64:5,S,6+ Mov64:0,7 Mov32:6,8 Str64:9,S+ Mov32:5,10 Ldr64:3,11 Mov32:9,12 Tbnz:2
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -18729,7 +19804,112 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 337: // Ror32:0,1 Ror32:2,3 Ror32:4,5 EorRor32:0,0,1 Ror32:6,7 EorRor32:2,2,3 EorRor32:4,4,5 EorRor32:6,6,7 EorLsr32:0,0,1 EorLsr32:2,2,3 EorLsr32:4,4,5 EorLsr32:6,6,7
+		case opSuper + 342: // Ldr32:0,S SubsImm32:-,0 BcondFar.eq
+			var g0 unsafe.Pointer
+			var fa1, fb1 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			var r0, rS uint64
+			{ // Ldr32
+				rS = c.x[slotSP]
+				addr := rS + in.imm
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+3)/emu.PageSize {
+					return p, in, count, false
+				}
+				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g0
+				r0 = uint64(*(*uint32)(q))
+				c.x[in.rd] = r0
+			}
+			{ // SubsImm32
+				a, b := uint32(r0), uint32(i1.imm)
+				fa1, fb1 = uint64(a)<<32, uint64(b)<<32
+				c.flags = flags{fa1, fb1, flagsSub}
+				_ = uint64(a - b)
+			}
+			{ // BcondFar
+				in = i2
+				if !(fa1 == fb1) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				pc := in.imm
+				t := &c.targets[targetSlot(in)]
+				if t.pc != pc {
+					e := &c.cache[slotOf(pc)]
+					if e.base != pc&^(pageMask&^3) {
+						return p, in, count, false
+					}
+					t.pc, t.page, t.in = pc, e.page, e.page.at(pc)
+				}
+				p, in = t.page, t.in
+			}
+		case opSuper + 343: // MovImm:0 MovImm:1 AndLsr32:0,0,2 Sub32:2,2,0 And32:0,2,1 AndLsr32:2,1,2 Add32:2,0,2 AddLsr32:2,2,2 AndImm:2,2 Br:3
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
+			i9 := (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
+			var r0, r1, r2, r3 uint64
+			{ // MovImm
+				r0 = in.imm
+				_ = r0
+			}
+			{ // MovImm
+				r1 = i1.imm
+				c.x[i1.rd] = r1
+			}
+			{ // AndLsr32
+				r2 = c.x[i2.rm]
+				r0 = uint64(uint32(r0) & (uint32(r2) >> (i2.ra & 31)))
+				_ = r0
+			}
+			{ // Sub32
+				r2 = uint64(uint32(r2) - uint32(r0))
+				_ = r2
+			}
+			{ // And32
+				r0 = uint64(uint32(r2 & r1))
+				c.x[i4.rd] = r0
+			}
+			{ // AndLsr32
+				r2 = uint64(uint32(r1) & (uint32(r2) >> (i5.ra & 31)))
+				_ = r2
+			}
+			{ // Add32
+				r2 = uint64(uint32(r0) + uint32(r2))
+				_ = r2
+			}
+			{ // AddLsr32
+				r2 = uint64(uint32(r2) + uint32(r2)>>(i7.ra&31))
+				_ = r2
+			}
+			{ // AndImm
+				r2 = r2 & i8.imm
+				c.x[i8.rd] = r2
+			}
+			{ // Br
+				r3 = c.x[i9.rn]
+				in = i9
+				pc := r3
+				t := &c.targets[targetSlot(in)]
+				if t.pc != pc {
+					e := &c.cache[slotOf(pc)]
+					if e.base != pc&^(pageMask&^3) {
+						return p, in, count, false
+					}
+					t.pc, t.page, t.in = pc, e.page, e.page.at(pc)
+				}
+				p, in = t.page, t.in
+			}
+		case opSuper + 344: // Ror32:0,1 Ror32:2,3 Ror32:4,5 EorRor32:0,0,1 Ror32:6,7 EorRor32:2,2,3 EorRor32:4,4,5 EorRor32:6,6,7 EorLsr32:0,0,1 EorLsr32:2,2,3 EorLsr32:4,4,5 EorLsr32:6,6,7
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -18796,7 +19976,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 338: // AddImm32:0,1 Strb:1,2 AddLsl64:0,3,0 Subs32:-,4,5 Bcond.lo
+		case opSuper + 345: // AddImm32:0,1 Strb:1,2 AddLsl64:0,3,0 Subs32:-,4,5 Bcond.lo
 			var g0 unsafe.Pointer
 			var fa3, fb3 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -18845,7 +20025,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 339: // AddImm32:0,0 B
+		case opSuper + 346: // AddImm32:0,0 B
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0 uint64
 			{ // AddImm32
@@ -18857,7 +20037,73 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				in = i1
 				in = jump(in, in.imm)
 			}
-		case opSuper + 340: // Sub32:0,1,2 Subs32:-,2,1 AndImm:0,0 Csel32.ls:0,0,Z Strh:0,3 Subs64:-,4,3 Bcond.ne
+		case opSuper + 347: // AndLsr32:0,0,1 MovImm:2 Sub32:0,1,0 And32:1,0,3 AndLsr32:0,3,0 Add32:1,1,0 AddLsr32:1,1,1 And32:1,1,2 AddLsr32:1,1,1 AndImm:1,1 Br:4
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
+			i9 := (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
+			i10 := (*inst)(unsafe.Add(unsafe.Pointer(in), 10*instSize))
+			var r0, r1, r2, r3, r4 uint64
+			{ // AndLsr32
+				r0 = c.x[in.rn]
+				r1 = c.x[in.rm]
+				r0 = uint64(uint32(r0) & (uint32(r1) >> (in.ra & 31)))
+				_ = r0
+			}
+			{ // MovImm
+				r2 = i1.imm
+				c.x[i1.rd] = r2
+			}
+			{ // Sub32
+				r0 = uint64(uint32(r1) - uint32(r0))
+				_ = r0
+			}
+			{ // And32
+				r3 = c.x[i3.rm]
+				r1 = uint64(uint32(r0 & r3))
+				_ = r1
+			}
+			{ // AndLsr32
+				r0 = uint64(uint32(r3) & (uint32(r0) >> (i4.ra & 31)))
+				c.x[i4.rd] = r0
+			}
+			{ // Add32
+				r1 = uint64(uint32(r1) + uint32(r0))
+				_ = r1
+			}
+			{ // AddLsr32
+				r1 = uint64(uint32(r1) + uint32(r1)>>(i6.ra&31))
+				_ = r1
+			}
+			{ // And32
+				r1 = uint64(uint32(r1 & r2))
+				_ = r1
+			}
+			{ // AddLsr32
+				r1 = uint64(uint32(r1) + uint32(r1)>>(i8.ra&31))
+				_ = r1
+			}
+			{ // AndImm
+				r1 = r1 & i9.imm
+				c.x[i9.rd] = r1
+			}
+			{ // Br
+				r4 = c.x[i10.rn]
+				in = i10
+				pc := r4
+				t := &c.targets[targetSlot(in)]
+				if t.pc != pc {
+					e := &c.cache[slotOf(pc)]
+					if e.base != pc&^(pageMask&^3) {
+						return p, in, count, false
+					}
+					t.pc, t.page, t.in = pc, e.page, e.page.at(pc)
+				}
+				p, in = t.page, t.in
+			}
+		case opSuper + 348: // Sub32:0,1,2 Subs32:-,2,1 AndImm:0,0 Csel32.ls:0,0,Z Strh:0,3 Subs64:-,4,3 Bcond.ne
 			var g0 unsafe.Pointer
 			var fa1, fb1 uint64
 			var fa5, fb5 uint64
@@ -18921,7 +20167,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 341: // Ands64:0,0,1 Bcond.ne
+		case opSuper + 349: // Ands64:0,0,1 Bcond.ne
 			var fa0, fb0 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1 uint64
@@ -18946,7 +20192,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 342: // Bic64:0,1,2 Bic64:1,3,4 Eor64:5,5,6 Eor64:1,1,7 Bic64:6,6,3 Mov64:7,8 Bic64:3,8,9 Ldr64:8,S Ror64:10,10 Ror64:11,11 Ror64:12,12 Bic64:13,2,14
+		case opSuper + 350: // Bic64:0,1,2 Bic64:1,3,4 Eor64:5,5,6 Eor64:1,1,7 Bic64:6,6,3 Mov64:7,8 Bic64:3,8,9 Ldr64:8,S Ror64:10,10 Ror64:11,11 Ror64:12,12 Bic64:13,2,14
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -19031,7 +20277,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 343: // Eor64:0,0,1 Eor64:2,2,1 Eor64:3,3,1 Eor64:4,4,1 Eor64:5,5,1 Eor64:6,6,7 Ldr64:1,8 Eor64:9,9,10 Eor64:11,11,10 Eor64:12,12,10 Eor64:13,13,10 Eor64:14,14,15
+		case opSuper + 351: // Eor64:0,0,1 Eor64:2,2,1 Eor64:3,3,1 Eor64:4,4,1 Eor64:5,5,1 Eor64:6,6,7 Ldr64:1,8 Eor64:9,9,10 Eor64:11,11,10 Eor64:12,12,10 Eor64:13,13,10 Eor64:14,14,15
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -19118,7 +20364,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 344: // Eor64:0,0,1 Eor64:2,2,3 Eor64:4,4,5 Eor64:6,6,7 Eor64:8,8,9 EorRor64:10,2,0 EorRor64:2,6,2 EorRor64:6,4,6 EorRor64:4,8,4 EorRor64:8,0,8 Eor64:11,11,10 Ldr64:0,12
+		case opSuper + 352: // Eor64:0,0,1 Eor64:2,2,3 Eor64:4,4,5 Eor64:6,6,7 Eor64:8,8,9 EorRor64:10,2,0 EorRor64:2,6,2 EorRor64:6,4,6 EorRor64:4,8,4 EorRor64:8,0,8 Eor64:11,11,10 Ldr64:0,12
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -19201,7 +20447,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 345: // Eor64:0,0,1 Eor64:2,2,3 Eor64:4,5,6 Ldp64:3,7,1 Eor64:8,9,10 Eor64:11,11,4 Eor64:12,13,14 Eor64:15,16,17 Eor64:18,18,12 Ldr64:4,7+ Eor64:8,8,15 Ldr64:15,7+
+		case opSuper + 353: // Eor64:0,0,1 Eor64:2,2,3 Eor64:4,5,6 Ldp64:3,7,1 Eor64:8,9,10 Eor64:11,11,4 Eor64:12,13,14 Eor64:15,16,17 Eor64:18,18,12 Ldr64:4,7+ Eor64:8,8,15 Ldr64:15,7+
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -19292,7 +20538,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 346: // Eor64:0,1,2 Ldp64:3,4,5 Stp64:6,S,7 Ldp64:8,4,9+ Stp64:10,S,11+ Eor64:1,12,13 Ldp64:14,4,15+ Eor64:6,16,17 Ldr64:18,4~ Ldr64:2,4= Eor64:19,20,18 Ldp64:11,4,10=
+		case opSuper + 354: // Eor64:0,1,2 Ldp64:3,4,5 Stp64:6,S,7 Ldp64:8,4,9+ Stp64:10,S,11+ Eor64:1,12,13 Ldp64:14,4,15+ Eor64:6,16,17 Ldr64:18,4~ Ldr64:2,4= Eor64:19,20,18 Ldp64:11,4,10=
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -19403,7 +20649,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 347: // Eor64:0,0,1 Str64:2,3 Eor64:4,4,5 Stp64:6,3,7+ Str64:8,3+ Stp64:9,3,10+ Stp64:11,3,12+ Stp64:0,3,4+ Stp64:13,3,14+ Ldp64:15,S,16 Ldp64:17,S,18+
+		case opSuper + 355: // Eor64:0,0,1 Str64:2,3 Eor64:4,4,5 Stp64:6,3,7+ Str64:8,3+ Stp64:9,3,10+ Stp64:11,3,12+ Stp64:0,3,4+ Stp64:13,3,14+ Ldp64:15,S,16 Ldp64:17,S,18+
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -19504,7 +20750,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 11*instSize))
 			continue
-		case opSuper + 348: // LdrX64:0,1,2 AddImm32:3,4 Subs64:-,0,5 Bcond.lo
+		case opSuper + 356: // LdrX64:0,1,2 AddImm32:3,4 Subs64:-,0,5 Bcond.lo
 			var fa2, fb2 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -19546,7 +20792,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 349: // AndsImm64:0,1 Bcond.eq
+		case opSuper + 357: // AndsImm64:0,1 Bcond.eq
 			var fa0, fb0 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1 uint64
@@ -19570,70 +20816,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 350: // Ldr32:0,1 Lslv32:2,2,3 Eor32:4,4,2 Ldp64:2,1,5+ And32:4,4,6 And32:7,7,0 Str32:4,1
-			var g0 unsafe.Pointer
-			var g1 unsafe.Pointer
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
-			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
-			var r0, r1, r2, r3, r4, r5, r6, r7 uint64
-			{ // Ldr32
-				r1 = c.x[in.rn]
-				addr := r1 + in.imm
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+(i3.imm)-(in.imm)+15)/emu.PageSize {
-					return p, in, count, false
-				}
-				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g0
-				r0 = uint64(*(*uint32)(q))
-				c.x[in.rd] = r0
-			}
-			{ // Lslv32
-				r2 = c.x[i1.rn]
-				r3 = c.x[i1.rm]
-				r2 = uint64(uint32(r2) << (r3 & 31))
-				_ = r2
-			}
-			{ // Eor32
-				r4 = c.x[i2.rn]
-				r4 = uint64(uint32(r4 ^ r2))
-				_ = r4
-			}
-			{ // Ldp64
-				q := unsafe.Add(g0, (i3.imm)-(in.imm))
-				a, b := *(*uint64)(q), *(*uint64)(unsafe.Add(q, 8))
-				r2 = a
-				c.x[i3.rd] = r2
-				r5 = b
-				c.x[i3.rm] = r5
-			}
-			{ // And32
-				r6 = c.x[i4.rm]
-				r4 = uint64(uint32(r4 & r6))
-				c.x[i4.rd] = r4
-			}
-			{ // And32
-				r7 = c.x[i5.rn]
-				r7 = uint64(uint32(r7 & r0))
-				c.x[i5.rd] = r7
-			}
-			{ // Str32
-				addr := r1 + i6.imm
-				tlb := &c.stores[slotOf(addr)]
-				if tlb.page != (addr+3)/emu.PageSize {
-					return p, i6, count, false
-				}
-				g1 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g1
-				*(*uint32)(q) = uint32(r4)
-			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
-			continue
-		case opSuper + 351: // Ubfx:0,0 MovImm:1 Lslv64:1,1,2 MovImm:3 Mov64:2,4 LdrX64:5,4,0 Orr64:5,5,1 StrX64:5,4,0 BlFar
+		case opSuper + 358: // Ubfx:0,0 MovImm:1 Lslv64:1,1,2 MovImm:3 Mov64:2,4 LdrX64:5,4,0 Orr64:5,5,1 StrX64:5,4,0 BlFar
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -19703,7 +20886,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 352: // Ldp32:0,1,2 Sub32:0,0,2 Subs32:-,0,3 Csel32.ls:0,0,3 Mov32:3,0 Bl
+		case opSuper + 359: // Ldp32:0,1,2 Sub32:0,0,2 Subs32:-,0,3 Csel32.ls:0,0,3 Mov32:3,0 Bl
 			var g0 unsafe.Pointer
 			var fa2, fb2 uint64
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -19754,85 +20937,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				in = jump(in, in.imm)
 			}
-		case opSuper + 353: // Add64:0,1,2 Subs64:-,3,4 AddLsl64:5,5,3 Csel64.lo:1,0,1 Ubfx:3,3 Subs64:-,5,6 Csinc64.hs:3,3,3 Adds64:7,7,5 StrX64:7,8,9
-			var fa1, fb1 uint64
-			var fa5, fb5 uint64
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
-			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
-			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
-			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
-			var r0, r1, r2, r3, r4, r5, r6, r7, r8, r9 uint64
-			{ // Add64
-				r1 = c.x[in.rn]
-				r2 = c.x[in.rm]
-				r0 = r1 + r2
-				c.x[in.rd] = r0
-			}
-			{ // Subs64
-				r3 = c.x[i1.rn]
-				r4 = c.x[i1.rm]
-				a, b := r3, r4
-				fa1, fb1 = a, b
-				c.flags = flags{fa1, fb1, flagsSub}
-				_ = a - b
-			}
-			{ // AddLsl64
-				r5 = c.x[i2.rn]
-				r5 = r5 + r3<<(i2.ra&63)
-				c.x[i2.rd] = r5
-			}
-			{ // Csel
-				v := r1
-				if fa1 < fb1 {
-					v = r0
-				}
-				r1 = v
-				c.x[i3.rd] = r1
-			}
-			{ // Ubfx
-				r3 = r3 >> (i4.ra & 63) & i4.imm
-				_ = r3
-			}
-			{ // Subs64
-				r6 = c.x[i5.rm]
-				a, b := r5, r6
-				fa5, fb5 = a, b
-				c.flags = flags{fa5, fb5, flagsSub}
-				_ = a - b
-			}
-			{ // Csel
-				v := r3 + 1
-				if fa5 >= fb5 {
-					v = r3
-				}
-				r3 = v
-				c.x[i6.rd] = r3
-			}
-			{ // Adds64
-				r7 = c.x[i7.rn]
-				a, b := r7, r5
-				c.flags = flags{a, b, flagsAdd}
-				r7 = a + b
-				c.x[i7.rd] = r7
-			}
-			{ // StrX64
-				r8 = c.x[i8.rn]
-				r9 = c.x[i8.rm]
-				addr := r8 + r9<<(i8.ra&63)
-				tlb := &c.stores[slotOf(addr)]
-				if tlb.page != (addr+7)/emu.PageSize {
-					return p, i8, count, false
-				}
-				q := unsafe.Add(tlb.host, addr%emu.PageSize)
-				*(*uint64)(q) = r7
-			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
-			continue
-		case opSuper + 354: // Ldr64:0,1 Ldr64:2,3 Ldr64:4,0 Ldr64:0,2 Subs64:-,4,0 Bcond.ne
+		case opSuper + 360: // Ldr64:0,1 Ldr64:2,3 Ldr64:4,0 Ldr64:0,2 Subs64:-,4,0 Bcond.ne
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -19907,7 +21012,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 355: // AndImm:0,1 SubsImm64:-,0 Bcond.eq
+		case opSuper + 361: // AndImm:0,1 SubsImm64:-,0 Bcond.eq
 			var fa1, fb1 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -19935,7 +21040,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 356: // AddImm32:0,0 AddImm64:1,1 Subs32:-,2,0 Bcond.eq
+		case opSuper + 362: // AddImm32:0,0 AddImm64:1,1 Subs32:-,2,0 Bcond.eq
 			var fa2, fb2 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -19970,7 +21075,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 357: // SubsImm64:-,0 Bcond.le
+		case opSuper + 363: // SubsImm64:-,0 Bcond.le
 			var fa0, fb0 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0 uint64
@@ -19993,7 +21098,46 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 358: // Ldp64:0,1,2 Ldp64:3,4,5 Stp64:0,6,2 Stp64:3,7,5 Br:8
+		case opSuper + 364: // Sbfx64:0,1 Sub64:0,0,2 LdrX64:3,4,0 LdrX64:5,6,0
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			var r0, r1, r2, r3, r4, r5, r6 uint64
+			{ // Sbfx64
+				r1 = c.x[in.rn]
+				r0 = uint64(int64(r1<<(in.rm&63)) >> (in.ra & 63))
+				_ = r0
+			}
+			{ // Sub64
+				r2 = c.x[i1.rm]
+				r0 = r0 - r2
+				c.x[i1.rd] = r0
+			}
+			{ // LdrX64
+				r4 = c.x[i2.rn]
+				addr := r4 + r0<<(i2.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, i2, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r3 = *(*uint64)(q)
+				c.x[i2.rd] = r3
+			}
+			{ // LdrX64
+				r6 = c.x[i3.rn]
+				addr := r6 + r0<<(i3.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, i3, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r5 = *(*uint64)(q)
+				c.x[i3.rd] = r5
+			}
+			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			continue
+		case opSuper + 365: // Ldp64:0,1,2 Ldp64:3,4,5 Stp64:0,6,2 Stp64:3,7,5 Br:8
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -20071,7 +21215,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 359: // Ldp64:0,S,1 Mov64:2,3 Ldr64:3,S+ AddImm64:S,S Nop Br:1
+		case opSuper + 366: // Ldp64:0,S,1 Mov64:2,3 Ldr64:3,S+ AddImm64:S,S Nop Br:1
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -20123,7 +21267,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 360: // Bic64:0,1,2 Bic64:3,2,4 Eor64:5,5,6 Bic64:6,7,8 Ror64:9,9 Ror64:10,10 Eor64:11,11,12 Ror64:13,13 Bic64:12,14,15 Eor64:3,3,14 Eor64:0,0,4 Eor64:6,6,16
+		case opSuper + 367: // Bic64:0,1,2 Bic64:3,2,4 Eor64:5,5,6 Bic64:6,7,8 Ror64:9,9 Ror64:10,10 Eor64:11,11,12 Ror64:13,13 Bic64:12,14,15 Eor64:3,3,14 Eor64:0,0,4 Eor64:6,6,16
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -20201,7 +21345,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 361: // Strb:0,1 Strh:Z,1+ Ldr64:2,3 Str64:2,1+ Ldr64:2,3~ Str64:2,1+ Ldp64:4,S,0 Mov64:2,1 Ldp64:3,S,1~ LdpW64.post:5,S,6~ Nop Br:6
+		case opSuper + 368: // Strb:0,1 Strh:Z,1+ Ldr64:2,3 Str64:2,1+ Ldr64:2,3~ Str64:2,1+ Ldp64:4,S,0 Mov64:2,1 Ldp64:3,S,1~ LdpW64.post:5,S,6~ Nop Br:6
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -20313,7 +21457,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 362: // Nop StpW64.pre:0,S,1 Mov64:0,S Stp64:2,S,3+ Mov64:3,4 Str64:5,S+ Str64:6,S+
+		case opSuper + 369: // Nop StpW64.pre:0,S,1 Mov64:0,S Stp64:2,S,3+ Mov64:3,4 Str64:5,S+ Str64:6,S+
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -20369,7 +21513,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
 			continue
-		case opSuper + 363: // Eor32:0,1,0 Eor32:2,3,2 Eor32:4,5,4 Eor32:6,7,6
+		case opSuper + 370: // Eor32:0,1,0 Eor32:2,3,2 Eor32:4,5,4 Eor32:6,7,6
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -20400,7 +21544,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
 			continue
-		case opSuper + 364: // Mov64:0,1 MovImm:2 BlFar
+		case opSuper + 371: // Mov64:0,1 MovImm:2 BlFar
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			var r0, r1, r2 uint64
@@ -20427,7 +21571,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 365: // Stp64:0,S,1 SubsImm32:-,2 AddImm32:3,2 Str64:4,S+ Csel32.lt:3,3,2 Str32:5,6 Subs32:7,Z,2 AndImm:7,7 AndImm:6,2 Ldr32:8,9 Csneg32.mi:7,6,7
+		case opSuper + 372: // Stp64:0,S,1 SubsImm32:-,2 AddImm32:3,2 Str64:4,S+ Csel32.lt:3,3,2 Str32:5,6 Subs32:7,Z,2 AndImm:7,7 AndImm:6,2 Ldr32:8,9 Csneg32.mi:7,6,7
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -20530,7 +21674,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 11*instSize))
 			continue
-		case opSuper + 366: // Ldrb:0,1 Ldrb:2,3 Subs32:-,0,2 Bcond.ne
+		case opSuper + 373: // Ldrb:0,1 Ldrb:2,3 Subs32:-,0,2 Bcond.ne
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var fa2, fb2 uint64
@@ -20579,7 +21723,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 367: // Ldr32:0,1 Mov32:2,3 Add32:0,0,3 Str32:0,1 Ldp64:3,S,1 LdpW64.post:4,S,5~ Nop Br:5
+		case opSuper + 374: // Ldr32:0,1 Mov32:2,3 Add32:0,0,3 Str32:0,1 Ldp64:3,S,1 LdpW64.post:4,S,5~ Nop Br:5
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -20664,7 +21808,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 368: // Mov64:0,1 Ldr64:2,S SubsImm64:-,3 Csel64.ne:3,2,3 Ldr64:4,S+ Ldr64:2,0 Subs64:4,4,2 MovImm:2 Bcond.ne
+		case opSuper + 375: // Mov64:0,1 Ldr64:2,S SubsImm64:-,3 Csel64.ne:3,2,3 Ldr64:4,S+ Ldr64:2,0 Subs64:4,4,2 MovImm:2 Bcond.ne
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var fa2, fb2 uint64
@@ -20749,7 +21893,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 369: // Ldr64:0,S Ldr32:0,0 Add32:0,1,0 AddImm32:1,0 Ldr64:0,S Str32:1,0 Ldr64:0,S= Ldr32:0,0 Ldr32:1,S
+		case opSuper + 376: // Ldr64:0,S Ldr32:0,0 Add32:0,1,0 AddImm32:1,0 Ldr64:0,S Str32:1,0 Ldr64:0,S= Ldr32:0,0 Ldr32:1,S
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -20847,7 +21991,164 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
 			continue
-		case opSuper + 370: // Mov64:0,1 Ldp32:2,1,3 Ldr32:4,1+ Add32:4,4,3 Sub32:4,4,2 AddImm32:4,4 Subs32:-,4,5 Csel32.ls:4,4,5 Mov32:5,4 Bl
+		case opSuper + 377: // Nop StpW64.pre:0,S,1 Mov64:2,3 Mov64:0,S Ldr64:4,5 Mov64:6,5 Ldr32:3,7 AndImm:8,3 Cbz64Far:2
+			var g0 unsafe.Pointer
+			var g1 unsafe.Pointer
+			var g2 unsafe.Pointer
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
+			var r0, r1, r2, r3, r4, r5, r6, r7, r8, rS uint64
+			{ // Nop
+
+			}
+			{ // StpW64
+				rS = c.x[slotSP]
+				r0 = c.x[i1.rd]
+				r1 = c.x[i1.rm]
+				addr := rS + uint64(int64(int32(i1.imm)))
+				tlb := &c.stores[slotOf(addr)]
+				if tlb.page != (addr+15)/emu.PageSize {
+					return p, i1, count, false
+				}
+				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g0
+				*(*uint64)(q) = r0
+				*(*uint64)(unsafe.Add(q, 8)) = r1
+				rS = rS + uint64(int64(i1.imm)>>32)
+				c.x[slotSP] = rS
+			}
+			{ // Mov64
+				r3 = c.x[i2.rn]
+				r2 = r3
+				c.x[i2.rd] = r2
+			}
+			{ // Mov64
+				r0 = rS
+				c.x[i3.rd] = r0
+			}
+			{ // Ldr64
+				r5 = c.x[i4.rn]
+				addr := r5 + i4.imm
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, i4, count, false
+				}
+				g1 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g1
+				r4 = *(*uint64)(q)
+				c.x[i4.rd] = r4
+			}
+			{ // Mov64
+				r6 = r5
+				c.x[i5.rd] = r6
+			}
+			{ // Ldr32
+				r7 = c.x[i6.rn]
+				addr := r7 + i6.imm
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+3)/emu.PageSize {
+					return p, i6, count, false
+				}
+				g2 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g2
+				r3 = uint64(*(*uint32)(q))
+				c.x[i6.rd] = r3
+			}
+			{ // AndImm
+				r8 = r3 & i7.imm
+				c.x[i7.rd] = r8
+			}
+			{ // Cbz64Far
+				in = i8
+				if !(r2 == 0) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				pc := in.imm
+				t := &c.targets[targetSlot(in)]
+				if t.pc != pc {
+					e := &c.cache[slotOf(pc)]
+					if e.base != pc&^(pageMask&^3) {
+						return p, in, count, false
+					}
+					t.pc, t.page, t.in = pc, e.page, e.page.at(pc)
+				}
+				p, in = t.page, t.in
+			}
+		case opSuper + 378: // LdrW64.post:0,1 AddImm64:2,2 Eor64:0,0,3 Sub64:4,0,5 OrrImm64:6,0 Bics64:4,4,6 Bcond.ne
+			var g0 unsafe.Pointer
+			var fa5, fb5 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			var r0, r1, r2, r3, r4, r5, r6 uint64
+			{ // LdrW64
+				r1 = c.x[in.rn]
+				addr := r1 + uint64(int64(int32(in.imm)))
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, in, count, false
+				}
+				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g0
+				base := r1
+				r0 = *(*uint64)(q)
+				_ = r0
+				r1 = base + uint64(int64(in.imm)>>32)
+				c.x[in.rn] = r1
+			}
+			{ // AddImm64
+				r2 = c.x[i1.rn]
+				r2 = r2 + i1.imm
+				c.x[i1.rd] = r2
+			}
+			{ // Eor64
+				r3 = c.x[i2.rm]
+				r0 = r0 ^ r3
+				c.x[i2.rd] = r0
+			}
+			{ // Sub64
+				r5 = c.x[i3.rm]
+				r4 = r0 - r5
+				_ = r4
+			}
+			{ // OrrImm64
+				r6 = r0 | i4.imm
+				c.x[i4.rd] = r6
+			}
+			{ // Bics64
+				r := r4 &^ r6
+				fa5, fb5 = r, 0
+				c.flags = flags{fa5, fb5, flagsAdd}
+				r4 = r
+				c.x[i5.rd] = r4
+			}
+			{ // Bcond
+				in = i6
+				if !(fa5+fb5 != 0) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				in = jump(in, in.imm)
+			}
+		case opSuper + 379: // Mov64:0,1 Ldp32:2,1,3 Ldr32:4,1+ Add32:4,4,3 Sub32:4,4,2 AddImm32:4,4 Subs32:-,4,5 Csel32.ls:4,4,5 Mov32:5,4 Bl
 			var g0 unsafe.Pointer
 			var fa6, fb6 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -20918,7 +22219,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				in = jump(in, in.imm)
 			}
-		case opSuper + 371: // Mov64:0,1 Stp64:2,S,3
+		case opSuper + 380: // Mov64:0,1 Stp64:2,S,3
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1, r2, r3, rS uint64
@@ -20943,29 +22244,63 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			continue
-		case opSuper + 372: // Ldr64:0,1 Mov64:2,1
-			var g0 unsafe.Pointer
+		case opSuper + 381: // Ubfx:0,1 MovImm:2 Lslv64:2,2,1 LdrX64:1,3,0 Bics64:1,2,1 Lsl64:2,0 Bcond.ne
+			var fa4, fb4 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			var r0, r1, r2 uint64
-			{ // Ldr64
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			var r0, r1, r2, r3 uint64
+			{ // Ubfx
 				r1 = c.x[in.rn]
-				addr := r1 + in.imm
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+7)/emu.PageSize {
-					return p, in, count, false
-				}
-				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g0
-				r0 = *(*uint64)(q)
+				r0 = r1 >> (in.ra & 63) & in.imm
 				c.x[in.rd] = r0
 			}
-			{ // Mov64
-				r2 = r1
-				c.x[i1.rd] = r2
+			{ // MovImm
+				r2 = i1.imm
+				_ = r2
 			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			continue
-		case opSuper + 373: // AndImm:0,1 MovImm:2 Ldrb:0,0 Lslv64:2,2,0 AddImm64:2,2 MovImm:0 Subs64:-,3,2 Bcond.hi
+			{ // Lslv64
+				r2 = r2 << (r1 & 63)
+				c.x[i2.rd] = r2
+			}
+			{ // LdrX64
+				r3 = c.x[i3.rn]
+				addr := r3 + r0<<(i3.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, i3, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r1 = *(*uint64)(q)
+				_ = r1
+			}
+			{ // Bics64
+				r := r2 &^ r1
+				fa4, fb4 = r, 0
+				c.flags = flags{fa4, fb4, flagsAdd}
+				r1 = r
+				c.x[i4.rd] = r1
+			}
+			{ // Lsl64
+				r2 = r0 << (i5.ra & 63)
+				c.x[i5.rd] = r2
+			}
+			{ // Bcond
+				in = i6
+				if !(fa4+fb4 != 0) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				in = jump(in, in.imm)
+			}
+		case opSuper + 382: // AndImm:0,1 MovImm:2 Ldrb:0,0 Lslv64:2,2,0 AddImm64:2,2 MovImm:0 Subs64:-,3,2 Bcond.hi
 			var g0 unsafe.Pointer
 			var fa6, fb6 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -21026,7 +22361,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 374: // Mov64:0,1 AddImm32:2,3 Ldr32:1,1 MovImm:4 Lslv32:4,4,2 Ands32:1,4,1 Bcond.ne
+		case opSuper + 383: // Mov64:0,1 AddImm32:2,3 Ldr32:1,1 MovImm:4 Lslv32:4,4,2 Ands32:1,4,1 Bcond.ne
 			var g0 unsafe.Pointer
 			var fa5, fb5 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -21084,7 +22419,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 375: // Nop Nop MovImm:0 Br:1
+		case opSuper + 384: // Nop Nop MovImm:0 Br:1
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
 			var r0, r1 uint64
@@ -21112,7 +22447,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 376: // Mov64:0,1 Cbz64:1
+		case opSuper + 385: // Mov64:0,1 Cbz64:1
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1 uint64
 			{ // Mov64
@@ -21132,7 +22467,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 377: // Ldr64:0,1 Str64:0,S MovImm:0 MovImm:1 Str32:2,S~ AndImm:2,3 Str32:2,S~ Stp64:4,S,5= Stp64:Z,S,1= Stp64:Z,S,Z= Str64:Z,S= Tbnz:3
+		case opSuper + 386: // Ldr64:0,1 Str64:0,S MovImm:0 MovImm:1 Str32:2,S~ AndImm:2,3 Str32:2,S~ Stp64:4,S,5= Stp64:Z,S,1= Stp64:Z,S,Z= Str64:Z,S= Tbnz:3
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -21226,7 +22561,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 378: // MovImm:0 Subs32:-,1,0 Csel32.ls:1,1,0 Stp64:2,S,3 Mov32:3,1 Ubfx:4,1 Stp64:5,S,6+ MovImm:5 AddImm64:5,5 Stp64:7,S,8= MovImm:7 MovImm:8
+		case opSuper + 387: // MovImm:0 Subs32:-,1,0 Csel32.ls:1,1,0 Stp64:2,S,3 Mov32:3,1 Ubfx:4,1 Stp64:5,S,6+ MovImm:5 AddImm64:5,5 Stp64:7,S,8= MovImm:7 MovImm:8
 			var g0 unsafe.Pointer
 			var fa1, fb1 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -21314,7 +22649,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 379: // Bic64:0,1,2 Ror64:3,3 Eor64:4,4,1 Ror64:5,5 Stp64:6,S,5 Bic64:6,7,1 Bic64:1,8,9 Bic64:5,9,10 Ror64:11,11 Eor64:1,1,10 Bic64:10,10,3 Eor64:10,10,11
+		case opSuper + 388: // Bic64:0,1,2 Ror64:3,3 Eor64:4,4,1 Ror64:5,5 Stp64:6,S,5 Bic64:6,7,1 Bic64:1,8,9 Bic64:5,9,10 Ror64:11,11 Eor64:1,1,10 Bic64:10,10,3 Eor64:10,10,11
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -21396,7 +22731,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 380: // Ldr32:0,1 AddImm32:2,0 AddImm32:0,0 Str32:0,1 Subs32:-,0,3 Bcond.hi
+		case opSuper + 389: // Ldr32:0,1 AddImm32:2,0 AddImm32:0,0 Str32:0,1 Subs32:-,0,3 Bcond.hi
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var fa4, fb4 uint64
@@ -21455,7 +22790,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 381: // Ubfx:0,1 Ldrb:2,3 Ldrb:4,5 LdrXb:6,3,0 Strb:2,7 StrXb:6,7,0 Strb:4,8 Br:9
+		case opSuper + 390: // Ubfx:0,1 Ldrb:2,3 Ldrb:4,5 LdrXb:6,3,0 Strb:2,7 StrXb:6,7,0 Strb:4,8 Br:9
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -21552,7 +22887,69 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 382: // Ldrb:0,1 AddImm64:2,1 Ldrb:3,4 Subs32:-,3,0 Bcond.hi
+		case opSuper + 391: // AddImm32:0,0 Ror32:1,1 Ror32:2,2 Ror32:3,3 Ror32:4,4 Subs32:-,5,0 BcondFar.gt
+			var fa5, fb5 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			var r0, r1, r2, r3, r4, r5 uint64
+			{ // AddImm32
+				r0 = c.x[in.rn]
+				r0 = uint64(uint32(r0) + uint32(in.imm))
+				c.x[in.rd] = r0
+			}
+			{ // Ror32
+				r1 = c.x[i1.rn]
+				r1 = uint64(bits.RotateLeft32(uint32(r1), -int(i1.ra)))
+				c.x[i1.rd] = r1
+			}
+			{ // Ror32
+				r2 = c.x[i2.rn]
+				r2 = uint64(bits.RotateLeft32(uint32(r2), -int(i2.ra)))
+				c.x[i2.rd] = r2
+			}
+			{ // Ror32
+				r3 = c.x[i3.rn]
+				r3 = uint64(bits.RotateLeft32(uint32(r3), -int(i3.ra)))
+				c.x[i3.rd] = r3
+			}
+			{ // Ror32
+				r4 = c.x[i4.rn]
+				r4 = uint64(bits.RotateLeft32(uint32(r4), -int(i4.ra)))
+				c.x[i4.rd] = r4
+			}
+			{ // Subs32
+				r5 = c.x[i5.rn]
+				a, b := uint32(r5), uint32(r0)
+				fa5, fb5 = uint64(a)<<32, uint64(b)<<32
+				c.flags = flags{fa5, fb5, flagsSub}
+				_ = uint64(a - b)
+			}
+			{ // BcondFar
+				in = i6
+				if !(int64(fa5) > int64(fb5)) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				pc := in.imm
+				t := &c.targets[targetSlot(in)]
+				if t.pc != pc {
+					e := &c.cache[slotOf(pc)]
+					if e.base != pc&^(pageMask&^3) {
+						return p, in, count, false
+					}
+					t.pc, t.page, t.in = pc, e.page, e.page.at(pc)
+				}
+				p, in = t.page, t.in
+			}
+		case opSuper + 392: // Ldrb:0,1 AddImm64:2,1 Ldrb:3,4 Subs32:-,3,0 Bcond.hi
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var fa3, fb3 uint64
@@ -21606,7 +23003,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 383: // AddImm64:0,0 AddImm64:1,1 Stp64:2,0,2 Stp64:2,0,2+ Stp64:2,0,2+ StpW64.pre:2,0,2+ SubsImm64:1,1 Bcond.ge
+		case opSuper + 393: // AddImm64:0,0 AddImm64:1,1 Stp64:2,0,2 Stp64:2,0,2+ Stp64:2,0,2+ StpW64.pre:2,0,2+ SubsImm64:1,1 Bcond.ge
 			var g0 unsafe.Pointer
 			var fa6, fb6 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -21675,7 +23072,42 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 384: // AndImm:0,1 SubsImm64:-,0 Bcond.ne
+		case opSuper + 394: // LdrSb:0,1,2 AndsImm64:-,0 Bcond.ne
+			var fa1, fb1 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			var r0, r1, r2 uint64
+			{ // LdrSb
+				r1 = c.x[in.rn]
+				r2 = c.x[in.rm]
+				addr := r1 + uint64(int64(int32(r2)))<<(in.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != addr/emu.PageSize {
+					return p, in, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r0 = uint64(*(*uint8)(q))
+				c.x[in.rd] = r0
+			}
+			{ // AndsImm64
+				r := r0 & i1.imm
+				fa1, fb1 = r, 0
+				c.flags = flags{fa1, fb1, flagsAdd}
+				_ = r
+			}
+			{ // Bcond
+				in = i2
+				if !(fa1+fb1 != 0) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				in = jump(in, in.imm)
+			}
+		case opSuper + 395: // AndImm:0,1 SubsImm64:-,0 Bcond.ne
 			var fa1, fb1 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -21703,7 +23135,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 385: // Stp64:0,S,1 Mov64:2,3 Stp64:4,S,5+ Mov64:5,6 Mov64:4,7 Ldr32:0,6 MovImm:7 Lsl32:0,0 SubsImm32:-,0 Csinc32.ne:0,0,Z Mov32:6,0 BlFar
+		case opSuper + 396: // Stp64:0,S,1 Mov64:2,3 Stp64:4,S,5+ Mov64:5,6 Mov64:4,7 Ldr32:0,6 MovImm:7 Lsl32:0,0 SubsImm32:-,0 Csinc32.ne:0,0,Z Mov32:6,0 BlFar
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var fa8, fb8 uint64
@@ -21806,36 +23238,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 386: // Ldrb:0,1 LdrXh:0,2,0
-			var g0 unsafe.Pointer
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			var r0, r1, r2 uint64
-			{ // Ldrb
-				r1 = c.x[in.rn]
-				addr := r1 + in.imm
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+0)/emu.PageSize {
-					return p, in, count, false
-				}
-				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g0
-				r0 = uint64(*(*uint8)(q))
-				c.x[in.rd] = r0
-			}
-			{ // LdrXh
-				r2 = c.x[i1.rn]
-				addr := r2 + r0<<(i1.ra&63)
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+1)/emu.PageSize {
-					return p, i1, count, false
-				}
-				q := unsafe.Add(tlb.host, addr%emu.PageSize)
-				r0 = uint64(*(*uint16)(q))
-				c.x[i1.rd] = r0
-			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			continue
-		case opSuper + 387: // AddImm64:0,1 Str64:0,1 Str64:0,1+ Ldr64:1,S LdpW64.post:2,S,3~ Nop Br:3
+		case opSuper + 397: // AddImm64:0,1 Str64:0,1 Str64:0,1+ Ldr64:1,S LdpW64.post:2,S,3~ Nop Br:3
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -21903,7 +23306,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 388: // Nop StpW64.pre:0,S,1 Mov64:0,S Str64:2,S+ Mov64:2,3 Ldr32:4,3 Ldr64:3,3+ Tbnz:4
+		case opSuper + 398: // Nop StpW64.pre:0,S,1 Mov64:0,S Str64:2,S+ Mov64:2,3 Ldr32:4,3 Ldr64:3,3+ Tbnz:4
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -21975,7 +23378,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 389: // SubsImm64:-,0 Bcond.lt
+		case opSuper + 399: // SubsImm64:-,0 Bcond.lt
 			var fa0, fb0 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0 uint64
@@ -21998,7 +23401,83 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 390: // AddSxtw64:0,1,2 AddImm32:2,2 Strb:2,1 Str64:3,0 Ldr64:3,1 AddImm64:3,3 Str64:3,1 B
+		case opSuper + 400: // Rev64:0,0 Rev64:1,1 Clz64:2,0 Rev64:3,3 Lslv64:1,1,2 SubsLsr64:-,4,2 Lslv64:3,3,2 Ubfx:1,1 SubLsr64:5,1,3 Csel64.hi:5,5,Z Br:6
+			var fa5, fb5 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
+			i9 := (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
+			i10 := (*inst)(unsafe.Add(unsafe.Pointer(in), 10*instSize))
+			var r0, r1, r2, r3, r4, r5, r6, rZ uint64
+			{ // Rev64
+				r0 = c.x[in.rn]
+				r0 = bits.ReverseBytes64(r0)
+				c.x[in.rd] = r0
+			}
+			{ // Rev64
+				r1 = c.x[i1.rn]
+				r1 = bits.ReverseBytes64(r1)
+				_ = r1
+			}
+			{ // Clz64
+				r2 = uint64(bits.LeadingZeros64(r0))
+				c.x[i2.rd] = r2
+			}
+			{ // Rev64
+				r3 = c.x[i3.rn]
+				r3 = bits.ReverseBytes64(r3)
+				_ = r3
+			}
+			{ // Lslv64
+				r1 = r1 << (r2 & 63)
+				_ = r1
+			}
+			{ // SubsLsr64
+				r4 = c.x[i5.rn]
+				a, b := r4, r2>>(i5.ra&63)
+				fa5, fb5 = a, b
+				c.flags = flags{fa5, fb5, flagsSub}
+				_ = a - b
+			}
+			{ // Lslv64
+				r3 = r3 << (r2 & 63)
+				c.x[i6.rd] = r3
+			}
+			{ // Ubfx
+				r1 = r1 >> (i7.ra & 63) & i7.imm
+				c.x[i7.rd] = r1
+			}
+			{ // SubLsr64
+				r5 = r1 - r3>>(i8.ra&63)
+				_ = r5
+			}
+			{ // Csel
+				v := rZ
+				if fa5 > fb5 {
+					v = r5
+				}
+				r5 = v
+				c.x[i9.rd] = r5
+			}
+			{ // Br
+				r6 = c.x[i10.rn]
+				in = i10
+				pc := r6
+				t := &c.targets[targetSlot(in)]
+				if t.pc != pc {
+					e := &c.cache[slotOf(pc)]
+					if e.base != pc&^(pageMask&^3) {
+						return p, in, count, false
+					}
+					t.pc, t.page, t.in = pc, e.page, e.page.at(pc)
+				}
+				p, in = t.page, t.in
+			}
+		case opSuper + 401: // AddSxtw64:0,1,2 AddImm32:2,2 Strb:2,1 Str64:3,0 Ldr64:3,1 AddImm64:3,3 Str64:3,1 B
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -22071,7 +23550,18 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				in = i7
 				in = jump(in, in.imm)
 			}
-		case opSuper + 391: // Eor64:0,0,1 Eor64:1,2,3 Ror64:4,4 Ror64:5,5 Bic64:6,7,8 Ror64:9,9 Eor64:10,10,3 Ror64:11,11 Eor64:12,12,3 Eor64:3,13,3 Ror64:14,14
+		case opSuper + 402: // MovImm:0 B
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			var r0 uint64
+			{ // MovImm
+				r0 = in.imm
+				c.x[in.rd] = r0
+			}
+			{ // B
+				in = i1
+				in = jump(in, in.imm)
+			}
+		case opSuper + 403: // Eor64:0,0,1 Eor64:1,2,3 Ror64:4,4 Ror64:5,5 Bic64:6,7,8 Ror64:9,9 Eor64:10,10,3 Ror64:11,11 Eor64:12,12,3 Eor64:3,13,3 Ror64:14,14
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -22143,7 +23633,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 11*instSize))
 			continue
-		case opSuper + 392: // Subs64:-,0,1 Bcond.lt
+		case opSuper + 404: // Subs64:-,0,1 Bcond.lt
 			var fa0, fb0 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1 uint64
@@ -22167,66 +23657,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 393: // Ubfx:0,1 MovImm:2 AndImm:0,0 Sub32:1,1,0 AndImm:0,1 Ubfx:1,1 AndImm:1,1 Add32:1,0,1
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
-			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
-			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
-			var r0, r1, r2 uint64
-			{ // Ubfx
-				r1 = c.x[in.rn]
-				r0 = r1 >> (in.ra & 63) & in.imm
-				_ = r0
-			}
-			{ // MovImm
-				r2 = i1.imm
-				c.x[i1.rd] = r2
-			}
-			{ // AndImm
-				r0 = r0 & i2.imm
-				_ = r0
-			}
-			{ // Sub32
-				r1 = uint64(uint32(r1) - uint32(r0))
-				_ = r1
-			}
-			{ // AndImm
-				r0 = r1 & i4.imm
-				c.x[i4.rd] = r0
-			}
-			{ // Ubfx
-				r1 = r1 >> (i5.ra & 63) & i5.imm
-				_ = r1
-			}
-			{ // AndImm
-				r1 = r1 & i6.imm
-				_ = r1
-			}
-			{ // Add32
-				r1 = uint64(uint32(r0) + uint32(r1))
-				c.x[i7.rd] = r1
-			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
-			continue
-		case opSuper + 394: // SubsImm32:-,0 AndImm:1,1
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			var r0, r1 uint64
-			{ // SubsImm32
-				r0 = c.x[in.rn]
-				a, b := uint32(r0), uint32(in.imm)
-				c.flags = flags{uint64(a) << 32, uint64(b) << 32, flagsSub}
-				_ = uint64(a - b)
-			}
-			{ // AndImm
-				r1 = c.x[i1.rn]
-				r1 = r1 & i1.imm
-				c.x[i1.rd] = r1
-			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			continue
-		case opSuper + 395: // Ldp32:0,1,2 Sub32:3,4,5 Lslv32:6,7,6 Ldr32:8,1+ Subs32:-,6,3 Sub32:6,4,6 Ldr32:3,1= Csel32.lo:6,6,5 SubsImm32:-,0 Lslv32:9,7,9 Csel32.eq:6,6,5 Sub32:10,4,9
+		case opSuper + 405: // Ldp32:0,1,2 Sub32:3,4,5 Lslv32:6,7,6 Ldr32:8,1+ Subs32:-,6,3 Sub32:6,4,6 Ldr32:3,1= Csel32.lo:6,6,5 SubsImm32:-,0 Lslv32:9,7,9 Csel32.eq:6,6,5 Sub32:10,4,9
 			var g0 unsafe.Pointer
 			var fa4, fb4 uint64
 			var fa8, fb8 uint64
@@ -22319,7 +23750,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 396: // Subs32:-,0,1 Sub32:2,2,3 Ldr64:4,5 Csel32.lo:6,6,Z Ldr64:7,5+ AddImm32:0,0 Mov32:8,1 AddUxtw64:3,9,10 Movk32:11 Lslv32:12,12,13 Subs32:-,1,10 Bcond.ls
+		case opSuper + 406: // Subs32:-,0,1 Sub32:2,2,3 Ldr64:4,5 Csel32.lo:6,6,Z Ldr64:7,5+ AddImm32:0,0 Mov32:8,1 AddUxtw64:3,9,10 Movk32:11 Lslv32:12,12,13 Subs32:-,1,10 Bcond.ls
 			var g0 unsafe.Pointer
 			var fa0, fb0 uint64
 			var fa10, fb10 uint64
@@ -22417,7 +23848,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 397: // Ldrb:0,1 SubsImm32:-,0 Bcond.eq
+		case opSuper + 407: // Ldrb:0,1 SubsImm32:-,0 Bcond.eq
 			var g0 unsafe.Pointer
 			var fa1, fb1 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -22453,7 +23884,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 398: // Ldp64:0,1,2 Stp64:0,3,2 Ldp64:0,1,2+ Stp64:0,3,2+
+		case opSuper + 408: // Ldp64:0,1,2 Stp64:0,3,2 Ldp64:0,1,2+ Stp64:0,3,2+
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -22502,65 +23933,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
 			continue
-		case opSuper + 399: // SubsImm64:-,0 AddImm32:1,1 Ubfx:2,2 Csel32.ne:1,1,3 Mov32:0,2 Sub32:4,4,1 BlFar
-			var fa0, fb0 uint64
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
-			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
-			var r0, r1, r2, r3, r4 uint64
-			{ // SubsImm64
-				r0 = c.x[in.rn]
-				a, b := r0, in.imm
-				fa0, fb0 = a, b
-				c.flags = flags{fa0, fb0, flagsSub}
-				_ = a - b
-			}
-			{ // AddImm32
-				r1 = c.x[i1.rn]
-				r1 = uint64(uint32(r1) + uint32(i1.imm))
-				_ = r1
-			}
-			{ // Ubfx
-				r2 = c.x[i2.rn]
-				r2 = r2 >> (i2.ra & 63) & i2.imm
-				c.x[i2.rd] = r2
-			}
-			{ // Csel
-				r3 = c.x[i3.rm]
-				v := uint64(uint32(r3))
-				if fa0 != fb0 {
-					v = uint64(uint32(r1))
-				}
-				r1 = v
-				c.x[i3.rd] = r1
-			}
-			{ // Mov32
-				r0 = uint64(uint32(r2))
-				c.x[i4.rd] = r0
-			}
-			{ // Sub32
-				r4 = c.x[i5.rn]
-				r4 = uint64(uint32(r4) - uint32(r1))
-				c.x[i5.rd] = r4
-			}
-			{ // BlFar
-				in = i6
-				pc := in.imm
-				t := &c.targets[targetSlot(in)]
-				if t.pc != pc {
-					e := &c.cache[slotOf(pc)]
-					if e.base != pc&^(pageMask&^3) {
-						return p, in, count, false
-					}
-					t.pc, t.page, t.in = pc, e.page, e.page.at(pc)
-				}
-				c.x[30] = p.pc(in) + 4
-				p, in = t.page, t.in
-			}
-		case opSuper + 400: // Ldr32:0,1 Mov64:2,3 Ldr32:4,3 Subs32:-,0,4 Bcond.hs
+		case opSuper + 409: // Ldr32:0,1 Mov64:2,3 Ldr32:4,3 Subs32:-,0,4 Bcond.hs
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var fa3, fb3 uint64
@@ -22614,7 +23987,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 401: // Ldr32:0,1 Sub32:2,2,3 MovImm:4 Subs32:-,2,0 Bcond.hs
+		case opSuper + 410: // Ldr32:0,1 Sub32:2,2,3 MovImm:4 Subs32:-,2,0 Bcond.hs
 			var g0 unsafe.Pointer
 			var fa3, fb3 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -22661,7 +24034,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 402: // AddImm32:0,0 Subs32:-,0,1 Bcond.ne
+		case opSuper + 411: // AddImm32:0,0 Subs32:-,0,1 Bcond.ne
 			var fa1, fb1 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -22690,7 +24063,34 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 403: // Ldrb:0,1 AddLsl64:0,2,0 Str64:Z,0 Ldrb:0,2 AddImm32:0,0 Strb:0,2 Ldr64:3,1 Subs64:-,3,4 Bcond.ne
+		case opSuper + 412: // Ldr64:0,S MovImm:1 AddImm64:1,1
+			var g0 unsafe.Pointer
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			var r0, r1, rS uint64
+			{ // Ldr64
+				rS = c.x[slotSP]
+				addr := rS + in.imm
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, in, count, false
+				}
+				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g0
+				r0 = *(*uint64)(q)
+				c.x[in.rd] = r0
+			}
+			{ // MovImm
+				r1 = i1.imm
+				_ = r1
+			}
+			{ // AddImm64
+				r1 = r1 + i2.imm
+				c.x[i2.rd] = r1
+			}
+			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			continue
+		case opSuper + 413: // Ldrb:0,1 AddLsl64:0,2,0 Str64:Z,0 Ldrb:0,2 AddImm32:0,0 Strb:0,2 Ldr64:3,1 Subs64:-,3,4 Bcond.ne
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -22788,7 +24188,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 404: // Nop StpW64.pre:0,S,1 Mov64:0,S Stp64:2,S,3+ Stp64:4,S,5+ Stp64:6,S,7+ Str64:8,S+ Mov64:8,9
+		case opSuper + 414: // Nop StpW64.pre:0,S,1 Mov64:0,S Stp64:2,S,3+ Stp64:4,S,5+ Stp64:6,S,7+ Str64:8,S+ Mov64:8,9
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -22854,7 +24254,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
 			continue
-		case opSuper + 405: // Mov64:0,1 Ldr64:1,1
+		case opSuper + 415: // Mov64:0,1 Ldr64:1,1
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1 uint64
@@ -22876,7 +24276,76 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			continue
-		case opSuper + 406: // Ldp64:0,S,1 Mov64:2,3 Ldp64:3,S,4~ Ldp64:5,S,6+ Ldr64:7,S+ LdpW64.post:8,S,9~ Nop Br:9
+		case opSuper + 416: // AddImm32:0,1 AddImm32:1,1 LdrX64:2,3,2 AndImm:1,1 LdrS64:0,3,0 Sub64:2,2,0 Subs64:-,4,2 Csel64.hs:4,4,2 B
+			var fa6, fb6 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
+			var r0, r1, r2, r3, r4 uint64
+			{ // AddImm32
+				r1 = c.x[in.rn]
+				r0 = uint64(uint32(r1) + uint32(in.imm))
+				c.x[in.rd] = r0
+			}
+			{ // AddImm32
+				r1 = uint64(uint32(r1) + uint32(i1.imm))
+				c.x[i1.rd] = r1
+			}
+			{ // LdrX64
+				r3 = c.x[i2.rn]
+				r2 = c.x[i2.rm]
+				addr := r3 + r2<<(i2.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, i2, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r2 = *(*uint64)(q)
+				c.x[i2.rd] = r2
+			}
+			{ // AndImm
+				r1 = r1 & i3.imm
+				c.x[i3.rd] = r1
+			}
+			{ // LdrS64
+				addr := r3 + uint64(int64(int32(r0)))<<(i4.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, i4, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r0 = *(*uint64)(q)
+				c.x[i4.rd] = r0
+			}
+			{ // Sub64
+				r2 = r2 - r0
+				c.x[i5.rd] = r2
+			}
+			{ // Subs64
+				r4 = c.x[i6.rn]
+				a, b := r4, r2
+				fa6, fb6 = a, b
+				c.flags = flags{fa6, fb6, flagsSub}
+				_ = a - b
+			}
+			{ // Csel
+				v := r2
+				if fa6 >= fb6 {
+					v = r4
+				}
+				r4 = v
+				c.x[i7.rd] = r4
+			}
+			{ // B
+				in = i8
+				in = jump(in, in.imm)
+			}
+		case opSuper + 417: // Ldp64:0,S,1 Mov64:2,3 Ldp64:3,S,4~ Ldp64:5,S,6+ Ldr64:7,S+ LdpW64.post:8,S,9~ Nop Br:9
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -22954,7 +24423,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 407: // Str32:0,1 Str64:Z,1+ Str64:Z,1+ Mov64:2,1 Ldp64:1,S,0 LdpW64.post:3,S,4~ Nop Br:4
+		case opSuper + 418: // Str32:0,1 Str64:Z,1+ Str64:Z,1+ Mov64:2,1 Ldp64:1,S,0 LdpW64.post:3,S,4~ Nop Br:4
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -23031,7 +24500,29 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 408: // AddImm64:0,1 Movk64:2 Movk64:3 Movk64:4 Movk64:2 Movk64:3 Movk64:4 MovImm:5 Movk64:2 Movk64:3 Movk64:4 Movk64:5
+		case opSuper + 419: // Ldr64:0,1 Mov64:2,1
+			var g0 unsafe.Pointer
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			var r0, r1, r2 uint64
+			{ // Ldr64
+				r1 = c.x[in.rn]
+				addr := r1 + in.imm
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, in, count, false
+				}
+				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g0
+				r0 = *(*uint64)(q)
+				c.x[in.rd] = r0
+			}
+			{ // Mov64
+				r2 = r1
+				c.x[i1.rd] = r2
+			}
+			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			continue
+		case opSuper + 420: // AddImm64:0,1 Movk64:2 Movk64:3 Movk64:4 Movk64:2 Movk64:3 Movk64:4 MovImm:5 Movk64:2 Movk64:3 Movk64:4 Movk64:5
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -23098,7 +24589,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 409: // Ldr32:0,S SubsImm32:-,0 Bcond.eq
+		case opSuper + 421: // Ldr32:0,S SubsImm32:-,0 Bcond.eq
 			var g0 unsafe.Pointer
 			var fa1, fb1 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -23134,7 +24625,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 410: // Mov32:0,1 Stp64:2,S,3 Mov64:2,4 Mov64:3,5 Str64:6,S+ Ldp32:7,4,4 And32:8,7,8 AddImm32:7,7 SubsImm32:-,4 Bcond.eq
+		case opSuper + 422: // Mov32:0,1 Stp64:2,S,3 Mov64:2,4 Mov64:3,5 Str64:6,S+ Ldp32:7,4,4 And32:8,7,8 AddImm32:7,7 SubsImm32:-,4 Bcond.eq
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var fa8, fb8 uint64
@@ -23223,47 +24714,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 411: // AddImm32:0,0 Ror32:1,1 Ror32:2,2 Ror32:3,3 Ror32:4,4 Subs32:-,5,0
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
-			var r0, r1, r2, r3, r4, r5 uint64
-			{ // AddImm32
-				r0 = c.x[in.rn]
-				r0 = uint64(uint32(r0) + uint32(in.imm))
-				c.x[in.rd] = r0
-			}
-			{ // Ror32
-				r1 = c.x[i1.rn]
-				r1 = uint64(bits.RotateLeft32(uint32(r1), -int(i1.ra)))
-				c.x[i1.rd] = r1
-			}
-			{ // Ror32
-				r2 = c.x[i2.rn]
-				r2 = uint64(bits.RotateLeft32(uint32(r2), -int(i2.ra)))
-				c.x[i2.rd] = r2
-			}
-			{ // Ror32
-				r3 = c.x[i3.rn]
-				r3 = uint64(bits.RotateLeft32(uint32(r3), -int(i3.ra)))
-				c.x[i3.rd] = r3
-			}
-			{ // Ror32
-				r4 = c.x[i4.rn]
-				r4 = uint64(bits.RotateLeft32(uint32(r4), -int(i4.ra)))
-				c.x[i4.rd] = r4
-			}
-			{ // Subs32
-				r5 = c.x[i5.rn]
-				a, b := uint32(r5), uint32(r0)
-				c.flags = flags{uint64(a) << 32, uint64(b) << 32, flagsSub}
-				_ = uint64(a - b)
-			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
-			continue
-		case opSuper + 412: // Stp64:0,1,2 Bic64:0,3,4 Bic64:4,5,6 Bic64:3,6,7 Ror64:8,8 Ldr64:6,S Ror64:9,9 Eor64:4,4,7
+		case opSuper + 423: // Stp64:0,1,2 Bic64:0,3,4 Bic64:4,5,6 Bic64:3,6,7 Ror64:8,8 Ldr64:6,S Ror64:9,9 Eor64:4,4,7
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -23333,7 +24784,53 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
 			continue
-		case opSuper + 413: // AddLsl64:0,1,2 LdrX64:3,4,2 Ldr64:5,0 Sub64:0,3,6 Sub64:0,0,5 StrX64:0,4,2 Subs64:-,3,0 AddImm64:2,2 Csinc64.hs:0,Z,Z Csel64.ne:6,0,6 SubsImm64:-,2 Bcond.ne
+		case opSuper + 424: // Clz64:0,0 Add64:0,0,1 Subs64:-,2,0 Csel64.ls:2,2,0 Br:3
+			var fa2, fb2 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			var r0, r1, r2, r3 uint64
+			{ // Clz64
+				r0 = c.x[in.rn]
+				r0 = uint64(bits.LeadingZeros64(r0))
+				_ = r0
+			}
+			{ // Add64
+				r1 = c.x[i1.rm]
+				r0 = r0 + r1
+				c.x[i1.rd] = r0
+			}
+			{ // Subs64
+				r2 = c.x[i2.rn]
+				a, b := r2, r0
+				fa2, fb2 = a, b
+				c.flags = flags{fa2, fb2, flagsSub}
+				_ = a - b
+			}
+			{ // Csel
+				v := r0
+				if fa2 <= fb2 {
+					v = r2
+				}
+				r2 = v
+				c.x[i3.rd] = r2
+			}
+			{ // Br
+				r3 = c.x[i4.rn]
+				in = i4
+				pc := r3
+				t := &c.targets[targetSlot(in)]
+				if t.pc != pc {
+					e := &c.cache[slotOf(pc)]
+					if e.base != pc&^(pageMask&^3) {
+						return p, in, count, false
+					}
+					t.pc, t.page, t.in = pc, e.page, e.page.at(pc)
+				}
+				p, in = t.page, t.in
+			}
+		case opSuper + 425: // AddLsl64:0,1,2 LdrX64:3,4,2 Ldr64:5,0 Sub64:0,3,6 Sub64:0,0,5 StrX64:0,4,2 Subs64:-,3,0 AddImm64:2,2 Csinc64.hs:0,Z,Z Csel64.ne:6,0,6 SubsImm64:-,2 Bcond.ne
 			var g0 unsafe.Pointer
 			var fa6, fb6 uint64
 			var fa10, fb10 uint64
@@ -23438,7 +24935,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 414: // Mov64:0,1 Mov64:2,3 Stp64:4,S,5 Mov64:5,6 Mov64:4,S Str64:7,S+ Mov64:7,8 Ldr64:8,9 Str64:8,S~ MovImm:8 Str64:Z,S~ Nop
+		case opSuper + 426: // Mov64:0,1 Mov64:2,3 Stp64:4,S,5 Mov64:5,6 Mov64:4,S Str64:7,S+ Mov64:7,8 Ldr64:8,9 Str64:8,S~ MovImm:8 Str64:Z,S~ Nop
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -23525,7 +25022,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 415: // Ldp64:0,S,1 Ldp64:2,S,3+ Ldp64:4,S,5+
+		case opSuper + 427: // Ldp64:0,S,1 Ldp64:2,S,3+ Ldp64:4,S,5+
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -23563,7 +25060,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
 			continue
-		case opSuper + 416: // LdrWb.post:0,1 Eor32:0,0,2 AndImm:0,0 LdrXh:0,3,0 EorLsr32:2,0,2 Subs64:-,1,4 Bcond.ne
+		case opSuper + 428: // LdrWb.post:0,1 Eor32:0,0,2 AndImm:0,0 LdrXh:0,3,0 EorLsr32:2,0,2 Subs64:-,1,4 Bcond.ne
 			var g0 unsafe.Pointer
 			var fa5, fb5 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -23631,7 +25128,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 417: // AddImm32:0,0 Cbnz64:1
+		case opSuper + 429: // AddImm32:0,0 Cbnz64:1
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1 uint64
 			{ // AddImm32
@@ -23652,7 +25149,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 418: // Ldr64:0,1 Subs64:-,2,0 Bcond.hs
+		case opSuper + 430: // Ldr64:0,1 Subs64:-,2,0 Bcond.hs
 			var g0 unsafe.Pointer
 			var fa1, fb1 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -23689,7 +25186,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 419: // Nop StpW64.pre:0,S,1 Mov64:0,S Ldp64:2,3,4 Stp64:5,S,6+ Ldp64:7,3,8+ Stp64:9,S,10= Ldp64:11,3,12= Stp64:13,S,14+ Ldp64:5,3,15+
+		case opSuper + 431: // Nop StpW64.pre:0,S,1 Mov64:0,S Ldp64:2,3,4 Stp64:5,S,6+ Ldp64:7,3,8+ Stp64:9,S,10= Ldp64:11,3,12= Stp64:13,S,14+ Ldp64:5,3,15+
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -23787,7 +25284,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 10*instSize))
 			continue
-		case opSuper + 420: // SubsImm64:-,0 Bcond.ge
+		case opSuper + 432: // SubsImm64:-,0 Bcond.ge
 			var fa0, fb0 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0 uint64
@@ -23810,7 +25307,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 421: // LdrWb.pre:0,1 Cbz32:0
+		case opSuper + 433: // LdrWb.pre:0,1 Cbz32:0
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1 uint64
@@ -23841,7 +25338,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 422: // Ubfiz:0,1 MovImm:2 AddImm64:0,0 MovImm:3 Nop Ldrb:4,5 Ldr64:6,5+ SubsImm32:-,4 Bcond.eq
+		case opSuper + 434: // Ubfiz:0,1 MovImm:2 AddImm64:0,0 MovImm:3 Nop Ldrb:4,5 Ldr64:6,5+ SubsImm32:-,4 Bcond.eq
 			var g0 unsafe.Pointer
 			var fa7, fb7 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -23907,7 +25404,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 423: // Mov32:0,1 Ldr64:2,3 Mov64:4,5 Add64:2,2,4 B
+		case opSuper + 435: // Mov32:0,1 Ldr64:2,3 Mov64:4,5 Add64:2,2,4 B
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -23944,7 +25441,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				in = i4
 				in = jump(in, in.imm)
 			}
-		case opSuper + 424: // Str32:0,1 MovImm:2 Movk32:2 MovImm:1 Ldr32:3,4 Madd32:3,3,2,Z Lsrv32:3,3,5 LdrX32:3,6,3 Subs32:-,3,7 Bcond.lo
+		case opSuper + 436: // Str32:0,1 MovImm:2 Movk32:2 MovImm:1 Ldr32:3,4 Madd32:3,3,2,Z Lsrv32:3,3,5 LdrX32:3,6,3 Subs32:-,3,7 Bcond.lo
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var fa8, fb8 uint64
@@ -24032,7 +25529,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 425: // Nop AddImm64:S,S Mov64:0,1 Stp64:2,S,3
+		case opSuper + 437: // Nop AddImm64:S,S Mov64:0,1 Stp64:2,S,3
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -24066,7 +25563,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
 			continue
-		case opSuper + 426: // Ldr64:0,S MovImm:1 LdpW64.post:2,S,3~ Nop Br:3
+		case opSuper + 438: // Ldr64:0,S MovImm:1 LdpW64.post:2,S,3~ Nop Br:3
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -24116,40 +25613,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 427: // AndImm:0,0 Madd64:0,0,1,Z Ubfx:0,0 Br:2
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			var r0, r1, r2, rZ uint64
-			{ // AndImm
-				r0 = c.x[in.rn]
-				r0 = r0 & in.imm
-				_ = r0
-			}
-			{ // Madd64
-				r1 = c.x[i1.rm]
-				r0 = rZ + r0*r1
-				_ = r0
-			}
-			{ // Ubfx
-				r0 = r0 >> (i2.ra & 63) & i2.imm
-				c.x[i2.rd] = r0
-			}
-			{ // Br
-				r2 = c.x[i3.rn]
-				in = i3
-				pc := r2
-				t := &c.targets[targetSlot(in)]
-				if t.pc != pc {
-					e := &c.cache[slotOf(pc)]
-					if e.base != pc&^(pageMask&^3) {
-						return p, in, count, false
-					}
-					t.pc, t.page, t.in = pc, e.page, e.page.at(pc)
-				}
-				p, in = t.page, t.in
-			}
-		case opSuper + 428: // Ldr64:0,1 AndImm:2,3 Ldr32:4,5 AndImm:6,0 Sub32:2,2,6 Tbz:4
+		case opSuper + 439: // Ldr64:0,1 AndImm:2,3 Ldr32:4,5 AndImm:6,0 Sub32:2,2,6 Tbz:4
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -24207,7 +25671,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 429: // Add64:0,0,1 Ldr64:2,3 Sub32:4,5,6 BlFar
+		case opSuper + 440: // Add64:0,0,1 Ldr64:2,3 Sub32:4,5,6 BlFar
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -24251,7 +25715,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 430: // Ldr64:0,S Mov32:1,2 AndImm:3,2 Lsl64:0,0 AddUxtw64:0,0,2 Subs64:-,0,4 Bcond.hi
+		case opSuper + 441: // Ldr64:0,S Mov32:1,2 AndImm:3,2 Lsl64:0,0 AddUxtw64:0,0,2 Subs64:-,0,4 Bcond.hi
 			var g0 unsafe.Pointer
 			var fa5, fb5 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -24309,7 +25773,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 431: // AddImm64:0,1 Str64:0,2 Str64:0,3 Mov64:0,1 Ldr64:3,1 AndImm:3,3 Str64:3,1 Cbnz64:3
+		case opSuper + 442: // AddImm64:0,1 Str64:0,2 Str64:0,3 Mov64:0,1 Ldr64:3,1 AndImm:3,3 Str64:3,1 Cbnz64:3
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -24390,7 +25854,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 432: // SubsImm32:-,0 Bcond.ls
+		case opSuper + 443: // SubsImm32:-,0 Bcond.ls
 			var fa0, fb0 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0 uint64
@@ -24413,7 +25877,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 433: // Sbfx64:0,0 Mov32:1,1 Mov64:2,3 Mov64:4,5 BlFar
+		case opSuper + 444: // Sbfx64:0,0 Mov32:1,1 Mov64:2,3 Mov64:4,5 BlFar
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -24453,7 +25917,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 434: // LdpW64.post:0,S,1 Nop AndImm:2,2 Br:1
+		case opSuper + 445: // LdpW64.post:0,S,1 Nop AndImm:2,2 Br:1
 			var g0 unsafe.Pointer
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -24497,7 +25961,71 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 435: // Ldr64:0,1 Str64:0,2 Str64:2,3 Ldr64:2,4 AddImm64:5,5 Ldr64:3,S Stp64:Z,4,3 Str64:4,S Cbz64:2
+		case opSuper + 446: // Sub32:0,1,2 Mov64:3,4 LdrU64:5,6,2 AddImm32:2,2 LdrX64:0,7,0 Madd64:8,0,5,Z Umulh:0,0,5 Adds64:9,8,9
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			var r0, r1, r2, r3, r4, r5, r6, r7, r8, r9, rZ uint64
+			{ // Sub32
+				r1 = c.x[in.rn]
+				r2 = c.x[in.rm]
+				r0 = uint64(uint32(r1) - uint32(r2))
+				c.x[in.rd] = r0
+			}
+			{ // Mov64
+				r4 = c.x[i1.rn]
+				r3 = r4
+				c.x[i1.rd] = r3
+			}
+			{ // LdrU64
+				r6 = c.x[i2.rn]
+				addr := r6 + uint64(uint32(r2))<<(i2.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, i2, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r5 = *(*uint64)(q)
+				c.x[i2.rd] = r5
+			}
+			{ // AddImm32
+				r2 = uint64(uint32(r2) + uint32(i3.imm))
+				c.x[i3.rd] = r2
+			}
+			{ // LdrX64
+				r7 = c.x[i4.rn]
+				addr := r7 + r0<<(i4.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, i4, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r0 = *(*uint64)(q)
+				_ = r0
+			}
+			{ // Madd64
+				r8 = rZ + r0*r5
+				c.x[i5.rd] = r8
+			}
+			{ // Umulh
+				h, _ := bits.Mul64(r0, r5)
+				r0 = h
+				c.x[i6.rd] = r0
+			}
+			{ // Adds64
+				r9 = c.x[i7.rm]
+				a, b := r8, r9
+				c.flags = flags{a, b, flagsAdd}
+				r9 = a + b
+				c.x[i7.rd] = r9
+			}
+			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
+			continue
+		case opSuper + 447: // Ldr64:0,1 Str64:0,2 Str64:2,3 Ldr64:2,4 AddImm64:5,5 Ldr64:3,S Stp64:Z,4,3 Str64:4,S Cbz64:2
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -24610,7 +26138,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 436: // Str64:0,1 Strb:2,3 Strb:2,1 Ldr32:0,1 Ldp64:4,1,5~ Ldr64:6,1= Ldr64:7,1+ SubsImm32:-,0 Bcond.hi
+		case opSuper + 448: // Str64:0,1 Strb:2,3 Strb:2,1 Ldr32:0,1 Ldp64:4,1,5~ Ldr64:6,1= Ldr64:7,1+ SubsImm32:-,0 Bcond.hi
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -24707,7 +26235,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 437: // SubsImm32:-,0 Bcond.le
+		case opSuper + 449: // SubsImm32:-,0 Bcond.le
 			var fa0, fb0 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0 uint64
@@ -24730,7 +26258,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 438: // Str32:0,S B
+		case opSuper + 450: // Str32:0,S B
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, rS uint64
@@ -24750,50 +26278,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				in = i1
 				in = jump(in, in.imm)
 			}
-		case opSuper + 439: // LdrW64.post:0,1 AddImm64:2,2 Eor64:0,0,3 Sub64:4,0,5 OrrImm64:6,0
-			var g0 unsafe.Pointer
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			var r0, r1, r2, r3, r4, r5, r6 uint64
-			{ // LdrW64
-				r1 = c.x[in.rn]
-				addr := r1 + uint64(int64(int32(in.imm)))
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+7)/emu.PageSize {
-					return p, in, count, false
-				}
-				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g0
-				base := r1
-				r0 = *(*uint64)(q)
-				_ = r0
-				r1 = base + uint64(int64(in.imm)>>32)
-				c.x[in.rn] = r1
-			}
-			{ // AddImm64
-				r2 = c.x[i1.rn]
-				r2 = r2 + i1.imm
-				c.x[i1.rd] = r2
-			}
-			{ // Eor64
-				r3 = c.x[i2.rm]
-				r0 = r0 ^ r3
-				c.x[i2.rd] = r0
-			}
-			{ // Sub64
-				r5 = c.x[i3.rm]
-				r4 = r0 - r5
-				c.x[i3.rd] = r4
-			}
-			{ // OrrImm64
-				r6 = r0 | i4.imm
-				c.x[i4.rd] = r6
-			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
-			continue
-		case opSuper + 440: // Ldp64:0,1,2 Ldp64:3,1,4+ Ldp64:5,6,7 Ldp64:8,6,9+ SubsImm64:-,10 Bcond.hi
+		case opSuper + 451: // Ldp64:0,1,2 Ldp64:3,1,4+ Ldp64:5,6,7 Ldp64:8,6,9+ SubsImm64:-,10 Bcond.hi
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var fa4, fb4 uint64
@@ -24868,7 +26353,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 441: // Stp64:0,1,2 Stp64:3,1,4+ Stp64:5,6,7 Stp64:8,6,9+ Br:10
+		case opSuper + 452: // Stp64:0,1,2 Stp64:3,1,4+ Stp64:5,6,7 Stp64:8,6,9+ Br:10
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -24932,7 +26417,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 442: // Strb:0,1 Strb:2,1+ Strb:3,1+ Strb:Z,1+ Stp64:4,1,5+ Ldp64:5,S,4 Ldp64:2,S,0+ Ldr64:3,S+ LdpW64.post:6,S,7~ Nop Br:7
+		case opSuper + 453: // Strb:0,1 Strb:2,1+ Strb:3,1+ Strb:Z,1+ Stp64:4,1,5+ Ldp64:5,S,4 Ldp64:2,S,0+ Ldr64:3,S+ LdpW64.post:6,S,7~ Nop Br:7
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -25034,7 +26519,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 443: // SubsImm64:-,0 AndImm:1,0
+		case opSuper + 454: // SubsImm64:-,0 AndImm:1,0
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1 uint64
 			{ // SubsImm64
@@ -25049,14 +26534,16 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			continue
-		case opSuper + 444: // MovImm:0 Mov64:1,2 Ldr64:3,S Ldr64:4,1 Subs64:3,3,4 MovImm:4
+		case opSuper + 455: // MovImm:0 Mov64:1,2 Ldr64:3,S Ldr64:4,1 Subs64:3,3,4 MovImm:4 BcondFar.ne
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
+			var fa4, fb4 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
 			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
 			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
 			var r0, r1, r2, r3, r4, rS uint64
 			{ // MovImm
 				r0 = in.imm
@@ -25092,7 +26579,8 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			{ // Subs64
 				a, b := r3, r4
-				c.flags = flags{a, b, flagsSub}
+				fa4, fb4 = a, b
+				c.flags = flags{fa4, fb4, flagsSub}
 				r3 = a - b
 				c.x[i4.rd] = r3
 			}
@@ -25100,9 +26588,28 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				r4 = i5.imm
 				c.x[i5.rd] = r4
 			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
-			continue
-		case opSuper + 445: // Nop AddImm64:S,S Mov64:0,1 MovImm:2 Mov64:3,S Stp64:4,S,5 AddImm64:4,S Ldr64:6,0 Str64:6,S~ MovImm:6 Str64:Z,S~ Bl
+			{ // BcondFar
+				in = i6
+				if !(fa4 != fb4) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				pc := in.imm
+				t := &c.targets[targetSlot(in)]
+				if t.pc != pc {
+					e := &c.cache[slotOf(pc)]
+					if e.base != pc&^(pageMask&^3) {
+						return p, in, count, false
+					}
+					t.pc, t.page, t.in = pc, e.page, e.page.at(pc)
+				}
+				p, in = t.page, t.in
+			}
+		case opSuper + 456: // Nop AddImm64:S,S Mov64:0,1 MovImm:2 Mov64:3,S Stp64:4,S,5 AddImm64:4,S Ldr64:6,0 Str64:6,S~ MovImm:6 Str64:Z,S~ Bl
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -25184,7 +26691,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				in = jump(in, in.imm)
 			}
-		case opSuper + 446: // Ldr32:0,1 Ldr64:2,1~ SubsImm32:-,0 Bcond.eq
+		case opSuper + 457: // Ldr32:0,1 Ldr64:2,1~ SubsImm32:-,0 Bcond.eq
 			var g0 unsafe.Pointer
 			var fa2, fb2 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -25227,7 +26734,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 447: // AndImm:0,1 Ldrb:2,0 Lsrv64:3,4,2 AndImm:5,3 AddImm64:6,5 AndImm:7,3 AddLsl64:6,0,6 Ldr64:1,6 Ldr64:6,0 Lsrv64:6,6,3 Tbnz:6
+		case opSuper + 458: // AndImm:0,1 Ldrb:2,0 Lsrv64:3,4,2 AndImm:5,3 AddImm64:6,5 AndImm:7,3 AddLsl64:6,0,6 Ldr64:1,6 Ldr64:6,0 Lsrv64:6,6,3 Tbnz:6
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -25317,7 +26824,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 448: // LdrWb.post:0,1 LdrWb.post:2,3 SubsImm32:-,0
+		case opSuper + 459: // LdrWb.post:0,1 LdrWb.post:2,3 SubsImm32:-,0
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -25360,7 +26867,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
 			continue
-		case opSuper + 449: // LdrX64:0,1,0 Str64:0,2 Str64:3,4 Ldr64:0,2 Ldr64:5,2+ Str64:5,0 Ldr64:0,2= Ldr64:5,2+ Str64:5,0 Ldr64:0,2= Strb:Z,0 Ldr64:5,2=
+		case opSuper + 460: // LdrX64:0,1,0 Str64:0,2 Str64:3,4 Ldr64:0,2 Ldr64:5,2+ Str64:5,0 Ldr64:0,2= Ldr64:5,2+ Str64:5,0 Ldr64:0,2= Strb:Z,0 Ldr64:5,2=
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -25482,7 +26989,58 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 450: // Str64:0,1 Br:2
+		case opSuper + 461: // Ldr64:0,1 Sbfiz64:2,3 SubUxtw64:3,2,3 MovImm:4 AddImm64:5,0 Add64:0,0,2 Add64:3,3,5 B
+			var g0 unsafe.Pointer
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			var r0, r1, r2, r3, r4, r5 uint64
+			{ // Ldr64
+				r1 = c.x[in.rn]
+				addr := r1 + in.imm
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, in, count, false
+				}
+				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g0
+				r0 = *(*uint64)(q)
+				_ = r0
+			}
+			{ // Sbfiz64
+				r3 = c.x[i1.rn]
+				r2 = uint64(int64(r3<<(i1.rm&63)) >> (i1.ra & 63) << (i1.imm & 63))
+				c.x[i1.rd] = r2
+			}
+			{ // SubUxtw64
+				r3 = r2 - uint64(uint32(r3))<<(i2.ra&63)
+				_ = r3
+			}
+			{ // MovImm
+				r4 = i3.imm
+				c.x[i3.rd] = r4
+			}
+			{ // AddImm64
+				r5 = r0 + i4.imm
+				c.x[i4.rd] = r5
+			}
+			{ // Add64
+				r0 = r0 + r2
+				c.x[i5.rd] = r0
+			}
+			{ // Add64
+				r3 = r3 + r5
+				c.x[i6.rd] = r3
+			}
+			{ // B
+				in = i7
+				in = jump(in, in.imm)
+			}
+		case opSuper + 462: // Str64:0,1 Br:2
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1, r2 uint64
@@ -25512,30 +27070,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 451: // Ldr32:0,S SubsImm32:-,0
-			var g0 unsafe.Pointer
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			var r0, rS uint64
-			{ // Ldr32
-				rS = c.x[slotSP]
-				addr := rS + in.imm
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+3)/emu.PageSize {
-					return p, in, count, false
-				}
-				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g0
-				r0 = uint64(*(*uint32)(q))
-				c.x[in.rd] = r0
-			}
-			{ // SubsImm32
-				a, b := uint32(r0), uint32(i1.imm)
-				c.flags = flags{uint64(a) << 32, uint64(b) << 32, flagsSub}
-				_ = uint64(a - b)
-			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			continue
-		case opSuper + 452: // Add32:0,1,0 Eor32:2,2,3 Eor32:4,5,4 Eor32:6,7,6 Eor32:8,0,8
+		case opSuper + 463: // Add32:0,1,0 Eor32:2,2,3 Eor32:4,5,4 Eor32:6,7,6 Eor32:8,0,8
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -25572,7 +27107,48 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
 			continue
-		case opSuper + 453: // Mov64:0,1 Mov64:2,3 AddImm64:4,0 MovImm:1 Ldrb:5,0 Cbz32:5
+		case opSuper + 464: // AddImm64:0,1 Sub64:0,2,0 Sbfx64:0,0 Cbnz32Far:3
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			var r0, r1, r2, r3 uint64
+			{ // AddImm64
+				r1 = c.x[in.rn]
+				r0 = r1 + in.imm
+				_ = r0
+			}
+			{ // Sub64
+				r2 = c.x[i1.rn]
+				r0 = r2 - r0
+				_ = r0
+			}
+			{ // Sbfx64
+				r0 = uint64(int64(r0<<(i2.rm&63)) >> (i2.ra & 63))
+				c.x[i2.rd] = r0
+			}
+			{ // Cbnz32Far
+				r3 = c.x[i3.rn]
+				in = i3
+				if !(uint32(r3) != 0) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				pc := in.imm
+				t := &c.targets[targetSlot(in)]
+				if t.pc != pc {
+					e := &c.cache[slotOf(pc)]
+					if e.base != pc&^(pageMask&^3) {
+						return p, in, count, false
+					}
+					t.pc, t.page, t.in = pc, e.page, e.page.at(pc)
+				}
+				p, in = t.page, t.in
+			}
+		case opSuper + 465: // Mov64:0,1 Mov64:2,3 AddImm64:4,0 MovImm:1 Ldrb:5,0 Cbz32:5
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -25621,7 +27197,48 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 454: // Mov64:0,1 MovImm:1 Stp64:2,S,3 Mov64:1,1 Mov64:4,5 Stp64:6,S,7+ Mov64:2,8 Mov64:6,9 Strb:Z,5 Mov64:7,10 Strb:Z,5+ Mov64:3,11
+		case opSuper + 466: // AddImm32:0,1 LdrSb:0,2,0 Subs32:-,0,3 Bcond.ne
+			var fa2, fb2 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			var r0, r1, r2, r3 uint64
+			{ // AddImm32
+				r1 = c.x[in.rn]
+				r0 = uint64(uint32(r1) + uint32(in.imm))
+				c.x[in.rd] = r0
+			}
+			{ // LdrSb
+				r2 = c.x[i1.rn]
+				addr := r2 + uint64(int64(int32(r0)))<<(i1.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != addr/emu.PageSize {
+					return p, i1, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r0 = uint64(*(*uint8)(q))
+				c.x[i1.rd] = r0
+			}
+			{ // Subs32
+				r3 = c.x[i2.rm]
+				a, b := uint32(r0), uint32(r3)
+				fa2, fb2 = uint64(a)<<32, uint64(b)<<32
+				c.flags = flags{fa2, fb2, flagsSub}
+				_ = uint64(a - b)
+			}
+			{ // Bcond
+				in = i3
+				if !(fa2 != fb2) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				in = jump(in, in.imm)
+			}
+		case opSuper + 467: // Mov64:0,1 MovImm:1 Stp64:2,S,3 Mov64:1,1 Mov64:4,5 Stp64:6,S,7+ Mov64:2,8 Mov64:6,9 Strb:Z,5 Mov64:7,10 Strb:Z,5+ Mov64:3,11
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -25710,81 +27327,100 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 455: // Nop StpW64.pre:0,S,1 Mov64:2,3 Mov64:0,S Ldr64:4,5 Mov64:6,5 Ldr32:3,7 AndImm:8,3
+		case opSuper + 468: // AddImm32:0,1 Ldp32:2,3,4 Ldr32:5,3~ LdrUb:6,6,0 Ldr32:0,3~ Lslv32:5,5,4 Eor32:6,6,5 Ldr64:4,3= And32:6,6,2 Ldr64:5,3= And32:1,1,0 Str32:6,3
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
-			var g2 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
 			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
-			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
 			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
-			var r0, r1, r2, r3, r4, r5, r6, r7, r8, rS uint64
-			{ // Nop
-
+			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
+			i9 := (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
+			i10 := (*inst)(unsafe.Add(unsafe.Pointer(in), 10*instSize))
+			i11 := (*inst)(unsafe.Add(unsafe.Pointer(in), 11*instSize))
+			var r0, r1, r2, r3, r4, r5, r6 uint64
+			{ // AddImm32
+				r1 = c.x[in.rn]
+				r0 = uint64(uint32(r1) + uint32(in.imm))
+				c.x[in.rd] = r0
 			}
-			{ // StpW64
-				rS = c.x[slotSP]
-				r0 = c.x[i1.rd]
-				r1 = c.x[i1.rm]
-				addr := rS + uint64(int64(int32(i1.imm)))
-				tlb := &c.stores[slotOf(addr)]
-				if tlb.page != (addr+15)/emu.PageSize {
+			{ // Ldp32
+				r3 = c.x[i1.rn]
+				addr := r3 + i1.imm
+				addr += (i4.imm) - (i1.imm)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+(i1.imm)-(i4.imm)+7)/emu.PageSize {
 					return p, i1, count, false
 				}
 				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g0
-				*(*uint64)(q) = r0
-				*(*uint64)(unsafe.Add(q, 8)) = r1
-				rS = rS + uint64(int64(i1.imm)>>32)
-				c.x[slotSP] = rS
+				q := unsafe.Add(g0, (i1.imm)-(i4.imm))
+				a, b := *(*uint32)(q), *(*uint32)(unsafe.Add(q, 4))
+				r2 = uint64(a)
+				c.x[i1.rd] = r2
+				r4 = uint64(b)
+				c.x[i1.rm] = r4
 			}
-			{ // Mov64
-				r3 = c.x[i2.rn]
-				r2 = r3
-				c.x[i2.rd] = r2
+			{ // Ldr32
+				q := unsafe.Add(g0, (i2.imm)-(i4.imm))
+				r5 = uint64(*(*uint32)(q))
+				c.x[i2.rd] = r5
 			}
-			{ // Mov64
-				r0 = rS
-				c.x[i3.rd] = r0
+			{ // LdrUb
+				r6 = c.x[i3.rn]
+				addr := r6 + uint64(uint32(r0))<<(i3.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != addr/emu.PageSize {
+					return p, i3, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r6 = uint64(*(*uint8)(q))
+				_ = r6
+			}
+			{ // Ldr32
+				q := unsafe.Add(g0, 0)
+				r0 = uint64(*(*uint32)(q))
+				c.x[i4.rd] = r0
+			}
+			{ // Lslv32
+				r5 = uint64(uint32(r5) << (r4 & 31))
+				_ = r5
+			}
+			{ // Eor32
+				r6 = uint64(uint32(r6 ^ r5))
+				_ = r6
 			}
 			{ // Ldr64
-				r5 = c.x[i4.rn]
-				addr := r5 + i4.imm
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+7)/emu.PageSize {
-					return p, i4, count, false
+				q := unsafe.Add(g0, (i7.imm)-(i4.imm))
+				r4 = *(*uint64)(q)
+				c.x[i7.rd] = r4
+			}
+			{ // And32
+				r6 = uint64(uint32(r6 & r2))
+				c.x[i8.rd] = r6
+			}
+			{ // Ldr64
+				q := unsafe.Add(g0, (i9.imm)-(i4.imm))
+				r5 = *(*uint64)(q)
+				c.x[i9.rd] = r5
+			}
+			{ // And32
+				r1 = uint64(uint32(r1 & r0))
+				c.x[i10.rd] = r1
+			}
+			{ // Str32
+				addr := r3 + i11.imm
+				tlb := &c.stores[slotOf(addr)]
+				if tlb.page != (addr+3)/emu.PageSize {
+					return p, i11, count, false
 				}
 				g1 = unsafe.Add(tlb.host, addr%emu.PageSize)
 				q := g1
-				r4 = *(*uint64)(q)
-				c.x[i4.rd] = r4
+				*(*uint32)(q) = uint32(r6)
 			}
-			{ // Mov64
-				r6 = r5
-				c.x[i5.rd] = r6
-			}
-			{ // Ldr32
-				r7 = c.x[i6.rn]
-				addr := r7 + i6.imm
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+3)/emu.PageSize {
-					return p, i6, count, false
-				}
-				g2 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g2
-				r3 = uint64(*(*uint32)(q))
-				c.x[i6.rd] = r3
-			}
-			{ // AndImm
-				r8 = r3 & i7.imm
-				c.x[i7.rd] = r8
-			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
+			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 456: // Ldrh:0,1 Add32:2,2,3 Add32:4,4,2 LdrX32:5,6,5 LdrX32:7,6,7 And64:0,0,5 Ldrh:5,1+ And64:5,5,7 Lslv64:0,0,3 Orr64:0,0,8 Lslv64:5,5,2 Orr64:5,0,5
+		case opSuper + 469: // Ldrh:0,1 Add32:2,2,3 Add32:4,4,2 LdrX32:5,6,5 LdrX32:7,6,7 And64:0,0,5 Ldrh:5,1+ And64:5,5,7 Lslv64:0,0,3 Orr64:0,0,8 Lslv64:5,5,2 Orr64:5,0,5
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -25872,7 +27508,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 457: // Mov64:0,1 Mov64:2,1 Mov64:1,3 LdrW64.pre:4,0 LdrW64.pre:5,1 AndImm:4,4 Add64:4,4,0 AndImm:5,5 Add64:5,5,1 MovImm:1 Subs64:-,5,4 Bcond.hi
+		case opSuper + 470: // Mov64:0,1 Mov64:2,1 Mov64:1,3 LdrW64.pre:4,0 LdrW64.pre:5,1 AndImm:4,4 Add64:4,4,0 AndImm:5,5 Add64:5,5,1 MovImm:1 Subs64:-,5,4 Bcond.hi
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var fa10, fb10 uint64
@@ -25967,7 +27603,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 458: // Sub64:0,1,2 Mov64:3,4 And64:5,0,6 Mov64:7,2 Sub64:5,Z,5 Mov64:8,9 Ldr64:10,S And64:5,5,2 Sub64:0,0,5 Ubfx:1,0 Add64:5,11,1 Bl
+		case opSuper + 471: // Sub64:0,1,2 Mov64:3,4 And64:5,0,6 Mov64:7,2 Sub64:5,Z,5 Mov64:8,9 Ldr64:10,S And64:5,5,2 Sub64:0,0,5 Ubfx:1,0 Add64:5,11,1 Bl
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -26043,7 +27679,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				in = jump(in, in.imm)
 			}
-		case opSuper + 459: // Stp32:0,1,2 Stp32:3,1,4+ Stp32:5,1,6+ Stp32:7,1,8+ Stp32:9,1,10+ Stp32:11,1,12+ Stp32:13,1,14+ Stp32:15,1,16+ Br:17
+		case opSuper + 472: // Stp32:0,1,2 Stp32:3,1,4+ Stp32:5,1,6+ Stp32:7,1,8+ Stp32:9,1,10+ Stp32:11,1,12+ Stp32:13,1,14+ Stp32:15,1,16+ Br:17
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -26131,48 +27767,39 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 460: // Add64:0,0,1 Subs64:-,2,0 Csel64.ls:2,2,0 Br:3
-			var fa1, fb1 uint64
+		case opSuper + 473: // AddImm32:0,0 Sbfx64:1,0 Sbfiz64:2,0 SubUxtw64:1,1,0 Lsl64:1,1 Nop
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			var r0, r1, r2, r3 uint64
-			{ // Add64
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			var r0, r1, r2 uint64
+			{ // AddImm32
 				r0 = c.x[in.rn]
-				r1 = c.x[in.rm]
-				r0 = r0 + r1
+				r0 = uint64(uint32(r0) + uint32(in.imm))
 				c.x[in.rd] = r0
 			}
-			{ // Subs64
-				r2 = c.x[i1.rn]
-				a, b := r2, r0
-				fa1, fb1 = a, b
-				c.flags = flags{fa1, fb1, flagsSub}
-				_ = a - b
+			{ // Sbfx64
+				r1 = uint64(int64(r0<<(i1.rm&63)) >> (i1.ra & 63))
+				_ = r1
 			}
-			{ // Csel
-				v := r0
-				if fa1 <= fb1 {
-					v = r2
-				}
-				r2 = v
+			{ // Sbfiz64
+				r2 = uint64(int64(r0<<(i2.rm&63)) >> (i2.ra & 63) << (i2.imm & 63))
 				c.x[i2.rd] = r2
 			}
-			{ // Br
-				r3 = c.x[i3.rn]
-				in = i3
-				pc := r3
-				t := &c.targets[targetSlot(in)]
-				if t.pc != pc {
-					e := &c.cache[slotOf(pc)]
-					if e.base != pc&^(pageMask&^3) {
-						return p, in, count, false
-					}
-					t.pc, t.page, t.in = pc, e.page, e.page.at(pc)
-				}
-				p, in = t.page, t.in
+			{ // SubUxtw64
+				r1 = r1 - uint64(uint32(r0))<<(i3.ra&63)
+				_ = r1
 			}
-		case opSuper + 461: // Subs32:-,0,1 Bcond.ls
+			{ // Lsl64
+				r1 = r1 << (i4.ra & 63)
+				c.x[i4.rd] = r1
+			}
+			{ // Nop
+
+			}
+			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			continue
+		case opSuper + 474: // Subs32:-,0,1 Bcond.ls
 			var fa0, fb0 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1 uint64
@@ -26196,7 +27823,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 462: // MovImm:0 Str64:Z,1 Str32:Z,1+ Stp32:Z,1,2+ Ldp64:3,4,5 Stp64:3,1,5= Ldp64:3,4,5+ Stp64:3,1,5= Stp64:Z,1,Z= Stp64:Z,1,Z= Str32:0,1= Br:6
+		case opSuper + 475: // MovImm:0 Str64:Z,1 Str32:Z,1+ Stp32:Z,1,2+ Ldp64:3,4,5 Stp64:3,1,5= Ldp64:3,4,5+ Stp64:3,1,5= Stp64:Z,1,Z= Stp64:Z,1,Z= Str32:0,1= Br:6
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -26297,7 +27924,55 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 463: // Mov64:0,1 Ldr64:2,S Ldr64:3,S+ Ldr64:4,0 Subs64:3,3,4 MovImm:4 Bcond.ne
+		case opSuper + 476: // Ubfx:0,0 Subs64:-,1,2 Csinc64.hs:0,0,0 Adds64:3,3,1 StrX64:3,4,5
+			var fa1, fb1 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			var r0, r1, r2, r3, r4, r5 uint64
+			{ // Ubfx
+				r0 = c.x[in.rn]
+				r0 = r0 >> (in.ra & 63) & in.imm
+				_ = r0
+			}
+			{ // Subs64
+				r1 = c.x[i1.rn]
+				r2 = c.x[i1.rm]
+				a, b := r1, r2
+				fa1, fb1 = a, b
+				c.flags = flags{fa1, fb1, flagsSub}
+				_ = a - b
+			}
+			{ // Csel
+				v := r0 + 1
+				if fa1 >= fb1 {
+					v = r0
+				}
+				r0 = v
+				c.x[i2.rd] = r0
+			}
+			{ // Adds64
+				r3 = c.x[i3.rn]
+				a, b := r3, r1
+				c.flags = flags{a, b, flagsAdd}
+				r3 = a + b
+				c.x[i3.rd] = r3
+			}
+			{ // StrX64
+				r4 = c.x[i4.rn]
+				r5 = c.x[i4.rm]
+				addr := r4 + r5<<(i4.ra&63)
+				tlb := &c.stores[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, i4, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				*(*uint64)(q) = r3
+			}
+			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			continue
+		case opSuper + 477: // Mov64:0,1 Ldr64:2,S Ldr64:3,S+ Ldr64:4,0 Subs64:3,3,4 MovImm:4 Bcond.ne
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var fa4, fb4 uint64
@@ -26364,7 +28039,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 464: // Add64:0,0,1 Sub64:2,2,3
+		case opSuper + 478: // Add64:0,0,1 Sub64:2,2,3
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1, r2, r3 uint64
 			{ // Add64
@@ -26381,7 +28056,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			continue
-		case opSuper + 465: // Mov32:0,1 LdrX64:2,3,0 AndImm:2,2 Ldr64:2,2 AndImm:2,2 Subs64:-,4,2 Bcond.ne
+		case opSuper + 479: // Mov32:0,1 LdrX64:2,3,0 AndImm:2,2 Ldr64:2,2 AndImm:2,2 Subs64:-,4,2 Bcond.ne
 			var g0 unsafe.Pointer
 			var fa5, fb5 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -26445,7 +28120,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 466: // Mov64:0,1 Nop MovImm:2 MovImm:3 Mov64:4,5 MovImm:6 Ldr32:0,2 AddImm64:7,6 Ldr64:8,3 Mov64:9,0 MovImm:5 B
+		case opSuper + 480: // Mov64:0,1 Nop MovImm:2 MovImm:3 Mov64:4,5 MovImm:6 Ldr32:0,2 AddImm64:7,6 Ldr64:8,3 Mov64:9,0 MovImm:5 B
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -26522,7 +28197,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				in = i11
 				in = jump(in, in.imm)
 			}
-		case opSuper + 467: // Sub64:0,1,2 SubsImm64:-,0
+		case opSuper + 481: // Sub64:0,1,2 SubsImm64:-,0
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1, r2 uint64
 			{ // Sub64
@@ -26538,7 +28213,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			continue
-		case opSuper + 468: // AndImm:0,1 Add64:2,3,2 Str64:4,3 Subs64:-,5,2 AddImm64:6,6 Csel64.lo:3,5,2 Lsrv64:2,4,0 Ldr64:0,S AddImm64:7,7 AndImm:8,1 Subs64:-,0,6 Bcond.ls
+		case opSuper + 482: // AndImm:0,1 Add64:2,3,2 Str64:4,3 Subs64:-,5,2 AddImm64:6,6 Csel64.lo:3,5,2 Lsrv64:2,4,0 Ldr64:0,S AddImm64:7,7 AndImm:8,1 Subs64:-,0,6 Bcond.ls
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var fa3, fb3 uint64
@@ -26639,7 +28314,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 469: // LdrW64.post:0,1 Ldr64:2,3 Eor64:2,2,0 Str64:2,3 Subs64:-,4,1 Bcond.ne
+		case opSuper + 483: // LdrW64.post:0,1 Ldr64:2,3 Eor64:2,2,0 Str64:2,3 Subs64:-,4,1 Bcond.ne
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -26710,7 +28385,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 470: // SubsImm64:-,0 Csinc32.eq:1,Z,Z SubsImm64:-,2 Csinc32.eq:2,Z,Z Sub32:1,1,2 Cbnz64:3
+		case opSuper + 484: // SubsImm64:-,0 Csinc32.eq:1,Z,Z SubsImm64:-,2 Csinc32.eq:2,Z,Z Sub32:1,1,2 Cbnz64:3
 			var fa0, fb0 uint64
 			var fa2, fb2 uint64
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -26765,7 +28440,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 471: // Ldr64:0,1 AddUxtw64:0,0,2 Mov64:3,4 BlFar
+		case opSuper + 485: // Ldr64:0,1 AddUxtw64:0,0,2 Mov64:3,4 BlFar
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -26807,7 +28482,116 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 472: // Mov64:0,1 Mov64:2,3 Stp64:4,S,5 AddImm64:S,S Mov32:5,6 Ldr64:1,7 Str64:1,S MovImm:1 MovImm:3 Mov64:4,8 AddImm64:1,S MovImm:8
+		case opSuper + 486: // LdrUh:0,1,2 StrXh:0,3,4 Ldr64:2,5 Ldr32:4,5+ Ldr32:3,5+ StrXh:3,2,4 Ldr32:6,5= Ldp32:7,5,8+ Stp32:9,5,8 Str32:6,5+ Cbz32:0
+			var g0 unsafe.Pointer
+			var g1 unsafe.Pointer
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
+			i9 := (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
+			i10 := (*inst)(unsafe.Add(unsafe.Pointer(in), 10*instSize))
+			var r0, r1, r2, r3, r4, r5, r6, r7, r8, r9 uint64
+			{ // LdrUh
+				r1 = c.x[in.rn]
+				r2 = c.x[in.rm]
+				addr := r1 + uint64(uint32(r2))<<(in.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+1)/emu.PageSize {
+					return p, in, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r0 = uint64(*(*uint16)(q))
+				c.x[in.rd] = r0
+			}
+			{ // StrXh
+				r3 = c.x[i1.rn]
+				r4 = c.x[i1.rm]
+				addr := r3 + r4<<(i1.ra&63)
+				tlb := &c.stores[slotOf(addr)]
+				if tlb.page != (addr+1)/emu.PageSize {
+					return p, i1, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				*(*uint16)(q) = uint16(r0)
+			}
+			{ // Ldr64
+				r5 = c.x[i2.rn]
+				addr := r5 + i2.imm
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+(i7.imm)-(i2.imm)+7)/emu.PageSize {
+					return p, i2, count, false
+				}
+				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g0
+				r2 = *(*uint64)(q)
+				c.x[i2.rd] = r2
+			}
+			{ // Ldr32
+				q := unsafe.Add(g0, (i3.imm)-(i2.imm))
+				r4 = uint64(*(*uint32)(q))
+				c.x[i3.rd] = r4
+			}
+			{ // Ldr32
+				q := unsafe.Add(g0, (i4.imm)-(i2.imm))
+				r3 = uint64(*(*uint32)(q))
+				c.x[i4.rd] = r3
+			}
+			{ // StrXh
+				addr := r2 + r4<<(i5.ra&63)
+				tlb := &c.stores[slotOf(addr)]
+				if tlb.page != (addr+1)/emu.PageSize {
+					return p, i5, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				*(*uint16)(q) = uint16(r3)
+			}
+			{ // Ldr32
+				q := unsafe.Add(g0, (i6.imm)-(i2.imm))
+				r6 = uint64(*(*uint32)(q))
+				c.x[i6.rd] = r6
+			}
+			{ // Ldp32
+				q := unsafe.Add(g0, (i7.imm)-(i2.imm))
+				a, b := *(*uint32)(q), *(*uint32)(unsafe.Add(q, 4))
+				r7 = uint64(a)
+				c.x[i7.rd] = r7
+				r8 = uint64(b)
+				c.x[i7.rm] = r8
+			}
+			{ // Stp32
+				r9 = c.x[i8.rd]
+				addr := r5 + i8.imm
+				tlb := &c.stores[slotOf(addr)]
+				if tlb.page != (addr+(i9.imm)-(i8.imm)+3)/emu.PageSize {
+					return p, i8, count, false
+				}
+				g1 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g1
+				*(*uint32)(q) = uint32(r9)
+				*(*uint32)(unsafe.Add(q, 4)) = uint32(r8)
+			}
+			{ // Str32
+				q := unsafe.Add(g1, (i9.imm)-(i8.imm))
+				*(*uint32)(q) = uint32(r6)
+			}
+			{ // Cbz32
+				in = i10
+				if !(uint32(r0) == 0) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				in = jump(in, in.imm)
+			}
+		case opSuper + 487: // Mov64:0,1 Mov64:2,3 Stp64:4,S,5 AddImm64:S,S Mov32:5,6 Ldr64:1,7 Str64:1,S MovImm:1 MovImm:3 Mov64:4,8 AddImm64:1,S MovImm:8
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -26901,7 +28685,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 473: // Add32:0,1,0 Add64:2,2,3 LdrX32:4,5,4 Lslv64:6,6,1 Add32:1,7,8 LdrXh:9,10,9 And64:4,4,11 Asrv64:11,11,12 Add32:12,0,12 Add64:11,11,13 Lslv64:4,4,0 Add32:0,1,14
+		case opSuper + 488: // Add32:0,1,0 Add64:2,2,3 LdrX32:4,5,4 Lslv64:6,6,1 Add32:1,7,8 LdrXh:9,10,9 And64:4,4,11 Asrv64:11,11,12 Add32:12,0,12 Add64:11,11,13 Lslv64:4,4,0 Add32:0,1,14
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -26991,7 +28775,115 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 474: // Add64:0,0,1 LdrXsw:2,3,4 Ldr32:5,5 Ubfx:4,0 Ubfiz:6,7 Sbfx64:0,0 Add64:8,9,6 Add64:5,5,10 LdrX32:4,11,4 Ubfx:12,5 LdrXsw:13,9,6 Ldr32:8,8
+		case opSuper + 489: // Add64:0,0,1 LdrX32:2,3,2 Ubfx:4,0 LdrXsw:5,6,7 Ldr32:8,8 Sbfx64:0,0 And64:2,2,9 LdrSb:10,11,10 Add64:8,8,12 LdrX32:4,3,4 Asrv64:9,9,13 Add64:9,9,14
+			var g0 unsafe.Pointer
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
+			i9 := (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
+			i10 := (*inst)(unsafe.Add(unsafe.Pointer(in), 10*instSize))
+			i11 := (*inst)(unsafe.Add(unsafe.Pointer(in), 11*instSize))
+			var r0, r1, r10, r11, r12, r13, r14, r2, r3, r4, r5, r6, r7, r8, r9 uint64
+			{ // Add64
+				r0 = c.x[in.rn]
+				r1 = c.x[in.rm]
+				r0 = r0 + r1
+				c.x[in.rd] = r0
+			}
+			{ // LdrX32
+				r3 = c.x[i1.rn]
+				r2 = c.x[i1.rm]
+				addr := r3 + r2<<(i1.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+3)/emu.PageSize {
+					return p, i1, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r2 = uint64(*(*uint32)(q))
+				c.x[i1.rd] = r2
+			}
+			{ // Ubfx
+				r4 = r0 >> (i2.ra & 63) & i2.imm
+				c.x[i2.rd] = r4
+			}
+			{ // LdrXsw
+				r6 = c.x[i3.rn]
+				r7 = c.x[i3.rm]
+				addr := r6 + r7<<(i3.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+3)/emu.PageSize {
+					return p, i3, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r5 = uint64(int64(*(*int32)(q)))
+				c.x[i3.rd] = r5
+			}
+			{ // Ldr32
+				r8 = c.x[i4.rn]
+				addr := r8 + i4.imm
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+3)/emu.PageSize {
+					return p, i4, count, false
+				}
+				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g0
+				r8 = uint64(*(*uint32)(q))
+				c.x[i4.rd] = r8
+			}
+			{ // Sbfx64
+				r0 = uint64(int64(r0<<(i5.rm&63)) >> (i5.ra & 63))
+				c.x[i5.rd] = r0
+			}
+			{ // And64
+				r9 = c.x[i6.rm]
+				r2 = r2 & r9
+				c.x[i6.rd] = r2
+			}
+			{ // LdrSb
+				r11 = c.x[i7.rn]
+				r10 = c.x[i7.rm]
+				addr := r11 + uint64(int64(int32(r10)))<<(i7.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != addr/emu.PageSize {
+					return p, i7, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r10 = uint64(*(*uint8)(q))
+				c.x[i7.rd] = r10
+			}
+			{ // Add64
+				r12 = c.x[i8.rm]
+				r8 = r8 + r12
+				c.x[i8.rd] = r8
+			}
+			{ // LdrX32
+				addr := r3 + r4<<(i9.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+3)/emu.PageSize {
+					return p, i9, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r4 = uint64(*(*uint32)(q))
+				c.x[i9.rd] = r4
+			}
+			{ // Asrv64
+				r13 = c.x[i10.rm]
+				r9 = uint64(int64(r9) >> (r13 & 63))
+				_ = r9
+			}
+			{ // Add64
+				r14 = c.x[i11.rm]
+				r9 = r9 + r14
+				c.x[i11.rd] = r9
+			}
+			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
+			continue
+		case opSuper + 490: // Add64:0,1,2 LdrSb:3,4,3 LdrXb:5,6,7 Ldr64:6,S Mov32:8,5 Ubfiz:9,5 Ldr32:0,0 Add64:10,11,9 LdrXsw:12,1,2 LdrXb:13,6,7 Add64:0,0,14 LdrXsw:15,11,9
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -27005,99 +28897,111 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			i9 := (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
 			i10 := (*inst)(unsafe.Add(unsafe.Pointer(in), 10*instSize))
 			i11 := (*inst)(unsafe.Add(unsafe.Pointer(in), 11*instSize))
-			var r0, r1, r10, r11, r12, r13, r2, r3, r4, r5, r6, r7, r8, r9 uint64
+			var r0, r1, r10, r11, r12, r13, r14, r15, r2, r3, r4, r5, r6, r7, r8, r9, rS uint64
 			{ // Add64
-				r0 = c.x[in.rn]
-				r1 = c.x[in.rm]
-				r0 = r0 + r1
+				r1 = c.x[in.rn]
+				r2 = c.x[in.rm]
+				r0 = r1 + r2
 				c.x[in.rd] = r0
 			}
-			{ // LdrXsw
-				r3 = c.x[i1.rn]
-				r4 = c.x[i1.rm]
-				addr := r3 + r4<<(i1.ra&63)
+			{ // LdrSb
+				r4 = c.x[i1.rn]
+				r3 = c.x[i1.rm]
+				addr := r4 + uint64(int64(int32(r3)))<<(i1.ra&63)
 				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+3)/emu.PageSize {
+				if tlb.page != addr/emu.PageSize {
 					return p, i1, count, false
 				}
 				q := unsafe.Add(tlb.host, addr%emu.PageSize)
-				r2 = uint64(int64(*(*int32)(q)))
-				c.x[i1.rd] = r2
+				r3 = uint64(*(*uint8)(q))
+				c.x[i1.rd] = r3
 			}
-			{ // Ldr32
-				r5 = c.x[i2.rn]
-				addr := r5 + i2.imm
+			{ // LdrXb
+				r6 = c.x[i2.rn]
+				r7 = c.x[i2.rm]
+				addr := r6 + r7<<(i2.ra&63)
 				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+3)/emu.PageSize {
+				if tlb.page != addr/emu.PageSize {
 					return p, i2, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r5 = uint64(*(*uint8)(q))
+				c.x[i2.rd] = r5
+			}
+			{ // Ldr64
+				rS = c.x[slotSP]
+				addr := rS + i3.imm
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, i3, count, false
 				}
 				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
 				q := g0
-				r5 = uint64(*(*uint32)(q))
-				_ = r5
+				r6 = *(*uint64)(q)
+				c.x[i3.rd] = r6
 			}
-			{ // Ubfx
-				r4 = r0 >> (i3.ra & 63) & i3.imm
-				c.x[i3.rd] = r4
+			{ // Mov32
+				r8 = uint64(uint32(r5))
+				c.x[i4.rd] = r8
 			}
 			{ // Ubfiz
-				r7 = c.x[i4.rn]
-				r6 = r7 & i4.imm << (i4.ra & 63)
-				c.x[i4.rd] = r6
+				r9 = r5 & i5.imm << (i5.ra & 63)
+				c.x[i5.rd] = r9
 			}
-			{ // Sbfx64
-				r0 = uint64(int64(r0<<(i5.rm&63)) >> (i5.ra & 63))
-				c.x[i5.rd] = r0
+			{ // Ldr32
+				addr := r0 + i6.imm
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+3)/emu.PageSize {
+					return p, i6, count, false
+				}
+				g1 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g1
+				r0 = uint64(*(*uint32)(q))
+				c.x[i6.rd] = r0
 			}
 			{ // Add64
-				r9 = c.x[i6.rn]
-				r8 = r9 + r6
-				c.x[i6.rd] = r8
+				r11 = c.x[i7.rn]
+				r10 = r11 + r9
+				c.x[i7.rd] = r10
 			}
-			{ // Add64
-				r10 = c.x[i7.rm]
-				r5 = r5 + r10
-				c.x[i7.rd] = r5
-			}
-			{ // LdrX32
-				r11 = c.x[i8.rn]
-				addr := r11 + r4<<(i8.ra&63)
+			{ // LdrXsw
+				addr := r1 + r2<<(i8.ra&63)
 				tlb := &c.loads[slotOf(addr)]
 				if tlb.page != (addr+3)/emu.PageSize {
 					return p, i8, count, false
 				}
 				q := unsafe.Add(tlb.host, addr%emu.PageSize)
-				r4 = uint64(*(*uint32)(q))
-				c.x[i8.rd] = r4
+				r12 = uint64(int64(*(*int32)(q)))
+				c.x[i8.rd] = r12
 			}
-			{ // Ubfx
-				r12 = r5 >> (i9.ra & 63) & i9.imm
-				c.x[i9.rd] = r12
-			}
-			{ // LdrXsw
-				addr := r9 + r6<<(i10.ra&63)
+			{ // LdrXb
+				addr := r6 + r7<<(i9.ra&63)
 				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+3)/emu.PageSize {
-					return p, i10, count, false
+				if tlb.page != addr/emu.PageSize {
+					return p, i9, count, false
 				}
 				q := unsafe.Add(tlb.host, addr%emu.PageSize)
-				r13 = uint64(int64(*(*int32)(q)))
-				c.x[i10.rd] = r13
+				r13 = uint64(*(*uint8)(q))
+				c.x[i9.rd] = r13
 			}
-			{ // Ldr32
-				addr := r8 + i11.imm
+			{ // Add64
+				r14 = c.x[i10.rm]
+				r0 = r0 + r14
+				c.x[i10.rd] = r0
+			}
+			{ // LdrXsw
+				addr := r11 + r9<<(i11.ra&63)
 				tlb := &c.loads[slotOf(addr)]
 				if tlb.page != (addr+3)/emu.PageSize {
 					return p, i11, count, false
 				}
-				g1 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g1
-				r8 = uint64(*(*uint32)(q))
-				c.x[i11.rd] = r8
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r15 = uint64(int64(*(*int32)(q)))
+				c.x[i11.rd] = r15
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 475: // Stp64:0,S,1 Mov32:0,2 Str64:3,S+ Lsl32:3,2 SubsImm32:-,3 Bcond.hi
+		case opSuper + 491: // Stp64:0,S,1 Mov32:0,2 Str64:3,S+ Lsl32:3,2 SubsImm32:-,3 Bcond.hi
 			var g0 unsafe.Pointer
 			var fa4, fb4 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -27152,7 +29056,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 476: // Ldr64:0,1 OrrImm64:2,2 Subs64:-,0,2 Bcond.eq
+		case opSuper + 492: // Ldr64:0,1 OrrImm64:2,2 Subs64:-,0,2 Bcond.eq
 			var g0 unsafe.Pointer
 			var fa2, fb2 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -27193,7 +29097,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 477: // Nop Nop Nop StpW64.pre:0,S,1 MovImm:2 Mov64:0,S Ldr64:3,4 MovImm:5 Ldp32:6,4,7+ Sub64:1,8,3 Ldr32:9,4= MovImm:10
+		case opSuper + 493: // Nop Nop Nop StpW64.pre:0,S,1 MovImm:2 Mov64:0,S Ldr64:3,4 MovImm:5 Ldp32:6,4,7+ Sub64:1,8,3 Ldr32:9,4= MovImm:10
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -27279,7 +29183,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 478: // Ldp32:0,1,2 Sub32:3,3,4 Str32:3,1 Ldr64:3,1+ Add32:0,0,4 Ldr32:5,6 Add32:2,2,4 Add64:3,4,3 Sub32:5,5,4 Str32:5,1+ Ldr64:5,6+ Sub64:4,5,4
+		case opSuper + 494: // Ldp32:0,1,2 Sub32:3,3,4 Str32:3,1 Ldr64:3,1+ Add32:0,0,4 Ldr32:5,6 Add32:2,2,4 Add64:3,4,3 Sub32:5,5,4 Str32:5,1+ Ldr64:5,6+ Sub64:4,5,4
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -27373,7 +29277,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 479: // Str64:0,S Ldr64:0,S Ror64:1,1 Eor64:2,2,3 Ror64:4,4 Eor64:5,5,6 Eor64:7,7,6 Eor64:8,8,6
+		case opSuper + 495: // Str64:0,S Ldr64:0,S Ror64:1,1 Eor64:2,2,3 Ror64:4,4 Eor64:5,5,6 Eor64:7,7,6 Eor64:8,8,6
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -27441,7 +29345,60 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
 			continue
-		case opSuper + 480: // Nop StpW64.pre:0,S,1 Mov64:0,S Stp64:2,S,3+ Stp64:4,S,5+ Ldp64:4,6,3 AndsImm64:-,4 Bcond.ne
+		case opSuper + 496: // Ldp64:0,1,2 Sub64:3,0,4 OrrImm64:5,0 Sub64:6,2,4 OrrImm64:7,2 Bics64:3,3,5 Bic64:5,6,7
+			var g0 unsafe.Pointer
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			var r0, r1, r2, r3, r4, r5, r6, r7 uint64
+			{ // Ldp64
+				r1 = c.x[in.rn]
+				addr := r1 + in.imm
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+15)/emu.PageSize {
+					return p, in, count, false
+				}
+				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g0
+				a, b := *(*uint64)(q), *(*uint64)(unsafe.Add(q, 8))
+				r0 = a
+				c.x[in.rd] = r0
+				r2 = b
+				c.x[in.rm] = r2
+			}
+			{ // Sub64
+				r4 = c.x[i1.rm]
+				r3 = r0 - r4
+				_ = r3
+			}
+			{ // OrrImm64
+				r5 = r0 | i2.imm
+				_ = r5
+			}
+			{ // Sub64
+				r6 = r2 - r4
+				c.x[i3.rd] = r6
+			}
+			{ // OrrImm64
+				r7 = r2 | i4.imm
+				c.x[i4.rd] = r7
+			}
+			{ // Bics64
+				r := r3 &^ r5
+				c.flags = flags{r, 0, flagsAdd}
+				r3 = r
+				c.x[i5.rd] = r3
+			}
+			{ // Bic64
+				r5 = r6 &^ r7
+				c.x[i6.rd] = r5
+			}
+			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			continue
+		case opSuper + 497: // Nop StpW64.pre:0,S,1 Mov64:0,S Stp64:2,S,3+ Stp64:4,S,5+ Ldp64:4,6,3 AndsImm64:-,4 Bcond.ne
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var fa6, fb6 uint64
@@ -27523,7 +29480,77 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 481: // SubsImm32:-,0 Bcond.gt
+		case opSuper + 498: // SubLsl64:0,Z,1 AndImm:1,1 LdrW64.post:2,1 Lsrv64:3,4,0 Orr64:2,2,3 Sub64:5,2,4 OrrImm64:3,2 Bics64:5,5,3 Bcond.ne
+			var g0 unsafe.Pointer
+			var fa7, fb7 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
+			var r0, r1, r2, r3, r4, r5, rZ uint64
+			{ // SubLsl64
+				r1 = c.x[in.rm]
+				r0 = rZ - r1<<(in.ra&63)
+				c.x[in.rd] = r0
+			}
+			{ // AndImm
+				r1 = r1 & i1.imm
+				c.x[i1.rd] = r1
+			}
+			{ // LdrW64
+				addr := r1 + uint64(int64(int32(i2.imm)))
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, i2, count, false
+				}
+				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g0
+				base := r1
+				r2 = *(*uint64)(q)
+				_ = r2
+				r1 = base + uint64(int64(i2.imm)>>32)
+				c.x[i2.rn] = r1
+			}
+			{ // Lsrv64
+				r4 = c.x[i3.rn]
+				r3 = r4 >> (r0 & 63)
+				_ = r3
+			}
+			{ // Orr64
+				r2 = r2 | r3
+				c.x[i4.rd] = r2
+			}
+			{ // Sub64
+				r5 = r2 - r4
+				_ = r5
+			}
+			{ // OrrImm64
+				r3 = r2 | i6.imm
+				c.x[i6.rd] = r3
+			}
+			{ // Bics64
+				r := r5 &^ r3
+				fa7, fb7 = r, 0
+				c.flags = flags{fa7, fb7, flagsAdd}
+				r5 = r
+				c.x[i7.rd] = r5
+			}
+			{ // Bcond
+				in = i8
+				if !(fa7+fb7 != 0) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				in = jump(in, in.imm)
+			}
+		case opSuper + 499: // SubsImm32:-,0 Bcond.gt
 			var fa0, fb0 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0 uint64
@@ -27546,7 +29573,103 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 482: // Nop Ldp64:0,S,1 Ldp64:2,S,3+ LdpW64.post:4,S,5~ Nop Br:5
+		case opSuper + 500: // AddImm32:0,1 AndImm:1,0 SubsUxtb32:-,2,0
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			var r0, r1, r2 uint64
+			{ // AddImm32
+				r1 = c.x[in.rn]
+				r0 = uint64(uint32(r1) + uint32(in.imm))
+				c.x[in.rd] = r0
+			}
+			{ // AndImm
+				r1 = r0 & i1.imm
+				c.x[i1.rd] = r1
+			}
+			{ // SubsUxtb32
+				r2 = c.x[i2.rn]
+				a, b := uint32(r2), uint32(uint8(r0))
+				c.flags = flags{uint64(a) << 32, uint64(b) << 32, flagsSub}
+				_ = uint64(a - b)
+			}
+			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			continue
+		case opSuper + 501: // LdrXb:0,1,2 Ubfiz:3,4 AddImm32:2,5 Mov64:5,2 EorLsr32:4,0,4 LdrSh:4,6,4 Eor32:4,4,3 Subs64:-,2,7 Bcond.lo
+			var fa7, fb7 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
+			var r0, r1, r2, r3, r4, r5, r6, r7 uint64
+			{ // LdrXb
+				r1 = c.x[in.rn]
+				r2 = c.x[in.rm]
+				addr := r1 + r2<<(in.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != addr/emu.PageSize {
+					return p, in, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r0 = uint64(*(*uint8)(q))
+				c.x[in.rd] = r0
+			}
+			{ // Ubfiz
+				r4 = c.x[i1.rn]
+				r3 = r4 & i1.imm << (i1.ra & 63)
+				c.x[i1.rd] = r3
+			}
+			{ // AddImm32
+				r5 = c.x[i2.rn]
+				r2 = uint64(uint32(r5) + uint32(i2.imm))
+				c.x[i2.rd] = r2
+			}
+			{ // Mov64
+				r5 = r2
+				c.x[i3.rd] = r5
+			}
+			{ // EorLsr32
+				r4 = uint64(uint32(r0) ^ uint32(r4)>>(i4.ra&31))
+				c.x[i4.rd] = r4
+			}
+			{ // LdrSh
+				r6 = c.x[i5.rn]
+				addr := r6 + uint64(int64(int32(r4)))<<(i5.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+1)/emu.PageSize {
+					return p, i5, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r4 = uint64(*(*uint16)(q))
+				_ = r4
+			}
+			{ // Eor32
+				r4 = uint64(uint32(r4 ^ r3))
+				c.x[i6.rd] = r4
+			}
+			{ // Subs64
+				r7 = c.x[i7.rm]
+				a, b := r2, r7
+				fa7, fb7 = a, b
+				c.flags = flags{fa7, fb7, flagsSub}
+				_ = a - b
+			}
+			{ // Bcond
+				in = i8
+				if !(fa7 < fb7) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				in = jump(in, in.imm)
+			}
+		case opSuper + 502: // Nop Ldp64:0,S,1 Ldp64:2,S,3+ LdpW64.post:4,S,5~ Nop Br:5
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -27607,7 +29730,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 483: // Ldrb:0,1 Ldr64:2,1~ AddImm64:0,0 AddLsl64:0,3,0 Ldr64:0,0 Cbz64:0
+		case opSuper + 503: // Ldrb:0,1 Ldr64:2,1~ AddImm64:0,0 AddLsl64:0,3,0 Ldr64:0,0 Cbz64:0
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -27666,7 +29789,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 484: // AddImm64:0,1 B
+		case opSuper + 504: // AddImm64:0,1 B
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1 uint64
 			{ // AddImm64
@@ -27678,7 +29801,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				in = i1
 				in = jump(in, in.imm)
 			}
-		case opSuper + 485: // AddImm64:0,1 MovImm:2 Cbz64:1
+		case opSuper + 505: // AddImm64:0,1 MovImm:2 Cbz64:1
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			var r0, r1, r2 uint64
@@ -27703,7 +29826,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 486: // Madd64:0,0,1,Z Nop Nop Sub64:2,3,4 Nop SubsImm32:-,5 Lsrv64:0,0,6 LdrX32:7,8,0 StrX32:2,8,0 StrX32:2,9,10 AddUxtw64:11,4,7 LdrX32:10,3,12
+		case opSuper + 506: // Madd64:0,0,1,Z Nop Nop Sub64:2,3,4 Nop SubsImm32:-,5 Lsrv64:0,0,6 LdrX32:7,8,0 StrX32:2,8,0 StrX32:2,9,10 AddUxtw64:11,4,7 LdrX32:10,3,12
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
 			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
 			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
@@ -27793,7 +29916,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 487: // AddImm32:0,0 StrX32:0,1,2 LdrX32:0,3,4 AddImm32:0,0 StrX32:0,3,4 LdrX32:0,5,6 AddImm32:0,0 StrX32:0,5,6 LdrX32:0,7,8
+		case opSuper + 507: // AddImm32:0,0 StrX32:0,1,2 LdrX32:0,3,4 AddImm32:0,0 StrX32:0,3,4 LdrX32:0,5,6 AddImm32:0,0 StrX32:0,5,6 LdrX32:0,7,8
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -27883,7 +30006,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
 			continue
-		case opSuper + 488: // Ldr32:0,1 Ldr32:2,3 Str32:0,4 Str32:2,5 Br:6
+		case opSuper + 508: // Ldr32:0,1 Ldr32:2,3 Str32:0,4 Str32:2,5 Br:6
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -27953,7 +30076,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 489: // Ldr64:0,1 Mov64:2,1 AndImm:1,0 SubsImm64:-,0 Bcond.hi
+		case opSuper + 509: // Ldr64:0,1 Mov64:2,1 AndImm:1,0 SubsImm64:-,0 Bcond.hi
 			var g0 unsafe.Pointer
 			var fa3, fb3 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -27999,7 +30122,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 490: // Ldr64:0,S Ldr64:1,0 Ldr64:0,S Ldr32:0,0 Mov32:0,0
+		case opSuper + 510: // Ldr64:0,S Ldr64:1,0 Ldr64:0,S Ldr32:0,0 Mov32:0,0
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -28060,7 +30183,42 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
 			continue
-		case opSuper + 491: // Nop StpW64.pre:0,S,1 MovImm:2 Mov64:0,S Str64:3,S+ Mov64:3,4 MovImm:5 BlFar
+		case opSuper + 511: // AddImm64:0,0 AndImm:1,2 SubsUxtb32:-,3,2 Bcond.eq
+			var fa2, fb2 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			var r0, r1, r2, r3 uint64
+			{ // AddImm64
+				r0 = c.x[in.rn]
+				r0 = r0 + in.imm
+				c.x[in.rd] = r0
+			}
+			{ // AndImm
+				r2 = c.x[i1.rn]
+				r1 = r2 & i1.imm
+				c.x[i1.rd] = r1
+			}
+			{ // SubsUxtb32
+				r3 = c.x[i2.rn]
+				a, b := uint32(r3), uint32(uint8(r2))
+				fa2, fb2 = uint64(a)<<32, uint64(b)<<32
+				c.flags = flags{fa2, fb2, flagsSub}
+				_ = uint64(a - b)
+			}
+			{ // Bcond
+				in = i3
+				if !(fa2 == fb2) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				in = jump(in, in.imm)
+			}
+		case opSuper + 512: // Nop StpW64.pre:0,S,1 MovImm:2 Mov64:0,S Str64:3,S+ Mov64:3,4 MovImm:5 BlFar
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -28125,7 +30283,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 492: // Ldr64:0,1 Sbfx64:2,3 Ldr64:4,5 AddImm32:3,3 LdrX64:0,0,2 StrX64:0,4,2 Ldr32:2,5~ Subs32:-,2,3 Bcond.gt
+		case opSuper + 513: // Ldr64:0,1 Sbfx64:2,3 Ldr64:4,5 AddImm32:3,3 LdrX64:0,0,2 StrX64:0,4,2 Ldr32:2,5~ Subs32:-,2,3 Bcond.gt
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var fa7, fb7 uint64
@@ -28213,7 +30371,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 493: // Ldp64:0,1,2 MovImm:3 Ldr64:4,1+ Mov64:5,1 AddImm64:3,3 MovImm:6 Ubfx:7,0 AndImm:8,0 Ldr64:9,5 Ubfx:10,0 SubsImm32:-,7 Bcond.hi
+		case opSuper + 514: // Ldp64:0,1,2 MovImm:3 Ldr64:4,1+ Mov64:5,1 AddImm64:3,3 MovImm:6 Ubfx:7,0 AndImm:8,0 Ldr64:9,5 Ubfx:10,0 SubsImm32:-,7 Bcond.hi
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var fa10, fb10 uint64
@@ -28306,7 +30464,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 494: // AddImm64:0,0 Orn64:1,Z,1 Cbz64:1
+		case opSuper + 515: // AddImm64:0,0 Orn64:1,Z,1 Cbz64:1
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			var r0, r1, rZ uint64
@@ -28332,7 +30490,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 495: // Ldp64:0,S,1 Stp64:0,2,1 Mov64:3,4 Ldp64:0,5,1 Stp64:0,2,1+ Mov64:0,6 AddImm64:1,S BlFar
+		case opSuper + 516: // Ldp64:0,S,1 Stp64:0,2,1 Mov64:3,4 Ldp64:0,5,1 Stp64:0,2,1+ Mov64:0,6 AddImm64:1,S BlFar
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -28419,7 +30577,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 496: // Ldr64:0,S Mov64:1,2 Subs64:-,3,0 Lsl64:0,0 Bcond.hs
+		case opSuper + 517: // Ldr64:0,S Mov64:1,2 Subs64:-,3,0 Lsl64:0,0 Bcond.hs
 			var g0 unsafe.Pointer
 			var fa2, fb2 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -28467,135 +30625,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 497: // Ubfx:0,1 MovImm:2 Lslv64:2,2,1 LdrX64:1,3,0
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			var r0, r1, r2, r3 uint64
-			{ // Ubfx
-				r1 = c.x[in.rn]
-				r0 = r1 >> (in.ra & 63) & in.imm
-				c.x[in.rd] = r0
-			}
-			{ // MovImm
-				r2 = i1.imm
-				_ = r2
-			}
-			{ // Lslv64
-				r2 = r2 << (r1 & 63)
-				c.x[i2.rd] = r2
-			}
-			{ // LdrX64
-				r3 = c.x[i3.rn]
-				addr := r3 + r0<<(i3.ra&63)
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+7)/emu.PageSize {
-					return p, i3, count, false
-				}
-				q := unsafe.Add(tlb.host, addr%emu.PageSize)
-				r1 = *(*uint64)(q)
-				c.x[i3.rd] = r1
-			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			continue
-		case opSuper + 498: // StrXh:0,1,2 Ldr64:3,4 Ldr32:2,4+ Ldr32:1,4+ StrXh:1,3,2 Ldr32:5,4= Ldp32:6,4,7+ Stp32:8,4,7 Str32:5,4+ Cbz32:0
-			var g0 unsafe.Pointer
-			var g1 unsafe.Pointer
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
-			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
-			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
-			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
-			i9 := (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
-			var r0, r1, r2, r3, r4, r5, r6, r7, r8 uint64
-			{ // StrXh
-				r1 = c.x[in.rn]
-				r2 = c.x[in.rm]
-				r0 = c.x[in.rd]
-				addr := r1 + r2<<(in.ra&63)
-				tlb := &c.stores[slotOf(addr)]
-				if tlb.page != (addr+1)/emu.PageSize {
-					return p, in, count, false
-				}
-				q := unsafe.Add(tlb.host, addr%emu.PageSize)
-				*(*uint16)(q) = uint16(r0)
-			}
-			{ // Ldr64
-				r4 = c.x[i1.rn]
-				addr := r4 + i1.imm
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+(i6.imm)-(i1.imm)+7)/emu.PageSize {
-					return p, i1, count, false
-				}
-				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g0
-				r3 = *(*uint64)(q)
-				c.x[i1.rd] = r3
-			}
-			{ // Ldr32
-				q := unsafe.Add(g0, (i2.imm)-(i1.imm))
-				r2 = uint64(*(*uint32)(q))
-				c.x[i2.rd] = r2
-			}
-			{ // Ldr32
-				q := unsafe.Add(g0, (i3.imm)-(i1.imm))
-				r1 = uint64(*(*uint32)(q))
-				c.x[i3.rd] = r1
-			}
-			{ // StrXh
-				addr := r3 + r2<<(i4.ra&63)
-				tlb := &c.stores[slotOf(addr)]
-				if tlb.page != (addr+1)/emu.PageSize {
-					return p, i4, count, false
-				}
-				q := unsafe.Add(tlb.host, addr%emu.PageSize)
-				*(*uint16)(q) = uint16(r1)
-			}
-			{ // Ldr32
-				q := unsafe.Add(g0, (i5.imm)-(i1.imm))
-				r5 = uint64(*(*uint32)(q))
-				c.x[i5.rd] = r5
-			}
-			{ // Ldp32
-				q := unsafe.Add(g0, (i6.imm)-(i1.imm))
-				a, b := *(*uint32)(q), *(*uint32)(unsafe.Add(q, 4))
-				r6 = uint64(a)
-				c.x[i6.rd] = r6
-				r7 = uint64(b)
-				c.x[i6.rm] = r7
-			}
-			{ // Stp32
-				r8 = c.x[i7.rd]
-				addr := r4 + i7.imm
-				tlb := &c.stores[slotOf(addr)]
-				if tlb.page != (addr+(i8.imm)-(i7.imm)+3)/emu.PageSize {
-					return p, i7, count, false
-				}
-				g1 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g1
-				*(*uint32)(q) = uint32(r8)
-				*(*uint32)(unsafe.Add(q, 4)) = uint32(r7)
-			}
-			{ // Str32
-				q := unsafe.Add(g1, (i8.imm)-(i7.imm))
-				*(*uint32)(q) = uint32(r5)
-			}
-			{ // Cbz32
-				in = i9
-				if !(uint32(r0) == 0) {
-					in = next(in, 1)
-					count += uint64(in.left)
-					if count > limit {
-						return p, in, count, true
-					}
-					continue
-				}
-				in = jump(in, in.imm)
-			}
-		case opSuper + 499: // AddImm64:0,1 Ldr64:2,1 Str64:2,3 Ldrb:2,1~ SubsImm32:4,2 Bcond.ls
+		case opSuper + 518: // AddImm64:0,1 Ldr64:2,1 Str64:2,3 Ldrb:2,1~ SubsImm32:4,2 Bcond.ls
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var fa4, fb4 uint64
@@ -28657,7 +30687,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 500: // Strb:0,1 Ldrb:2,3 Cbnz32:2
+		case opSuper + 519: // Strb:0,1 Ldrb:2,3 Cbnz32:2
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -28699,7 +30729,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 501: // LdrWb.post:0,1 Subs32:-,0,2
+		case opSuper + 520: // LdrWb.post:0,1 Subs32:-,0,2
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1, r2 uint64
@@ -28726,22 +30756,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			continue
-		case opSuper + 502: // Sub64:0,1,2 OrrImm64:3,1
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			var r0, r1, r2, r3 uint64
-			{ // Sub64
-				r1 = c.x[in.rn]
-				r2 = c.x[in.rm]
-				r0 = r1 - r2
-				c.x[in.rd] = r0
-			}
-			{ // OrrImm64
-				r3 = r1 | i1.imm
-				c.x[i1.rd] = r3
-			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			continue
-		case opSuper + 503: // Subs32:-,0,1 Bcond.lo
+		case opSuper + 521: // Subs32:-,0,1 Bcond.lo
 			var fa0, fb0 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1 uint64
@@ -28765,7 +30780,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 504: // Ldr64:0,1 Subs64:-,2,0 Bcond.ls
+		case opSuper + 522: // Ldr64:0,1 Subs64:-,2,0 Bcond.ls
 			var g0 unsafe.Pointer
 			var fa1, fb1 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -28802,7 +30817,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 505: // AddImm64:0,0 Subs64:-,0,1 Bcond.ne
+		case opSuper + 523: // AddImm64:0,0 Subs64:-,0,1 Bcond.ne
 			var fa1, fb1 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -28831,7 +30846,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 506: // MovImm:0 MovImm:1 Nop
+		case opSuper + 524: // MovImm:0 MovImm:1 Nop
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1 uint64
 			{ // MovImm
@@ -28847,7 +30862,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
 			continue
-		case opSuper + 507: // Mov64:0,1 Mov32:2,3
+		case opSuper + 525: // Mov64:0,1 Mov32:2,3
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1, r2, r3 uint64
 			{ // Mov64
@@ -28862,7 +30877,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			continue
-		case opSuper + 508: // Eor64:0,1,2 MovImm:3 AndsImm64:-,0 AndImm:4,1 Bcond.ne
+		case opSuper + 526: // Eor64:0,1,2 MovImm:3 AndsImm64:-,0 AndImm:4,1 Bcond.ne
 			var fa2, fb2 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -28901,7 +30916,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 509: // Nop AddImm64:S,S Mov64:0,1 Stp64:2,S,3 AddImm64:2,S Stp64:4,S,5+
+		case opSuper + 527: // Nop AddImm64:S,S Mov64:0,1 Stp64:2,S,3 AddImm64:2,S Stp64:4,S,5+
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -28948,7 +30963,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
 			continue
-		case opSuper + 510: // Ldrb:0,1 Add64:2,2,3
+		case opSuper + 528: // Ldrb:0,1 Add64:2,2,3
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1, r2, r3 uint64
@@ -28972,7 +30987,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			continue
-		case opSuper + 511: // StpW64.post:0,1,0 StpW64.post:0,1,0 StpW64.post:0,1,0 AndsImm64:2,2 Cbz64:2
+		case opSuper + 529: // StpW64.post:0,1,0 StpW64.post:0,1,0 StpW64.post:0,1,0 AndsImm64:2,2 Cbz64:2
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -29041,7 +31056,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 512: // MovImm:0 Ldp64:1,S,2 Ldp64:3,S,4+ Ldp64:5,S,6+ Ldr64:7,S+ LdpW64.post:8,S,9~ Nop Br:9
+		case opSuper + 530: // MovImm:0 Ldp64:1,S,2 Ldp64:3,S,4+ Ldp64:5,S,6+ Ldr64:7,S+ LdpW64.post:8,S,9~ Nop Br:9
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -29118,7 +31133,77 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 513: // Ldr64:0,S MovImm:1 AndImm:2,0 SubsImm64:-,2
+		case opSuper + 531: // Sub64:0,1,2 Nop LdrX64:3,2,0 LdrX64:4,2,5 Sub64:6,3,7 OrrImm64:8,3 LdrW64.post:9,2 Bics64:6,6,8
+			var g0 unsafe.Pointer
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			var r0, r1, r2, r3, r4, r5, r6, r7, r8, r9 uint64
+			{ // Sub64
+				r1 = c.x[in.rn]
+				r2 = c.x[in.rm]
+				r0 = r1 - r2
+				c.x[in.rd] = r0
+			}
+			{ // Nop
+
+			}
+			{ // LdrX64
+				addr := r2 + r0<<(i2.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, i2, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r3 = *(*uint64)(q)
+				c.x[i2.rd] = r3
+			}
+			{ // LdrX64
+				r5 = c.x[i3.rm]
+				addr := r2 + r5<<(i3.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, i3, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r4 = *(*uint64)(q)
+				c.x[i3.rd] = r4
+			}
+			{ // Sub64
+				r7 = c.x[i4.rm]
+				r6 = r3 - r7
+				c.x[i4.rd] = r6
+			}
+			{ // OrrImm64
+				r8 = r3 | i5.imm
+				c.x[i5.rd] = r8
+			}
+			{ // LdrW64
+				addr := r2 + uint64(int64(int32(i6.imm)))
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, i6, count, false
+				}
+				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g0
+				base := r2
+				r9 = *(*uint64)(q)
+				c.x[i6.rd] = r9
+				r2 = base + uint64(int64(i6.imm)>>32)
+				c.x[i6.rn] = r2
+			}
+			{ // Bics64
+				r := r6 &^ r8
+				c.flags = flags{r, 0, flagsAdd}
+				r6 = r
+				c.x[i7.rd] = r6
+			}
+			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
+			continue
+		case opSuper + 532: // Ldr64:0,S MovImm:1 AndImm:2,0 SubsImm64:-,2
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -29151,7 +31236,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
 			continue
-		case opSuper + 514: // Mov64:0,1 Nop Nop StpW64.pre:2,S,1 Mov64:2,S Stp64:3,S,4+
+		case opSuper + 533: // Mov64:0,1 Nop Nop StpW64.pre:2,S,1 Mov64:2,S Stp64:3,S,4+
 			var g0 unsafe.Pointer
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
 			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
@@ -29196,7 +31281,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
 			continue
-		case opSuper + 515: // Mov32:0,1 Ldp32:2,3,4
+		case opSuper + 534: // Mov32:0,1 Ldp32:2,3,4
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1, r2, r3, r4 uint64
@@ -29222,7 +31307,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			continue
-		case opSuper + 516: // Sub32:0,Z,1 Stp32:2,3,4 Str32:Z,3+ AndImm:0,0 SubsImm32:-,2 Bcond.le
+		case opSuper + 535: // Sub32:0,Z,1 Stp32:2,3,4 Str32:Z,3+ AndImm:0,0 SubsImm32:-,2 Bcond.le
 			var g0 unsafe.Pointer
 			var fa4, fb4 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -29276,22 +31361,39 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 517: // AddImm64:0,0 AndImm:1,2
+		case opSuper + 536: // SubsImm64:-,0 BcondFar.ne
+			var fa0, fb0 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			var r0, r1, r2 uint64
-			{ // AddImm64
+			var r0 uint64
+			{ // SubsImm64
 				r0 = c.x[in.rn]
-				r0 = r0 + in.imm
-				c.x[in.rd] = r0
+				a, b := r0, in.imm
+				fa0, fb0 = a, b
+				c.flags = flags{fa0, fb0, flagsSub}
+				_ = a - b
 			}
-			{ // AndImm
-				r2 = c.x[i1.rn]
-				r1 = r2 & i1.imm
-				c.x[i1.rd] = r1
+			{ // BcondFar
+				in = i1
+				if !(fa0 != fb0) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				pc := in.imm
+				t := &c.targets[targetSlot(in)]
+				if t.pc != pc {
+					e := &c.cache[slotOf(pc)]
+					if e.base != pc&^(pageMask&^3) {
+						return p, in, count, false
+					}
+					t.pc, t.page, t.in = pc, e.page, e.page.at(pc)
+				}
+				p, in = t.page, t.in
 			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			continue
-		case opSuper + 518: // Str64:0,1 Cbz64:2
+		case opSuper + 537: // Str64:0,1 Cbz64:2
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1, r2 uint64
@@ -29320,7 +31422,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 519: // Ldr64:0,1 Sub32:2,2,3 Subs32:-,2,4 Mov64:5,6 Csel32.ls:7,2,4 Csel32.ls:8,2,4 AddUxtw64:0,0,3 Mov64:9,7 BlFar
+		case opSuper + 538: // Ldr64:0,1 Sub32:2,2,3 Subs32:-,2,4 Mov64:5,6 Csel32.ls:7,2,4 Csel32.ls:8,2,4 AddUxtw64:0,0,3 Mov64:9,7 BlFar
 			var g0 unsafe.Pointer
 			var fa2, fb2 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -29400,7 +31502,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 520: // Ldr64:0,S Ldp64:1,S,2+ Ldp64:3,S,4+ AddLsl32:0,5,0 Ldp64:5,S,6= Ldp64:7,S,8+ B
+		case opSuper + 539: // Ldr64:0,S Ldp64:1,S,2+ Ldp64:3,S,4+ AddLsl32:0,5,0 Ldp64:5,S,6= Ldp64:7,S,8+ B
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -29462,7 +31564,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				in = i6
 				in = jump(in, in.imm)
 			}
-		case opSuper + 521: // Ldr64:0,1 AddImm64:2,1
+		case opSuper + 540: // Ldr64:0,1 AddImm64:2,1
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1, r2 uint64
@@ -29484,7 +31586,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			continue
-		case opSuper + 522: // Lslv64:0,0,1 Orr64:0,0,2 Ldr64:2,S Orr64:3,3,4 Orr64:0,0,3 LdrXh:5,6,5 Add32:1,1,7 Mov32:3,8 LdrXh:9,2,9 SubsImm32:-,10 Bcond.ls
+		case opSuper + 541: // Lslv64:0,0,1 Orr64:0,0,2 Ldr64:2,S Orr64:3,3,4 Orr64:0,0,3 LdrXh:5,6,5 Add32:1,1,7 Mov32:3,8 LdrXh:9,2,9 SubsImm32:-,10 Bcond.ls
 			var g0 unsafe.Pointer
 			var fa9, fb9 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -29583,39 +31685,105 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 523: // Ldr64:0,1 Ldp32:2,1,3+ Ldr32:4,1=
+		case opSuper + 542: // Ldr64:0,1 Rev64:2,2 AddImm64:3,3 Eor64:0,4,0 Eor64:0,0,2 StrX64:0,5,6 Ldr64:0,7 Ubfx:0,0 Subs64:-,3,0 BcondFar.hs
 			var g0 unsafe.Pointer
+			var g1 unsafe.Pointer
+			var fa8, fb8 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			var r0, r1, r2, r3, r4 uint64
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			i9 := (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
+			var r0, r1, r2, r3, r4, r5, r6, r7 uint64
 			{ // Ldr64
 				r1 = c.x[in.rn]
 				addr := r1 + in.imm
 				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+(i1.imm)-(in.imm)+7)/emu.PageSize {
+				if tlb.page != (addr+7)/emu.PageSize {
 					return p, in, count, false
 				}
 				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
 				q := g0
 				r0 = *(*uint64)(q)
-				c.x[in.rd] = r0
+				_ = r0
 			}
-			{ // Ldp32
-				q := unsafe.Add(g0, (i1.imm)-(in.imm))
-				a, b := *(*uint32)(q), *(*uint32)(unsafe.Add(q, 4))
-				r2 = uint64(a)
+			{ // Rev64
+				r2 = c.x[i1.rn]
+				r2 = bits.ReverseBytes64(r2)
 				c.x[i1.rd] = r2
-				r3 = uint64(b)
-				c.x[i1.rm] = r3
 			}
-			{ // Ldr32
-				q := unsafe.Add(g0, (i2.imm)-(in.imm))
-				r4 = uint64(*(*uint32)(q))
-				c.x[i2.rd] = r4
+			{ // AddImm64
+				r3 = c.x[i2.rn]
+				r3 = r3 + i2.imm
+				c.x[i2.rd] = r3
 			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			continue
-		case opSuper + 524: // Movk64:0 Str64:0,S Ldr32:0,S AddImm64:1,S Mov64:2,3 Mov64:4,5 SubsImm32:-,0 Ldr64:0,S~ Bcond.eq
+			{ // Eor64
+				r4 = c.x[i3.rn]
+				r0 = r4 ^ r0
+				_ = r0
+			}
+			{ // Eor64
+				r0 = r0 ^ r2
+				c.x[i4.rd] = r0
+			}
+			{ // StrX64
+				r5 = c.x[i5.rn]
+				r6 = c.x[i5.rm]
+				addr := r5 + r6<<(i5.ra&63)
+				tlb := &c.stores[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, i5, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				*(*uint64)(q) = r0
+			}
+			{ // Ldr64
+				r7 = c.x[i6.rn]
+				addr := r7 + i6.imm
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, i6, count, false
+				}
+				g1 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g1
+				r0 = *(*uint64)(q)
+				_ = r0
+			}
+			{ // Ubfx
+				r0 = r0 >> (i7.ra & 63) & i7.imm
+				c.x[i7.rd] = r0
+			}
+			{ // Subs64
+				a, b := r3, r0
+				fa8, fb8 = a, b
+				c.flags = flags{fa8, fb8, flagsSub}
+				_ = a - b
+			}
+			{ // BcondFar
+				in = i9
+				if !(fa8 >= fb8) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				pc := in.imm
+				t := &c.targets[targetSlot(in)]
+				if t.pc != pc {
+					e := &c.cache[slotOf(pc)]
+					if e.base != pc&^(pageMask&^3) {
+						return p, in, count, false
+					}
+					t.pc, t.page, t.in = pc, e.page, e.page.at(pc)
+				}
+				p, in = t.page, t.in
+			}
+		case opSuper + 543: // Movk64:0 Str64:0,S Ldr32:0,S AddImm64:1,S Mov64:2,3 Mov64:4,5 SubsImm32:-,0 Ldr64:0,S~ Bcond.eq
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var fa6, fb6 uint64
@@ -29693,7 +31861,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 525: // Lsl64:0,1 AndImm:1,1 MovImm:2 Sub64:3,Z,0 LdrW64.post:4,5 LdpW64.post:6,1,7 Lslv64:2,2,3 AndImm:3,3 Tbnz:0
+		case opSuper + 544: // Lsl64:0,1 AndImm:1,1 MovImm:2 Sub64:3,Z,0 LdrW64.post:4,5 LdpW64.post:6,1,7 Lslv64:2,2,3 AndImm:3,3 Tbnz:0
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -29774,7 +31942,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 526: // Ldp64:0,S,1 MovImm:2 Ldr64:3,S+ Mov64:4,5 Ldr64:6,S~ Ldr64:7,4 Subs64:6,6,7 MovImm:7 Bcond.ne
+		case opSuper + 545: // Ldp64:0,S,1 MovImm:2 Ldr64:3,S+ Mov64:4,5 Ldr64:6,S~ Ldr64:7,4 Subs64:6,6,7 MovImm:7 Bcond.ne
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var fa6, fb6 uint64
@@ -29856,7 +32024,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 527: // MovImm:0 Subs64:-,1,2 Bcond.ge
+		case opSuper + 546: // MovImm:0 Subs64:-,1,2 Bcond.ge
 			var fa1, fb1 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -29885,7 +32053,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 528: // AddImm64:0,1 Nop LdrX64:2,0,3 Nop Ldr64:3,1 AndImm:3,3 Subs64:-,1,3 Bcond.eq
+		case opSuper + 547: // AddImm64:0,1 Nop LdrX64:2,0,3 Nop Ldr64:3,1 AndImm:3,3 Subs64:-,1,3 Bcond.eq
 			var g0 unsafe.Pointer
 			var fa6, fb6 uint64
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -29948,7 +32116,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 529: // Ldr32:0,S Mov64:1,2 AddImm64:3,S MovImm:4 BlFar
+		case opSuper + 548: // Ldr32:0,S Mov64:1,2 AddImm64:3,S MovImm:4 BlFar
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -29994,7 +32162,92 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 530: // Ldr64:0,1 Ldr32:2,1+ Strb:Z,3 Str32:Z,3+
+		case opSuper + 549: // StrXb:0,1,2 Clz32:0,3 EorImm32:0,0 Ldr32:4,5 AddImm32:0,0 Clz32:4,4 EorImm32:4,4 StrXb:4,6,2 SubsImm32:-,3 Bcond.hi
+			var g0 unsafe.Pointer
+			var fa8, fb8 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
+			i9 := (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
+			var r0, r1, r2, r3, r4, r5, r6 uint64
+			{ // StrXb
+				r1 = c.x[in.rn]
+				r2 = c.x[in.rm]
+				r0 = c.x[in.rd]
+				addr := r1 + r2<<(in.ra&63)
+				tlb := &c.stores[slotOf(addr)]
+				if tlb.page != addr/emu.PageSize {
+					return p, in, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				*(*uint8)(q) = uint8(r0)
+			}
+			{ // Clz32
+				r3 = c.x[i1.rn]
+				r0 = uint64(bits.LeadingZeros32(uint32(r3)))
+				_ = r0
+			}
+			{ // EorImm32
+				r0 = uint64(uint32(r0 ^ i2.imm))
+				c.x[i2.rd] = r0
+			}
+			{ // Ldr32
+				r5 = c.x[i3.rn]
+				addr := r5 + i3.imm
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+3)/emu.PageSize {
+					return p, i3, count, false
+				}
+				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g0
+				r4 = uint64(*(*uint32)(q))
+				_ = r4
+			}
+			{ // AddImm32
+				r0 = uint64(uint32(r0) + uint32(i4.imm))
+				c.x[i4.rd] = r0
+			}
+			{ // Clz32
+				r4 = uint64(bits.LeadingZeros32(uint32(r4)))
+				_ = r4
+			}
+			{ // EorImm32
+				r4 = uint64(uint32(r4 ^ i6.imm))
+				c.x[i6.rd] = r4
+			}
+			{ // StrXb
+				r6 = c.x[i7.rn]
+				addr := r6 + r2<<(i7.ra&63)
+				tlb := &c.stores[slotOf(addr)]
+				if tlb.page != addr/emu.PageSize {
+					return p, i7, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				*(*uint8)(q) = uint8(r4)
+			}
+			{ // SubsImm32
+				a, b := uint32(r3), uint32(i8.imm)
+				fa8, fb8 = uint64(a)<<32, uint64(b)<<32
+				c.flags = flags{fa8, fb8, flagsSub}
+				_ = uint64(a - b)
+			}
+			{ // Bcond
+				in = i9
+				if !(fa8 > fb8) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				in = jump(in, in.imm)
+			}
+		case opSuper + 550: // Ldr64:0,1 Ldr32:2,1+ Strb:Z,3 Str32:Z,3+
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -30035,7 +32288,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
 			continue
-		case opSuper + 531: // AndImm:0,0 Str64:0,0 Nop Cbz32:1
+		case opSuper + 551: // AndImm:0,0 Str64:0,0 Nop Cbz32:1
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -30071,80 +32324,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 532: // Eor64:0,1,2 Orr64:3,0,4 Rev64:3,3 Rev64:1,1 Rev64:2,2
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			var r0, r1, r2, r3, r4 uint64
-			{ // Eor64
-				r1 = c.x[in.rn]
-				r2 = c.x[in.rm]
-				r0 = r1 ^ r2
-				c.x[in.rd] = r0
-			}
-			{ // Orr64
-				r4 = c.x[i1.rm]
-				r3 = r0 | r4
-				_ = r3
-			}
-			{ // Rev64
-				r3 = bits.ReverseBytes64(r3)
-				c.x[i2.rd] = r3
-			}
-			{ // Rev64
-				r1 = bits.ReverseBytes64(r1)
-				c.x[i3.rd] = r1
-			}
-			{ // Rev64
-				r2 = bits.ReverseBytes64(r2)
-				c.x[i4.rd] = r2
-			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
-			continue
-		case opSuper + 533: // AndImm:0,1 Ubfx:1,1 Madd64:2,0,3,Z Madd64:4,1,3,Z Madd64:5,6,0,4 Madd64:1,6,1,Z AddUxtw64:0,7,2
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
-			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
-			var r0, r1, r2, r3, r4, r5, r6, r7, rZ uint64
-			{ // AndImm
-				r1 = c.x[in.rn]
-				r0 = r1 & in.imm
-				_ = r0
-			}
-			{ // Ubfx
-				r1 = r1 >> (i1.ra & 63) & i1.imm
-				_ = r1
-			}
-			{ // Madd64
-				r3 = c.x[i2.rm]
-				r2 = rZ + r0*r3
-				c.x[i2.rd] = r2
-			}
-			{ // Madd64
-				r4 = rZ + r1*r3
-				c.x[i3.rd] = r4
-			}
-			{ // Madd64
-				r6 = c.x[i4.rn]
-				r5 = r4 + r6*r0
-				c.x[i4.rd] = r5
-			}
-			{ // Madd64
-				r1 = rZ + r6*r1
-				c.x[i5.rd] = r1
-			}
-			{ // AddUxtw64
-				r7 = c.x[i6.rn]
-				r0 = r7 + uint64(uint32(r2))<<(i6.ra&63)
-				c.x[i6.rd] = r0
-			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
-			continue
-		case opSuper + 534: // StpW64.post:0,1,0 AndsImm64:2,2 Cbz64:2
+		case opSuper + 552: // StpW64.post:0,1,0 AndsImm64:2,2 Cbz64:2
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -30183,7 +32363,142 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 535: // Mov64:0,1 Nop Nop StpW64.pre:2,S,1 Mov64:2,S Cbz32:3
+		case opSuper + 553: // MovImm:0 MovImm:1 AddImm32:2,2 SubAsr32:3,2,3 Sbfiz64:4,3 Tbnz:3
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			var r0, r1, r2, r3, r4 uint64
+			{ // MovImm
+				r0 = in.imm
+				c.x[in.rd] = r0
+			}
+			{ // MovImm
+				r1 = i1.imm
+				c.x[i1.rd] = r1
+			}
+			{ // AddImm32
+				r2 = c.x[i2.rn]
+				r2 = uint64(uint32(r2) + uint32(i2.imm))
+				c.x[i2.rd] = r2
+			}
+			{ // SubAsr32
+				r3 = c.x[i3.rm]
+				r3 = uint64(uint32(r2) - uint32(int32(uint32(r3))>>(i3.ra&31)))
+				c.x[i3.rd] = r3
+			}
+			{ // Sbfiz64
+				r4 = uint64(int64(r3<<(i4.rm&63)) >> (i4.ra & 63) << (i4.imm & 63))
+				c.x[i4.rd] = r4
+			}
+			{ // Tbnz
+				in = i5
+				if !(r3>>(in.ra&63)&1 != 0) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				in = jump(in, in.imm)
+			}
+		case opSuper + 554: // AddImm64:0,0 AddImm32:1,2 AddImm32:3,4 AndImm:1,1 LdrSb:5,6,2 AndImm:3,3 LdrSb:7,6,4 AndsImm64:-,5 Csel32.ne:2,1,2 AndsImm64:-,7 Csel32.ne:4,3,4 SubsImm32:-,2
+			var fa7, fb7 uint64
+			var fa9, fb9 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
+			i9 := (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
+			i10 := (*inst)(unsafe.Add(unsafe.Pointer(in), 10*instSize))
+			i11 := (*inst)(unsafe.Add(unsafe.Pointer(in), 11*instSize))
+			var r0, r1, r2, r3, r4, r5, r6, r7 uint64
+			{ // AddImm64
+				r0 = c.x[in.rn]
+				r0 = r0 + in.imm
+				c.x[in.rd] = r0
+			}
+			{ // AddImm32
+				r2 = c.x[i1.rn]
+				r1 = uint64(uint32(r2) + uint32(i1.imm))
+				_ = r1
+			}
+			{ // AddImm32
+				r4 = c.x[i2.rn]
+				r3 = uint64(uint32(r4) + uint32(i2.imm))
+				c.x[i2.rd] = r3
+			}
+			{ // AndImm
+				r1 = r1 & i3.imm
+				c.x[i3.rd] = r1
+			}
+			{ // LdrSb
+				r6 = c.x[i4.rn]
+				addr := r6 + uint64(int64(int32(r2)))<<(i4.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != addr/emu.PageSize {
+					return p, i4, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r5 = uint64(*(*uint8)(q))
+				c.x[i4.rd] = r5
+			}
+			{ // AndImm
+				r3 = r3 & i5.imm
+				c.x[i5.rd] = r3
+			}
+			{ // LdrSb
+				addr := r6 + uint64(int64(int32(r4)))<<(i6.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != addr/emu.PageSize {
+					return p, i6, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r7 = uint64(*(*uint8)(q))
+				c.x[i6.rd] = r7
+			}
+			{ // AndsImm64
+				r := r5 & i7.imm
+				fa7, fb7 = r, 0
+				c.flags = flags{fa7, fb7, flagsAdd}
+				_ = r
+			}
+			{ // Csel
+				v := uint64(uint32(r2))
+				if fa7+fb7 != 0 {
+					v = uint64(uint32(r1))
+				}
+				r2 = v
+				c.x[i8.rd] = r2
+			}
+			{ // AndsImm64
+				r := r7 & i9.imm
+				fa9, fb9 = r, 0
+				c.flags = flags{fa9, fb9, flagsAdd}
+				_ = r
+			}
+			{ // Csel
+				v := uint64(uint32(r4))
+				if fa9+fb9 != 0 {
+					v = uint64(uint32(r3))
+				}
+				r4 = v
+				c.x[i10.rd] = r4
+			}
+			{ // SubsImm32
+				a, b := uint32(r2), uint32(i11.imm)
+				c.flags = flags{uint64(a) << 32, uint64(b) << 32, flagsSub}
+				_ = uint64(a - b)
+			}
+			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
+			continue
+		case opSuper + 555: // Mov64:0,1 Nop Nop StpW64.pre:2,S,1 Mov64:2,S Cbz32:3
 			var g0 unsafe.Pointer
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
 			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
@@ -30232,27 +32547,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 536: // AddImm64:0,1 Sub64:0,2,0 Sbfx64:0,0
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			var r0, r1, r2 uint64
-			{ // AddImm64
-				r1 = c.x[in.rn]
-				r0 = r1 + in.imm
-				_ = r0
-			}
-			{ // Sub64
-				r2 = c.x[i1.rn]
-				r0 = r2 - r0
-				_ = r0
-			}
-			{ // Sbfx64
-				r0 = uint64(int64(r0<<(i2.rm&63)) >> (i2.ra & 63))
-				c.x[i2.rd] = r0
-			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			continue
-		case opSuper + 537: // AddImm32:0,0 Sub32:1,1,2 Subs64:-,3,4 Add32:0,0,1 AndImm:0,0 AddImm32:1,0 AndImm:1,1 Ldr64:3,5 Csel32.ne:0,0,1 AddImm32:1,0 Subs64:-,6,7 AndImm:7,1
+		case opSuper + 556: // AddImm32:0,0 Sub32:1,1,2 Subs64:-,3,4 Add32:0,0,1 AndImm:0,0 AddImm32:1,0 AndImm:1,1 Ldr64:3,5 Csel32.ne:0,0,1 AddImm32:1,0 Subs64:-,6,7 AndImm:7,1
 			var g0 unsafe.Pointer
 			var fa2, fb2 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -30338,7 +32633,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 538: // Sub32:0,1,2 Str64:0,3 Add64:4,5,6 Subs64:-,7,4 Mov64:4,6 Bcond.ne
+		case opSuper + 557: // Sub32:0,1,2 Str64:0,3 Add64:4,5,6 Subs64:-,7,4 Mov64:4,6 Bcond.ne
 			var g0 unsafe.Pointer
 			var fa3, fb3 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -30393,76 +32688,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 539: // Mov32:0,0 MovImm:1 MovImm:2 Add64:3,4,0 AddImm64:1,1 AddImm64:2,2 MovImm:5 MovImm:6 Ldrb:0,4 LdrXh:0,1,0
-			var g0 unsafe.Pointer
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
-			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
-			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
-			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
-			i9 := (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
-			var r0, r1, r2, r3, r4, r5, r6 uint64
-			{ // Mov32
-				r0 = c.x[in.rn]
-				r0 = uint64(uint32(r0))
-				c.x[in.rd] = r0
-			}
-			{ // MovImm
-				r1 = i1.imm
-				_ = r1
-			}
-			{ // MovImm
-				r2 = i2.imm
-				_ = r2
-			}
-			{ // Add64
-				r4 = c.x[i3.rn]
-				r3 = r4 + r0
-				c.x[i3.rd] = r3
-			}
-			{ // AddImm64
-				r1 = r1 + i4.imm
-				c.x[i4.rd] = r1
-			}
-			{ // AddImm64
-				r2 = r2 + i5.imm
-				c.x[i5.rd] = r2
-			}
-			{ // MovImm
-				r5 = i6.imm
-				c.x[i6.rd] = r5
-			}
-			{ // MovImm
-				r6 = i7.imm
-				c.x[i7.rd] = r6
-			}
-			{ // Ldrb
-				addr := r4 + i8.imm
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+0)/emu.PageSize {
-					return p, i8, count, false
-				}
-				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g0
-				r0 = uint64(*(*uint8)(q))
-				c.x[i8.rd] = r0
-			}
-			{ // LdrXh
-				addr := r1 + r0<<(i9.ra&63)
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+1)/emu.PageSize {
-					return p, i9, count, false
-				}
-				q := unsafe.Add(tlb.host, addr%emu.PageSize)
-				r0 = uint64(*(*uint16)(q))
-				c.x[i9.rd] = r0
-			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 10*instSize))
-			continue
-		case opSuper + 540: // MovImm:0 MovImm:1 B
+		case opSuper + 558: // MovImm:0 MovImm:1 B
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			var r0, r1 uint64
@@ -30478,7 +32704,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				in = i2
 				in = jump(in, in.imm)
 			}
-		case opSuper + 541: // Ldr32:0,1 Str32:0,2 Ldr32:3,1~ SubsImm32:4,3 Bcond.mi
+		case opSuper + 559: // Ldr32:0,1 Str32:0,2 Ldr32:3,1~ SubsImm32:4,3 Bcond.mi
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var fa3, fb3 uint64
@@ -30535,7 +32761,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 542: // Ldr64:0,1 Ldr64:2,1+ Eor64:0,0,2 StrW64.post:0,1 Subs64:-,1,3 Bcond.ne
+		case opSuper + 560: // Ldr64:0,1 Ldr64:2,1+ Eor64:0,0,2 StrW64.post:0,1 Subs64:-,1,3 Bcond.ne
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var fa4, fb4 uint64
@@ -30597,7 +32823,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 543: // Ldrb:0,1 MovImm:2 AddImm64:3,1 Lslv64:2,2,0 AddImm64:2,2 Subs64:-,2,4 Bcond.lo
+		case opSuper + 561: // Ldrb:0,1 MovImm:2 AddImm64:3,1 Lslv64:2,2,0 AddImm64:2,2 Subs64:-,2,4 Bcond.lo
 			var g0 unsafe.Pointer
 			var fa5, fb5 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -30653,7 +32879,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 544: // Str64:0,1 Ldrb:2,2 Lsrv64:2,3,2 Strb:2,1~ Subs64:-,4,3 Bcond.lo
+		case opSuper + 562: // Str64:0,1 Ldrb:2,2 Lsrv64:2,3,2 Strb:2,1~ Subs64:-,4,3 Bcond.lo
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var fa4, fb4 uint64
@@ -30716,103 +32942,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 545: // Add64:0,1,2 Subs64:-,3,4 AddLsl64:5,5,3 Csel64.lo:1,0,1 Ubfx:3,3 Subs64:-,5,6 StrX64:5,7,8 Csinc64.hs:3,3,3 Add64:6,3,1 AddsImm32:9,9 Bcond.ne
-			var fa1, fb1 uint64
-			var fa5, fb5 uint64
-			var fa9, fb9 uint64
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
-			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
-			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
-			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
-			i9 := (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
-			i10 := (*inst)(unsafe.Add(unsafe.Pointer(in), 10*instSize))
-			var r0, r1, r2, r3, r4, r5, r6, r7, r8, r9 uint64
-			{ // Add64
-				r1 = c.x[in.rn]
-				r2 = c.x[in.rm]
-				r0 = r1 + r2
-				c.x[in.rd] = r0
-			}
-			{ // Subs64
-				r3 = c.x[i1.rn]
-				r4 = c.x[i1.rm]
-				a, b := r3, r4
-				fa1, fb1 = a, b
-				c.flags = flags{fa1, fb1, flagsSub}
-				_ = a - b
-			}
-			{ // AddLsl64
-				r5 = c.x[i2.rn]
-				r5 = r5 + r3<<(i2.ra&63)
-				c.x[i2.rd] = r5
-			}
-			{ // Csel
-				v := r1
-				if fa1 < fb1 {
-					v = r0
-				}
-				r1 = v
-				c.x[i3.rd] = r1
-			}
-			{ // Ubfx
-				r3 = r3 >> (i4.ra & 63) & i4.imm
-				c.x[i4.rd] = r3
-			}
-			{ // Subs64
-				r6 = c.x[i5.rm]
-				a, b := r5, r6
-				fa5, fb5 = a, b
-				c.flags = flags{fa5, fb5, flagsSub}
-				_ = a - b
-			}
-			{ // StrX64
-				r7 = c.x[i6.rn]
-				r8 = c.x[i6.rm]
-				addr := r7 + r8<<(i6.ra&63)
-				tlb := &c.stores[slotOf(addr)]
-				if tlb.page != (addr+7)/emu.PageSize {
-					return p, i6, count, false
-				}
-				q := unsafe.Add(tlb.host, addr%emu.PageSize)
-				*(*uint64)(q) = r5
-			}
-			{ // Csel
-				v := r3 + 1
-				if fa5 >= fb5 {
-					v = r3
-				}
-				r3 = v
-				c.x[i7.rd] = r3
-			}
-			{ // Add64
-				r6 = r3 + r1
-				c.x[i8.rd] = r6
-			}
-			{ // AddsImm32
-				r9 = c.x[i9.rn]
-				a, b := uint32(r9), uint32(i9.imm)
-				fa9, fb9 = uint64(a)<<32, uint64(b)<<32
-				c.flags = flags{fa9, fb9, flagsAdd}
-				r9 = uint64(a + b)
-				c.x[i9.rd] = r9
-			}
-			{ // Bcond
-				in = i10
-				if !(fa9+fb9 != 0) {
-					in = next(in, 1)
-					count += uint64(in.left)
-					if count > limit {
-						return p, in, count, true
-					}
-					continue
-				}
-				in = jump(in, in.imm)
-			}
-		case opSuper + 546: // Ldrb:0,1 AddImm64:2,1 Lsrv64:1,3,0 AndImm:4,1 Ubfiz:1,1 AddImm64:1,1 Add64:1,2,1 Ldr64:1,1 SubsImm64:-,1 AndImm:5,1
+		case opSuper + 563: // Ldrb:0,1 AddImm64:2,1 Lsrv64:1,3,0 AndImm:4,1 Ubfiz:1,1 AddImm64:1,1 Add64:1,2,1 Ldr64:1,1 SubsImm64:-,1 AndImm:5,1
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -30884,7 +33014,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 10*instSize))
 			continue
-		case opSuper + 547: // Ldr64:0,1 Subs64:-,0,2 Bcond.eq
+		case opSuper + 564: // Ldr64:0,1 Subs64:-,0,2 Bcond.eq
 			var g0 unsafe.Pointer
 			var fa1, fb1 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -30921,83 +33051,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 548: // Ldr64:0,1 Rev64:2,2 AddImm64:3,3 Eor64:0,4,0 Eor64:0,0,2 StrX64:0,5,6 Ldr64:0,7 Ubfx:0,0 Subs64:-,3,0
-			var g0 unsafe.Pointer
-			var g1 unsafe.Pointer
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
-			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
-			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
-			var r0, r1, r2, r3, r4, r5, r6, r7 uint64
-			{ // Ldr64
-				r1 = c.x[in.rn]
-				addr := r1 + in.imm
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+7)/emu.PageSize {
-					return p, in, count, false
-				}
-				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g0
-				r0 = *(*uint64)(q)
-				_ = r0
-			}
-			{ // Rev64
-				r2 = c.x[i1.rn]
-				r2 = bits.ReverseBytes64(r2)
-				c.x[i1.rd] = r2
-			}
-			{ // AddImm64
-				r3 = c.x[i2.rn]
-				r3 = r3 + i2.imm
-				c.x[i2.rd] = r3
-			}
-			{ // Eor64
-				r4 = c.x[i3.rn]
-				r0 = r4 ^ r0
-				_ = r0
-			}
-			{ // Eor64
-				r0 = r0 ^ r2
-				c.x[i4.rd] = r0
-			}
-			{ // StrX64
-				r5 = c.x[i5.rn]
-				r6 = c.x[i5.rm]
-				addr := r5 + r6<<(i5.ra&63)
-				tlb := &c.stores[slotOf(addr)]
-				if tlb.page != (addr+7)/emu.PageSize {
-					return p, i5, count, false
-				}
-				q := unsafe.Add(tlb.host, addr%emu.PageSize)
-				*(*uint64)(q) = r0
-			}
-			{ // Ldr64
-				r7 = c.x[i6.rn]
-				addr := r7 + i6.imm
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+7)/emu.PageSize {
-					return p, i6, count, false
-				}
-				g1 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g1
-				r0 = *(*uint64)(q)
-				_ = r0
-			}
-			{ // Ubfx
-				r0 = r0 >> (i7.ra & 63) & i7.imm
-				c.x[i7.rd] = r0
-			}
-			{ // Subs64
-				a, b := r3, r0
-				c.flags = flags{a, b, flagsSub}
-				_ = a - b
-			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
-			continue
-		case opSuper + 549: // AddImm32:0,0 Cbz64:1
+		case opSuper + 565: // AddImm32:0,0 Cbz64:1
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1 uint64
 			{ // AddImm32
@@ -31018,7 +33072,22 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 550: // AndImm:0,1 SubsImm64:-,2 Bcond.eq
+		case opSuper + 566: // AddImm64:0,0 AddImm64:1,1
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			var r0, r1 uint64
+			{ // AddImm64
+				r0 = c.x[in.rn]
+				r0 = r0 + in.imm
+				c.x[in.rd] = r0
+			}
+			{ // AddImm64
+				r1 = c.x[i1.rn]
+				r1 = r1 + i1.imm
+				c.x[i1.rd] = r1
+			}
+			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			continue
+		case opSuper + 567: // AndImm:0,1 SubsImm64:-,2 Bcond.eq
 			var fa1, fb1 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -31047,7 +33116,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 551: // Ldr64:0,1 MovImm:2 And32:3,3,2 Strb:3,1 Cbz64:0
+		case opSuper + 568: // Ldr64:0,1 MovImm:2 And32:3,3,2 Strb:3,1 Cbz64:0
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -31098,7 +33167,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 552: // LdrWb.post:0,1 LdrX64:0,2,0 Add64:3,3,0 Str64:3,S Lsrv64:4,4,0 Orr64:4,4,0 Str64:4,S~ Subs64:-,5,1 Bcond.ne
+		case opSuper + 569: // LdrWb.post:0,1 LdrX64:0,2,0 Add64:3,3,0 Str64:3,S Lsrv64:4,4,0 Orr64:4,4,0 Str64:4,S~ Subs64:-,5,1 Bcond.ne
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var fa7, fb7 uint64
@@ -31186,7 +33255,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 553: // Nop StpW64.pre:0,S,1 MovImm:2 Mov64:0,S MovImm:3 Bl
+		case opSuper + 570: // Nop StpW64.pre:0,S,1 MovImm:2 Mov64:0,S MovImm:3 Bl
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -31230,7 +33299,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				in = jump(in, in.imm)
 			}
-		case opSuper + 554: // Stp64:0,S,1 AddImm64:0,S Stp64:2,S,3+ Mov64:2,4 Ldr64:4,5 Str64:4,S~ MovImm:4 Str64:Z,S~ Ldr32:5,2
+		case opSuper + 571: // Stp64:0,S,1 AddImm64:0,S Stp64:2,S,3+ Mov64:2,4 Ldr64:4,5 Str64:4,S~ MovImm:4 Str64:Z,S~ Ldr32:5,2
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -31311,73 +33380,170 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
 			continue
-		case opSuper + 555: // Ldr32:0,1 Lslv32:2,2,3 Eor32:4,4,2 Ldr64:3,1+ And32:4,4,5 Ldr64:2,1= And32:6,6,0 Str32:4,1
-			var g0 unsafe.Pointer
-			var g1 unsafe.Pointer
+		case opSuper + 572: // LdrUb:0,1,2 AddImm64:3,4 AddImm32:5,0 AndImm:6,5 AndImm:5,5 LdrX64:6,3,6 Cbnz64:6
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
 			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
 			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
 			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
-			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
 			var r0, r1, r2, r3, r4, r5, r6 uint64
-			{ // Ldr32
+			{ // LdrUb
 				r1 = c.x[in.rn]
-				addr := r1 + in.imm
+				r2 = c.x[in.rm]
+				addr := r1 + uint64(uint32(r2))<<(in.ra&63)
 				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+(i3.imm)-(in.imm)+7)/emu.PageSize {
+				if tlb.page != addr/emu.PageSize {
 					return p, in, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r0 = uint64(*(*uint8)(q))
+				c.x[in.rd] = r0
+			}
+			{ // AddImm64
+				r4 = c.x[i1.rn]
+				r3 = r4 + i1.imm
+				c.x[i1.rd] = r3
+			}
+			{ // AddImm32
+				r5 = uint64(uint32(r0) + uint32(i2.imm))
+				_ = r5
+			}
+			{ // AndImm
+				r6 = r5 & i3.imm
+				c.x[i3.rd] = r6
+			}
+			{ // AndImm
+				r5 = r5 & i4.imm
+				c.x[i4.rd] = r5
+			}
+			{ // LdrX64
+				addr := r3 + r6<<(i5.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, i5, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r6 = *(*uint64)(q)
+				c.x[i5.rd] = r6
+			}
+			{ // Cbnz64
+				in = i6
+				if !(r6 != 0) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				in = jump(in, in.imm)
+			}
+		case opSuper + 573: // Nop Nop Ldr32:0,1 Mov64:2,1 Ldr64:1,1+ StrXh:3,1,0 Ldr64:0,2 Ldr32:1,2+ AddImm32:4,1 Str32:4,2 StrUb:5,0,1 Cbnz32:3
+			var g0 unsafe.Pointer
+			var g1 unsafe.Pointer
+			var g2 unsafe.Pointer
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
+			i9 := (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
+			i10 := (*inst)(unsafe.Add(unsafe.Pointer(in), 10*instSize))
+			i11 := (*inst)(unsafe.Add(unsafe.Pointer(in), 11*instSize))
+			var r0, r1, r2, r3, r4, r5 uint64
+			{ // Nop
+
+			}
+			{ // Nop
+
+			}
+			{ // Ldr32
+				r1 = c.x[i2.rn]
+				addr := r1 + i2.imm
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+(i4.imm)-(i2.imm)+7)/emu.PageSize {
+					return p, i2, count, false
 				}
 				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
 				q := g0
 				r0 = uint64(*(*uint32)(q))
-				c.x[in.rd] = r0
+				c.x[i2.rd] = r0
 			}
-			{ // Lslv32
-				r2 = c.x[i1.rn]
-				r3 = c.x[i1.rm]
-				r2 = uint64(uint32(r2) << (r3 & 31))
-				_ = r2
-			}
-			{ // Eor32
-				r4 = c.x[i2.rn]
-				r4 = uint64(uint32(r4 ^ r2))
-				_ = r4
+			{ // Mov64
+				r2 = r1
+				c.x[i3.rd] = r2
 			}
 			{ // Ldr64
-				q := unsafe.Add(g0, (i3.imm)-(in.imm))
-				r3 = *(*uint64)(q)
-				c.x[i3.rd] = r3
+				q := unsafe.Add(g0, (i4.imm)-(i2.imm))
+				r1 = *(*uint64)(q)
+				c.x[i4.rd] = r1
 			}
-			{ // And32
-				r5 = c.x[i4.rm]
-				r4 = uint64(uint32(r4 & r5))
-				c.x[i4.rd] = r4
-			}
-			{ // Ldr64
-				q := unsafe.Add(g0, (i5.imm)-(in.imm))
-				r2 = *(*uint64)(q)
-				c.x[i5.rd] = r2
-			}
-			{ // And32
-				r6 = c.x[i6.rn]
-				r6 = uint64(uint32(r6 & r0))
-				c.x[i6.rd] = r6
-			}
-			{ // Str32
-				addr := r1 + i7.imm
+			{ // StrXh
+				r3 = c.x[i5.rd]
+				addr := r1 + r0<<(i5.ra&63)
 				tlb := &c.stores[slotOf(addr)]
-				if tlb.page != (addr+3)/emu.PageSize {
-					return p, i7, count, false
+				if tlb.page != (addr+1)/emu.PageSize {
+					return p, i5, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				*(*uint16)(q) = uint16(r3)
+			}
+			{ // Ldr64
+				addr := r2 + i6.imm
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+(i7.imm)-(i6.imm)+3)/emu.PageSize {
+					return p, i6, count, false
 				}
 				g1 = unsafe.Add(tlb.host, addr%emu.PageSize)
 				q := g1
+				r0 = *(*uint64)(q)
+				c.x[i6.rd] = r0
+			}
+			{ // Ldr32
+				q := unsafe.Add(g1, (i7.imm)-(i6.imm))
+				r1 = uint64(*(*uint32)(q))
+				c.x[i7.rd] = r1
+			}
+			{ // AddImm32
+				r4 = uint64(uint32(r1) + uint32(i8.imm))
+				c.x[i8.rd] = r4
+			}
+			{ // Str32
+				addr := r2 + i9.imm
+				tlb := &c.stores[slotOf(addr)]
+				if tlb.page != (addr+3)/emu.PageSize {
+					return p, i9, count, false
+				}
+				g2 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g2
 				*(*uint32)(q) = uint32(r4)
 			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
-			continue
-		case opSuper + 556: // Ldr64:0,1 Subs64:-,2,0 Bcond.eq
+			{ // StrUb
+				r5 = c.x[i10.rd]
+				addr := r0 + uint64(uint32(r1))<<(i10.ra&63)
+				tlb := &c.stores[slotOf(addr)]
+				if tlb.page != addr/emu.PageSize {
+					return p, i10, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				*(*uint8)(q) = uint8(r5)
+			}
+			{ // Cbnz32
+				in = i11
+				if !(uint32(r3) != 0) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				in = jump(in, in.imm)
+			}
+		case opSuper + 574: // Ldr64:0,1 Subs64:-,2,0 Bcond.eq
 			var g0 unsafe.Pointer
 			var fa1, fb1 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -31414,7 +33580,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 557: // Nop Nop AddImm32:0,1 Lsl32:1,1 MovImm:2 Sub64:2,2,1 SubsImm32:-,0 Bcond.hi
+		case opSuper + 575: // Nop Nop AddImm32:0,1 Lsl32:1,1 MovImm:2 Sub64:2,2,1 SubsImm32:-,0 Bcond.hi
 			var fa6, fb6 uint64
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -31464,7 +33630,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 558: // Ldr64:0,1 Sbfx64:2,3 Mov64:4,5 Stp32:3,S,6 BlFar
+		case opSuper + 576: // Ldr64:0,1 Sbfx64:2,3 Mov64:4,5 Stp32:3,S,6 BlFar
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -31521,7 +33687,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 559: // AddImm32:0,1 AddImm32:2,3 Subs32:-,3,0 Add64:4,5,6 Sub32:2,2,1 Csel32.hi:2,2,Z Ubfx:3,7 Subs32:-,8,9 AddImm64:6,6 Csel32.hs:7,3,7 Subs32:-,10,11 Ldr64:0,12
+		case opSuper + 577: // AddImm32:0,1 AddImm32:2,3 Subs32:-,3,0 Add64:4,5,6 Sub32:2,2,1 Csel32.hi:2,2,Z Ubfx:3,7 Subs32:-,8,9 AddImm64:6,6 Csel32.hs:7,3,7 Subs32:-,10,11 Ldr64:0,12
 			var g0 unsafe.Pointer
 			var fa2, fb2 uint64
 			var fa7, fb7 uint64
@@ -31615,7 +33781,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 560: // Mov32:0,1 MovImm:2 Mov32:3,2 Mov32:4,0 AddImm32:2,2 Mov64:5,6 Bl
+		case opSuper + 578: // Mov32:0,1 MovImm:2 Mov32:3,2 Mov32:4,0 AddImm32:2,2 Mov64:5,6 Bl
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -31654,7 +33820,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				in = jump(in, in.imm)
 			}
-		case opSuper + 561: // Mov32:0,1 SubsImm32:-,1 Sub64:2,3,0 Csinc32.eq:4,Z,Z Str64:0,S SubsImm32:-,4 Ldr32:0,3 MovImm:5 Ldr32:2,2
+		case opSuper + 579: // Mov32:0,1 SubsImm32:-,1 Sub64:2,3,0 Csinc32.eq:4,Z,Z Str64:0,S SubsImm32:-,4 Ldr32:0,3 MovImm:5 Ldr32:2,2
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -31736,7 +33902,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
 			continue
-		case opSuper + 562: // Ldrb:0,1 Strb:0,2 Ldrb:0,3 AddImm32:0,0 Strb:0,3 Ldr64:4,1 Cbz64:4
+		case opSuper + 580: // Ldrb:0,1 Strb:0,2 Ldrb:0,3 AddImm32:0,0 Strb:0,3 Ldr64:4,1 Cbz64:4
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -31821,7 +33987,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 563: // Mov64:0,1 Br:2
+		case opSuper + 581: // Mov64:0,1 Br:2
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1, r2 uint64
 			{ // Mov64
@@ -31843,7 +34009,53 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 564: // Mov32:0,1 Mov64:2,3
+		case opSuper + 582: // Clz64:0,0 Sbfx32:0,0 Add32:1,1,0 Sub32:2,2,1 Subs32:-,3,2 Bcond.lo
+			var fa4, fb4 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			var r0, r1, r2, r3 uint64
+			{ // Clz64
+				r0 = c.x[in.rn]
+				r0 = uint64(bits.LeadingZeros64(r0))
+				_ = r0
+			}
+			{ // Sbfx32
+				r0 = uint64(uint32(int32(uint32(r0)<<(i1.rm&31)) >> (i1.ra & 31)))
+				c.x[i1.rd] = r0
+			}
+			{ // Add32
+				r1 = c.x[i2.rn]
+				r1 = uint64(uint32(r1) + uint32(r0))
+				c.x[i2.rd] = r1
+			}
+			{ // Sub32
+				r2 = c.x[i3.rn]
+				r2 = uint64(uint32(r2) - uint32(r1))
+				c.x[i3.rd] = r2
+			}
+			{ // Subs32
+				r3 = c.x[i4.rn]
+				a, b := uint32(r3), uint32(r2)
+				fa4, fb4 = uint64(a)<<32, uint64(b)<<32
+				c.flags = flags{fa4, fb4, flagsSub}
+				_ = uint64(a - b)
+			}
+			{ // Bcond
+				in = i5
+				if !(fa4 < fb4) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				in = jump(in, in.imm)
+			}
+		case opSuper + 583: // Mov32:0,1 Mov64:2,3
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1, r2, r3 uint64
 			{ // Mov32
@@ -31858,69 +34070,61 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			continue
-		case opSuper + 565: // AndImm:0,0 Madd32:0,0,1,Z Ubfx:0,0 Br:2
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			var r0, r1, r2, rZ uint64
-			{ // AndImm
-				r0 = c.x[in.rn]
-				r0 = r0 & in.imm
-				_ = r0
-			}
-			{ // Madd32
-				r1 = c.x[i1.rm]
-				r0 = uint64(uint32(rZ) + uint32(r0)*uint32(r1))
-				_ = r0
-			}
-			{ // Ubfx
-				r0 = r0 >> (i2.ra & 63) & i2.imm
-				c.x[i2.rd] = r0
-			}
-			{ // Br
-				r2 = c.x[i3.rn]
-				in = i3
-				pc := r2
-				t := &c.targets[targetSlot(in)]
-				if t.pc != pc {
-					e := &c.cache[slotOf(pc)]
-					if e.base != pc&^(pageMask&^3) {
-						return p, in, count, false
-					}
-					t.pc, t.page, t.in = pc, e.page, e.page.at(pc)
-				}
-				p, in = t.page, t.in
-			}
-		case opSuper + 566: // MovImm:0 AddImm64:1,2 Add64:2,2,3 Add64:4,4,1 B
+		case opSuper + 584: // Nop LdrX64:0,1,2 LdrW64.post:3,1 Sub64:4,3,5 OrrImm64:6,3 Bics64:4,4,6
+			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
 			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			var r0, r1, r2, r3, r4 uint64
-			{ // MovImm
-				r0 = in.imm
-				c.x[in.rd] = r0
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			var r0, r1, r2, r3, r4, r5, r6 uint64
+			{ // Nop
+
 			}
-			{ // AddImm64
-				r2 = c.x[i1.rn]
-				r1 = r2 + i1.imm
-				c.x[i1.rd] = r1
+			{ // LdrX64
+				r1 = c.x[i1.rn]
+				r2 = c.x[i1.rm]
+				addr := r1 + r2<<(i1.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, i1, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r0 = *(*uint64)(q)
+				c.x[i1.rd] = r0
 			}
-			{ // Add64
-				r3 = c.x[i2.rm]
-				r2 = r2 + r3
-				c.x[i2.rd] = r2
+			{ // LdrW64
+				addr := r1 + uint64(int64(int32(i2.imm)))
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, i2, count, false
+				}
+				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g0
+				base := r1
+				r3 = *(*uint64)(q)
+				c.x[i2.rd] = r3
+				r1 = base + uint64(int64(i2.imm)>>32)
+				c.x[i2.rn] = r1
 			}
-			{ // Add64
-				r4 = c.x[i3.rn]
-				r4 = r4 + r1
-				c.x[i3.rd] = r4
+			{ // Sub64
+				r5 = c.x[i3.rm]
+				r4 = r3 - r5
+				_ = r4
 			}
-			{ // B
-				in = i4
-				in = jump(in, in.imm)
+			{ // OrrImm64
+				r6 = r3 | i4.imm
+				c.x[i4.rd] = r6
 			}
-		case opSuper + 567: // And64:0,1,2 Lsl64:0,0 Add64:3,4,0 LdrXb:0,4,0 Ldrb:5,3 Ldrh:3,3+ Sub32:6,6,5 Lsrv64:1,1,5 Cbz32:0
+			{ // Bics64
+				r := r4 &^ r6
+				c.flags = flags{r, 0, flagsAdd}
+				r4 = r
+				c.x[i5.rd] = r4
+			}
+			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			continue
+		case opSuper + 585: // And64:0,1,2 Lsl64:0,0 Add64:3,4,0 LdrXb:0,4,0 Ldrb:5,3 Ldrh:3,3+ Sub32:6,6,5 Lsrv64:1,1,5 Cbz32:0
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -31993,7 +34197,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 568: // LdrWb.post:0,1 AndImm:2,3 Eor64:2,2,0 LdrX64:0,4,2 EorLsr64:3,0,3 Subs64:-,1,5 Bcond.ne
+		case opSuper + 586: // LdrWb.post:0,1 AndImm:2,3 Eor64:2,2,0 LdrX64:0,4,2 EorLsr64:3,0,3 Subs64:-,1,5 Bcond.ne
 			var g0 unsafe.Pointer
 			var fa5, fb5 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -32061,7 +34265,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 569: // Ldr32:0,1 Mov64:2,3 MovImm:4 MovImm:5 AddImm32:0,0 Str32:0,1 BlFar
+		case opSuper + 587: // Ldr32:0,1 Mov64:2,3 MovImm:4 MovImm:5 AddImm32:0,0 Str32:0,1 BlFar
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -32124,7 +34328,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 570: // Str64:0,1 Str64:1,0 Ldr64:2,0 Cbz64:2
+		case opSuper + 588: // Str64:0,1 Str64:1,0 Ldr64:2,0 Cbz64:2
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -32177,7 +34381,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 571: // Nop AndImm:0,1 MovImm:2 SubsImm64:-,0 Bcond.gt
+		case opSuper + 589: // Nop AndImm:0,1 MovImm:2 SubsImm64:-,0 Bcond.gt
 			var fa3, fb3 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -32214,7 +34418,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 572: // Nop AddImm64:S,S Mov64:0,1 MovImm:2 Stp64:3,S,4 AddImm64:3,S Stp64:5,S,6+
+		case opSuper + 590: // Nop AddImm64:S,S Mov64:0,1 MovImm:2 Stp64:3,S,4 AddImm64:3,S Stp64:5,S,6+
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -32266,7 +34470,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
 			continue
-		case opSuper + 573: // Nop Sbfx64:0,1 Add64:2,3,4 AndImm:0,0 Lslv64:1,5,1 Add64:0,0,6 LdrX64:7,3,0 Bic64:1,7,1 StrX64:1,3,0 Ldr64:1,2 Cbz64:1
+		case opSuper + 591: // Nop Sbfx64:0,1 Add64:2,3,4 AndImm:0,0 Lslv64:1,5,1 Add64:0,0,6 LdrX64:7,3,0 Bic64:1,7,1 StrX64:1,3,0 Ldr64:1,2 Cbz64:1
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -32353,7 +34557,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 574: // Mov32:0,1 AddImm64:1,2 Ldr64:2,1 Str64:2,S MovImm:2 MovImm:1 Ubfx:2,0 Stp64:3,S,2~ Stp64:Z,S,1= Stp64:Z,S,Z= Str64:Z,S= Tbnz:0
+		case opSuper + 592: // Mov32:0,1 AddImm64:1,2 Ldr64:2,1 Str64:2,S MovImm:2 MovImm:1 Ubfx:2,0 Stp64:3,S,2~ Stp64:Z,S,1= Stp64:Z,S,Z= Str64:Z,S= Tbnz:0
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -32445,39 +34649,21 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 575: // AddImm32:0,1 AndImm:2,0 AndImm:0,0 LdrX64:2,3,2 Cbnz64:2
+		case opSuper + 593: // SubsImm32:0,0 BcondFar.eq
+			var fa0, fb0 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			var r0, r1, r2, r3 uint64
-			{ // AddImm32
-				r1 = c.x[in.rn]
-				r0 = uint64(uint32(r1) + uint32(in.imm))
-				_ = r0
+			var r0 uint64
+			{ // SubsImm32
+				r0 = c.x[in.rn]
+				a, b := uint32(r0), uint32(in.imm)
+				fa0, fb0 = uint64(a)<<32, uint64(b)<<32
+				c.flags = flags{fa0, fb0, flagsSub}
+				r0 = uint64(a - b)
+				c.x[in.rd] = r0
 			}
-			{ // AndImm
-				r2 = r0 & i1.imm
-				c.x[i1.rd] = r2
-			}
-			{ // AndImm
-				r0 = r0 & i2.imm
-				c.x[i2.rd] = r0
-			}
-			{ // LdrX64
-				r3 = c.x[i3.rn]
-				addr := r3 + r2<<(i3.ra&63)
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+7)/emu.PageSize {
-					return p, i3, count, false
-				}
-				q := unsafe.Add(tlb.host, addr%emu.PageSize)
-				r2 = *(*uint64)(q)
-				c.x[i3.rd] = r2
-			}
-			{ // Cbnz64
-				in = i4
-				if !(r2 != 0) {
+			{ // BcondFar
+				in = i1
+				if !(fa0 == fb0) {
 					in = next(in, 1)
 					count += uint64(in.left)
 					if count > limit {
@@ -32485,9 +34671,18 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 					}
 					continue
 				}
-				in = jump(in, in.imm)
+				pc := in.imm
+				t := &c.targets[targetSlot(in)]
+				if t.pc != pc {
+					e := &c.cache[slotOf(pc)]
+					if e.base != pc&^(pageMask&^3) {
+						return p, in, count, false
+					}
+					t.pc, t.page, t.in = pc, e.page, e.page.at(pc)
+				}
+				p, in = t.page, t.in
 			}
-		case opSuper + 576: // Ldp64:0,S,1 Ldp64:2,S,3+ Ldp64:4,S,5+ Ldr64:6,S+ AddImm64:S,S Nop Br:1
+		case opSuper + 594: // Ldp64:0,S,1 Ldp64:2,S,3+ Ldp64:4,S,5+ Ldr64:6,S+ AddImm64:S,S Nop Br:1
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -32551,7 +34746,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 577: // Ldr64:0,1 Sub32:2,3,4 Add64:5,6,7 BlFar
+		case opSuper + 595: // Ldr64:0,1 Sub32:2,3,4 Add64:5,6,7 BlFar
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -32595,7 +34790,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 578: // AddImm64:0,1 Ands64:1,1,0 Bcond.ne
+		case opSuper + 596: // AddImm64:0,1 Ands64:1,1,0 Bcond.ne
 			var fa1, fb1 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -32624,170 +34819,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 579: // Lslv64:0,0,1 Lslv64:2,2,1 Ubfx:0,0
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			var r0, r1, r2 uint64
-			{ // Lslv64
-				r0 = c.x[in.rn]
-				r1 = c.x[in.rm]
-				r0 = r0 << (r1 & 63)
-				_ = r0
-			}
-			{ // Lslv64
-				r2 = c.x[i1.rn]
-				r2 = r2 << (r1 & 63)
-				c.x[i1.rd] = r2
-			}
-			{ // Ubfx
-				r0 = r0 >> (i2.ra & 63) & i2.imm
-				c.x[i2.rd] = r0
-			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			continue
-		case opSuper + 580: // Add64:0,0,1 LdrX32:2,3,2 Asrv64:4,4,5 Add64:4,4,6 Ubfx:7,0 Sbfx64:0,0 And64:2,2,8 Asrv64:8,8,9
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
-			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
-			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
-			var r0, r1, r2, r3, r4, r5, r6, r7, r8, r9 uint64
-			{ // Add64
-				r0 = c.x[in.rn]
-				r1 = c.x[in.rm]
-				r0 = r0 + r1
-				c.x[in.rd] = r0
-			}
-			{ // LdrX32
-				r3 = c.x[i1.rn]
-				r2 = c.x[i1.rm]
-				addr := r3 + r2<<(i1.ra&63)
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+3)/emu.PageSize {
-					return p, i1, count, false
-				}
-				q := unsafe.Add(tlb.host, addr%emu.PageSize)
-				r2 = uint64(*(*uint32)(q))
-				_ = r2
-			}
-			{ // Asrv64
-				r4 = c.x[i2.rn]
-				r5 = c.x[i2.rm]
-				r4 = uint64(int64(r4) >> (r5 & 63))
-				_ = r4
-			}
-			{ // Add64
-				r6 = c.x[i3.rm]
-				r4 = r4 + r6
-				c.x[i3.rd] = r4
-			}
-			{ // Ubfx
-				r7 = r0 >> (i4.ra & 63) & i4.imm
-				c.x[i4.rd] = r7
-			}
-			{ // Sbfx64
-				r0 = uint64(int64(r0<<(i5.rm&63)) >> (i5.ra & 63))
-				c.x[i5.rd] = r0
-			}
-			{ // And64
-				r8 = c.x[i6.rm]
-				r2 = r2 & r8
-				c.x[i6.rd] = r2
-			}
-			{ // Asrv64
-				r9 = c.x[i7.rm]
-				r8 = uint64(int64(r8) >> (r9 & 63))
-				c.x[i7.rd] = r8
-			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
-			continue
-		case opSuper + 581: // LdrXb:0,1,2 Ldr64:1,S Mov32:3,0 Ubfiz:4,0 Ldr32:5,5 Add64:6,7,4 LdrXsw:8,9,10 LdrXb:11,1,2
-			var g0 unsafe.Pointer
-			var g1 unsafe.Pointer
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
-			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
-			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
-			var r0, r1, r10, r11, r2, r3, r4, r5, r6, r7, r8, r9, rS uint64
-			{ // LdrXb
-				r1 = c.x[in.rn]
-				r2 = c.x[in.rm]
-				addr := r1 + r2<<(in.ra&63)
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != addr/emu.PageSize {
-					return p, in, count, false
-				}
-				q := unsafe.Add(tlb.host, addr%emu.PageSize)
-				r0 = uint64(*(*uint8)(q))
-				c.x[in.rd] = r0
-			}
-			{ // Ldr64
-				rS = c.x[slotSP]
-				addr := rS + i1.imm
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+7)/emu.PageSize {
-					return p, i1, count, false
-				}
-				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g0
-				r1 = *(*uint64)(q)
-				c.x[i1.rd] = r1
-			}
-			{ // Mov32
-				r3 = uint64(uint32(r0))
-				c.x[i2.rd] = r3
-			}
-			{ // Ubfiz
-				r4 = r0 & i3.imm << (i3.ra & 63)
-				c.x[i3.rd] = r4
-			}
-			{ // Ldr32
-				r5 = c.x[i4.rn]
-				addr := r5 + i4.imm
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+3)/emu.PageSize {
-					return p, i4, count, false
-				}
-				g1 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g1
-				r5 = uint64(*(*uint32)(q))
-				c.x[i4.rd] = r5
-			}
-			{ // Add64
-				r7 = c.x[i5.rn]
-				r6 = r7 + r4
-				c.x[i5.rd] = r6
-			}
-			{ // LdrXsw
-				r9 = c.x[i6.rn]
-				r10 = c.x[i6.rm]
-				addr := r9 + r10<<(i6.ra&63)
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+3)/emu.PageSize {
-					return p, i6, count, false
-				}
-				q := unsafe.Add(tlb.host, addr%emu.PageSize)
-				r8 = uint64(int64(*(*int32)(q)))
-				c.x[i6.rd] = r8
-			}
-			{ // LdrXb
-				addr := r1 + r2<<(i7.ra&63)
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != addr/emu.PageSize {
-					return p, i7, count, false
-				}
-				q := unsafe.Add(tlb.host, addr%emu.PageSize)
-				r11 = uint64(*(*uint8)(q))
-				c.x[i7.rd] = r11
-			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
-			continue
-		case opSuper + 582: // Strh:Z,0 Mov64:1,0 Ldrb:2,0 Ldr64:3,4 AddImm32:2,2 Ldr64:5,0 Cbz64:3
+		case opSuper + 597: // Strh:Z,0 Mov64:1,0 Ldrb:2,0 Ldr64:3,4 AddImm32:2,2 Ldr64:5,0 Cbz64:3
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -32864,7 +34896,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 583: // Mov64:0,1 Mov64:2,3 Mov64:1,0 Mov64:4,5 Blr:6
+		case opSuper + 598: // Mov64:0,1 Mov64:2,3 Mov64:1,0 Mov64:4,5 Blr:6
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -32904,7 +34936,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 584: // Stlr64:0,1 Cbz64:2
+		case opSuper + 599: // Stlr64:0,1 Cbz64:2
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1, r2 uint64
 			{ // Stlr64
@@ -32931,7 +34963,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 585: // Ldr64:0,1 Sub32:2,2,3 Subs32:-,2,4 Mov64:5,6 Csel32.ls:7,2,4 Csel32.ls:8,2,4 Mov64:9,7 AddUxtw64:0,0,3 BlFar
+		case opSuper + 600: // Ldr64:0,1 Sub32:2,2,3 Subs32:-,2,4 Mov64:5,6 Csel32.ls:7,2,4 Csel32.ls:8,2,4 Mov64:9,7 AddUxtw64:0,0,3 BlFar
 			var g0 unsafe.Pointer
 			var fa2, fb2 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -33011,7 +35043,110 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 586: // LdrX64:0,1,2 Lslv64:3,4,3 Ands64:3,3,0 Bcond.eq
+		case opSuper + 601: // Ldr64:0,1 AddImm32:2,3 Str32:2,1 StrU64:4,0,3 Ldr32:3,5 AddUxtw64:4,4,6 AddImm32:3,3 Str32:3,5 Subs64:-,7,4 Bcond.ls
+			var g0 unsafe.Pointer
+			var g1 unsafe.Pointer
+			var g2 unsafe.Pointer
+			var g3 unsafe.Pointer
+			var fa8, fb8 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
+			i9 := (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
+			var r0, r1, r2, r3, r4, r5, r6, r7 uint64
+			{ // Ldr64
+				r1 = c.x[in.rn]
+				addr := r1 + in.imm
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, in, count, false
+				}
+				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g0
+				r0 = *(*uint64)(q)
+				c.x[in.rd] = r0
+			}
+			{ // AddImm32
+				r3 = c.x[i1.rn]
+				r2 = uint64(uint32(r3) + uint32(i1.imm))
+				c.x[i1.rd] = r2
+			}
+			{ // Str32
+				addr := r1 + i2.imm
+				tlb := &c.stores[slotOf(addr)]
+				if tlb.page != (addr+3)/emu.PageSize {
+					return p, i2, count, false
+				}
+				g1 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g1
+				*(*uint32)(q) = uint32(r2)
+			}
+			{ // StrU64
+				r4 = c.x[i3.rd]
+				addr := r0 + uint64(uint32(r3))<<(i3.ra&63)
+				tlb := &c.stores[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, i3, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				*(*uint64)(q) = r4
+			}
+			{ // Ldr32
+				r5 = c.x[i4.rn]
+				addr := r5 + i4.imm
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+3)/emu.PageSize {
+					return p, i4, count, false
+				}
+				g2 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g2
+				r3 = uint64(*(*uint32)(q))
+				_ = r3
+			}
+			{ // AddUxtw64
+				r6 = c.x[i5.rm]
+				r4 = r4 + uint64(uint32(r6))<<(i5.ra&63)
+				c.x[i5.rd] = r4
+			}
+			{ // AddImm32
+				r3 = uint64(uint32(r3) + uint32(i6.imm))
+				c.x[i6.rd] = r3
+			}
+			{ // Str32
+				addr := r5 + i7.imm
+				tlb := &c.stores[slotOf(addr)]
+				if tlb.page != (addr+3)/emu.PageSize {
+					return p, i7, count, false
+				}
+				g3 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g3
+				*(*uint32)(q) = uint32(r3)
+			}
+			{ // Subs64
+				r7 = c.x[i8.rn]
+				a, b := r7, r4
+				fa8, fb8 = a, b
+				c.flags = flags{fa8, fb8, flagsSub}
+				_ = a - b
+			}
+			{ // Bcond
+				in = i9
+				if !(fa8 <= fb8) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				in = jump(in, in.imm)
+			}
+		case opSuper + 602: // LdrX64:0,1,2 Lslv64:3,4,3 Ands64:3,3,0 Bcond.eq
 			var fa2, fb2 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -33054,7 +35189,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 587: // Ldr64:0,1 Str64:0,2
+		case opSuper + 603: // Ldr64:0,1 Str64:0,2
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -33084,7 +35219,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			continue
-		case opSuper + 588: // Ldr64:0,1 Ldr64:2,0 Str64:Z,1 AndImm:3,2 SubsImm64:-,3 Bcond.eq
+		case opSuper + 604: // Ldr64:0,1 Ldr64:2,0 Str64:Z,1 AndImm:3,2 SubsImm64:-,3 Bcond.eq
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -33150,7 +35285,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 589: // Ldp64:0,S,1 Ldp64:2,S,3+ Ldr64:4,S+ LdpW64.post:5,S,6~ Nop Br:6
+		case opSuper + 605: // Ldp64:0,S,1 Ldp64:2,S,3+ Ldr64:4,S+ LdpW64.post:5,S,6~ Nop Br:6
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -33213,7 +35348,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 590: // LdrX32:0,1,2 Add32:3,4,5 Ldr32:6,7 And32:6,6,0 Lslv64:6,6,5 Orr64:8,6,8 B
+		case opSuper + 606: // LdrX32:0,1,2 Add32:3,4,5 Ldr32:6,7 And32:6,6,0 Lslv64:6,6,5 Orr64:8,6,8 B
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -33268,7 +35403,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				in = i6
 				in = jump(in, in.imm)
 			}
-		case opSuper + 591: // Mov64:0,1 MovImm:2 MovImm:3 BlFar
+		case opSuper + 607: // Mov64:0,1 MovImm:2 MovImm:3 BlFar
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -33300,58 +35435,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 592: // SubLsl64:0,Z,1 AndImm:1,1 LdrW64.post:2,1 Lsrv64:3,4,0 Orr64:2,2,3 Sub64:5,2,4 OrrImm64:3,2
-			var g0 unsafe.Pointer
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
-			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
-			var r0, r1, r2, r3, r4, r5, rZ uint64
-			{ // SubLsl64
-				r1 = c.x[in.rm]
-				r0 = rZ - r1<<(in.ra&63)
-				c.x[in.rd] = r0
-			}
-			{ // AndImm
-				r1 = r1 & i1.imm
-				c.x[i1.rd] = r1
-			}
-			{ // LdrW64
-				addr := r1 + uint64(int64(int32(i2.imm)))
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+7)/emu.PageSize {
-					return p, i2, count, false
-				}
-				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g0
-				base := r1
-				r2 = *(*uint64)(q)
-				_ = r2
-				r1 = base + uint64(int64(i2.imm)>>32)
-				c.x[i2.rn] = r1
-			}
-			{ // Lsrv64
-				r4 = c.x[i3.rn]
-				r3 = r4 >> (r0 & 63)
-				_ = r3
-			}
-			{ // Orr64
-				r2 = r2 | r3
-				c.x[i4.rd] = r2
-			}
-			{ // Sub64
-				r5 = r2 - r4
-				c.x[i5.rd] = r5
-			}
-			{ // OrrImm64
-				r3 = r2 | i6.imm
-				c.x[i6.rd] = r3
-			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
-			continue
-		case opSuper + 593: // AndImm:0,0 AndImm:1,1 AndImm:2,2 AndImm:3,3 OrrLsr32:4,0,4 OrrLsr32:0,1,5 OrrLsr32:5,2,6 OrrLsr32:6,3,7 Eor32:7,5,6 Eor32:3,0,4 Eor32:7,3,7 Stp32:0,8,4
+		case opSuper + 608: // AndImm:0,0 AndImm:1,1 AndImm:2,2 AndImm:3,3 OrrLsr32:4,0,4 OrrLsr32:0,1,5 OrrLsr32:5,2,6 OrrLsr32:6,3,7 Eor32:7,5,6 Eor32:3,0,4 Eor32:7,3,7 Stp32:0,8,4
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -33430,7 +35514,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 594: // Nop Nop Sub32:0,Z,0 Mov64:1,2 Ubfx:3,4 AndImm:5,4 Sbfx64:6,0 MovImm:2 Mov64:7,6 MovImm:8 B
+		case opSuper + 609: // Nop Nop Sub32:0,Z,0 Mov64:1,2 Ubfx:3,4 AndImm:5,4 Sbfx64:6,0 MovImm:2 Mov64:7,6 MovImm:8 B
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
 			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
@@ -33486,7 +35570,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				in = i10
 				in = jump(in, in.imm)
 			}
-		case opSuper + 595: // Nop Nop Nop StpW64.pre:0,S,1 Mov64:0,S Stp64:2,S,3+ Mov64:2,4 Ldr32:4,4 Subs32:-,4,5 Bcond.hs
+		case opSuper + 610: // Nop Nop Nop StpW64.pre:0,S,1 Mov64:0,S Stp64:2,S,3+ Mov64:2,4 Ldr32:4,4 Subs32:-,4,5 Bcond.hs
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var fa8, fb8 uint64
@@ -33569,7 +35653,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 596: // Ldr64:0,S Cbz64:0
+		case opSuper + 611: // Ldr64:0,S Cbz64:0
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, rS uint64
@@ -33597,7 +35681,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 597: // SubsImm64:-,0 AndImm:1,2 Csinc32.ne:3,Z,Z SubsImm64:-,4 Csinc32.ne:5,Z,Z EorImm32:1,1 Sub32:3,3,5 Sub32:1,1,6 Add32:7,7,3 Add32:8,8,1 Bcond.eq
+		case opSuper + 612: // SubsImm64:-,0 AndImm:1,2 Csinc32.ne:3,Z,Z SubsImm64:-,4 Csinc32.ne:5,Z,Z EorImm32:1,1 Sub32:3,3,5 Sub32:1,1,6 Add32:7,7,3 Add32:8,8,1 Bcond.eq
 			var fa0, fb0 uint64
 			var fa3, fb3 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -33680,70 +35764,53 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 598: // Sub64:0,1,2 Nop LdrX64:3,2,0 LdrX64:4,2,5 Sub64:6,3,7 OrrImm64:8,3 LdrW64.post:9,2
-			var g0 unsafe.Pointer
+		case opSuper + 613: // AddImm32:0,1 LdrS64:2,3,0 AddImm64:2,2 SubsImm32:-,4 Bcond.hi
+			var fa3, fb3 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
 			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
-			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
-			var r0, r1, r2, r3, r4, r5, r6, r7, r8, r9 uint64
-			{ // Sub64
+			var r0, r1, r2, r3, r4 uint64
+			{ // AddImm32
 				r1 = c.x[in.rn]
-				r2 = c.x[in.rm]
-				r0 = r1 - r2
+				r0 = uint64(uint32(r1) + uint32(in.imm))
 				c.x[in.rd] = r0
 			}
-			{ // Nop
-
-			}
-			{ // LdrX64
-				addr := r2 + r0<<(i2.ra&63)
+			{ // LdrS64
+				r3 = c.x[i1.rn]
+				addr := r3 + uint64(int64(int32(r0)))<<(i1.ra&63)
 				tlb := &c.loads[slotOf(addr)]
 				if tlb.page != (addr+7)/emu.PageSize {
-					return p, i2, count, false
+					return p, i1, count, false
 				}
 				q := unsafe.Add(tlb.host, addr%emu.PageSize)
-				r3 = *(*uint64)(q)
-				c.x[i2.rd] = r3
+				r2 = *(*uint64)(q)
+				_ = r2
 			}
-			{ // LdrX64
-				r5 = c.x[i3.rm]
-				addr := r2 + r5<<(i3.ra&63)
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+7)/emu.PageSize {
-					return p, i3, count, false
+			{ // AddImm64
+				r2 = r2 + i2.imm
+				c.x[i2.rd] = r2
+			}
+			{ // SubsImm32
+				r4 = c.x[i3.rn]
+				a, b := uint32(r4), uint32(i3.imm)
+				fa3, fb3 = uint64(a)<<32, uint64(b)<<32
+				c.flags = flags{fa3, fb3, flagsSub}
+				_ = uint64(a - b)
+			}
+			{ // Bcond
+				in = i4
+				if !(fa3 > fb3) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
 				}
-				q := unsafe.Add(tlb.host, addr%emu.PageSize)
-				r4 = *(*uint64)(q)
-				c.x[i3.rd] = r4
+				in = jump(in, in.imm)
 			}
-			{ // Sub64
-				r7 = c.x[i4.rm]
-				r6 = r3 - r7
-				c.x[i4.rd] = r6
-			}
-			{ // OrrImm64
-				r8 = r3 | i5.imm
-				c.x[i5.rd] = r8
-			}
-			{ // LdrW64
-				addr := r2 + uint64(int64(int32(i6.imm)))
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+7)/emu.PageSize {
-					return p, i6, count, false
-				}
-				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g0
-				base := r2
-				r9 = *(*uint64)(q)
-				c.x[i6.rd] = r9
-				r2 = base + uint64(int64(i6.imm)>>32)
-				c.x[i6.rn] = r2
-			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
-			continue
-		case opSuper + 599: // Nop StpW64.pre:0,S,1 Mov64:2,3 Mov64:0,S Mov64:3,4 MovImm:4 Bl
+		case opSuper + 614: // Nop StpW64.pre:0,S,1 Mov64:2,3 Mov64:0,S Mov64:3,4 MovImm:4 Bl
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -33794,7 +35861,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				in = jump(in, in.imm)
 			}
-		case opSuper + 600: // Ldr64:0,1 Ldr64:2,1+ Add64:2,2,3 StrX64:2,0,3 AddImm64:1,1 B
+		case opSuper + 615: // Ldr64:0,1 Ldr64:2,1+ Add64:2,2,3 StrX64:2,0,3 AddImm64:1,1 B
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -33841,7 +35908,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				in = i5
 				in = jump(in, in.imm)
 			}
-		case opSuper + 601: // Mov64:0,1 Stp64:2,S,3 AddsImm64:3,1 Stp64:4,S,5+ Stp64:6,S,7+ Ldr64:1,8 Str64:1,S~ MovImm:1 Stp64:Z,S,Z~ Stp64:Z,S,Z= Ldr64:5,0 Bcond.eq
+		case opSuper + 616: // Mov64:0,1 Stp64:2,S,3 AddsImm64:3,1 Stp64:4,S,5+ Stp64:6,S,7+ Ldr64:1,8 Str64:1,S~ MovImm:1 Stp64:Z,S,Z~ Stp64:Z,S,Z= Ldr64:5,0 Bcond.eq
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -33952,7 +36019,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 602: // LdrX64:0,1,2 MovImm:3 Lslv64:3,3,4 MovImm:4 Bic64:3,0,3 StrX64:3,1,2 Mov64:3,S BlFar
+		case opSuper + 617: // LdrX64:0,1,2 MovImm:3 Lslv64:3,3,4 MovImm:4 Bic64:3,0,3 StrX64:3,1,2 Mov64:3,S BlFar
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -34018,22 +36085,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 603: // AddImm64:0,0 AddImm64:1,1
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			var r0, r1 uint64
-			{ // AddImm64
-				r0 = c.x[in.rn]
-				r0 = r0 + in.imm
-				c.x[in.rd] = r0
-			}
-			{ // AddImm64
-				r1 = c.x[i1.rn]
-				r1 = r1 + i1.imm
-				c.x[i1.rd] = r1
-			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			continue
-		case opSuper + 604: // LdrWb.post:0,1 EorLsr64:0,0,2 LdrX64:0,3,0 EorLsl64:2,0,2 Subs64:-,1,4 Bcond.ne
+		case opSuper + 618: // LdrWb.post:0,1 EorLsr64:0,0,2 LdrX64:0,3,0 EorLsl64:2,0,2 Subs64:-,1,4 Bcond.ne
 			var g0 unsafe.Pointer
 			var fa4, fb4 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -34096,7 +36148,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 605: // Nop StpW64.pre:0,S,1 AndImm:2,2 Mov64:0,S Stp64:3,S,4+ Stp64:5,S,6+ Stp64:7,S,8+ Mov64:8,9 Ldrb:6,9 Ldr64:9,9+ Str32:2,S+ Ldr64:7,8
+		case opSuper + 619: // Nop StpW64.pre:0,S,1 AndImm:2,2 Mov64:0,S Stp64:3,S,4+ Stp64:5,S,6+ Stp64:7,S,8+ Mov64:8,9 Ldrb:6,9 Ldr64:9,9+ Str32:2,S+ Ldr64:7,8
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -34199,7 +36251,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 606: // Eor64:0,1,2 Eor64:3,3,4 Ror64:5,5 Eor64:6,6,2 Ror64:7,7 Eor64:8,8,2
+		case opSuper + 620: // Eor64:0,1,2 Eor64:3,3,4 Ror64:5,5 Eor64:6,6,2 Ror64:7,7 Eor64:8,8,2
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -34240,7 +36292,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
 			continue
-		case opSuper + 607: // Eor64:0,1,2 Ldr64:3,4 Eor64:5,6,7 Ldp64:8,4,9+
+		case opSuper + 621: // Eor64:0,1,2 Ldr64:3,4 Eor64:5,6,7 Ldp64:8,4,9+
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -34280,7 +36332,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
 			continue
-		case opSuper + 608: // Ror64:0,0 Ror64:1,1 Ror64:2,2 Eor64:3,3,4 Ror64:5,5 Eor64:6,6,7
+		case opSuper + 622: // Ror64:0,0 Ror64:1,1 Ror64:2,2 Eor64:3,3,4 Ror64:5,5 Eor64:6,6,7
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -34321,7 +36373,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
 			continue
-		case opSuper + 609: // MovImm:0 AddImm64:0,0 Subs64:-,1,0 Csinc32.hs:0,Z,Z Br:2
+		case opSuper + 623: // MovImm:0 AddImm64:0,0 Subs64:-,1,0 Csinc32.hs:0,Z,Z Br:2
 			var fa2, fb2 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -34365,7 +36417,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 610: // AddUxtw64:0,1,0 AddUxtw64:2,3,2 LdrX32:4,5,6 AddUxtw64:7,8,7 LdrX32:9,5,9 LdrX32:6,5,10 AddUxtw64:11,12,11 LdrX32:13,5,13 Eor32:9,9,4 LdrX32:0,5,0 Eor32:6,6,13 LdrX32:2,5,2
+		case opSuper + 624: // AddUxtb64:0,1,0 Ubfx:2,3 Ubfx:3,3 AddUxtw64:4,5,4 AddUxtw64:6,7,6 LdrX32:8,9,10 AddUxtw64:3,11,3 LdrX32:0,9,0 LdrX32:10,9,12 AddUxtw64:2,13,2 LdrX32:14,9,14 Eor32:0,0,8
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -34377,107 +36429,95 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			i9 := (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
 			i10 := (*inst)(unsafe.Add(unsafe.Pointer(in), 10*instSize))
 			i11 := (*inst)(unsafe.Add(unsafe.Pointer(in), 11*instSize))
-			var r0, r1, r10, r11, r12, r13, r2, r3, r4, r5, r6, r7, r8, r9 uint64
-			{ // AddUxtw64
+			var r0, r1, r10, r11, r12, r13, r14, r2, r3, r4, r5, r6, r7, r8, r9 uint64
+			{ // AddUxtb64
 				r1 = c.x[in.rn]
 				r0 = c.x[in.rm]
-				r0 = r1 + uint64(uint32(r0))<<(in.ra&63)
+				r0 = r1 + r0&0xff<<(in.ra&63)
 				c.x[in.rd] = r0
 			}
-			{ // AddUxtw64
+			{ // Ubfx
 				r3 = c.x[i1.rn]
-				r2 = c.x[i1.rm]
-				r2 = r3 + uint64(uint32(r2))<<(i1.ra&63)
+				r2 = r3 >> (i1.ra & 63) & i1.imm
 				c.x[i1.rd] = r2
 			}
-			{ // LdrX32
-				r5 = c.x[i2.rn]
-				r6 = c.x[i2.rm]
-				addr := r5 + r6<<(i2.ra&63)
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+3)/emu.PageSize {
-					return p, i2, count, false
-				}
-				q := unsafe.Add(tlb.host, addr%emu.PageSize)
-				r4 = uint64(*(*uint32)(q))
-				c.x[i2.rd] = r4
+			{ // Ubfx
+				r3 = r3 >> (i2.ra & 63) & i2.imm
+				c.x[i2.rd] = r3
 			}
 			{ // AddUxtw64
-				r8 = c.x[i3.rn]
-				r7 = c.x[i3.rm]
-				r7 = r8 + uint64(uint32(r7))<<(i3.ra&63)
-				c.x[i3.rd] = r7
+				r5 = c.x[i3.rn]
+				r4 = c.x[i3.rm]
+				r4 = r5 + uint64(uint32(r4))<<(i3.ra&63)
+				c.x[i3.rd] = r4
+			}
+			{ // AddUxtw64
+				r7 = c.x[i4.rn]
+				r6 = c.x[i4.rm]
+				r6 = r7 + uint64(uint32(r6))<<(i4.ra&63)
+				c.x[i4.rd] = r6
 			}
 			{ // LdrX32
-				r9 = c.x[i4.rm]
-				addr := r5 + r9<<(i4.ra&63)
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+3)/emu.PageSize {
-					return p, i4, count, false
-				}
-				q := unsafe.Add(tlb.host, addr%emu.PageSize)
-				r9 = uint64(*(*uint32)(q))
-				c.x[i4.rd] = r9
-			}
-			{ // LdrX32
+				r9 = c.x[i5.rn]
 				r10 = c.x[i5.rm]
-				addr := r5 + r10<<(i5.ra&63)
+				addr := r9 + r10<<(i5.ra&63)
 				tlb := &c.loads[slotOf(addr)]
 				if tlb.page != (addr+3)/emu.PageSize {
 					return p, i5, count, false
 				}
 				q := unsafe.Add(tlb.host, addr%emu.PageSize)
-				r6 = uint64(*(*uint32)(q))
-				c.x[i5.rd] = r6
+				r8 = uint64(*(*uint32)(q))
+				c.x[i5.rd] = r8
 			}
 			{ // AddUxtw64
-				r12 = c.x[i6.rn]
-				r11 = c.x[i6.rm]
-				r11 = r12 + uint64(uint32(r11))<<(i6.ra&63)
-				c.x[i6.rd] = r11
+				r11 = c.x[i6.rn]
+				r3 = r11 + uint64(uint32(r3))<<(i6.ra&63)
+				c.x[i6.rd] = r3
 			}
 			{ // LdrX32
-				r13 = c.x[i7.rm]
-				addr := r5 + r13<<(i7.ra&63)
+				addr := r9 + r0<<(i7.ra&63)
 				tlb := &c.loads[slotOf(addr)]
 				if tlb.page != (addr+3)/emu.PageSize {
 					return p, i7, count, false
 				}
 				q := unsafe.Add(tlb.host, addr%emu.PageSize)
-				r13 = uint64(*(*uint32)(q))
-				c.x[i7.rd] = r13
-			}
-			{ // Eor32
-				r9 = uint64(uint32(r9 ^ r4))
-				c.x[i8.rd] = r9
-			}
-			{ // LdrX32
-				addr := r5 + r0<<(i9.ra&63)
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+3)/emu.PageSize {
-					return p, i9, count, false
-				}
-				q := unsafe.Add(tlb.host, addr%emu.PageSize)
 				r0 = uint64(*(*uint32)(q))
-				c.x[i9.rd] = r0
-			}
-			{ // Eor32
-				r6 = uint64(uint32(r6 ^ r13))
-				c.x[i10.rd] = r6
+				c.x[i7.rd] = r0
 			}
 			{ // LdrX32
-				addr := r5 + r2<<(i11.ra&63)
+				r12 = c.x[i8.rm]
+				addr := r9 + r12<<(i8.ra&63)
 				tlb := &c.loads[slotOf(addr)]
 				if tlb.page != (addr+3)/emu.PageSize {
-					return p, i11, count, false
+					return p, i8, count, false
 				}
 				q := unsafe.Add(tlb.host, addr%emu.PageSize)
-				r2 = uint64(*(*uint32)(q))
-				c.x[i11.rd] = r2
+				r10 = uint64(*(*uint32)(q))
+				c.x[i8.rd] = r10
+			}
+			{ // AddUxtw64
+				r13 = c.x[i9.rn]
+				r2 = r13 + uint64(uint32(r2))<<(i9.ra&63)
+				c.x[i9.rd] = r2
+			}
+			{ // LdrX32
+				r14 = c.x[i10.rm]
+				addr := r9 + r14<<(i10.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+3)/emu.PageSize {
+					return p, i10, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r14 = uint64(*(*uint32)(q))
+				c.x[i10.rd] = r14
+			}
+			{ // Eor32
+				r0 = uint64(uint32(r0 ^ r8))
+				c.x[i11.rd] = r0
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 611: // Ldr64:0,0 Ubfx:1,1 AddImm64:0,0 Tbnz:1
+		case opSuper + 625: // Ldr64:0,0 Ubfx:1,1 AddImm64:0,0 Tbnz:1
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -34516,7 +36556,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 612: // AndImm:0,1 SubsImm64:-,0 Csinc32.ne:0,Z,Z SubsImm64:-,1 Csinc32.ls:2,Z,Z Ands32:0,0,2 Bcond.ne
+		case opSuper + 626: // AndImm:0,1 SubsImm64:-,0 Csinc32.ne:0,Z,Z SubsImm64:-,1 Csinc32.ls:2,Z,Z Ands32:0,0,2 Bcond.ne
 			var fa1, fb1 uint64
 			var fa3, fb3 uint64
 			var fa5, fb5 uint64
@@ -34578,7 +36618,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 613: // Ldp64:0,S,1 Ldp64:2,S,3+ Ldp64:4,S,5+ LdpW64.post:6,S,7~ Nop Br:7
+		case opSuper + 627: // Ldp64:0,S,1 Ldp64:2,S,3+ Ldp64:4,S,5+ LdpW64.post:6,S,7~ Nop Br:7
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -34644,7 +36684,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 614: // Ubfx:0,1 Ubfiz:2,3 AddImm64:2,2 MovImm:4 AddLsl64:0,2,0 Lslv64:1,4,1 B
+		case opSuper + 628: // Ubfx:0,1 Ubfiz:2,3 AddImm64:2,2 MovImm:4 AddLsl64:0,2,0 Lslv64:1,4,1 B
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -34682,7 +36722,71 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				in = i6
 				in = jump(in, in.imm)
 			}
-		case opSuper + 615: // Mov64:0,1 AddImm64:1,1 LdrX64:2,3,0 Mov64:4,2 BlFar
+		case opSuper + 629: // Ldr64:0,S AddImm64:1,1 SubsImm64:0,0 Str64:0,S BcondFar.ne
+			var g0 unsafe.Pointer
+			var g1 unsafe.Pointer
+			var fa2, fb2 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			var r0, r1, rS uint64
+			{ // Ldr64
+				rS = c.x[slotSP]
+				addr := rS + in.imm
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, in, count, false
+				}
+				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g0
+				r0 = *(*uint64)(q)
+				_ = r0
+			}
+			{ // AddImm64
+				r1 = c.x[i1.rn]
+				r1 = r1 + i1.imm
+				c.x[i1.rd] = r1
+			}
+			{ // SubsImm64
+				a, b := r0, i2.imm
+				fa2, fb2 = a, b
+				c.flags = flags{fa2, fb2, flagsSub}
+				r0 = a - b
+				c.x[i2.rd] = r0
+			}
+			{ // Str64
+				addr := rS + i3.imm
+				tlb := &c.stores[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, i3, count, false
+				}
+				g1 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g1
+				*(*uint64)(q) = r0
+			}
+			{ // BcondFar
+				in = i4
+				if !(fa2 != fb2) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				pc := in.imm
+				t := &c.targets[targetSlot(in)]
+				if t.pc != pc {
+					e := &c.cache[slotOf(pc)]
+					if e.base != pc&^(pageMask&^3) {
+						return p, in, count, false
+					}
+					t.pc, t.page, t.in = pc, e.page, e.page.at(pc)
+				}
+				p, in = t.page, t.in
+			}
+		case opSuper + 630: // Mov64:0,1 AddImm64:1,1 LdrX64:2,3,0 Mov64:4,2 BlFar
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -34726,7 +36830,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 616: // Mov64:0,1 Str64:0,2 AddImm64:0,2 Stlrb:Z,0 Ldr64:3,4 Mov64:0,4 Ldr32:5,S AddImm64:6,2 Blr:3
+		case opSuper + 631: // Mov64:0,1 Str64:0,2 AddImm64:0,2 Stlrb:Z,0 Ldr64:3,4 Mov64:0,4 Ldr32:5,S AddImm64:6,2 Blr:3
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -34817,7 +36921,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 617: // Mov32:0,1 LdrX64:2,3,0 Cbz64:2
+		case opSuper + 632: // Mov32:0,1 LdrX64:2,3,0 Cbz64:2
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			var r0, r1, r2, r3 uint64
@@ -34849,7 +36953,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 618: // AddImm64:0,0 Orr64:0,0,1 AddLsl64:2,3,2 Subs64:-,0,4 Csel64.ls:0,0,4 AddImm64:0,0 Str64:0,5 Ldr64:0,2 Lsrv64:0,0,6 Str64:0,5+ Ldp64:3,S,6 Mov64:0,7
+		case opSuper + 633: // AddImm64:0,0 Orr64:0,0,1 AddLsl64:2,3,2 Subs64:-,0,4 Csel64.ls:0,0,4 AddImm64:0,0 Str64:0,5 Ldr64:0,2 Lsrv64:0,0,6 Str64:0,5+ Ldp64:3,S,6 Mov64:0,7
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -34953,7 +37057,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 619: // Lsrv64:0,1,2 Lslv64:1,3,4 SubsImm64:5,5 Orr64:0,0,1 Sub64:6,7,8 Eor64:9,7,0 OrrImm64:10,7 Csinv64.hi:11,9,Z Bic64:6,6,10 Orr64:10,11,6 Cbnz64:10
+		case opSuper + 634: // Lsrv64:0,1,2 Lslv64:1,3,4 SubsImm64:5,5 Orr64:0,0,1 Sub64:6,7,8 Eor64:9,7,0 OrrImm64:10,7 Csinv64.hi:11,9,Z Bic64:6,6,10 Orr64:10,11,6 Cbnz64:10
 			var fa2, fb2 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -35032,7 +37136,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 620: // Ldp64:0,S,1 Ldp64:2,S,3+ Ldp64:4,S,5+ Ldp64:6,S,7+ AddImm64:S,S Nop Br:8
+		case opSuper + 635: // Ldp64:0,S,1 Ldp64:2,S,3+ Ldp64:4,S,5+ Ldp64:6,S,7+ AddImm64:S,S Nop Br:8
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -35100,7 +37204,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 621: // LdrWb.post:0,1 Ubfx:2,0 AddLsl64:0,2,0 Add64:0,0,3 AddLsl64:4,0,0 Lsl64:4,4 Sub64:3,4,0 Subs64:-,1,5 Bcond.ne
+		case opSuper + 636: // LdrWb.post:0,1 Ubfx:2,0 AddLsl64:0,2,0 Add64:0,0,3 AddLsl64:4,0,0 Lsl64:4,4 Sub64:3,4,0 Subs64:-,1,5 Bcond.ne
 			var g0 unsafe.Pointer
 			var fa7, fb7 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -35171,7 +37275,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 622: // Nop Nop Ubfiz:0,0 Cbz64:0
+		case opSuper + 637: // Nop Nop Ubfiz:0,0 Cbz64:0
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
 			var r0 uint64
@@ -35198,7 +37302,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 623: // Ldp32:0,1,2 Mov64:3,1 Ldp32:4,1,1+ Lsl32:5,2 Lsl32:6,0 Eor32:2,2,5 EorLsl32:0,0,0 Lsl32:7,4 Lsl32:8,1 EorLsl32:4,4,4 EorLsl32:1,1,1
+		case opSuper + 638: // Ldp32:0,1,2 Mov64:3,1 Ldp32:4,1,1+ Lsl32:5,2 Lsl32:6,0 Eor32:2,2,5 EorLsl32:0,0,0 Lsl32:7,4 Lsl32:8,1 EorLsl32:4,4,4 EorLsl32:1,1,1
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -35272,45 +37376,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 11*instSize))
 			continue
-		case opSuper + 624: // LdrXb:0,1,2 Ubfiz:3,4 AddImm32:2,5 Mov64:5,2 EorLsr32:4,0,4
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			var r0, r1, r2, r3, r4, r5 uint64
-			{ // LdrXb
-				r1 = c.x[in.rn]
-				r2 = c.x[in.rm]
-				addr := r1 + r2<<(in.ra&63)
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != addr/emu.PageSize {
-					return p, in, count, false
-				}
-				q := unsafe.Add(tlb.host, addr%emu.PageSize)
-				r0 = uint64(*(*uint8)(q))
-				c.x[in.rd] = r0
-			}
-			{ // Ubfiz
-				r4 = c.x[i1.rn]
-				r3 = r4 & i1.imm << (i1.ra & 63)
-				c.x[i1.rd] = r3
-			}
-			{ // AddImm32
-				r5 = c.x[i2.rn]
-				r2 = uint64(uint32(r5) + uint32(i2.imm))
-				c.x[i2.rd] = r2
-			}
-			{ // Mov64
-				r5 = r2
-				c.x[i3.rd] = r5
-			}
-			{ // EorLsr32
-				r4 = uint64(uint32(r0) ^ uint32(r4)>>(i4.ra&31))
-				c.x[i4.rd] = r4
-			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
-			continue
-		case opSuper + 625: // Ldp64:0,S,1 Ldp64:2,S,3+ Mov64:4,5 Ldp64:6,S,5+ LdpW64.post:7,S,8~ Nop Br:8
+		case opSuper + 639: // Ldp64:0,S,1 Ldp64:2,S,3+ Mov64:4,5 Ldp64:6,S,5+ LdpW64.post:7,S,8~ Nop Br:8
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -35382,70 +37448,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 626: // AddImm32:0,1 AddImm32:1,1 LdrX64:2,3,2 AndImm:1,1
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			var r0, r1, r2, r3 uint64
-			{ // AddImm32
-				r1 = c.x[in.rn]
-				r0 = uint64(uint32(r1) + uint32(in.imm))
-				c.x[in.rd] = r0
-			}
-			{ // AddImm32
-				r1 = uint64(uint32(r1) + uint32(i1.imm))
-				c.x[i1.rd] = r1
-			}
-			{ // LdrX64
-				r3 = c.x[i2.rn]
-				r2 = c.x[i2.rm]
-				addr := r3 + r2<<(i2.ra&63)
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+7)/emu.PageSize {
-					return p, i2, count, false
-				}
-				q := unsafe.Add(tlb.host, addr%emu.PageSize)
-				r2 = *(*uint64)(q)
-				c.x[i2.rd] = r2
-			}
-			{ // AndImm
-				r1 = r1 & i3.imm
-				c.x[i3.rd] = r1
-			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			continue
-		case opSuper + 627: // Sub64:0,0,1 Subs64:-,2,0 Csel64.hs:2,2,0 B
-			var fa1, fb1 uint64
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			var r0, r1, r2 uint64
-			{ // Sub64
-				r0 = c.x[in.rn]
-				r1 = c.x[in.rm]
-				r0 = r0 - r1
-				c.x[in.rd] = r0
-			}
-			{ // Subs64
-				r2 = c.x[i1.rn]
-				a, b := r2, r0
-				fa1, fb1 = a, b
-				c.flags = flags{fa1, fb1, flagsSub}
-				_ = a - b
-			}
-			{ // Csel
-				v := r0
-				if fa1 >= fb1 {
-					v = r2
-				}
-				r2 = v
-				c.x[i2.rd] = r2
-			}
-			{ // B
-				in = i3
-				in = jump(in, in.imm)
-			}
-		case opSuper + 628: // Ldp64:0,S,1 MovImm:2 LdpW64.post:3,S,4~ Nop Br:4
+		case opSuper + 640: // Ldp64:0,S,1 MovImm:2 LdpW64.post:3,S,4~ Nop Br:4
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -35498,66 +37501,10 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 629: // Sub64:0,0,1 LdrX64:2,3,0 LdrX64:4,5,0 Adds64:6,6,2
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			var r0, r1, r2, r3, r4, r5, r6 uint64
-			{ // Sub64
-				r0 = c.x[in.rn]
-				r1 = c.x[in.rm]
-				r0 = r0 - r1
-				c.x[in.rd] = r0
-			}
-			{ // LdrX64
-				r3 = c.x[i1.rn]
-				addr := r3 + r0<<(i1.ra&63)
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+7)/emu.PageSize {
-					return p, i1, count, false
-				}
-				q := unsafe.Add(tlb.host, addr%emu.PageSize)
-				r2 = *(*uint64)(q)
-				c.x[i1.rd] = r2
-			}
-			{ // LdrX64
-				r5 = c.x[i2.rn]
-				addr := r5 + r0<<(i2.ra&63)
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+7)/emu.PageSize {
-					return p, i2, count, false
-				}
-				q := unsafe.Add(tlb.host, addr%emu.PageSize)
-				r4 = *(*uint64)(q)
-				c.x[i2.rd] = r4
-			}
-			{ // Adds64
-				r6 = c.x[i3.rn]
-				a, b := r6, r2
-				c.flags = flags{a, b, flagsAdd}
-				r6 = a + b
-				c.x[i3.rd] = r6
-			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			continue
-		case opSuper + 630: // AddImm64:0,1 MovImm:2
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			var r0, r1, r2 uint64
-			{ // AddImm64
-				r1 = c.x[in.rn]
-				r0 = r1 + in.imm
-				c.x[in.rd] = r0
-			}
-			{ // MovImm
-				r2 = i1.imm
-				c.x[i1.rd] = r2
-			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			continue
-		case opSuper + 631: // Nop Nop Ldr32:0,1 Mov64:2,1 Ldr64:1,1+ StrXh:3,1,0 Ldr64:0,2 Ldr32:1,2+ AddImm32:4,1 Str32:4,2
+		case opSuper + 641: // LdrUb:0,1,2 AddImm64:2,3 Str64:2,4 AddImm32:5,0 AndImm:6,5 AndImm:5,5 Ldr64:7,8 LdrX64:2,2,6 Cbnz64:2
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
-			var g2 unsafe.Pointer
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
 			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
@@ -35565,78 +37512,82 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
 			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
 			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
-			i9 := (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
-			var r0, r1, r2, r3, r4 uint64
-			{ // Nop
-
-			}
-			{ // Nop
-
-			}
-			{ // Ldr32
-				r1 = c.x[i2.rn]
-				addr := r1 + i2.imm
+			var r0, r1, r2, r3, r4, r5, r6, r7, r8 uint64
+			{ // LdrUb
+				r1 = c.x[in.rn]
+				r2 = c.x[in.rm]
+				addr := r1 + uint64(uint32(r2))<<(in.ra&63)
 				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+(i4.imm)-(i2.imm)+7)/emu.PageSize {
+				if tlb.page != addr/emu.PageSize {
+					return p, in, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r0 = uint64(*(*uint8)(q))
+				c.x[in.rd] = r0
+			}
+			{ // AddImm64
+				r3 = c.x[i1.rn]
+				r2 = r3 + i1.imm
+				c.x[i1.rd] = r2
+			}
+			{ // Str64
+				r4 = c.x[i2.rn]
+				addr := r4 + i2.imm
+				tlb := &c.stores[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
 					return p, i2, count, false
 				}
 				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
 				q := g0
-				r0 = uint64(*(*uint32)(q))
-				c.x[i2.rd] = r0
+				*(*uint64)(q) = r2
 			}
-			{ // Mov64
-				r2 = r1
-				c.x[i3.rd] = r2
+			{ // AddImm32
+				r5 = uint64(uint32(r0) + uint32(i3.imm))
+				_ = r5
 			}
-			{ // Ldr64
-				q := unsafe.Add(g0, (i4.imm)-(i2.imm))
-				r1 = *(*uint64)(q)
-				c.x[i4.rd] = r1
+			{ // AndImm
+				r6 = r5 & i4.imm
+				c.x[i4.rd] = r6
 			}
-			{ // StrXh
-				r3 = c.x[i5.rd]
-				addr := r1 + r0<<(i5.ra&63)
-				tlb := &c.stores[slotOf(addr)]
-				if tlb.page != (addr+1)/emu.PageSize {
-					return p, i5, count, false
-				}
-				q := unsafe.Add(tlb.host, addr%emu.PageSize)
-				*(*uint16)(q) = uint16(r3)
+			{ // AndImm
+				r5 = r5 & i5.imm
+				c.x[i5.rd] = r5
 			}
 			{ // Ldr64
-				addr := r2 + i6.imm
+				r8 = c.x[i6.rn]
+				addr := r8 + i6.imm
 				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+(i7.imm)-(i6.imm)+3)/emu.PageSize {
+				if tlb.page != (addr+7)/emu.PageSize {
 					return p, i6, count, false
 				}
 				g1 = unsafe.Add(tlb.host, addr%emu.PageSize)
 				q := g1
-				r0 = *(*uint64)(q)
-				c.x[i6.rd] = r0
+				r7 = *(*uint64)(q)
+				c.x[i6.rd] = r7
 			}
-			{ // Ldr32
-				q := unsafe.Add(g1, (i7.imm)-(i6.imm))
-				r1 = uint64(*(*uint32)(q))
-				c.x[i7.rd] = r1
-			}
-			{ // AddImm32
-				r4 = uint64(uint32(r1) + uint32(i8.imm))
-				c.x[i8.rd] = r4
-			}
-			{ // Str32
-				addr := r2 + i9.imm
-				tlb := &c.stores[slotOf(addr)]
-				if tlb.page != (addr+3)/emu.PageSize {
-					return p, i9, count, false
+			{ // LdrX64
+				addr := r2 + r6<<(i7.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, i7, count, false
 				}
-				g2 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g2
-				*(*uint32)(q) = uint32(r4)
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r2 = *(*uint64)(q)
+				c.x[i7.rd] = r2
 			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 10*instSize))
-			continue
-		case opSuper + 632: // Ldp64:0,S,1 Ldp64:2,S,3+ Ldp64:4,S,5+ AddImm64:S,S Nop Br:1
+			{ // Cbnz64
+				in = i8
+				if !(r2 != 0) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				in = jump(in, in.imm)
+			}
+		case opSuper + 642: // Ldp64:0,S,1 Ldp64:2,S,3+ Ldp64:4,S,5+ AddImm64:S,S Nop Br:1
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -35694,7 +37645,169 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 633: // Nop StpW64.pre:0,S,1 Mov64:0,S Stp64:2,S,3+ Mov64:2,4 Ldrb:4,4 Tbz:4
+		case opSuper + 643: // AddImm64:0,1 AddImm64:2,3 MovImm:4 Nop AddLsl64:5,6,4 LdrX32:7,2,4 Ldr32:5,5 Add32:7,7,5 StrX32:7,0,4 AddImm64:4,4 SubsImm64:-,4 Bcond.ne
+			var g0 unsafe.Pointer
+			var fa10, fb10 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
+			i9 := (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
+			i10 := (*inst)(unsafe.Add(unsafe.Pointer(in), 10*instSize))
+			i11 := (*inst)(unsafe.Add(unsafe.Pointer(in), 11*instSize))
+			var r0, r1, r2, r3, r4, r5, r6, r7 uint64
+			{ // AddImm64
+				r1 = c.x[in.rn]
+				r0 = r1 + in.imm
+				c.x[in.rd] = r0
+			}
+			{ // AddImm64
+				r3 = c.x[i1.rn]
+				r2 = r3 + i1.imm
+				c.x[i1.rd] = r2
+			}
+			{ // MovImm
+				r4 = i2.imm
+				c.x[i2.rd] = r4
+			}
+			{ // Nop
+
+			}
+			{ // AddLsl64
+				r6 = c.x[i4.rn]
+				r5 = r6 + r4<<(i4.ra&63)
+				c.x[i4.rd] = r5
+			}
+			{ // LdrX32
+				addr := r2 + r4<<(i5.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+3)/emu.PageSize {
+					return p, i5, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r7 = uint64(*(*uint32)(q))
+				c.x[i5.rd] = r7
+			}
+			{ // Ldr32
+				addr := r5 + i6.imm
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+3)/emu.PageSize {
+					return p, i6, count, false
+				}
+				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g0
+				r5 = uint64(*(*uint32)(q))
+				c.x[i6.rd] = r5
+			}
+			{ // Add32
+				r7 = uint64(uint32(r7) + uint32(r5))
+				c.x[i7.rd] = r7
+			}
+			{ // StrX32
+				addr := r0 + r4<<(i8.ra&63)
+				tlb := &c.stores[slotOf(addr)]
+				if tlb.page != (addr+3)/emu.PageSize {
+					return p, i8, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				*(*uint32)(q) = uint32(r7)
+			}
+			{ // AddImm64
+				r4 = r4 + i9.imm
+				c.x[i9.rd] = r4
+			}
+			{ // SubsImm64
+				a, b := r4, i10.imm
+				fa10, fb10 = a, b
+				c.flags = flags{fa10, fb10, flagsSub}
+				_ = a - b
+			}
+			{ // Bcond
+				in = i11
+				if !(fa10 != fb10) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				in = jump(in, in.imm)
+			}
+		case opSuper + 644: // AddSxtw64:0,1,2 Mov32:3,2 Ldr32:0,0 Sbfiz64:4,0 Sbfx64:5,0 LdrXh:4,6,4 Subs32:-,7,2 Bcond.le
+			var g0 unsafe.Pointer
+			var fa6, fb6 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			var r0, r1, r2, r3, r4, r5, r6, r7 uint64
+			{ // AddSxtw64
+				r1 = c.x[in.rn]
+				r2 = c.x[in.rm]
+				r0 = r1 + uint64(int64(int32(r2)))<<(in.ra&63)
+				c.x[in.rd] = r0
+			}
+			{ // Mov32
+				r3 = uint64(uint32(r2))
+				c.x[i1.rd] = r3
+			}
+			{ // Ldr32
+				addr := r0 + i2.imm
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+3)/emu.PageSize {
+					return p, i2, count, false
+				}
+				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g0
+				r0 = uint64(*(*uint32)(q))
+				c.x[i2.rd] = r0
+			}
+			{ // Sbfiz64
+				r4 = uint64(int64(r0<<(i3.rm&63)) >> (i3.ra & 63) << (i3.imm & 63))
+				c.x[i3.rd] = r4
+			}
+			{ // Sbfx64
+				r5 = uint64(int64(r0<<(i4.rm&63)) >> (i4.ra & 63))
+				c.x[i4.rd] = r5
+			}
+			{ // LdrXh
+				r6 = c.x[i5.rn]
+				addr := r6 + r4<<(i5.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+1)/emu.PageSize {
+					return p, i5, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r4 = uint64(*(*uint16)(q))
+				c.x[i5.rd] = r4
+			}
+			{ // Subs32
+				r7 = c.x[i6.rn]
+				a, b := uint32(r7), uint32(r2)
+				fa6, fb6 = uint64(a)<<32, uint64(b)<<32
+				c.flags = flags{fa6, fb6, flagsSub}
+				_ = uint64(a - b)
+			}
+			{ // Bcond
+				in = i7
+				if !(int64(fa6) <= int64(fb6)) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				in = jump(in, in.imm)
+			}
+		case opSuper + 645: // Nop StpW64.pre:0,S,1 Mov64:0,S Stp64:2,S,3+ Mov64:2,4 Ldrb:4,4 Tbz:4
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -35762,7 +37875,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 634: // Mov64:0,1 Ldr64:1,1 Cbnz64:1
+		case opSuper + 646: // Mov64:0,1 Ldr64:1,1 Cbnz64:1
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -35795,7 +37908,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 635: // Ldr64:0,1 AndImm:2,0 Tbnz:0
+		case opSuper + 647: // Ldr64:0,1 AndImm:2,0 Tbnz:0
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -35828,7 +37941,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 636: // LdrX64:0,1,2 Orr64:3,4,0 StrX64:3,1,2 Ands64:-,4,0 Bcond.eq
+		case opSuper + 648: // LdrX64:0,1,2 Orr64:3,4,0 StrX64:3,1,2 Ands64:-,4,0 Bcond.eq
 			var fa3, fb3 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -35878,7 +37991,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 637: // Ldr64:0,1 Mov64:2,3 Ldr64:4,1+ LdrX32:5,4,2 Add64:0,6,0 AddSxtw64:0,0,5 Str64:0,1 LdrX32:0,4,2 Sub32:0,0,5 StrX32:0,4,2 Stlrb:Z,1~
+		case opSuper + 649: // Ldr64:0,1 Mov64:2,3 Ldr64:4,1+ LdrX32:5,4,2 Add64:0,6,0 AddSxtw64:0,0,5 Str64:0,1 LdrX32:0,4,2 Sub32:0,0,5 StrX32:0,4,2 Stlrb:Z,1~
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -35974,7 +38087,112 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 11*instSize))
 			continue
-		case opSuper + 638: // Ldrb:0,1 AddImm32:0,0 Strb:0,1 Ldr64:2,3 Ldr64:0,2 Ubfx:0,0 Str32:0,3 Cbnz32:0
+		case opSuper + 650: // LdrX32:0,1,0 Eor32:2,2,3 LdrX32:4,1,4 LdrX32:5,1,5 Eor32:6,6,2 LdrX32:2,1,7 Eor32:7,0,4 Eor32:6,6,7 Eor32:7,5,2 Eor32:5,6,7 Subs64:-,8,9 Bcond.ne
+			var fa10, fb10 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
+			i9 := (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
+			i10 := (*inst)(unsafe.Add(unsafe.Pointer(in), 10*instSize))
+			i11 := (*inst)(unsafe.Add(unsafe.Pointer(in), 11*instSize))
+			var r0, r1, r2, r3, r4, r5, r6, r7, r8, r9 uint64
+			{ // LdrX32
+				r1 = c.x[in.rn]
+				r0 = c.x[in.rm]
+				addr := r1 + r0<<(in.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+3)/emu.PageSize {
+					return p, in, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r0 = uint64(*(*uint32)(q))
+				c.x[in.rd] = r0
+			}
+			{ // Eor32
+				r2 = c.x[i1.rn]
+				r3 = c.x[i1.rm]
+				r2 = uint64(uint32(r2 ^ r3))
+				c.x[i1.rd] = r2
+			}
+			{ // LdrX32
+				r4 = c.x[i2.rm]
+				addr := r1 + r4<<(i2.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+3)/emu.PageSize {
+					return p, i2, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r4 = uint64(*(*uint32)(q))
+				c.x[i2.rd] = r4
+			}
+			{ // LdrX32
+				r5 = c.x[i3.rm]
+				addr := r1 + r5<<(i3.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+3)/emu.PageSize {
+					return p, i3, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r5 = uint64(*(*uint32)(q))
+				c.x[i3.rd] = r5
+			}
+			{ // Eor32
+				r6 = c.x[i4.rn]
+				r6 = uint64(uint32(r6 ^ r2))
+				c.x[i4.rd] = r6
+			}
+			{ // LdrX32
+				r7 = c.x[i5.rm]
+				addr := r1 + r7<<(i5.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+3)/emu.PageSize {
+					return p, i5, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r2 = uint64(*(*uint32)(q))
+				c.x[i5.rd] = r2
+			}
+			{ // Eor32
+				r7 = uint64(uint32(r0 ^ r4))
+				_ = r7
+			}
+			{ // Eor32
+				r6 = uint64(uint32(r6 ^ r7))
+				c.x[i7.rd] = r6
+			}
+			{ // Eor32
+				r7 = uint64(uint32(r5 ^ r2))
+				c.x[i8.rd] = r7
+			}
+			{ // Eor32
+				r5 = uint64(uint32(r6 ^ r7))
+				c.x[i9.rd] = r5
+			}
+			{ // Subs64
+				r8 = c.x[i10.rn]
+				r9 = c.x[i10.rm]
+				a, b := r8, r9
+				fa10, fb10 = a, b
+				c.flags = flags{fa10, fb10, flagsSub}
+				_ = a - b
+			}
+			{ // Bcond
+				in = i11
+				if !(fa10 != fb10) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				in = jump(in, in.imm)
+			}
+		case opSuper + 651: // Ldrb:0,1 AddImm32:0,0 Strb:0,1 Ldr64:2,3 Ldr64:0,2 Ubfx:0,0 Str32:0,3 Cbnz32:0
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -36063,7 +38281,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 639: // MovImm:0 MovImm:1 Movk32:0 Eor32:0,0,2 MovImm:3 MovImm:4 Str32:0,5
+		case opSuper + 652: // MovImm:0 MovImm:1 Movk32:0 Eor32:0,0,2 MovImm:3 MovImm:4 Str32:0,5
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -36110,21 +38328,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
 			continue
-		case opSuper + 640: // AddImm32:0,1 AndImm:1,0
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			var r0, r1 uint64
-			{ // AddImm32
-				r1 = c.x[in.rn]
-				r0 = uint64(uint32(r1) + uint32(in.imm))
-				c.x[in.rd] = r0
-			}
-			{ // AndImm
-				r1 = r0 & i1.imm
-				c.x[i1.rd] = r1
-			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			continue
-		case opSuper + 641: // Subs32:-,0,1 Bcond.hi
+		case opSuper + 653: // Subs32:-,0,1 Bcond.hi
 			var fa0, fb0 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1 uint64
@@ -36148,7 +38352,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 642: // Lsrv64:0,0,1 StrX32:2,3,0 LdrW64.pre:0,4 Sub64:4,4,5 Madd64:0,0,6,Z Lsrv64:0,0,1 StrX32:4,3,0
+		case opSuper + 654: // Lsrv64:0,0,1 StrX32:2,3,0 LdrW64.pre:0,4 Sub64:4,4,5 Madd64:0,0,6,Z Lsrv64:0,0,1 StrX32:4,3,0
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -36214,7 +38418,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
 			continue
-		case opSuper + 643: // Ubfiz:0,1 Ubfx:2,3 AddImm64:0,0 MovImm:4 Add64:5,6,0 Lslv64:3,4,3 LdrX64:7,5,2 Bic64:8,7,3 StrX64:8,5,2 Ands64:-,3,7 Bcond.ne
+		case opSuper + 655: // Ubfiz:0,1 Ubfx:2,3 AddImm64:0,0 MovImm:4 Add64:5,6,0 Lslv64:3,4,3 LdrX64:7,5,2 Bic64:8,7,3 StrX64:8,5,2 Ands64:-,3,7 Bcond.ne
 			var fa9, fb9 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -36294,7 +38498,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 644: // Stp64:0,1,2 Str64:3,1+ Stp64:4,1,5+ Strb:6,1+ Strb:7,1+ Br:8
+		case opSuper + 656: // Stp64:0,1,2 Str64:3,1+ Stp64:4,1,5+ Strb:6,1+ Strb:7,1+ Br:8
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -36352,7 +38556,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 645: // Ldr64:0,1 MovImm:2
+		case opSuper + 657: // Ldr64:0,1 MovImm:2
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1, r2 uint64
@@ -36374,7 +38578,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			continue
-		case opSuper + 646: // Ldr64:0,1 LdrX32:2,0,3 AddImm64:3,3 Subs64:-,4,3 Mov32:2,2 Csel64.hi:3,3,Z Subs64:-,5,2 Bcond.ls
+		case opSuper + 658: // Ldr64:0,1 LdrX32:2,0,3 AddImm64:3,3 Subs64:-,4,3 Mov32:2,2 Csel64.hi:3,3,Z Subs64:-,5,2 Bcond.ls
 			var g0 unsafe.Pointer
 			var fa3, fb3 uint64
 			var fa6, fb6 uint64
@@ -36451,7 +38655,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 647: // Ldr64:0,1 Mov64:2,1 Subs64:-,1,0 Bcond.eq
+		case opSuper + 659: // Ldr64:0,1 Mov64:2,1 Subs64:-,1,0 Bcond.eq
 			var g0 unsafe.Pointer
 			var fa2, fb2 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -36491,7 +38695,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 648: // Ldr64:0,1 AndImm:0,0 Str64:0,2 SubsImm32:-,3 Bcond.hi
+		case opSuper + 660: // Ldr64:0,1 AndImm:0,0 Str64:0,2 SubsImm32:-,3 Bcond.hi
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var fa3, fb3 uint64
@@ -36546,7 +38750,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 649: // Mov64:0,1 Mov64:2,3 Stp64:4,S,5 Mov64:5,6 Stp64:7,S,8+ Ldr32:9,1 Ldr32:10,3 Ldr32:8,3+ Ldr32:1,6 Ldr32:7,0 Subs32:-,10,9 Bcond.ge
+		case opSuper + 661: // Mov64:0,1 Mov64:2,3 Stp64:4,S,5 Mov64:5,6 Stp64:7,S,8+ Ldr32:9,1 Ldr32:10,3 Ldr32:8,3+ Ldr32:1,6 Ldr32:7,0 Subs32:-,10,9 Bcond.ge
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -36667,7 +38871,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 650: // Mov64:0,1 AddImm64:2,1 Ldr64:1,1 Str64:1,3 Mov64:4,5 Ldrb:6,0 Strb:6,3~ Str64:7,0 BlFar
+		case opSuper + 662: // Mov64:0,1 AddImm64:2,1 Ldr64:1,1 Str64:1,3 Mov64:4,5 Ldrb:6,0 Strb:6,3~ Str64:7,0 BlFar
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -36758,7 +38962,31 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 651: // Ldr64:0,1 MovImm:2 AddImm64:2,2 Ldr32:1,0 AndsImm32:1,1 Csinc32.ne:3,Z,Z Cbz64:4
+		case opSuper + 663: // AddsImm32:0,0 Bcond.ne
+			var fa0, fb0 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			var r0 uint64
+			{ // AddsImm32
+				r0 = c.x[in.rn]
+				a, b := uint32(r0), uint32(in.imm)
+				fa0, fb0 = uint64(a)<<32, uint64(b)<<32
+				c.flags = flags{fa0, fb0, flagsAdd}
+				r0 = uint64(a + b)
+				c.x[in.rd] = r0
+			}
+			{ // Bcond
+				in = i1
+				if !(fa0+fb0 != 0) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				in = jump(in, in.imm)
+			}
+		case opSuper + 664: // Ldr64:0,1 MovImm:2 AddImm64:2,2 Ldr32:1,0 AndsImm32:1,1 Csinc32.ne:3,Z,Z Cbz64:4
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var fa4, fb4 uint64
@@ -36828,38 +39056,53 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 652: // Sbfx32:0,0 Add32:1,1,0 Sub32:2,2,1 Subs32:-,3,2 Bcond.lo
+		case opSuper + 665: // Mov64:0,1 LdrWb.pre:2,1 LdrSb:3,4,2 AndsImm64:-,3 Bcond.ne
+			var g0 unsafe.Pointer
 			var fa3, fb3 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
 			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			var r0, r1, r2, r3 uint64
-			{ // Sbfx32
-				r0 = c.x[in.rn]
-				r0 = uint64(uint32(int32(uint32(r0)<<(in.rm&31)) >> (in.ra & 31)))
+			var r0, r1, r2, r3, r4 uint64
+			{ // Mov64
+				r1 = c.x[in.rn]
+				r0 = r1
 				c.x[in.rd] = r0
 			}
-			{ // Add32
-				r1 = c.x[i1.rn]
-				r1 = uint64(uint32(r1) + uint32(r0))
-				c.x[i1.rd] = r1
+			{ // LdrWb
+				addr := r1 + uint64(int64(int32(i1.imm)))
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+0)/emu.PageSize {
+					return p, i1, count, false
+				}
+				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g0
+				base := r1
+				r2 = uint64(*(*uint8)(q))
+				c.x[i1.rd] = r2
+				r1 = base + uint64(int64(i1.imm)>>32)
+				c.x[i1.rn] = r1
 			}
-			{ // Sub32
-				r2 = c.x[i2.rn]
-				r2 = uint64(uint32(r2) - uint32(r1))
-				c.x[i2.rd] = r2
+			{ // LdrSb
+				r4 = c.x[i2.rn]
+				addr := r4 + uint64(int64(int32(r2)))<<(i2.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != addr/emu.PageSize {
+					return p, i2, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r3 = uint64(*(*uint8)(q))
+				c.x[i2.rd] = r3
 			}
-			{ // Subs32
-				r3 = c.x[i3.rn]
-				a, b := uint32(r3), uint32(r2)
-				fa3, fb3 = uint64(a)<<32, uint64(b)<<32
-				c.flags = flags{fa3, fb3, flagsSub}
-				_ = uint64(a - b)
+			{ // AndsImm64
+				r := r3 & i3.imm
+				fa3, fb3 = r, 0
+				c.flags = flags{fa3, fb3, flagsAdd}
+				_ = r
 			}
 			{ // Bcond
 				in = i4
-				if !(fa3 < fb3) {
+				if !(fa3+fb3 != 0) {
 					in = next(in, 1)
 					count += uint64(in.left)
 					if count > limit {
@@ -36869,18 +39112,136 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 653: // AndImm:0,0 Br:1
+		case opSuper + 666: // Nop Nop Ldr64:0,1 Ldp32:2,1,3+ Ldr32:4,1= Ldr32:5,1~ AddImm32:6,3 Ldp32:7,1,8+ Mov32:9,4 Ldr32:10,1=
+			var g0 unsafe.Pointer
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
+			i9 := (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
+			var r0, r1, r10, r2, r3, r4, r5, r6, r7, r8, r9 uint64
+			{ // Nop
+
+			}
+			{ // Nop
+
+			}
+			{ // Ldr64
+				r1 = c.x[i2.rn]
+				addr := r1 + i2.imm
+				addr += (i5.imm) - (i2.imm)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+(i7.imm)-(i5.imm)+7)/emu.PageSize {
+					return p, i2, count, false
+				}
+				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := unsafe.Add(g0, (i2.imm)-(i5.imm))
+				r0 = *(*uint64)(q)
+				c.x[i2.rd] = r0
+			}
+			{ // Ldp32
+				q := unsafe.Add(g0, (i3.imm)-(i5.imm))
+				a, b := *(*uint32)(q), *(*uint32)(unsafe.Add(q, 4))
+				r2 = uint64(a)
+				c.x[i3.rd] = r2
+				r3 = uint64(b)
+				c.x[i3.rm] = r3
+			}
+			{ // Ldr32
+				q := unsafe.Add(g0, (i4.imm)-(i5.imm))
+				r4 = uint64(*(*uint32)(q))
+				c.x[i4.rd] = r4
+			}
+			{ // Ldr32
+				q := unsafe.Add(g0, 0)
+				r5 = uint64(*(*uint32)(q))
+				c.x[i5.rd] = r5
+			}
+			{ // AddImm32
+				r6 = uint64(uint32(r3) + uint32(i6.imm))
+				c.x[i6.rd] = r6
+			}
+			{ // Ldp32
+				q := unsafe.Add(g0, (i7.imm)-(i5.imm))
+				a, b := *(*uint32)(q), *(*uint32)(unsafe.Add(q, 4))
+				r7 = uint64(a)
+				c.x[i7.rd] = r7
+				r8 = uint64(b)
+				c.x[i7.rm] = r8
+			}
+			{ // Mov32
+				r9 = uint64(uint32(r4))
+				c.x[i8.rd] = r9
+			}
+			{ // Ldr32
+				q := unsafe.Add(g0, (i9.imm)-(i5.imm))
+				r10 = uint64(*(*uint32)(q))
+				c.x[i9.rd] = r10
+			}
+			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 10*instSize))
+			continue
+		case opSuper + 667: // Lsl32:0,1 MovImm:2 LdrS64:1,3,1 Add32:0,0,2 SubsImm64:-,1 Clz64:1,1 Csel32.eq:1,2,1 Sub32:0,0,1 Br:4
+			var fa4, fb4 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			var r0, r1 uint64
-			{ // AndImm
-				r0 = c.x[in.rn]
-				r0 = r0 & in.imm
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
+			var r0, r1, r2, r3, r4 uint64
+			{ // Lsl32
+				r1 = c.x[in.rn]
+				r0 = uint64(uint32(r1) << (in.ra & 31))
 				c.x[in.rd] = r0
 			}
+			{ // MovImm
+				r2 = i1.imm
+				c.x[i1.rd] = r2
+			}
+			{ // LdrS64
+				r3 = c.x[i2.rn]
+				addr := r3 + uint64(int64(int32(r1)))<<(i2.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, i2, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r1 = *(*uint64)(q)
+				_ = r1
+			}
+			{ // Add32
+				r0 = uint64(uint32(r0) + uint32(r2))
+				_ = r0
+			}
+			{ // SubsImm64
+				a, b := r1, i4.imm
+				fa4, fb4 = a, b
+				c.flags = flags{fa4, fb4, flagsSub}
+				_ = a - b
+			}
+			{ // Clz64
+				r1 = uint64(bits.LeadingZeros64(r1))
+				_ = r1
+			}
+			{ // Csel
+				v := uint64(uint32(r1))
+				if fa4 == fb4 {
+					v = uint64(uint32(r2))
+				}
+				r1 = v
+				c.x[i6.rd] = r1
+			}
+			{ // Sub32
+				r0 = uint64(uint32(r0) - uint32(r1))
+				c.x[i7.rd] = r0
+			}
 			{ // Br
-				r1 = c.x[i1.rn]
-				in = i1
-				pc := r1
+				r4 = c.x[i8.rn]
+				in = i8
+				pc := r4
 				t := &c.targets[targetSlot(in)]
 				if t.pc != pc {
 					e := &c.cache[slotOf(pc)]
@@ -36891,7 +39252,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 654: // Ldr64:0,1 Mov64:2,3 Mov64:4,5 Ldr64:6,0 Mov64:7,6 Bl
+		case opSuper + 668: // Ldr64:0,1 Mov64:2,3 Mov64:4,5 Ldr64:6,0 Mov64:7,6 Bl
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -36942,7 +39303,124 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				in = jump(in, in.imm)
 			}
-		case opSuper + 655: // Ldrb:0,1 Strb:2,1 Ldr64:3,4 Subs32:-,2,0 Bcond.ls
+		case opSuper + 669: // Lsrv64:0,1,2 Sub64:3,4,5 OrrImm64:6,4 Eor64:7,0,4 Bic64:3,3,6 SubsLsr64:-,8,9 Orr64:10,7,3 Bic64:10,10,11 Csinv64.hi:6,10,Z Cbnz64:6
+			var fa5, fb5 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
+			i9 := (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
+			var r0, r1, r10, r11, r2, r3, r4, r5, r6, r7, r8, r9, rZ uint64
+			{ // Lsrv64
+				r1 = c.x[in.rn]
+				r2 = c.x[in.rm]
+				r0 = r1 >> (r2 & 63)
+				c.x[in.rd] = r0
+			}
+			{ // Sub64
+				r4 = c.x[i1.rn]
+				r5 = c.x[i1.rm]
+				r3 = r4 - r5
+				_ = r3
+			}
+			{ // OrrImm64
+				r6 = r4 | i2.imm
+				_ = r6
+			}
+			{ // Eor64
+				r7 = r0 ^ r4
+				c.x[i3.rd] = r7
+			}
+			{ // Bic64
+				r3 = r3 &^ r6
+				c.x[i4.rd] = r3
+			}
+			{ // SubsLsr64
+				r8 = c.x[i5.rn]
+				r9 = c.x[i5.rm]
+				a, b := r8, r9>>(i5.ra&63)
+				fa5, fb5 = a, b
+				c.flags = flags{fa5, fb5, flagsSub}
+				_ = a - b
+			}
+			{ // Orr64
+				r10 = r7 | r3
+				_ = r10
+			}
+			{ // Bic64
+				r11 = c.x[i7.rm]
+				r10 = r10 &^ r11
+				c.x[i7.rd] = r10
+			}
+			{ // Csel
+				v := ^rZ
+				if fa5 > fb5 {
+					v = r10
+				}
+				r6 = v
+				c.x[i8.rd] = r6
+			}
+			{ // Cbnz64
+				in = i9
+				if !(r6 != 0) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				in = jump(in, in.imm)
+			}
+		case opSuper + 670: // Mov32:0,0 MovImm:1 MovImm:2 Add64:3,4,0 AddImm64:1,1 AddImm64:2,2 MovImm:5 MovImm:6
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			var r0, r1, r2, r3, r4, r5, r6 uint64
+			{ // Mov32
+				r0 = c.x[in.rn]
+				r0 = uint64(uint32(r0))
+				c.x[in.rd] = r0
+			}
+			{ // MovImm
+				r1 = i1.imm
+				_ = r1
+			}
+			{ // MovImm
+				r2 = i2.imm
+				_ = r2
+			}
+			{ // Add64
+				r4 = c.x[i3.rn]
+				r3 = r4 + r0
+				c.x[i3.rd] = r3
+			}
+			{ // AddImm64
+				r1 = r1 + i4.imm
+				c.x[i4.rd] = r1
+			}
+			{ // AddImm64
+				r2 = r2 + i5.imm
+				c.x[i5.rd] = r2
+			}
+			{ // MovImm
+				r5 = i6.imm
+				c.x[i6.rd] = r5
+			}
+			{ // MovImm
+				r6 = i7.imm
+				c.x[i7.rd] = r6
+			}
+			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
+			continue
+		case opSuper + 671: // Ldrb:0,1 Strb:2,1 Ldr64:3,4 Subs32:-,2,0 Bcond.ls
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -37004,7 +39482,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 656: // Ldrb:0,1 Ldrb:2,1~ Add32:3,3,0 Strb:3,1 Add32:4,4,2 Strb:4,1~ Nop StpW64.pre:5,S,6 Mov64:5,S Stlr64:7,8 BlFar
+		case opSuper + 672: // Ldrb:0,1 Ldrb:2,1~ Add32:3,3,0 Strb:3,1 Add32:4,4,2 Strb:4,1~ Nop StpW64.pre:5,S,6 Mov64:5,S Stlr64:7,8 BlFar
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -37109,7 +39587,68 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 657: // MovImm:0 Mov64:0,0 Subs64:-,1,0 Bcond.lo
+		case opSuper + 673: // Sbfiz64:0,1 AddImm64:2,S AddSxtw64:0,0,1 MovImm:3 AddLsl64:0,2,0 Str32:3,0 SubsImm32:-,1 Bcond.ne
+			var g0 unsafe.Pointer
+			var fa6, fb6 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			var r0, r1, r2, r3, rS uint64
+			{ // Sbfiz64
+				r1 = c.x[in.rn]
+				r0 = uint64(int64(r1<<(in.rm&63)) >> (in.ra & 63) << (in.imm & 63))
+				_ = r0
+			}
+			{ // AddImm64
+				rS = c.x[slotSP]
+				r2 = rS + i1.imm
+				c.x[i1.rd] = r2
+			}
+			{ // AddSxtw64
+				r0 = r0 + uint64(int64(int32(r1)))<<(i2.ra&63)
+				_ = r0
+			}
+			{ // MovImm
+				r3 = i3.imm
+				c.x[i3.rd] = r3
+			}
+			{ // AddLsl64
+				r0 = r2 + r0<<(i4.ra&63)
+				c.x[i4.rd] = r0
+			}
+			{ // Str32
+				addr := r0 + i5.imm
+				tlb := &c.stores[slotOf(addr)]
+				if tlb.page != (addr+3)/emu.PageSize {
+					return p, i5, count, false
+				}
+				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g0
+				*(*uint32)(q) = uint32(r3)
+			}
+			{ // SubsImm32
+				a, b := uint32(r1), uint32(i6.imm)
+				fa6, fb6 = uint64(a)<<32, uint64(b)<<32
+				c.flags = flags{fa6, fb6, flagsSub}
+				_ = uint64(a - b)
+			}
+			{ // Bcond
+				in = i7
+				if !(fa6 != fb6) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				in = jump(in, in.imm)
+			}
+		case opSuper + 674: // MovImm:0 Mov64:0,0 Subs64:-,1,0 Bcond.lo
 			var fa2, fb2 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -37141,7 +39680,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 658: // Ldp64:0,S,1 Mov32:2,3 Ldp64:3,S,4~ LdpW64.post:5,S,6~ Nop Br:6
+		case opSuper + 675: // Ldp64:0,S,1 Mov32:2,3 Ldp64:3,S,4~ LdpW64.post:5,S,6~ Nop Br:6
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -37204,7 +39743,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 659: // LdrWb.post:0,1 LdrX64:0,2,0 Add64:3,3,0 Lsrv64:4,4,0 Orr64:4,4,0 Subs64:-,5,1 Bcond.ne
+		case opSuper + 676: // LdrWb.post:0,1 LdrX64:0,2,0 Add64:3,3,0 Lsrv64:4,4,0 Orr64:4,4,0 Subs64:-,5,1 Bcond.ne
 			var g0 unsafe.Pointer
 			var fa5, fb5 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -37273,7 +39812,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 660: // AndImm:0,0 LdrX64:1,0,2 LdrW64.post:3,0 SubLsl64:4,Z,5 MovImm:6 Lsrv64:6,6,4 Orr64:3,3,6 Orr64:1,1,6 B
+		case opSuper + 677: // AndImm:0,0 LdrX64:1,0,2 LdrW64.post:3,0 SubLsl64:4,Z,5 MovImm:6 Lsrv64:6,6,4 Orr64:3,3,6 Orr64:1,1,6 B
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -37339,7 +39878,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				in = i8
 				in = jump(in, in.imm)
 			}
-		case opSuper + 661: // AndsImm64:-,0 AddImm64:1,1 Bcond.ne
+		case opSuper + 678: // AndsImm64:-,0 AddImm64:1,1 Bcond.ne
 			var fa0, fb0 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -37368,7 +39907,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 662: // Ubfiz:0,0 Add64:1,2,0 LdrXh:3,2,0 Ldrh:1,1 Lslv32:0,3,4 Sub32:5,6,1 Orr32:7,7,0 AndImm:7,7 Subs32:-,5,4 Bcond.ge
+		case opSuper + 679: // Ubfiz:0,0 Add64:1,2,0 LdrXh:3,2,0 Ldrh:1,1 Lslv32:0,3,4 Sub32:5,6,1 Orr32:7,7,0 AndImm:7,7 Subs32:-,5,4 Bcond.ge
 			var g0 unsafe.Pointer
 			var fa8, fb8 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -37448,7 +39987,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 663: // Mov64:0,1 Nop MovImm:2 MovImm:3 Mov64:4,5 AddImm64:2,2 Add64:2,2,4 Ldadd32:6,2,3 Nop Nop Nop Br:1
+		case opSuper + 680: // Mov64:0,1 Nop MovImm:2 MovImm:3 Mov64:4,5 AddImm64:2,2 Add64:2,2,4 Ldadd32:6,2,3 Nop Nop Nop Br:1
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
 			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
@@ -37519,7 +40058,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 664: // Ubfx:0,1 Mov32:2,3 Add64:0,0,4 LdrX64:0,5,0 Lsrv64:0,0,1 Tbz:0
+		case opSuper + 681: // Ubfx:0,1 Mov32:2,3 Add64:0,0,4 LdrX64:0,5,0 Lsrv64:0,0,1 Tbz:0
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -37568,7 +40107,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 665: // LdpW64.post:0,S,1 Nop MovImm:2 Br:1
+		case opSuper + 682: // LdpW64.post:0,S,1 Nop MovImm:2 Br:1
 			var g0 unsafe.Pointer
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -37611,7 +40150,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 666: // Nop StpW64.pre:0,S,1 Mov64:0,S Stp64:2,S,3+ Mov64:3,4 Ldr64:4,4 AddsImm64:-,4 Bcond.ne
+		case opSuper + 683: // Nop StpW64.pre:0,S,1 Mov64:0,S Stp64:2,S,3+ Mov64:3,4 Ldr64:4,4 AddsImm64:-,4 Bcond.ne
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var fa6, fb6 uint64
@@ -37687,7 +40226,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 667: // Ldr32:0,S AddImm64:1,S BlFar
+		case opSuper + 684: // Ldr32:0,S AddImm64:1,S BlFar
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -37722,7 +40261,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 668: // Ldrb:0,1 AddImm32:2,3 Ubfiz:4,4 Ldr64:5,6 AndImm:7,2 AddImm32:0,0 Ubfiz:2,2 Add64:5,5,4 Str32:7,S Ubfiz:0,0 Add64:3,8,0 BlFar
+		case opSuper + 685: // Ldrb:0,1 AddImm32:2,3 Ubfiz:4,4 Ldr64:5,6 AndImm:7,2 AddImm32:0,0 Ubfiz:2,2 Add64:5,5,4 Str32:7,S Ubfiz:0,0 Add64:3,8,0 BlFar
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -37822,7 +40361,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 669: // Nop Nop Nop StpW64.pre:0,S,1 Mov64:0,S Cbz64:2
+		case opSuper + 686: // Nop Nop Nop StpW64.pre:0,S,1 Mov64:0,S Cbz64:2
 			var g0 unsafe.Pointer
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
 			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
@@ -37870,7 +40409,52 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 670: // And64:0,1,0 Ldr64:1,S Eor64:0,1,0 Str64:0,S Ldr64:1,S~ Ldr32:0,S~ Lsrv64:0,1,0 Str64:0,S~ Ldr32:0,S= AddImm32:0,0 Str32:0,S~ Ldr32:0,S=
+		case opSuper + 687: // Add64:0,1,0 AddImm64:2,2 Subs64:-,0,3 BcondFar.hs
+			var fa2, fb2 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			var r0, r1, r2, r3 uint64
+			{ // Add64
+				r1 = c.x[in.rn]
+				r0 = c.x[in.rm]
+				r0 = r1 + r0
+				c.x[in.rd] = r0
+			}
+			{ // AddImm64
+				r2 = c.x[i1.rn]
+				r2 = r2 + i1.imm
+				c.x[i1.rd] = r2
+			}
+			{ // Subs64
+				r3 = c.x[i2.rm]
+				a, b := r0, r3
+				fa2, fb2 = a, b
+				c.flags = flags{fa2, fb2, flagsSub}
+				_ = a - b
+			}
+			{ // BcondFar
+				in = i3
+				if !(fa2 >= fb2) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				pc := in.imm
+				t := &c.targets[targetSlot(in)]
+				if t.pc != pc {
+					e := &c.cache[slotOf(pc)]
+					if e.base != pc&^(pageMask&^3) {
+						return p, in, count, false
+					}
+					t.pc, t.page, t.in = pc, e.page, e.page.at(pc)
+				}
+				p, in = t.page, t.in
+			}
+		case opSuper + 688: // And64:0,1,0 Ldr64:1,S Eor64:0,1,0 Str64:0,S Ldr64:1,S~ Ldr32:0,S~ Lsrv64:0,1,0 Str64:0,S~ Ldr32:0,S= AddImm32:0,0 Str32:0,S~ Ldr32:0,S=
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -37956,81 +40540,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 671: // AddImm64:0,1 Str64:0,2 AddImm32:3,4 AndImm:5,3 AndImm:3,3 Ldr64:6,7 LdrX64:0,0,5 Cbnz64:0
-			var g0 unsafe.Pointer
-			var g1 unsafe.Pointer
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
-			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
-			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
-			var r0, r1, r2, r3, r4, r5, r6, r7 uint64
-			{ // AddImm64
-				r1 = c.x[in.rn]
-				r0 = r1 + in.imm
-				c.x[in.rd] = r0
-			}
-			{ // Str64
-				r2 = c.x[i1.rn]
-				addr := r2 + i1.imm
-				tlb := &c.stores[slotOf(addr)]
-				if tlb.page != (addr+7)/emu.PageSize {
-					return p, i1, count, false
-				}
-				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g0
-				*(*uint64)(q) = r0
-			}
-			{ // AddImm32
-				r4 = c.x[i2.rn]
-				r3 = uint64(uint32(r4) + uint32(i2.imm))
-				_ = r3
-			}
-			{ // AndImm
-				r5 = r3 & i3.imm
-				c.x[i3.rd] = r5
-			}
-			{ // AndImm
-				r3 = r3 & i4.imm
-				c.x[i4.rd] = r3
-			}
-			{ // Ldr64
-				r7 = c.x[i5.rn]
-				addr := r7 + i5.imm
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+7)/emu.PageSize {
-					return p, i5, count, false
-				}
-				g1 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g1
-				r6 = *(*uint64)(q)
-				c.x[i5.rd] = r6
-			}
-			{ // LdrX64
-				addr := r0 + r5<<(i6.ra&63)
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+7)/emu.PageSize {
-					return p, i6, count, false
-				}
-				q := unsafe.Add(tlb.host, addr%emu.PageSize)
-				r0 = *(*uint64)(q)
-				c.x[i6.rd] = r0
-			}
-			{ // Cbnz64
-				in = i7
-				if !(r0 != 0) {
-					in = next(in, 1)
-					count += uint64(in.left)
-					if count > limit {
-						return p, in, count, true
-					}
-					continue
-				}
-				in = jump(in, in.imm)
-			}
-		case opSuper + 672: // Mov64:0,1 Mov64:1,2
+		case opSuper + 689: // Mov64:0,1 Mov64:1,2
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1, r2 uint64
 			{ // Mov64
@@ -38045,7 +40555,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			continue
-		case opSuper + 673: // LdrWb.post:0,1 Eor32:2,2,0 AndImm:2,2 LdrXb:2,3,2 Subs64:-,1,4 Bcond.ne
+		case opSuper + 690: // LdrWb.post:0,1 Eor32:2,2,0 AndImm:2,2 LdrXb:2,3,2 Subs64:-,1,4 Bcond.ne
 			var g0 unsafe.Pointer
 			var fa4, fb4 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -38108,7 +40618,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 674: // LdrWb.post:0,1 AddImm64:2,2 Subs32:-,0,3 Bcond.ne
+		case opSuper + 691: // LdrWb.post:0,1 AddImm64:2,2 Subs32:-,0,3 Bcond.ne
 			var g0 unsafe.Pointer
 			var fa2, fb2 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -38154,7 +40664,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 675: // Add64:0,1,0 Ldr64:1,S Subs64:-,1,0 Bcond.lo
+		case opSuper + 692: // Add64:0,1,0 Ldr64:1,S Subs64:-,1,0 Bcond.lo
 			var g0 unsafe.Pointer
 			var fa2, fb2 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -38196,7 +40706,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 676: // Mov64:0,1 Cbnz32:2
+		case opSuper + 693: // Mov64:0,1 Cbnz32:2
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1, r2 uint64
 			{ // Mov64
@@ -38217,7 +40727,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 677: // Ldp64:0,S,1 AddImm64:S,S Nop Br:1
+		case opSuper + 694: // Ldp64:0,S,1 AddImm64:S,S Nop Br:1
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -38257,7 +40767,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 678: // Ubfx:0,1 AndImm:2,1 Ldr64:3,4 Ubfx:5,1 SubsImm32:-,0 Bcond.hi
+		case opSuper + 695: // Ubfx:0,1 AndImm:2,1 Ldr64:3,4 Ubfx:5,1 SubsImm32:-,0 Bcond.hi
 			var g0 unsafe.Pointer
 			var fa4, fb4 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -38309,7 +40819,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 679: // Ldrb:0,1 Mov64:2,3 AddLsl64:0,3,0 Str64:Z,0 Ldrb:0,3 AddImm32:0,0 AndImm:0,0 Strb:0,3 Ldr64:4,1 Cbz64:4
+		case opSuper + 696: // Ldrb:0,1 Mov64:2,3 AddLsl64:0,3,0 Str64:Z,0 Ldrb:0,3 AddImm32:0,0 AndImm:0,0 Strb:0,3 Ldr64:4,1 Cbz64:4
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -38408,7 +40918,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 680: // Nop Ldr64:0,1
+		case opSuper + 697: // Nop Ldr64:0,1
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1 uint64
@@ -38429,7 +40939,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			continue
-		case opSuper + 681: // Mov64:0,1 Nop Str64:Z,2 Nop MovImm:3 Ldadd64:3,2,3 Tbnz:3
+		case opSuper + 698: // Mov64:0,1 Nop Str64:Z,2 Nop MovImm:3 Ldadd64:3,2,3 Tbnz:3
 			var g0 unsafe.Pointer
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
@@ -38485,7 +40995,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 682: // Lsl64:0,0 Nop OrrImm64:0,0 StpW64.pre:1,S,2 Mov32:3,4 Str64:0,5 Mov64:1,S BlFar
+		case opSuper + 699: // Lsl64:0,0 Nop OrrImm64:0,0 StpW64.pre:1,S,2 Mov32:3,4 Str64:0,5 Mov64:1,S BlFar
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -38557,7 +41067,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 683: // Mov64:0,1 Ldr32:0,0 AndsImm32:-,0 Bcond.eq
+		case opSuper + 700: // Mov64:0,1 Ldr32:0,0 AndsImm32:-,0 Bcond.eq
 			var g0 unsafe.Pointer
 			var fa2, fb2 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -38598,7 +41108,106 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 684: // AndsImm64:-,0 AndImm:1,0 MovImm:2 Csel32.ne:3,3,2 Lsrv64:3,1,3 AndImm:2,3 Lsl64:1,3 AndImm:0,0 Mov64:3,4 AddImm64:0,0 BlFar
+		case opSuper + 701: // AddImm32:0,1 LdrS64:0,2,0 AddImm64:0,0 B
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			var r0, r1, r2 uint64
+			{ // AddImm32
+				r1 = c.x[in.rn]
+				r0 = uint64(uint32(r1) + uint32(in.imm))
+				c.x[in.rd] = r0
+			}
+			{ // LdrS64
+				r2 = c.x[i1.rn]
+				addr := r2 + uint64(int64(int32(r0)))<<(i1.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, i1, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r0 = *(*uint64)(q)
+				_ = r0
+			}
+			{ // AddImm64
+				r0 = r0 + i2.imm
+				c.x[i2.rd] = r0
+			}
+			{ // B
+				in = i3
+				in = jump(in, in.imm)
+			}
+		case opSuper + 702: // AddImm32:0,1 AddSxtw64:2,3,0 Ldr32:2,2 Sbfiz64:4,2 Sbfx64:5,2 LdrXh:4,6,4 Subs32:-,4,7 Bcond.lo
+			var g0 unsafe.Pointer
+			var fa6, fb6 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			var r0, r1, r2, r3, r4, r5, r6, r7 uint64
+			{ // AddImm32
+				r1 = c.x[in.rn]
+				r0 = uint64(uint32(r1) + uint32(in.imm))
+				c.x[in.rd] = r0
+			}
+			{ // AddSxtw64
+				r3 = c.x[i1.rn]
+				r2 = r3 + uint64(int64(int32(r0)))<<(i1.ra&63)
+				c.x[i1.rd] = r2
+			}
+			{ // Ldr32
+				addr := r2 + i2.imm
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+3)/emu.PageSize {
+					return p, i2, count, false
+				}
+				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g0
+				r2 = uint64(*(*uint32)(q))
+				c.x[i2.rd] = r2
+			}
+			{ // Sbfiz64
+				r4 = uint64(int64(r2<<(i3.rm&63)) >> (i3.ra & 63) << (i3.imm & 63))
+				c.x[i3.rd] = r4
+			}
+			{ // Sbfx64
+				r5 = uint64(int64(r2<<(i4.rm&63)) >> (i4.ra & 63))
+				c.x[i4.rd] = r5
+			}
+			{ // LdrXh
+				r6 = c.x[i5.rn]
+				addr := r6 + r4<<(i5.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+1)/emu.PageSize {
+					return p, i5, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r4 = uint64(*(*uint16)(q))
+				c.x[i5.rd] = r4
+			}
+			{ // Subs32
+				r7 = c.x[i6.rm]
+				a, b := uint32(r4), uint32(r7)
+				fa6, fb6 = uint64(a)<<32, uint64(b)<<32
+				c.flags = flags{fa6, fb6, flagsSub}
+				_ = uint64(a - b)
+			}
+			{ // Bcond
+				in = i7
+				if !(fa6 < fb6) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				in = jump(in, in.imm)
+			}
+		case opSuper + 703: // AndsImm64:-,0 AndImm:1,0 MovImm:2 Csel32.ne:3,3,2 Lsrv64:3,1,3 AndImm:2,3 Lsl64:1,3 AndImm:0,0 Mov64:3,4 AddImm64:0,0 BlFar
 			var fa0, fb0 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -38673,7 +41282,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 685: // Sub64:0,1,2 Br:3
+		case opSuper + 704: // Sub64:0,1,2 Br:3
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1, r2, r3 uint64
 			{ // Sub64
@@ -38696,7 +41305,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 686: // Nop Ldxr64:0,1 Eor64:2,0,3 Cbnz64:2
+		case opSuper + 705: // Nop Ldxr64:0,1 Eor64:2,0,3 Cbnz64:2
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -38734,7 +41343,110 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 687: // Subs32:-,0,1 Bcond.eq
+		case opSuper + 706: // Ldr64:0,1 Strh:2,1 Ldr32:3,1+ AddImm32:4,3 Str32:4,1 StrSb:2,0,3 Ldr64:0,1= Ldr32:2,1= Ldrh:3,1 AddImm32:4,2 Str32:4,1= Ubfx:3,3
+			var g0 unsafe.Pointer
+			var g1 unsafe.Pointer
+			var g2 unsafe.Pointer
+			var g3 unsafe.Pointer
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
+			i9 := (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
+			i10 := (*inst)(unsafe.Add(unsafe.Pointer(in), 10*instSize))
+			i11 := (*inst)(unsafe.Add(unsafe.Pointer(in), 11*instSize))
+			var r0, r1, r2, r3, r4 uint64
+			{ // Ldr64
+				r1 = c.x[in.rn]
+				addr := r1 + in.imm
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+(i2.imm)-(in.imm)+3)/emu.PageSize {
+					return p, in, count, false
+				}
+				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g0
+				r0 = *(*uint64)(q)
+				c.x[in.rd] = r0
+			}
+			{ // Strh
+				r2 = c.x[i1.rd]
+				addr := r1 + i1.imm
+				tlb := &c.stores[slotOf(addr)]
+				if tlb.page != (addr+1)/emu.PageSize {
+					return p, i1, count, false
+				}
+				g1 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g1
+				*(*uint16)(q) = uint16(r2)
+			}
+			{ // Ldr32
+				q := unsafe.Add(g0, (i2.imm)-(in.imm))
+				r3 = uint64(*(*uint32)(q))
+				c.x[i2.rd] = r3
+			}
+			{ // AddImm32
+				r4 = uint64(uint32(r3) + uint32(i3.imm))
+				c.x[i3.rd] = r4
+			}
+			{ // Str32
+				addr := r1 + i4.imm
+				tlb := &c.stores[slotOf(addr)]
+				if tlb.page != (addr+3)/emu.PageSize {
+					return p, i4, count, false
+				}
+				g2 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g2
+				*(*uint32)(q) = uint32(r4)
+			}
+			{ // StrSb
+				addr := r0 + uint64(int64(int32(r3)))<<(i5.ra&63)
+				tlb := &c.stores[slotOf(addr)]
+				if tlb.page != addr/emu.PageSize {
+					return p, i5, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				*(*uint8)(q) = uint8(r2)
+			}
+			{ // Ldr64
+				q := unsafe.Add(g0, (i6.imm)-(in.imm))
+				r0 = *(*uint64)(q)
+				c.x[i6.rd] = r0
+			}
+			{ // Ldr32
+				q := unsafe.Add(g0, (i7.imm)-(in.imm))
+				r2 = uint64(*(*uint32)(q))
+				c.x[i7.rd] = r2
+			}
+			{ // Ldrh
+				addr := r1 + i8.imm
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+1)/emu.PageSize {
+					return p, i8, count, false
+				}
+				g3 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g3
+				r3 = uint64(*(*uint16)(q))
+				_ = r3
+			}
+			{ // AddImm32
+				r4 = uint64(uint32(r2) + uint32(i9.imm))
+				c.x[i9.rd] = r4
+			}
+			{ // Str32
+				q := unsafe.Add(g2, (i10.imm)-(i4.imm))
+				*(*uint32)(q) = uint32(r4)
+			}
+			{ // Ubfx
+				r3 = r3 >> (i11.ra & 63) & i11.imm
+				c.x[i11.rd] = r3
+			}
+			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
+			continue
+		case opSuper + 707: // Subs32:-,0,1 Bcond.eq
 			var fa0, fb0 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1 uint64
@@ -38758,7 +41470,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 688: // Nop StpW64.pre:0,S,1 Mov32:2,3 Mov64:0,S Stp64:4,S,5+ Mov64:5,6 Ldr64:3,6 Ldr64:7,6+ Ldr32:6,3 AddsImm64:-,7 Bcond.ne
+		case opSuper + 708: // Nop StpW64.pre:0,S,1 Mov32:2,3 Mov64:0,S Stp64:4,S,5+ Mov64:5,6 Ldr64:3,6 Ldr64:7,6+ Ldr32:6,3 AddsImm64:-,7 Bcond.ne
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -38859,7 +41571,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 689: // Nop Mov64:0,1 StpW64.pre:2,S,3 Mov64:2,S Ldr64:1,1 Ldr64:0,0 AndImm:0,0 BlFar
+		case opSuper + 709: // Nop Mov64:0,1 StpW64.pre:2,S,3 Mov64:2,S Ldr64:1,1 Ldr64:0,0 AndImm:0,0 BlFar
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -38939,7 +41651,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 690: // Mov32:0,1 LdrX64:2,3,0 Str64:2,4 Cbnz32:1
+		case opSuper + 710: // Mov32:0,1 LdrX64:2,3,0 Str64:2,4 Cbnz32:1
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -38984,7 +41696,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 691: // AddImm64:0,0 Str64:0,1 Mov64:2,3 Ldr64:4,5 Subs64:-,4,3 Bcond.hs
+		case opSuper + 711: // AddImm64:0,0 Str64:0,1 Mov64:2,3 Ldr64:4,5 Subs64:-,4,3 Bcond.hs
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var fa4, fb4 uint64
@@ -39044,7 +41756,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 692: // MovImm:0 Ldr64:1,S LdpW64.post:2,S,3~ Nop Br:3
+		case opSuper + 712: // MovImm:0 Ldr64:1,S LdpW64.post:2,S,3~ Nop Br:3
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -39094,28 +41806,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 693: // MovImm:0 Sub32:1,2,1 And32:2,1,3
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			var r0, r1, r2, r3 uint64
-			{ // MovImm
-				r0 = in.imm
-				c.x[in.rd] = r0
-			}
-			{ // Sub32
-				r2 = c.x[i1.rn]
-				r1 = c.x[i1.rm]
-				r1 = uint64(uint32(r2) - uint32(r1))
-				c.x[i1.rd] = r1
-			}
-			{ // And32
-				r3 = c.x[i2.rm]
-				r2 = uint64(uint32(r1 & r3))
-				c.x[i2.rd] = r2
-			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			continue
-		case opSuper + 694: // Mov32:0,1 Mov64:2,3 Mov64:4,5 Mov32:6,7 BlFar
+		case opSuper + 713: // Mov32:0,1 Mov64:2,3 Mov64:4,5 Mov32:6,7 BlFar
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -39155,7 +41846,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 695: // AddImm64:0,1 AddImm64:2,1 Sub64:0,3,0 Sbfx64:0,0 Ubfx:4,0 LdrX64:2,2,4 Lsrv64:0,2,0 Tbz:0
+		case opSuper + 714: // AddImm64:0,1 AddImm64:2,1 Sub64:0,3,0 Sbfx64:0,0 Ubfx:4,0 LdrX64:2,2,4 Lsrv64:0,2,0 Tbz:0
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
@@ -39212,31 +41903,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 696: // AddsImm32:0,0 Bcond.ne
-			var fa0, fb0 uint64
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			var r0 uint64
-			{ // AddsImm32
-				r0 = c.x[in.rn]
-				a, b := uint32(r0), uint32(in.imm)
-				fa0, fb0 = uint64(a)<<32, uint64(b)<<32
-				c.flags = flags{fa0, fb0, flagsAdd}
-				r0 = uint64(a + b)
-				c.x[in.rd] = r0
-			}
-			{ // Bcond
-				in = i1
-				if !(fa0+fb0 != 0) {
-					in = next(in, 1)
-					count += uint64(in.left)
-					if count > limit {
-						return p, in, count, true
-					}
-					continue
-				}
-				in = jump(in, in.imm)
-			}
-		case opSuper + 697: // Ldr64:0,S Ldr64:1,2 Ldr32:3,S Add64:1,1,0 Str64:1,2 Cbz32:3
+		case opSuper + 715: // Ldr64:0,S Ldr64:1,2 Ldr32:3,S Add64:1,1,0 Str64:1,2 Cbz32:3
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -39308,7 +41975,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 698: // LdrXb:0,1,2 Ldrb:2,3 Subs32:-,0,2 Bcond.ne
+		case opSuper + 716: // LdrXb:0,1,2 Ldrb:2,3 Subs32:-,0,2 Bcond.ne
 			var g0 unsafe.Pointer
 			var fa2, fb2 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -39356,7 +42023,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 699: // Ldr64:0,1 Subs64:-,0,2 Bcond.lo
+		case opSuper + 717: // Ldr64:0,1 Subs64:-,0,2 Bcond.lo
 			var g0 unsafe.Pointer
 			var fa1, fb1 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -39393,7 +42060,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 700: // Str64:0,0 Ldr64:1,2 Ldp64:0,S,2 SubsImm64:-,1 LdpW64.post:3,S,4~ Nop Csinc32.eq:1,Z,Z Br:4
+		case opSuper + 718: // Str64:0,0 Ldr64:1,2 Ldp64:0,S,2 SubsImm64:-,1 LdpW64.post:3,S,4~ Nop Csinc32.eq:1,Z,Z Br:4
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -39485,7 +42152,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 701: // Mov64:0,1 Stp64:2,S,3 MovImm:4 Stp64:5,S,6+ AddImm64:4,4 Ldr64:7,0 Ubfx:7,7 Str32:7,8 Cbz32:7
+		case opSuper + 719: // Mov64:0,1 Stp64:2,S,3 MovImm:4 Stp64:5,S,6+ AddImm64:4,4 Ldr64:7,0 Ubfx:7,7 Str32:7,8 Cbz32:7
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -39570,7 +42237,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 702: // Sbfx64:0,1 Lslv64:1,2,1 Ubfx:0,0 LdrX64:3,4,0 Orr64:3,3,1 StrX64:3,4,0 Ldrb:1,5 Ldr64:5,5+ Ubfx:3,1 AddImm64:4,5 Cbnz64:5
+		case opSuper + 720: // Sbfx64:0,1 Lslv64:1,2,1 Ubfx:0,0 LdrX64:3,4,0 Orr64:3,3,1 StrX64:3,4,0 Ldrb:1,5 Ldr64:5,5+ Ubfx:3,1 AddImm64:4,5 Cbnz64:5
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -39658,113 +42325,79 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 703: // Ldr64:0,S AddImm64:1,1 SubsImm64:0,0 Str64:0,S
-			var g0 unsafe.Pointer
-			var g1 unsafe.Pointer
+		case opSuper + 721: // And32:0,0,1 MovImm:2 Sub32:3,2,3 LdrSb:4,5,6 Mov32:7,6 LdrXh:0,8,0 LdrSb:9,5,3 Subs32:-,10,0 Bcond.lo
+			var fa7, fb7 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			var r0, r1, rS uint64
-			{ // Ldr64
-				rS = c.x[slotSP]
-				addr := rS + in.imm
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+7)/emu.PageSize {
-					return p, in, count, false
-				}
-				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g0
-				r0 = *(*uint64)(q)
-				_ = r0
-			}
-			{ // AddImm64
-				r1 = c.x[i1.rn]
-				r1 = r1 + i1.imm
-				c.x[i1.rd] = r1
-			}
-			{ // SubsImm64
-				a, b := r0, i2.imm
-				c.flags = flags{a, b, flagsSub}
-				r0 = a - b
-				c.x[i2.rd] = r0
-			}
-			{ // Str64
-				addr := rS + i3.imm
-				tlb := &c.stores[slotOf(addr)]
-				if tlb.page != (addr+7)/emu.PageSize {
-					return p, i3, count, false
-				}
-				g1 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g1
-				*(*uint64)(q) = r0
-			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			continue
-		case opSuper + 704: // Lsl64:0,0 Nop Sub32:1,2,3 Mov64:3,4 Add64:4,4,1 MovImm:5 LdrWb.post:1,3 OrrLsl64:5,1,5 Subs64:-,3,4 Bcond.ne
-			var g0 unsafe.Pointer
-			var fa8, fb8 uint64
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
 			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
 			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
 			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
 			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
-			i9 := (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
-			var r0, r1, r2, r3, r4, r5 uint64
-			{ // Lsl64
+			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
+			var r0, r1, r10, r2, r3, r4, r5, r6, r7, r8, r9 uint64
+			{ // And32
 				r0 = c.x[in.rn]
-				r0 = r0 << (in.ra & 63)
+				r1 = c.x[in.rm]
+				r0 = uint64(uint32(r0 & r1))
 				c.x[in.rd] = r0
 			}
-			{ // Nop
-
+			{ // MovImm
+				r2 = i1.imm
+				c.x[i1.rd] = r2
 			}
 			{ // Sub32
-				r2 = c.x[i2.rn]
 				r3 = c.x[i2.rm]
-				r1 = uint64(uint32(r2) - uint32(r3))
-				c.x[i2.rd] = r1
+				r3 = uint64(uint32(r2) - uint32(r3))
+				c.x[i2.rd] = r3
 			}
-			{ // Mov64
-				r4 = c.x[i3.rn]
-				r3 = r4
-				c.x[i3.rd] = r3
-			}
-			{ // Add64
-				r4 = r4 + r1
-				c.x[i4.rd] = r4
-			}
-			{ // MovImm
-				r5 = i5.imm
-				c.x[i5.rd] = r5
-			}
-			{ // LdrWb
-				addr := r3 + uint64(int64(int32(i6.imm)))
+			{ // LdrSb
+				r5 = c.x[i3.rn]
+				r6 = c.x[i3.rm]
+				addr := r5 + uint64(int64(int32(r6)))<<(i3.ra&63)
 				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+0)/emu.PageSize {
+				if tlb.page != addr/emu.PageSize {
+					return p, i3, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r4 = uint64(*(*uint8)(q))
+				c.x[i3.rd] = r4
+			}
+			{ // Mov32
+				r7 = uint64(uint32(r6))
+				c.x[i4.rd] = r7
+			}
+			{ // LdrXh
+				r8 = c.x[i5.rn]
+				addr := r8 + r0<<(i5.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+1)/emu.PageSize {
+					return p, i5, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r0 = uint64(*(*uint16)(q))
+				c.x[i5.rd] = r0
+			}
+			{ // LdrSb
+				addr := r5 + uint64(int64(int32(r3)))<<(i6.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != addr/emu.PageSize {
 					return p, i6, count, false
 				}
-				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g0
-				base := r3
-				r1 = uint64(*(*uint8)(q))
-				c.x[i6.rd] = r1
-				r3 = base + uint64(int64(i6.imm)>>32)
-				c.x[i6.rn] = r3
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r9 = uint64(*(*uint8)(q))
+				c.x[i6.rd] = r9
 			}
-			{ // OrrLsl64
-				r5 = r1 | r5<<(i7.ra&63)
-				c.x[i7.rd] = r5
-			}
-			{ // Subs64
-				a, b := r3, r4
-				fa8, fb8 = a, b
-				c.flags = flags{fa8, fb8, flagsSub}
-				_ = a - b
+			{ // Subs32
+				r10 = c.x[i7.rn]
+				a, b := uint32(r10), uint32(r0)
+				fa7, fb7 = uint64(a)<<32, uint64(b)<<32
+				c.flags = flags{fa7, fb7, flagsSub}
+				_ = uint64(a - b)
 			}
 			{ // Bcond
-				in = i9
-				if !(fa8 != fb8) {
+				in = i8
+				if !(fa7 < fb7) {
 					in = next(in, 1)
 					count += uint64(in.left)
 					if count > limit {
@@ -39774,7 +42407,71 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 705: // Ldr64:0,1 Mov64:2,0 Subs64:-,0,3 Bcond.hi
+		case opSuper + 722: // Ldr32:0,1 LdrW32.pre:2,1+ Eor32:0,3,0 Ubfx:4,0 Ubfx:5,0 Ubfx:6,0 AddUxtb64:7,8,2 AddUxtw64:4,9,4 Ubfx:10,2
+			var g0 unsafe.Pointer
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
+			var r0, r1, r10, r2, r3, r4, r5, r6, r7, r8, r9 uint64
+			{ // Ldr32
+				r1 = c.x[in.rn]
+				addr := r1 + in.imm
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+(uint64(int64(int32(i1.imm))))-(in.imm)+3)/emu.PageSize {
+					return p, in, count, false
+				}
+				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g0
+				r0 = uint64(*(*uint32)(q))
+				_ = r0
+			}
+			{ // LdrW32
+				q := unsafe.Add(g0, (uint64(int64(int32(i1.imm))))-(in.imm))
+				base := r1
+				r2 = uint64(*(*uint32)(q))
+				c.x[i1.rd] = r2
+				r1 = base + uint64(int64(i1.imm)>>32)
+				c.x[i1.rn] = r1
+			}
+			{ // Eor32
+				r3 = c.x[i2.rn]
+				r0 = uint64(uint32(r3 ^ r0))
+				c.x[i2.rd] = r0
+			}
+			{ // Ubfx
+				r4 = r0 >> (i3.ra & 63) & i3.imm
+				_ = r4
+			}
+			{ // Ubfx
+				r5 = r0 >> (i4.ra & 63) & i4.imm
+				c.x[i4.rd] = r5
+			}
+			{ // Ubfx
+				r6 = r0 >> (i5.ra & 63) & i5.imm
+				c.x[i5.rd] = r6
+			}
+			{ // AddUxtb64
+				r8 = c.x[i6.rn]
+				r7 = r8 + r2&0xff<<(i6.ra&63)
+				c.x[i6.rd] = r7
+			}
+			{ // AddUxtw64
+				r9 = c.x[i7.rn]
+				r4 = r9 + uint64(uint32(r4))<<(i7.ra&63)
+				c.x[i7.rd] = r4
+			}
+			{ // Ubfx
+				r10 = r2 >> (i8.ra & 63) & i8.imm
+				c.x[i8.rd] = r10
+			}
+			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
+			continue
+		case opSuper + 723: // Ldr64:0,1 Mov64:2,0 Subs64:-,0,3 Bcond.hi
 			var g0 unsafe.Pointer
 			var fa2, fb2 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -39816,7 +42513,86 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 706: // Ldrb:0,1 Ldr64:2,3 AddLsl64:0,4,0 Stlr64:2,0 Ldrb:5,1 Ldr64:2,1~ AddImm32:0,5 Strb:0,1 AddImm64:0,2 StrX64:0,6,5 Nop Ldrb:0,1=
+		case opSuper + 724: // LdrW64.post:0,1 LdrW64.post:2,3 SubsImm64:4,4 Sub64:5,0,6 OrrImm64:7,0 Eor64:8,0,2 Csinv64.hi:9,8,Z Bics64:10,5,7
+			var g0 unsafe.Pointer
+			var g1 unsafe.Pointer
+			var fa2, fb2 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			var r0, r1, r10, r2, r3, r4, r5, r6, r7, r8, r9, rZ uint64
+			{ // LdrW64
+				r1 = c.x[in.rn]
+				addr := r1 + uint64(int64(int32(in.imm)))
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, in, count, false
+				}
+				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g0
+				base := r1
+				r0 = *(*uint64)(q)
+				c.x[in.rd] = r0
+				r1 = base + uint64(int64(in.imm)>>32)
+				c.x[in.rn] = r1
+			}
+			{ // LdrW64
+				r3 = c.x[i1.rn]
+				addr := r3 + uint64(int64(int32(i1.imm)))
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, i1, count, false
+				}
+				g1 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g1
+				base := r3
+				r2 = *(*uint64)(q)
+				c.x[i1.rd] = r2
+				r3 = base + uint64(int64(i1.imm)>>32)
+				c.x[i1.rn] = r3
+			}
+			{ // SubsImm64
+				r4 = c.x[i2.rn]
+				a, b := r4, i2.imm
+				fa2, fb2 = a, b
+				c.flags = flags{fa2, fb2, flagsSub}
+				r4 = a - b
+				c.x[i2.rd] = r4
+			}
+			{ // Sub64
+				r6 = c.x[i3.rm]
+				r5 = r0 - r6
+				c.x[i3.rd] = r5
+			}
+			{ // OrrImm64
+				r7 = r0 | i4.imm
+				c.x[i4.rd] = r7
+			}
+			{ // Eor64
+				r8 = r0 ^ r2
+				c.x[i5.rd] = r8
+			}
+			{ // Csel
+				v := ^rZ
+				if fa2 > fb2 {
+					v = r8
+				}
+				r9 = v
+				c.x[i6.rd] = r9
+			}
+			{ // Bics64
+				r := r5 &^ r7
+				c.flags = flags{r, 0, flagsAdd}
+				r10 = r
+				c.x[i7.rd] = r10
+			}
+			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
+			continue
+		case opSuper + 725: // Ldrb:0,1 Ldr64:2,3 AddLsl64:0,4,0 Stlr64:2,0 Ldrb:5,1 Ldr64:2,1~ AddImm32:0,5 Strb:0,1 AddImm64:0,2 StrX64:0,6,5 Nop Ldrb:0,1=
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -39925,7 +42701,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 707: // Sub64:0,1,0 MovImm:2 Sub32:2,2,0 Subs32:-,3,2 Bcond.ge
+		case opSuper + 726: // Sub64:0,1,0 MovImm:2 Sub32:2,2,0 Subs32:-,3,2 Bcond.ge
 			var fa3, fb3 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -39965,7 +42741,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 708: // Ldr64:0,1 AddImm64:2,1 Ldrb:3,1+ Mov64:4,0 Subs64:-,0,5 Bcond.lo
+		case opSuper + 727: // Ldr64:0,1 AddImm64:2,1 Ldrb:3,1+ Mov64:4,0 Subs64:-,0,5 Bcond.lo
 			var g0 unsafe.Pointer
 			var fa4, fb4 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -40018,7 +42794,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 709: // AddImm64:0,0 Subs32:-,1,2 Csel64.eq:0,0,Z Br:3
+		case opSuper + 728: // AddImm64:0,0 Subs32:-,1,2 Csel64.eq:0,0,Z Br:3
 			var fa1, fb1 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -40059,64 +42835,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 710: // AddImm64:0,S AddSxtw64:1,1,2 MovImm:3 AddLsl64:1,0,1 Str32:3,1 SubsImm32:-,2 Bcond.ne
-			var g0 unsafe.Pointer
-			var fa5, fb5 uint64
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
-			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
-			var r0, r1, r2, r3, rS uint64
-			{ // AddImm64
-				rS = c.x[slotSP]
-				r0 = rS + in.imm
-				c.x[in.rd] = r0
-			}
-			{ // AddSxtw64
-				r1 = c.x[i1.rn]
-				r2 = c.x[i1.rm]
-				r1 = r1 + uint64(int64(int32(r2)))<<(i1.ra&63)
-				_ = r1
-			}
-			{ // MovImm
-				r3 = i2.imm
-				c.x[i2.rd] = r3
-			}
-			{ // AddLsl64
-				r1 = r0 + r1<<(i3.ra&63)
-				c.x[i3.rd] = r1
-			}
-			{ // Str32
-				addr := r1 + i4.imm
-				tlb := &c.stores[slotOf(addr)]
-				if tlb.page != (addr+3)/emu.PageSize {
-					return p, i4, count, false
-				}
-				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g0
-				*(*uint32)(q) = uint32(r3)
-			}
-			{ // SubsImm32
-				a, b := uint32(r2), uint32(i5.imm)
-				fa5, fb5 = uint64(a)<<32, uint64(b)<<32
-				c.flags = flags{fa5, fb5, flagsSub}
-				_ = uint64(a - b)
-			}
-			{ // Bcond
-				in = i6
-				if !(fa5 != fb5) {
-					in = next(in, 1)
-					count += uint64(in.left)
-					if count > limit {
-						return p, in, count, true
-					}
-					continue
-				}
-				in = jump(in, in.imm)
-			}
-		case opSuper + 711: // Nop Nop Cbz64:0
+		case opSuper + 729: // Nop Nop Cbz64:0
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			var r0 uint64
 			{ // Nop
@@ -40138,7 +42857,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 712: // Ubfx:0,1 AndImm:2,1 AddImm32:0,0 Lsrv64:2,2,0 AndImm:0,2 Lsl64:2,2 AndImm:1,1 Mov64:3,4 AddImm64:1,1 BlFar
+		case opSuper + 730: // Ubfx:0,1 AndImm:2,1 AddImm32:0,0 Lsrv64:2,2,0 AndImm:0,2 Lsl64:2,2 AndImm:1,1 Mov64:3,4 AddImm64:1,1 BlFar
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
@@ -40200,7 +42919,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 713: // Nop StpW64.pre:0,S,1 Mov64:0,S Stp64:2,S,3+ Mov64:3,4 Ldp32:2,4,5 Sub32:2,2,5 Subs32:-,2,6 Csel32.ls:2,2,6 Mov32:6,2 Bl
+		case opSuper + 731: // Nop StpW64.pre:0,S,1 Mov64:0,S Stp64:2,S,3+ Mov64:3,4 Ldp32:2,4,5 Sub32:2,2,5 Subs32:-,2,6 Csel32.ls:2,2,6 Mov32:6,2 Bl
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var fa7, fb7 uint64
@@ -40291,7 +43010,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				in = jump(in, in.imm)
 			}
-		case opSuper + 714: // Nop StpW64.pre:0,S,1 Mov64:0,S Str64:2,S+ Ldp32:2,3,4 Sub32:2,2,4 Subs32:-,2,5 Csel32.ls:2,2,5 Mov32:5,2 Bl
+		case opSuper + 732: // Nop StpW64.pre:0,S,1 Mov64:0,S Str64:2,S+ Ldp32:2,3,4 Sub32:2,2,4 Subs32:-,2,5 Csel32.ls:2,2,5 Mov32:5,2 Bl
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var fa6, fb6 uint64
@@ -40375,7 +43094,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				in = jump(in, in.imm)
 			}
-		case opSuper + 715: // Ldp64:0,S,1 Ldp64:2,S,3+ Ldp64:4,S,5+ Ldp64:6,S,7+ LdpW64.post:8,S,9~ Nop Br:9
+		case opSuper + 733: // Ldp64:0,S,1 Ldp64:2,S,3+ Ldp64:4,S,5+ Ldp64:6,S,7+ LdpW64.post:8,S,9~ Nop Br:9
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -40450,7 +43169,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 716: // LdrWb.pre:0,1 MovImm:2 Mov64:3,1 Cbz32:0
+		case opSuper + 734: // LdrWb.pre:0,1 MovImm:2 Mov64:3,1 Cbz32:0
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -40491,19 +43210,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 717: // AddImm64:0,0 B
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			var r0 uint64
-			{ // AddImm64
-				r0 = c.x[in.rn]
-				r0 = r0 + in.imm
-				c.x[in.rd] = r0
-			}
-			{ // B
-				in = i1
-				in = jump(in, in.imm)
-			}
-		case opSuper + 718: // AndImm:0,1 Ldrb:2,0 Lsrv64:2,3,2 AndImm:4,2 Ubfiz:2,2 AddImm64:2,2 Add64:2,0,2 Ldr64:1,2 Cbnz64:1
+		case opSuper + 735: // AndImm:0,1 Ldrb:2,0 Lsrv64:2,3,2 AndImm:4,2 Ubfiz:2,2 AddImm64:2,2 Add64:2,0,2 Ldr64:1,2 Cbnz64:1
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -40575,7 +43282,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 719: // MovImm:0 Movk64:0 Subs64:-,1,0 Bcond.eq
+		case opSuper + 736: // MovImm:0 Movk64:0 Subs64:-,1,0 Bcond.eq
 			var fa2, fb2 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -40608,7 +43315,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 720: // Mov32:0,1 Mov32:2,3
+		case opSuper + 737: // Mov32:0,1 Mov32:2,3
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1, r2, r3 uint64
 			{ // Mov32
@@ -40623,146 +43330,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			continue
-		case opSuper + 721: // AddImm64:0,1 AddImm64:2,3 MovImm:4 Nop AddLsl64:5,6,4 LdrX32:7,2,4 Ldr32:5,5 Add32:7,7,5 StrX32:7,0,4 AddImm64:4,4 SubsImm64:-,4 Bcond.ne
-			var g0 unsafe.Pointer
-			var fa10, fb10 uint64
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
-			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
-			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
-			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
-			i9 := (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
-			i10 := (*inst)(unsafe.Add(unsafe.Pointer(in), 10*instSize))
-			i11 := (*inst)(unsafe.Add(unsafe.Pointer(in), 11*instSize))
-			var r0, r1, r2, r3, r4, r5, r6, r7 uint64
-			{ // AddImm64
-				r1 = c.x[in.rn]
-				r0 = r1 + in.imm
-				c.x[in.rd] = r0
-			}
-			{ // AddImm64
-				r3 = c.x[i1.rn]
-				r2 = r3 + i1.imm
-				c.x[i1.rd] = r2
-			}
-			{ // MovImm
-				r4 = i2.imm
-				c.x[i2.rd] = r4
-			}
-			{ // Nop
-
-			}
-			{ // AddLsl64
-				r6 = c.x[i4.rn]
-				r5 = r6 + r4<<(i4.ra&63)
-				c.x[i4.rd] = r5
-			}
-			{ // LdrX32
-				addr := r2 + r4<<(i5.ra&63)
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+3)/emu.PageSize {
-					return p, i5, count, false
-				}
-				q := unsafe.Add(tlb.host, addr%emu.PageSize)
-				r7 = uint64(*(*uint32)(q))
-				c.x[i5.rd] = r7
-			}
-			{ // Ldr32
-				addr := r5 + i6.imm
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+3)/emu.PageSize {
-					return p, i6, count, false
-				}
-				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g0
-				r5 = uint64(*(*uint32)(q))
-				c.x[i6.rd] = r5
-			}
-			{ // Add32
-				r7 = uint64(uint32(r7) + uint32(r5))
-				c.x[i7.rd] = r7
-			}
-			{ // StrX32
-				addr := r0 + r4<<(i8.ra&63)
-				tlb := &c.stores[slotOf(addr)]
-				if tlb.page != (addr+3)/emu.PageSize {
-					return p, i8, count, false
-				}
-				q := unsafe.Add(tlb.host, addr%emu.PageSize)
-				*(*uint32)(q) = uint32(r7)
-			}
-			{ // AddImm64
-				r4 = r4 + i9.imm
-				c.x[i9.rd] = r4
-			}
-			{ // SubsImm64
-				a, b := r4, i10.imm
-				fa10, fb10 = a, b
-				c.flags = flags{fa10, fb10, flagsSub}
-				_ = a - b
-			}
-			{ // Bcond
-				in = i11
-				if !(fa10 != fb10) {
-					in = next(in, 1)
-					count += uint64(in.left)
-					if count > limit {
-						return p, in, count, true
-					}
-					continue
-				}
-				in = jump(in, in.imm)
-			}
-		case opSuper + 722: // Nop LdrX64:0,1,2 LdrW64.post:3,1 Sub64:4,3,5 OrrImm64:6,3
-			var g0 unsafe.Pointer
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			var r0, r1, r2, r3, r4, r5, r6 uint64
-			{ // Nop
-
-			}
-			{ // LdrX64
-				r1 = c.x[i1.rn]
-				r2 = c.x[i1.rm]
-				addr := r1 + r2<<(i1.ra&63)
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+7)/emu.PageSize {
-					return p, i1, count, false
-				}
-				q := unsafe.Add(tlb.host, addr%emu.PageSize)
-				r0 = *(*uint64)(q)
-				c.x[i1.rd] = r0
-			}
-			{ // LdrW64
-				addr := r1 + uint64(int64(int32(i2.imm)))
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+7)/emu.PageSize {
-					return p, i2, count, false
-				}
-				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := g0
-				base := r1
-				r3 = *(*uint64)(q)
-				c.x[i2.rd] = r3
-				r1 = base + uint64(int64(i2.imm)>>32)
-				c.x[i2.rn] = r1
-			}
-			{ // Sub64
-				r5 = c.x[i3.rm]
-				r4 = r3 - r5
-				c.x[i3.rd] = r4
-			}
-			{ // OrrImm64
-				r6 = r3 | i4.imm
-				c.x[i4.rd] = r6
-			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
-			continue
-		case opSuper + 723: // SubsImm32:-,0 Ldrb:0,1 Bcond.ne
+		case opSuper + 738: // SubsImm32:-,0 Ldrb:0,1 Bcond.ne
 			var g0 unsafe.Pointer
 			var fa0, fb0 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -40799,51 +43367,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 724: // Ldr32:0,1 Ldr64:2,1~ AddImm32:3,0 Ldp32:4,1,5= Ldr32:6,1=
-			var g0 unsafe.Pointer
-			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			var r0, r1, r2, r3, r4, r5, r6 uint64
-			{ // Ldr32
-				r1 = c.x[in.rn]
-				addr := r1 + in.imm
-				addr += (i1.imm) - (in.imm)
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+(in.imm)-(i1.imm)+3)/emu.PageSize {
-					return p, in, count, false
-				}
-				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := unsafe.Add(g0, (in.imm)-(i1.imm))
-				r0 = uint64(*(*uint32)(q))
-				c.x[in.rd] = r0
-			}
-			{ // Ldr64
-				q := unsafe.Add(g0, 0)
-				r2 = *(*uint64)(q)
-				c.x[i1.rd] = r2
-			}
-			{ // AddImm32
-				r3 = uint64(uint32(r0) + uint32(i2.imm))
-				c.x[i2.rd] = r3
-			}
-			{ // Ldp32
-				q := unsafe.Add(g0, (i3.imm)-(i1.imm))
-				a, b := *(*uint32)(q), *(*uint32)(unsafe.Add(q, 4))
-				r4 = uint64(a)
-				c.x[i3.rd] = r4
-				r5 = uint64(b)
-				c.x[i3.rm] = r5
-			}
-			{ // Ldr32
-				q := unsafe.Add(g0, (i4.imm)-(i1.imm))
-				r6 = uint64(*(*uint32)(q))
-				c.x[i4.rd] = r6
-			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
-			continue
-		case opSuper + 725: // AddImm32:0,1 Ldr32:2,3 Ldr64:4,5 Str64:4,S MovImm:4 Ldr32:6,3 Mov32:7,0 Mov64:4,8 Stp64:Z,S,Z~ Stp64:Z,S,Z= Str64:Z,S= BlFar
+		case opSuper + 739: // AddImm32:0,1 Ldr32:2,3 Ldr64:4,5 Str64:4,S MovImm:4 Ldr32:6,3 Mov32:7,0 Mov64:4,8 Stp64:Z,S,Z~ Stp64:Z,S,Z= Str64:Z,S= BlFar
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -40953,7 +43477,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 726: // Mov64:0,1 Mov64:1,2 Stp64:3,S,4 Mov64:5,6 Stp64:7,S,8+ Stp64:9,S,10+ Mov64:9,11 Mov64:10,12 Stp64:13,S,14+ Ldr32:11,0 Ldr32:4,0~ Str32:11,S~
+		case opSuper + 740: // Mov64:0,1 Mov64:1,2 Stp64:3,S,4 Mov64:5,6 Stp64:7,S,8+ Stp64:9,S,10+ Mov64:9,11 Mov64:10,12 Stp64:13,S,14+ Ldr32:11,0 Ldr32:4,0~ Str32:11,S~
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -41052,7 +43576,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 12*instSize))
 			continue
-		case opSuper + 727: // Ldrb:0,1 AddImm32:0,0 Strb:0,1 Tbnz:2
+		case opSuper + 741: // Ldrb:0,1 AddImm32:0,0 Strb:0,1 Tbnz:2
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -41098,7 +43622,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 728: // Mov32:0,1 Ldr64:1,2 Ubfiz:3,0 Cbz64:1
+		case opSuper + 742: // Mov32:0,1 Ldr64:1,2 Ubfiz:3,0 Cbz64:1
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -41137,7 +43661,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 729: // Ubfx:0,1 MovImm:2 Lslv64:1,2,1 LdrX64:2,3,0 Ands64:1,1,2 Lsl64:2,0 Bcond.ne
+		case opSuper + 743: // Ubfx:0,1 MovImm:2 Lslv64:1,2,1 LdrX64:2,3,0 Ands64:1,1,2 Lsl64:2,0 Bcond.ne
 			var fa4, fb4 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -41193,7 +43717,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 730: // Mov64:0,1 Mov64:2,3 BlFar
+		case opSuper + 744: // Mov64:0,1 Mov64:2,3 BlFar
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
 			var r0, r1, r2, r3 uint64
@@ -41221,7 +43745,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 731: // Ldr64:0,1 AndImm:2,0 SubsImm64:-,2 Bcond.ne
+		case opSuper + 745: // Ldr64:0,1 AndImm:2,0 SubsImm64:-,2 Bcond.ne
 			var g0 unsafe.Pointer
 			var fa2, fb2 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -41262,7 +43786,73 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 732: // Ldr64:0,1 Subs64:-,2,0 Bcond.lo
+		case opSuper + 746: // Eor64:0,1,2 Orr64:3,0,4 Rev64:3,3 Rev64:1,1 Rev64:2,2 Clz64:5,3 Lslv64:1,1,5 Lslv64:2,2,5 Ubfx:1,1 SubLsr64:6,1,2 Br:7
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
+			i9 := (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
+			i10 := (*inst)(unsafe.Add(unsafe.Pointer(in), 10*instSize))
+			var r0, r1, r2, r3, r4, r5, r6, r7 uint64
+			{ // Eor64
+				r1 = c.x[in.rn]
+				r2 = c.x[in.rm]
+				r0 = r1 ^ r2
+				c.x[in.rd] = r0
+			}
+			{ // Orr64
+				r4 = c.x[i1.rm]
+				r3 = r0 | r4
+				_ = r3
+			}
+			{ // Rev64
+				r3 = bits.ReverseBytes64(r3)
+				c.x[i2.rd] = r3
+			}
+			{ // Rev64
+				r1 = bits.ReverseBytes64(r1)
+				_ = r1
+			}
+			{ // Rev64
+				r2 = bits.ReverseBytes64(r2)
+				_ = r2
+			}
+			{ // Clz64
+				r5 = uint64(bits.LeadingZeros64(r3))
+				c.x[i5.rd] = r5
+			}
+			{ // Lslv64
+				r1 = r1 << (r5 & 63)
+				_ = r1
+			}
+			{ // Lslv64
+				r2 = r2 << (r5 & 63)
+				c.x[i7.rd] = r2
+			}
+			{ // Ubfx
+				r1 = r1 >> (i8.ra & 63) & i8.imm
+				c.x[i8.rd] = r1
+			}
+			{ // SubLsr64
+				r6 = r1 - r2>>(i9.ra&63)
+				c.x[i9.rd] = r6
+			}
+			{ // Br
+				r7 = c.x[i10.rn]
+				in = i10
+				pc := r7
+				t := &c.targets[targetSlot(in)]
+				if t.pc != pc {
+					e := &c.cache[slotOf(pc)]
+					if e.base != pc&^(pageMask&^3) {
+						return p, in, count, false
+					}
+					t.pc, t.page, t.in = pc, e.page, e.page.at(pc)
+				}
+				p, in = t.page, t.in
+			}
+		case opSuper + 747: // Ldr64:0,1 Subs64:-,2,0 Bcond.lo
 			var g0 unsafe.Pointer
 			var fa1, fb1 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -41299,7 +43889,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 733: // MovImm:0 MovImm:1 Ldr32:0,0 SubsImm32:-,0 Bcond.hi
+		case opSuper + 748: // MovImm:0 MovImm:1 Ldr32:0,0 SubsImm32:-,0 Bcond.hi
 			var g0 unsafe.Pointer
 			var fa3, fb3 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -41344,7 +43934,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 734: // Mov32:0,1 AddImm32:2,2 Mov64:3,4 Mov64:5,6 LdrX64:0,7,0 Ldr64:0,0 Blr:0
+		case opSuper + 749: // Mov32:0,1 AddImm32:2,2 Mov64:3,4 Mov64:5,6 LdrX64:0,7,0 Ldr64:0,0 Blr:0
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
@@ -41409,7 +43999,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				c.x[30] = p.pc(in) + 4
 				p, in = t.page, t.in
 			}
-		case opSuper + 735: // MovImm:0 Ldr32:0,0 AddsImm32:-,0 Csinc32.eq:0,Z,Z Br:1
+		case opSuper + 750: // MovImm:0 Ldr32:0,0 AddsImm32:-,0 Csinc32.eq:0,Z,Z Br:1
 			var g0 unsafe.Pointer
 			var fa2, fb2 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -41460,7 +44050,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 736: // Ldr64:0,0 Ldr32:0,0 AndImm:0,0 AddImm32:0,0 Br:1
+		case opSuper + 751: // Ldr64:0,0 Ldr32:0,0 AndImm:0,0 AddImm32:0,0 Br:1
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -41513,7 +44103,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				p, in = t.page, t.in
 			}
-		case opSuper + 737: // SubsImm64:-,0 MovImm:1 Csinc32.ne:2,Z,Z SubsImm64:-,3 Csinc32.ls:0,Z,Z Ands32:4,2,0 Bcond.eq
+		case opSuper + 752: // SubsImm64:-,0 MovImm:1 Csinc32.ne:2,Z,Z SubsImm64:-,3 Csinc32.ls:0,Z,Z Ands32:4,2,0 Bcond.eq
 			var fa0, fb0 uint64
 			var fa3, fb3 uint64
 			var fa5, fb5 uint64
@@ -41577,7 +44167,83 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 738: // Ldrb:0,1 Ldrb:2,1+ Add32:0,3,0 Strb:0,1 Add32:2,4,2 Strb:2,1+ Ldr64:2,5 Cbz64:2
+		case opSuper + 753: // Ldr64:0,1 AddUxtw64:0,0,2 Ldrb:2,0 MovImm:3 AddImm64:3,3 LdrSb:1,3,2 AndsImm64:-,1 Bcond.ne
+			var g0 unsafe.Pointer
+			var g1 unsafe.Pointer
+			var fa6, fb6 uint64
+			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
+			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
+			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
+			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
+			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
+			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
+			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
+			var r0, r1, r2, r3 uint64
+			{ // Ldr64
+				r1 = c.x[in.rn]
+				addr := r1 + in.imm
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+7)/emu.PageSize {
+					return p, in, count, false
+				}
+				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g0
+				r0 = *(*uint64)(q)
+				_ = r0
+			}
+			{ // AddUxtw64
+				r2 = c.x[i1.rm]
+				r0 = r0 + uint64(uint32(r2))<<(i1.ra&63)
+				c.x[i1.rd] = r0
+			}
+			{ // Ldrb
+				addr := r0 + i2.imm
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != (addr+0)/emu.PageSize {
+					return p, i2, count, false
+				}
+				g1 = unsafe.Add(tlb.host, addr%emu.PageSize)
+				q := g1
+				r2 = uint64(*(*uint8)(q))
+				c.x[i2.rd] = r2
+			}
+			{ // MovImm
+				r3 = i3.imm
+				_ = r3
+			}
+			{ // AddImm64
+				r3 = r3 + i4.imm
+				c.x[i4.rd] = r3
+			}
+			{ // LdrSb
+				addr := r3 + uint64(int64(int32(r2)))<<(i5.ra&63)
+				tlb := &c.loads[slotOf(addr)]
+				if tlb.page != addr/emu.PageSize {
+					return p, i5, count, false
+				}
+				q := unsafe.Add(tlb.host, addr%emu.PageSize)
+				r1 = uint64(*(*uint8)(q))
+				c.x[i5.rd] = r1
+			}
+			{ // AndsImm64
+				r := r1 & i6.imm
+				fa6, fb6 = r, 0
+				c.flags = flags{fa6, fb6, flagsAdd}
+				_ = r
+			}
+			{ // Bcond
+				in = i7
+				if !(fa6+fb6 != 0) {
+					in = next(in, 1)
+					count += uint64(in.left)
+					if count > limit {
+						return p, in, count, true
+					}
+					continue
+				}
+				in = jump(in, in.imm)
+			}
+		case opSuper + 754: // Ldrb:0,1 Ldrb:2,1+ Add32:0,3,0 Strb:0,1 Add32:2,4,2 Strb:2,1+ Ldr64:2,5 Cbz64:2
 			var g0 unsafe.Pointer
 			var g1 unsafe.Pointer
 			var g2 unsafe.Pointer
@@ -41654,7 +44320,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 739: // Ldr64:0,1 Subs64:-,0,2 Bcond.hi
+		case opSuper + 755: // Ldr64:0,1 Subs64:-,0,2 Bcond.hi
 			var g0 unsafe.Pointer
 			var fa1, fb1 uint64
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
@@ -41691,7 +44357,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 740: // Ldrb:0,1 Cbz32:0
+		case opSuper + 756: // Ldrb:0,1 Cbz32:0
 			var g0 unsafe.Pointer
 			i1 := (*inst)(unsafe.Add(unsafe.Pointer(in), 1*instSize))
 			var r0, r1 uint64
@@ -41719,77 +44385,6 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 				in = jump(in, in.imm)
 			}
-		case opSuper + 741: // Nop Nop Ldr64:0,1 Ldp32:2,1,3+ Ldr32:4,1= Ldr32:5,1~ AddImm32:6,3 Ldp32:7,1,8+ Mov32:9,4 Ldr32:10,1=
-			var g0 unsafe.Pointer
-			i2 := (*inst)(unsafe.Add(unsafe.Pointer(in), 2*instSize))
-			i3 := (*inst)(unsafe.Add(unsafe.Pointer(in), 3*instSize))
-			i4 := (*inst)(unsafe.Add(unsafe.Pointer(in), 4*instSize))
-			i5 := (*inst)(unsafe.Add(unsafe.Pointer(in), 5*instSize))
-			i6 := (*inst)(unsafe.Add(unsafe.Pointer(in), 6*instSize))
-			i7 := (*inst)(unsafe.Add(unsafe.Pointer(in), 7*instSize))
-			i8 := (*inst)(unsafe.Add(unsafe.Pointer(in), 8*instSize))
-			i9 := (*inst)(unsafe.Add(unsafe.Pointer(in), 9*instSize))
-			var r0, r1, r10, r2, r3, r4, r5, r6, r7, r8, r9 uint64
-			{ // Nop
-
-			}
-			{ // Nop
-
-			}
-			{ // Ldr64
-				r1 = c.x[i2.rn]
-				addr := r1 + i2.imm
-				addr += (i5.imm) - (i2.imm)
-				tlb := &c.loads[slotOf(addr)]
-				if tlb.page != (addr+(i7.imm)-(i5.imm)+7)/emu.PageSize {
-					return p, i2, count, false
-				}
-				g0 = unsafe.Add(tlb.host, addr%emu.PageSize)
-				q := unsafe.Add(g0, (i2.imm)-(i5.imm))
-				r0 = *(*uint64)(q)
-				c.x[i2.rd] = r0
-			}
-			{ // Ldp32
-				q := unsafe.Add(g0, (i3.imm)-(i5.imm))
-				a, b := *(*uint32)(q), *(*uint32)(unsafe.Add(q, 4))
-				r2 = uint64(a)
-				c.x[i3.rd] = r2
-				r3 = uint64(b)
-				c.x[i3.rm] = r3
-			}
-			{ // Ldr32
-				q := unsafe.Add(g0, (i4.imm)-(i5.imm))
-				r4 = uint64(*(*uint32)(q))
-				c.x[i4.rd] = r4
-			}
-			{ // Ldr32
-				q := unsafe.Add(g0, 0)
-				r5 = uint64(*(*uint32)(q))
-				c.x[i5.rd] = r5
-			}
-			{ // AddImm32
-				r6 = uint64(uint32(r3) + uint32(i6.imm))
-				c.x[i6.rd] = r6
-			}
-			{ // Ldp32
-				q := unsafe.Add(g0, (i7.imm)-(i5.imm))
-				a, b := *(*uint32)(q), *(*uint32)(unsafe.Add(q, 4))
-				r7 = uint64(a)
-				c.x[i7.rd] = r7
-				r8 = uint64(b)
-				c.x[i7.rm] = r8
-			}
-			{ // Mov32
-				r9 = uint64(uint32(r4))
-				c.x[i8.rd] = r9
-			}
-			{ // Ldr32
-				q := unsafe.Add(g0, (i9.imm)-(i5.imm))
-				r10 = uint64(*(*uint32)(q))
-				c.x[i9.rd] = r10
-			}
-			in = (*inst)(unsafe.Add(unsafe.Pointer(in), 10*instSize))
-			continue
 
 		default:
 			return p, in, count, false

@@ -103,7 +103,7 @@ func (j *joiner) add(in *inst, o op) (part, bool) {
 	}
 	e := part(o) << 32
 	switch {
-	case o == opBcond || o == opCsel:
+	case o == opBcond || o == opBcondFar || o == opCsel:
 		if j.flags == flagsValue || in.ra >= 14 || in.ra&^1 == 6 || j.flags == flagsAdd && condsOfSums>>in.ra&1 == 0 {
 			return 0, false
 		}

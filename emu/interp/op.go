@@ -29,8 +29,20 @@ const (
 	opAddLsl32
 	opSubLsl64
 	opSubLsl32
+	opAddLsr64
+	opAddLsr32
+	opAddAsr64
+	opAddAsr32
+	opSubLsr64
+	opSubLsr32
+	opSubAsr64
+	opSubAsr32
 	opAddUxtw64 // d = n + uint32(m)<<A
 	opAddSxtw64
+	opAddUxtb64
+	opAddUxth64
+	opSubUxtw64
+	opSubSxtw64
 
 	opAddsImm64
 	opAddsImm32
@@ -40,10 +52,16 @@ const (
 	opSubsImm32
 	opSubs64
 	opSubs32
+	opSubsLsl64
+	opSubsLsr64
+	opSubsUxtb32
+	opSubsUxth32
 	opAndsImm64
 	opAndsImm32
 	opAnds64
 	opAnds32
+	opBics64
+	opBics32
 
 	opAndImm // d = n & I, of both widths
 	opOrrImm64
@@ -60,6 +78,10 @@ const (
 	opBic32
 	opOrn64
 	opOrn32
+	opAndLsl64 // d = n & m<<A
+	opAndLsl32
+	opAndLsr64
+	opAndLsr32
 	opOrrLsl64 // d = n | m<<A
 	opOrrLsl32
 	opOrrLsr64
@@ -77,6 +99,8 @@ const (
 	opUbfiz // d = (n & I) << A, of both widths
 	opSbfx64
 	opSbfx32
+	opSbfiz64 // d = the low bits of n with their sign, at bit I
+	opSbfiz32
 	opBfi64 // d = d &^ I | n<<A & I
 	opBfi32
 	opBfxil64 // d = d &^ I | n>>A & I
@@ -90,8 +114,12 @@ const (
 	opLsrv32
 	opAsrv64
 	opAsrv32
+	opRorv64
+	opRorv32
 	opRev64
 	opRev32
+	opClz64
+	opClz32
 
 	opMadd64 // d = a + n*m
 	opMadd32
@@ -99,6 +127,7 @@ const (
 	opMsub32
 	opUmaddl
 	opSmaddl
+	opUmulh
 
 	opCsel // d = n, or m with I's bits 0 and 1 saying + 1 and inverted first; bit 5: 32 bits
 	opCcmp // compare n with m + I's low bits, or set the flags to rd
@@ -131,6 +160,24 @@ const (
 	opStrX32
 	opStrXh
 	opStrXb
+	opLdrU64 // d = [n + uint32(m)<<A], or with the sign of 32 bits
+	opLdrS64
+	opLdrU32
+	opLdrS32
+	opLdrUh
+	opLdrSh
+	opLdrUb
+	opLdrSb
+	opLdrUsw
+	opLdrSsw
+	opStrU64
+	opStrS64
+	opStrU32
+	opStrS32
+	opStrUh
+	opStrSh
+	opStrUb
+	opStrSb
 	opLdrLit64 // d = [I]
 	opLdrLit32
 	opLdp64 // d, m = [n + I]
@@ -174,12 +221,19 @@ const (
 	opBl
 	opBlFar
 	opBcond
+	opBcondFar
 	opCbz64
 	opCbnz64
 	opCbz32
 	opCbnz32
 	opTbz
 	opTbnz
+	opCbz64Far
+	opCbnz64Far
+	opCbz32Far
+	opCbnz32Far
+	opTbzFar
+	opTbnzFar
 	opBr
 	opBlr
 

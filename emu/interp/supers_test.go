@@ -224,7 +224,7 @@ func (e part) String() string {
 	s := &shapes[o]
 	name, variant := o.String(), int(e>>24&0xff)
 	switch {
-	case o == opBcond:
+	case o == opBcond || o == opBcondFar:
 		name += "." + condNames[variant]
 	case o == opCsel:
 		name = "Cs" + []string{"el", "inc", "inv", "neg"}[variant>>4&3] + []string{"32", "64"}[variant>>6] + "." + condNames[variant&15]

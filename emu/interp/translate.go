@@ -146,6 +146,9 @@ func fastBitfield(w uint32, _ uint64) inst {
 	n, lsb := s+1, width-r // insert n bits at lsb
 	mask := ^uint64(0) >> (64 - n)
 	switch opc {
+	case 0:
+		// Shift the field to the top, and back to where it is to be.
+		in.op, in.rm, in.ra, in.imm = sized(w, opSbfiz64, opSbfiz32), uint8(width-n), uint8(width-n), uint64(lsb)
 	case 1:
 		in.op, in.ra, in.imm = sized(w, opBfi64, opBfi32), uint8(lsb), mask<<lsb
 	case 2:
@@ -177,9 +180,10 @@ func fastExtract(w uint32, _ uint64) inst {
 var (
 	unshiftedOps = [8][2]op{
 		{opAnd32, opAnd64}, {opBic32, opBic64}, {opOrr32, opOrr64}, {opOrn32, opOrn64},
-		{opEor32, opEor64}, {}, {opAnds32, opAnds64}, {},
+		{opEor32, opEor64}, {}, {opAnds32, opAnds64}, {opBics32, opBics64},
 	}
 	shiftedOps = [8][4][2]op{
+		0: {{opAndLsl32, opAndLsl64}, {opAndLsr32, opAndLsr64}},
 		2: {{opOrrLsl32, opOrrLsl64}, {opOrrLsr32, opOrrLsr64}},
 		4: {{opEorLsl32, opEorLsl64}, {opEorLsr32, opEorLsr64}, {}, {opEorRor32, opEorRor64}},
 	}
@@ -203,36 +207,49 @@ func fastLogicalShifted(w uint32, _ uint64) inst {
 	return in
 }
 
+// shiftedSums are the forms by operation, kind of shift and width.
+var shiftedSums = [4][3][2]op{
+	{{opAddLsl32, opAddLsl64}, {opAddLsr32, opAddLsr64}, {opAddAsr32, opAddAsr64}},
+	{},
+	{{opSubLsl32, opSubLsl64}, {opSubLsr32, opSubLsr64}, {opSubAsr32, opSubAsr64}},
+	{{opDecode, opSubsLsl64}, {opDecode, opSubsLsr64}},
+}
+
 func fastAddSubShifted(w uint32, _ uint64) inst {
-	kind, amount := w>>22&3, w>>10&63
-	if kind == 3 || !is64(w) && amount >= 32 || amount != 0 && kind != 0 {
+	kind, amount, which := w>>22&3, w>>10&63, w>>29&3
+	if kind == 3 || !is64(w) && amount >= 32 {
 		return inst{}
 	}
 	in := inst{rd: slotD(w), rn: slotN(w), rm: slotM(w), ra: uint8(amount)}
-	switch which := w >> 29 & 3; {
-	case amount == 0:
+	if amount == 0 {
 		in.op = [4][2]op{{opAdd32, opAdd64}, {opAdds32, opAdds64}, {opSub32, opSub64}, {opSubs32, opSubs64}}[which][w>>31]
-	case which == 0:
-		in.op = sized(w, opAddLsl64, opAddLsl32)
-	case which == 2:
-		in.op = sized(w, opSubLsl64, opSubLsl32)
+	} else {
+		in.op = shiftedSums[which][kind][w>>31]
 	}
 	return in
 }
 
+// extendedSums are the forms of 64 bits of ADD and SUB by kind of extension, extendedCompares
+// those of 32 of SUBS.
+var (
+	extendedSums = [2][8]op{
+		{opAddUxtb64, opAddUxth64, opAddUxtw64, opAddLsl64, opDecode, opDecode, opAddSxtw64, opAddLsl64},
+		{opDecode, opDecode, opSubUxtw64, opSubLsl64, opDecode, opDecode, opSubSxtw64, opSubLsl64},
+	}
+	extendedCompares = [8]op{opSubsUxtb32, opSubsUxth32}
+)
+
 func fastAddSubExtended(w uint32, _ uint64) inst {
 	shift, kind := w>>10&7, w>>13&7
-	if shift > 4 || w>>22&3 != 0 || w>>29&3 != 0 || !is64(w) {
+	if shift > 4 || w>>22&3 != 0 {
 		return inst{}
 	}
 	in := inst{rd: slotDSP(w), rn: slotNSP(w), rm: slotM(w), ra: uint8(shift)}
-	switch kind {
-	case 2:
-		in.op = opAddUxtw64
-	case 3, 7:
-		in.op = opAddLsl64
-	case 6:
-		in.op = opAddSxtw64
+	switch {
+	case is64(w) && w>>29&1 == 0:
+		in.op = extendedSums[w>>30&1][kind]
+	case !is64(w) && w>>29&3 == 3 && shift == 0:
+		in.op, in.rd = extendedCompares[kind], slotD(w)
 	}
 	return in
 }
@@ -252,6 +269,8 @@ func fast3Source(w uint32, _ uint64) inst {
 		in.op = opSmaddl
 	case op == 10:
 		in.op = opUmaddl
+	case op == 12:
+		in.op = opUmulh
 	}
 	return in
 }
@@ -265,6 +284,8 @@ func fast2Source(w uint32, _ uint64) inst {
 		in.op = sized(w, opLsrv64, opLsrv32)
 	case 10:
 		in.op = sized(w, opAsrv64, opAsrv32)
+	case 11:
+		in.op = sized(w, opRorv64, opRorv32)
 	}
 	return in
 }
@@ -275,6 +296,8 @@ func fast1Source(w uint32, _ uint64) inst {
 	}
 	in := inst{rd: slotD(w), rn: slotN(w)}
 	switch op := w >> 10 & 63; {
+	case op == 4:
+		in.op = sized(w, opClz64, opClz32)
 	case op == 3 && is64(w):
 		in.op = opRev64
 	case op == 2 && !is64(w):

@@ -1,6 +1,6 @@
 package interp
 
-// Branches. A conditional one that leaves its page has no fast form.
+// Branches.
 
 // within returns the distance in insts from pc to the target as a number of
 // bytes, and whether they are on one page.
@@ -8,11 +8,12 @@ func within(pc, target uint64) (uint64, bool) {
 	return (target - pc) * (uint64(instSize) / 4), (pc^target)&^pageMask == 0
 }
 
-// fastTo makes op of a conditional branch.
-func fastTo(in inst, w uint32, pc uint64, width int) inst {
-	var ok bool
-	if in.imm, ok = within(pc, pc+signedField(w, 5, width)<<2); !ok {
-		return inst{}
+// fastTo makes near or, where it leaves the page, far of a conditional branch.
+func fastTo(in inst, w uint32, pc uint64, width int, near, far op) inst {
+	target := pc + signedField(w, 5, width)<<2
+	dist, ok := within(pc, target)
+	if in.op, in.imm = near, dist; !ok {
+		in.op, in.imm = far, target
 	}
 	return in
 }
@@ -26,25 +27,23 @@ func fastB(w uint32, pc uint64) inst {
 }
 
 func fastBCond(w uint32, pc uint64) inst {
-	return fastTo(inst{op: opBcond, ra: uint8(w & 15)}, w, pc, 19)
+	return fastTo(inst{ra: uint8(w & 15)}, w, pc, 19, opBcond, opBcondFar)
 }
 
 func fastCbz(w uint32, pc uint64) inst {
 	in := inst{rn: uint8(fieldRd(w))}
 	if w>>24&1 == 0 {
-		in.op = sized(w, opCbz64, opCbz32)
-	} else {
-		in.op = sized(w, opCbnz64, opCbnz32)
+		return fastTo(in, w, pc, 19, sized(w, opCbz64, opCbz32), sized(w, opCbz64Far, opCbz32Far))
 	}
-	return fastTo(in, w, pc, 19)
+	return fastTo(in, w, pc, 19, sized(w, opCbnz64, opCbnz32), sized(w, opCbnz64Far, opCbnz32Far))
 }
 
 func fastTbz(w uint32, pc uint64) inst {
-	in := inst{op: opTbz, rn: uint8(fieldRd(w)), ra: uint8(w>>31<<5 | w>>19&31)}
-	if w>>24&1 == 1 {
-		in.op = opTbnz
+	in := inst{rn: uint8(fieldRd(w)), ra: uint8(w>>31<<5 | w>>19&31)}
+	if w>>24&1 == 0 {
+		return fastTo(in, w, pc, 14, opTbz, opTbzFar)
 	}
-	return fastTo(in, w, pc, 14)
+	return fastTo(in, w, pc, 14, opTbnz, opTbnzFar)
 }
 
 func fastBranchReg(w uint32, _ uint64) inst {

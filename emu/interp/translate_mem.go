@@ -17,11 +17,11 @@ var indexedOps = [4][4]op{
 	{opStrW64, opLdrW64},
 }
 
-var regOffsetOps = [4][4]op{
-	{opStrXb, opLdrXb},
-	{opStrXh, opLdrXh},
-	{opStrX32, opLdrX32, opLdrXsw},
-	{opStrX64, opLdrX64},
+// regOffsetOps are the forms by the index: all of it, its low half, or that with its sign.
+var regOffsetOps = [3][4][4]op{
+	{{opStrXb, opLdrXb}, {opStrXh, opLdrXh}, {opStrX32, opLdrX32, opLdrXsw}, {opStrX64, opLdrX64}},
+	{{opStrUb, opLdrUb}, {opStrUh, opLdrUh}, {opStrU32, opLdrU32, opLdrUsw}, {opStrU64, opLdrU64}},
+	{{opStrSb, opLdrSb}, {opStrSh, opLdrSh}, {opStrS32, opLdrS32, opLdrSsw}, {opStrS64, opLdrS64}},
 }
 
 // transferSlot is the slot of the register to load or store.
@@ -58,10 +58,17 @@ func fastIndexed(w uint32, _ uint64) inst {
 }
 
 func fastRegOffset(w uint32, _ uint64) inst {
-	if option := w >> 13 & 7; option != 3 && option != 7 {
+	kind := 0
+	switch w >> 13 & 7 {
+	case 2:
+		kind = 1
+	case 6:
+		kind = 2
+	case 3, 7:
+	default:
 		return inst{}
 	}
-	in := inst{op: regOffsetOps[w>>30][w>>22&3], rd: transferSlot(w), rn: slotNSP(w), rm: slotM(w)}
+	in := inst{op: regOffsetOps[kind][w>>30][w>>22&3], rd: transferSlot(w), rn: slotNSP(w), rm: slotM(w)}
 	if w>>12&1 == 1 {
 		in.ra = uint8(w >> 30)
 	}

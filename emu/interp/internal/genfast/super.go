@@ -153,10 +153,11 @@ func (o *opBody) reads() string {
 	return letters
 }
 
-// The two that the template has no line for, since they share the evaluation of conditions.
+// The ones that the template has no line for, since they share the evaluation of conditions.
 var conditional = map[string]*opBody{
-	"Bcond": {name: "Bcond", branch: true},
-	"Csel":  {name: "Csel", letters: "dnm", writes: "d"},
+	"Bcond":    {name: "Bcond", branch: true},
+	"BcondFar": {name: "BcondFar", branch: true},
+	"Csel":     {name: "Csel", letters: "dnm", writes: "d"},
 }
 
 // conds are conditions by what made the flags of a and b.
@@ -180,6 +181,7 @@ type group struct {
 // super writes the case of a super-instruction.
 type super struct {
 	text     string
+	ops      map[string]*opBody
 	elements []*element
 	bodies   []*opBody
 	groups   []*group // by element
@@ -193,7 +195,7 @@ func parseSupers(text string, ops map[string]*opBody) ([]*super, error) {
 		if len(fields) == 0 || fields[0] == "#" {
 			continue
 		}
-		s := &super{text: strings.Join(fields[1:], " ")}
+		s := &super{text: strings.Join(fields[1:], " "), ops: ops}
 		for _, f := range fields[1:] {
 			e, err := parseElement(f, ops)
 			if err != nil {
@@ -325,8 +327,8 @@ func (s *super) write(w *strings.Builder, number int) error {
 				return fmt.Errorf("element %d: no condition %q of %q", k, e.cond, flagsKind)
 			}
 			cond = operandName.ReplaceAllString(cond, fmt.Sprintf("f${1}%d", s.flagsOf(k)))
-			if o.name == "Bcond" {
-				text = "if !(" + cond + ") { in = next(in, 1)\ncount += uint64(in.left)\nif count > limit {\nreturn p, in, count, true\n}\ncontinue }; in = jump(in, in.imm)"
+			if o.branch {
+				text = strings.Replace(s.ops[map[string]string{"Bcond": "Cbz64", "BcondFar": "Cbz64Far"}[o.name]].text, "Xn == 0", cond, 1)
 			} else {
 				reads = "nm"
 				v := map[string]string{"el": "Xm", "inc": "Xm + 1", "inv": "^Xm", "neg": "-Xm"}[e.kind]
