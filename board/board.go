@@ -61,6 +61,10 @@ type Options struct {
 	Append string // to the kernel's command line
 	Budget uint64 // instructions until the first process starts; DefaultBudget when 0
 
+	// Sites are the functions whose call sites ftrace has records of; nil: all that the kernel lists. What ftrace does to
+	// every record costs a kernel of 40,000 a million instructions each time.
+	Sites []uint64
+
 	// Console is given each line that the kernel prints, on the goroutine that drives the board. nil
 	// drops them.
 	Console func(line string)
@@ -94,6 +98,8 @@ type Machine struct {
 	panic string // what the console said of one
 	oops  string // and of the fault before it
 
+	sites *keepSites // that ftrace_init is to find, until it has been called; nil: as the kernel is
+
 	step    StepFunc // nil: instructions are not told of
 	trapped StopFunc
 
@@ -103,8 +109,9 @@ type Machine struct {
 	task    uint64 // of the process that makes the call
 	tasks   *tasks // nil: the first process makes all
 	serve   Hypercall
-	turning bool   // a turn is in progress
-	counted uint64 // instructions before the board was made
+	points  map[uint64]bool // at which turns end
+	turning bool            // a turn is in progress
+	counted uint64          // instructions before the board was made
 }
 
 // StopError is a kernel that stopped the board.
@@ -139,7 +146,7 @@ func Boot(ctx context.Context, img *kernelimage.Image, opts *Options) (*Machine,
 	if budget == 0 {
 		budget = DefaultBudget
 	}
-	if err := m.load(opts.Append); err != nil {
+	if err := m.load(opts); err != nil {
 		return nil, errors.Join(fmt.Errorf("boot %s: %w", img.Name(), err), m.Close())
 	}
 	if err := m.run(ctx, budget); err != nil {
@@ -236,7 +243,8 @@ func (m *Machine) listen(line string) {
 
 // load puts the kernel, the device tree and the root file system into RAM, and has the first CPU begin
 // as Documentation/arch/arm64/booting.rst asks for.
-func (m *Machine) load(args string) error {
+func (m *Machine) load(opts *Options) error {
+	args := opts.Append
 	base, b := m.img.Linux().Base, m.img.Bounds()
 	if b.Start < base || b.End-base > fdtAt-ramBase {
 		return fmt.Errorf("its memory from %#x to %#x does not fit: %w", b.Start, b.End, errno.ENOMEM)
@@ -249,6 +257,11 @@ func (m *Machine) load(args string) error {
 	}
 	if err := m.hook("kernel_execve"); err != nil {
 		return err
+	}
+	if opts.Sites != nil {
+		if err := m.hookSites(opts.Sites); err != nil {
+			return err
+		}
 	}
 	initrd := initramfs()
 	copy(m.ram[initrdAt-ramBase:], initrd)

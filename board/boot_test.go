@@ -31,7 +31,7 @@ func begin(t *testing.T, opts *Options, budget uint64) *Machine {
 	m, err := newMachine(img, opts)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, m.Close()) })
-	require.NoError(t, m.load(opts.Append))
+	require.NoError(t, m.load(opts))
 	require.ErrorIs(t, m.run(t.Context(), budget), emu.ErrBudget)
 	return m
 }

@@ -30,7 +30,7 @@ func snapshotFile(ctx context.Context, img *kernelimage.Image, opts *Options) (p
 		}
 		digest = fmt.Sprintf("%#x", h.Sum64())
 	}
-	key = fmt.Sprintf("%s %q %d %q %q", digest, img.Banner(), max(opts.CPUs, 1), opts.Append, program)
+	key = fmt.Sprintf("%s %q %d %q %x %q", digest, img.Banner(), max(opts.CPUs, 1), opts.Append, opts.Sites, program)
 	path, err = cachefile.Path("boards", key, ".board")
 	return path, key, err
 }

@@ -36,6 +36,7 @@ type Checkpoint struct {
 	calling bool
 	tasks   *tasks
 	panic   string
+	oops    string
 }
 
 // cpuMark is what a checkpoint has of a CPU.
@@ -46,6 +47,7 @@ type cpuMark struct {
 	exits  uint64
 	online bool
 	waits  bool
+	point  bool
 }
 
 const pageShift = 12
@@ -112,7 +114,7 @@ func (s *Checkpoints) Make() *Checkpoint {
 	m := s.m
 	c := &Checkpoint{
 		pages: maps.Clone(s.at.pages), regions: m.mem.Regions(), gic: gicState{m.gic.enabled, slices.Clone(m.gic.cpus)},
-		line: slices.Clone(m.uart.line), now: m.now, running: m.running, init: m.init, calling: m.calling, panic: m.panic,
+		line: slices.Clone(m.uart.line), now: m.now, running: m.running, init: m.init, calling: m.calling, panic: m.panic, oops: m.oops,
 		tasks: m.tasks.clone(),
 	}
 	if c.pages == nil {
@@ -122,7 +124,7 @@ func (s *Checkpoints) Make() *Checkpoint {
 		c.pages[p] = bytes.Clone(s.page(p))
 	}
 	for _, cpu := range m.cpus {
-		c.cpus = append(c.cpus, cpuMark{cpu.Save(), maps.Clone(cpu.trap), cpu.timer, cpu.exits, cpu.online, cpu.waits})
+		c.cpus = append(c.cpus, cpuMark{cpu.Save(), maps.Clone(cpu.trap), cpu.timer, cpu.exits, cpu.online, cpu.waits, cpu.point})
 	}
 	s.at = c
 	s.forget()
@@ -159,12 +161,13 @@ func (s *Checkpoints) Return(c *Checkpoint) {
 		cpu := m.cpus[i]
 		cpu.Restore(mark.state)
 		cpu.trap, cpu.timer, cpu.exits = maps.Clone(mark.trap), mark.timer, mark.exits
-		cpu.online, cpu.waits, cpu.spins, cpu.held = mark.online, mark.waits, false, false
+		cpu.online, cpu.waits, cpu.point = mark.online, mark.waits, mark.point
+		cpu.spins, cpu.held, cpu.served, cpu.pass = false, false, false, false
 	}
 	m.gic.enabled = c.gic.Enabled
 	copy(m.gic.cpus, c.gic.CPUs)
 	m.uart.line = append(m.uart.line[:0], c.line...)
-	m.now, m.running, m.init, m.calling, m.panic = c.now, c.running, c.init, c.calling, c.panic
+	m.now, m.running, m.init, m.calling, m.panic, m.oops = c.now, c.running, c.init, c.calling, c.panic, c.oops
 	m.tasks = c.tasks.clone()
 	m.err, m.stopped = nil, false
 	if walked {

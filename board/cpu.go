@@ -21,6 +21,8 @@ type cpu struct {
 	spins  bool // it has said so in its turn, see [Machine.Turn]
 	held   bool // at a hypercall that is not served yet
 	served bool // behind one whose server ends the turn
+	point  bool // at one of the machine's points
+	pass   bool // the turn began at one
 
 	hypercalls uint64 // that have been served in the turn
 	exits      uint64 // times that the board did something for the CPU, which a budget counts too
@@ -61,15 +63,24 @@ func (c *cpu) execute(ctx context.Context, budget uint64) error {
 
 // runOrStep is Run, one instruction of it where each is told of.
 func (c *cpu) runOrStep(ctx context.Context, budget uint64) (emu.Exit, error) {
-	if c.m.step == nil {
+	if c.m.step == nil && !c.pass {
 		return c.Run(ctx, budget)
 	}
 	before, count := *c.Regs(), c.Count()
-	exit, err := c.Run(ctx, 1)
-	if c.Count() != count {
+	exit, err := c.oneStep(ctx)
+	if c.Count() != count && c.m.step != nil {
 		c.m.step(c, &before)
 	}
 	return exit, err
+}
+
+// oneStep executes an instruction, past a point where the turn began at it.
+func (c *cpu) oneStep(ctx context.Context) (emu.Exit, error) {
+	if c.pass {
+		c.pass = false
+		return c.Step()
+	}
+	return c.Run(ctx, 1)
 }
 
 // spent is what the CPU took of a budget.
@@ -93,6 +104,10 @@ func (c *cpu) handle(ctx context.Context, exit emu.Exit, err error) error {
 	case emu.ExitWait:
 		c.waits = true
 	case emu.ExitBreakpoint, emu.ExitWatchpoint:
+		if c.m.points[exit.PC] {
+			c.point = true
+			return nil
+		}
 		return c.stopAt(ctx, exit)
 	case emu.ExitSpin:
 		c.spins = true

@@ -44,6 +44,8 @@ func (m *Machine) hypercall(c *cpu, imm uint64) error {
 		m.psci(c)
 	case execImm:
 		return m.execve(c)
+	case sitesImm:
+		return m.cutSites(c)
 	case returnImm:
 		m.returned(c)
 	default:
@@ -64,7 +66,7 @@ func (m *Machine) serveHost(c *cpu, imm uint64) error {
 	switch served {
 	case ServedTurn:
 		c.served = true
-	case ServedNothing:
+	case ServedHeld, ServedNothing:
 		c.Regs().PC -= 4
 		c.held = true
 	}

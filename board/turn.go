@@ -20,6 +20,7 @@ const (
 	TurnSpins                 // after WFE or YIELD: the CPU waits for what another one does
 	TurnHeld                  // at a hypercall that the host does not serve yet
 	TurnServed                // after one whose server ends the turn
+	TurnPoint                 // before an instruction of [Machine.SetPoints]
 )
 
 // Hypercall serves HVC with a number of the host's own. args are the CPU's registers, with PC behind the HVC.
@@ -32,7 +33,8 @@ type Served uint8
 const (
 	ServedGoOn    Served = iota
 	ServedTurn           // and the turn ends
-	ServedNothing        // the HVC has not been executed, and ends the turn
+	ServedHeld           // the HVC is to be executed again, and ends the turn
+	ServedNothing        // the same, and nothing was done
 )
 
 // Hypercalls are the numbers of HVC that the board leaves to the host.
@@ -82,11 +84,11 @@ func (m *Machine) Turn(ctx context.Context, cpu int, n uint64) (TurnEnd, uint64,
 	c.SetSystem(asm.CNTVCT_EL0, m.now)
 	c.spins, c.held, c.served = false, false, false
 	begin := c.Count()
-	c.hypercalls = 0
+	c.hypercalls, c.pass, c.point = 0, c.point, false
 	done := func() uint64 { return c.Count() - begin + c.hypercalls }
 	m.turning = true
 	var err error
-	for err == nil && done() < n && !c.waits && !c.spins && !c.held && !c.served && !m.stopped {
+	for err == nil && done() < n && !c.waits && !c.spins && !c.held && !c.served && !c.point && !m.stopped {
 		err = c.execute(ctx, n-done())
 	}
 	m.turning = false
@@ -100,12 +102,23 @@ func (m *Machine) Turn(ctx context.Context, cpu int, n uint64) (TurnEnd, uint64,
 		return TurnHeld, executed, nil
 	case c.served:
 		return TurnServed, executed, nil
+	case c.point:
+		return TurnPoint, executed, nil
 	case c.waits:
 		return TurnWaits, executed, nil
 	case c.spins:
 		return TurnSpins, executed, nil
 	}
 	return TurnSpent, executed, nil
+}
+
+// SetPoints has turns end before the instructions at these addresses, in the place of those set before and of all traps; nil: at none. A turn that
+// begins where the CPU's last one ended so goes on.
+func (m *Machine) SetPoints(pcs map[uint64]bool) {
+	m.points = pcs
+	for _, c := range m.cpus {
+		c.SetTraps(&emu.Traps{Breakpoints: pcs})
+	}
 }
 
 // Skip moves time on to the next timer, and reports whether one is armed.

@@ -12,7 +12,7 @@ import (
 type Fault struct {
 	Name     string
 	What     string // in words
-	Workload *Workload
+	Workload string // that shows it
 
 	plant func(m *board.Machine) error
 }
@@ -23,11 +23,6 @@ func (f *Fault) name() string {
 	}
 	return f.Name
 }
-
-const (
-	nop     = 0xd503201f
-	linkBit = 1 << 31 // BL, not B
-)
 
 // text is the code of a function.
 type text struct {
@@ -68,28 +63,19 @@ func (t *text) calls(target uint64) (at []int) {
 	return at
 }
 
-// noCall has the first of the functions that calls one of the targets not do so: NOP, or RET for a tail call. All such calls in it go.
+// noCall has those of the functions that the kernel has not call the targets.
 func noCall(callers []string, targets ...string) func(*board.Machine) error {
-	return eachCall(callers, targets, func(t *text, i int) error {
-		w := uint32(nop)
-		if t.words[i]&linkBit == 0 {
-			w = 0xd65f03c0 // RET
-		}
-		return t.put(i, w)
-	})
+	return instead(callers, nop, targets...)
 }
 
-// otherCall has it call another function with the same arguments.
-func otherCall(callers []string, target, instead string) func(*board.Machine) error {
-	return func(m *board.Machine) error {
-		to, err := m.Symbol(instead)
-		if err != nil {
-			return err
+// instead has them execute another instruction in the place of the calls. A tail call becomes RET.
+func instead(callers []string, word uint32, targets ...string) func(*board.Machine) error {
+	return eachCall(callers, targets, func(t *text, i int) error {
+		if t.words[i]&linkBit == 0 {
+			return t.put(i, ret)
 		}
-		return eachCall(callers, []string{target}, func(t *text, i int) error {
-			return t.put(i, t.words[i]&0xfc000000|uint32((to-t.addr(i))>>2)&0x03ffffff)
-		})(m)
-	}
+		return t.put(i, word)
+	})
 }
 
 // eachCall does something at each call of a target in those of the functions that the kernel has. ENOENT where there is none.

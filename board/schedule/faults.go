@@ -1,12 +1,106 @@
 package schedule
 
-// shutdown are the functions that ftrace_shutdown is in, depending on what the compiler inlined.
-var shutdown = []string{"ftrace_shutdown", "ftrace_shutdown.part.0", "unregister_ftrace_function"}
+import (
+	"fmt"
+
+	"callops/board"
+	"callops/internal/errno"
+)
+
+// Functions that ftrace's own are in, depending on what the compiler inlined.
+var (
+	shutdown = []string{"ftrace_shutdown", "ftrace_shutdown.part.0", "unregister_ftrace_function"}
+	hashMove = []string{"__ftrace_hash_move_and_update_ops", "ftrace_hash_move_and_update_ops"}
+	locked   = []string{"register_ftrace_function", "register_ftrace_function_nolock", "unregister_ftrace_function"}
+	setCall  = []string{"ftrace_make_call", "ftrace_modify_call", "ftrace_rec_update_ops"}
+
+	waits = []string{"synchronize_rcu_tasks_rude", "synchronize_rcu_tasks", "synchronize_rcu"}
+)
+
+// Instructions that take the place of a BL.
+const (
+	nop     = 0xd503201f
+	blrX1   = 0xd63f0020
+	zeroX0  = 0xd2800000 // MOV X0, #0
+	ret     = 0xd65f03c0
+	linkBit = 1 << 31 // of BL, not of B
+)
 
 // Faults are the deliberate faults that a search has to find.
 var Faults = []*Fault{
 	{
-		Name: "no-wait", What: "unregister_ftrace_function does not wait for CPUs that are about to call the ops", Workload: Register,
-		plant: noCall(shutdown, "synchronize_rcu_tasks_rude", "synchronize_rcu_tasks", "synchronize_rcu"),
+		Name: "no-wait", Workload: "register", plant: noCall(shutdown, waits...),
+		What: "unregister_ftrace_function does not wait for those that are about to call the ops",
 	},
+	{
+		Name: "no-wait-third", Workload: "third-ops", plant: noCall(shutdown, waits...),
+		What: "the same, where the list function is about to call it",
+	},
+	{
+		Name: "no-wait-direct", Workload: "direct", plant: noCall(shutdown, waits...),
+		What: "unregister_ftrace_direct does not wait for those that are about to make the direct call",
+	},
+	{
+		Name: "no-lock", Workload: "two-ops", plant: noCall(locked, "mutex_lock", "mutex_unlock"),
+		What: "ops are registered and unregistered without ftrace_lock",
+	},
+	{
+		Name: "no-literal", Workload: "two-ops", plant: instead(setCall, zeroX0, "aarch64_insn_write_literal_u64"),
+		What: "the literal of a site is not written when its ops changes",
+	},
+	{
+		Name: "list-order", Workload: "third-ops", plant: swapStores("__register_ftrace_function"),
+		What: "an ops is linked into ftrace_ops_list before its next points to the others",
+	},
+	{
+		Name: "hash-at-once", Workload: "filter", plant: instead(hashMove, blrX1, "call_rcu"),
+		What: "a replaced filter hash is freed without a grace period",
+	},
+	{
+		Name: "not-unlinked", Workload: "third-ops", plant: instead(shutdown, zeroX0, "__unregister_ftrace_function"),
+		What: "unregister_ftrace_function leaves the ops in ftrace_ops_list",
+	},
+}
+
+// FaultByName returns a fault; ENOENT where there is none of the name.
+func FaultByName(name string) (*Fault, error) {
+	for _, f := range Faults {
+		if f.Name == name {
+			return f, nil
+		}
+	}
+	return nil, fmt.Errorf("no fault %q: %w", name, errno.ENOENT)
+}
+
+// WorkloadByName returns a workload; ENOENT where there is none of the name.
+func WorkloadByName(name string) (*Workload, error) {
+	for _, w := range Workloads {
+		if w.Name == name {
+			return w, nil
+		}
+	}
+	return nil, fmt.Errorf("no workload %q: %w", name, errno.ENOENT)
+}
+
+// swapStores has a function do the second of two store-releases before the first: STLR, ADD, STLR becomes ADD, STLR, STLR.
+func swapStores(name string) func(*board.Machine) error {
+	const stlr, stlrMask = 0xc89ffc00, 0xfffffc00
+	return func(m *board.Machine) error {
+		t, err := function(m, name)
+		if err != nil {
+			return err
+		}
+		for i := range len(t.words) - 2 {
+			if t.words[i]&stlrMask != stlr || t.words[i+2]&stlrMask != stlr || t.words[i+1]>>24 != 0x91 {
+				continue
+			}
+			for k, w := range []uint32{t.words[i+1], t.words[i+2], t.words[i]} {
+				if err := t.put(i+k, w); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		return fmt.Errorf("no two store-releases in %s: %w", name, errno.ENOENT)
+	}
 }

@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
 
 	"callops/asm"
 	"callops/board"
 	"callops/emu"
+	"callops/internal/errno"
+	"callops/kernel"
 	"callops/kernelimage"
 )
 
@@ -30,24 +33,32 @@ type Lab struct {
 	segments []Segment
 	events   []event
 	record   bool   // events are kept
+	last     int    // the CPU that executed last
 	base     uint64 // instructions executed before the root
 	began    uint64 // the time there
 	dead     uint64 // ftrace_disabled; 0 where the kernel has none
 	printed  []string
+	shared   map[uint64]bool // instructions that make accesses that CPUs share
+	shares   uint64          // of them in the schedule without a choice
+	usual    uint64          // instructions of the schedule without a choice
 }
 
 // Options of a Lab; the zero value is usable.
 type Options struct {
 	Fault *Fault // a deliberate one to be found; nil: the kernel as it is
 
-	// Budget is how many instructions a schedule may take, of all CPUs; DefaultBudget when 0.
+	// AllSites boots a kernel with all of its call sites. Otherwise it has those that the workload traces and some more: what ftrace does to
+	// each of 40,000 records is most of what a schedule takes.
+	AllSites bool
+
+	// Budget is how many instructions a schedule may take, of all CPUs; when 0, twenty times what it takes without a choice, and 20 million.
 	Budget uint64
 
 	Console func(line string) // given what the kernel prints in schedules
 }
 
-// DefaultBudget bounds a schedule: the longest of these workloads take a tenth.
-const DefaultBudget = 200_000_000
+// firstBudget bounds the schedule without a choice.
+const firstBudget = 2_000_000_000
 
 // longest is how long a schedule may take of the kernel's time, in ns. A thread that waits for nothing is found by it: idle
 // kernels have timers.
@@ -62,20 +73,44 @@ func New(ctx context.Context, img *kernelimage.Image, w *Workload, opts *Options
 	if opts != nil {
 		l.opts = *opts
 	}
-	if l.opts.Budget == 0 {
-		l.opts.Budget = DefaultBudget
+	budget := l.opts.Budget
+	if budget == 0 {
+		l.opts.Budget = firstBudget
 	}
-	if l.m, err = board.Start(ctx, img, &board.Options{CPUs: w.cpus(), Append: bootArgs, Console: l.print}); err != nil {
+	boot := &board.Options{CPUs: w.cpus(), Append: bootArgs, Console: l.print}
+	if !l.opts.AllSites {
+		if boot.Sites, err = someSites(img, w.Sites); err != nil {
+			return nil, err
+		}
+	}
+	if l.m, err = board.Start(ctx, img, boot); err != nil {
 		return nil, err
 	}
-	if err := l.prepare(ctx); err != nil {
+	err = l.prepare(ctx)
+	if err == nil {
+		var o *Outcome
+		if o, err = l.Run(ctx, NewFixed(nil)); err == nil {
+			l.usual = o.Count
+			if budget == 0 {
+				l.opts.Budget = 20*l.usual + 20_000_000
+			}
+			err = l.findShared(ctx)
+		}
+	}
+	if err == nil {
+		counter := &counting{}
+		l.m.SetPoints(l.shared)
+		_, err = l.Run(ctx, counter)
+		l.shares = counter.events
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("prepare %s: %w", w.Name, err), l.m.Close())
 	}
 	return l, nil
 }
 
 func (l *Lab) prepare(ctx context.Context) error {
-	l.setup = &Setup{Machine: l.m}
+	l.setup = &Setup{Machine: l.m, probed: l.probed}
 	var err error
 	if l.schedule, err = l.m.Symbol("schedule"); err != nil {
 		return err
@@ -86,7 +121,7 @@ func (l *Lab) prepare(ctx context.Context) error {
 	if addr, err := l.m.Symbol("ftrace_disabled"); err == nil {
 		l.dead = addr
 	}
-	build := func(base uint64) (*asm.Program, error) { return l.setup.stubs.assemble(base, l.schedule) }
+	build := func(base uint64) (*asm.Program, error) { return l.setup.body.assemble(base, l.schedule) }
 	if _, err := l.m.PlaceCode(ctx, "schedule", build); err != nil {
 		return err
 	}
@@ -105,7 +140,8 @@ func (l *Lab) prepare(ctx context.Context) error {
 	}
 	l.points, _ = l.m.Checkpoints()
 	l.watch = newWatch(l.setup)
-	if err := l.m.Interleave(l.serve, l.setup.stubs.body, 0); err != nil {
+	l.watch.change(l.setup, l.setup.expected)
+	if err := l.m.Interleave(l.serve, l.setup.body.start, 0); err != nil {
 		return err
 	}
 	return l.settle(ctx)
@@ -126,7 +162,7 @@ func (l *Lab) makeThreads(ctx context.Context, starter *thread) error {
 	}
 	const anyNode = ^uint64(0) // NUMA_NO_NODE
 	for i, t := range l.setup.threads[1:] {
-		task, err := l.m.Call(ctx, "kthread_create_on_node", l.setup.stubs.body, uint64(i+1), anyNode, format)
+		task, err := l.m.Call(ctx, "kthread_create_on_node", l.setup.body.start, uint64(i+1), anyNode, format)
 		if err != nil {
 			return err
 		}
@@ -175,15 +211,36 @@ func (l *Lab) settle(ctx context.Context) error {
 }
 
 // atStep reports whether a CPU stands at a thread's hypercall.
-func (l *Lab) atStep(cpu int) bool { return l.m.Regs(cpu).PC == l.setup.stubs.step }
+func (l *Lab) atStep(cpu int) bool { return l.m.Regs(cpu).PC == l.setup.body.step }
 
 // serve serves hypercalls.
 func (l *Lab) serve(cpu int, imm uint16, regs *emu.Regs) (board.Served, error) {
-	if imm == hvcStep {
-		return l.step(cpu, regs)
+	if imm != hvcStep {
+		return board.ServedNothing, fmt.Errorf("CPU %d: HVC #%#x: %w", cpu, imm, errno.EINVAL)
 	}
-	l.probed(cpu, int(imm-hvcCalled))
-	return board.ServedGoOn, nil
+	return l.step(cpu, regs)
+}
+
+// otherSites is of how many call sites one stays that the workload does not trace.
+const otherSites = 512
+
+// someSites are the functions whose call sites stay.
+func someSites(img *kernelimage.Image, functions []string) (list []uint64, err error) {
+	symbols := kernel.NewSymbols(img.Symbols()...)
+	for _, fn := range functions {
+		s, err := symbols.Lookup(fn)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, s.Addr)
+	}
+	for i, s := range img.Sites() {
+		if i%otherSites == 0 && !s.Init {
+			list = append(list, s.Func())
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list), nil
 }
 
 // print keeps what the kernel prints in a schedule.

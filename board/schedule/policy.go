@@ -25,6 +25,7 @@ type Point struct {
 	AtStep   uint          // CPUs on which a thread is about to make a step
 	Callers  uint          // of these, those whose thread is a caller
 	Calls    uint          // CPUs on which the call of a caller has just begun
+	Shared   bool          // turns end before shared accesses
 }
 
 // Random has CPUs execute in turns of random length.
@@ -52,3 +53,29 @@ func (r *Random) Next(p *Point) (int, uint64) {
 	n := uint64(1) << uint(e)
 	return bits.TrailingZeros(ready), n + r.rng.Uint64N(n)
 }
+
+// Policy returns the policy of a seed that finds most: PCT of depth 1 to 5, and random turns for each eighth seed.
+func (l *Lab) Policy(seed uint64) Policy {
+	const depths, turn = 5, 1 << 14
+	if seed%8 == 7 {
+		return NewRandom(seed, turn)
+	}
+	return l.PCT(seed, 1+int(seed%depths))
+}
+
+// counting is the schedule without a choice, and counts the shared accesses in it.
+type counting struct {
+	Fixed
+	events uint64
+}
+
+// Next implements [Policy].
+func (c *counting) Next(p *Point) (int, uint64) {
+	if p.End == board.TurnPoint {
+		c.events++
+	}
+	return c.Fixed.Next(p)
+}
+
+// PCT returns the policy of a seed and depth for this workload.
+func (l *Lab) PCT(seed uint64, depth int) Policy { return NewPCT(seed, depth, l.usual, l.shares) }

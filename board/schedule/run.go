@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -9,6 +10,7 @@ import (
 	"strings"
 
 	"callops/board"
+	"callops/trace/timeline"
 )
 
 // Kind is the kind of a failure.
@@ -55,35 +57,62 @@ type Outcome struct {
 
 // Run runs the schedule that a policy chooses, from where the threads are about to begin. A failure is not an error: that is a host's.
 func (l *Lab) Run(ctx context.Context, p Policy) (*Outcome, error) {
-	l.points.Return(l.root)
-	l.watch, l.failure, l.segments, l.events, l.printed = l.begun.clone(), nil, nil, nil, l.printed[:0]
-	point := Point{Last: -1}
-	for !l.watch.over() && l.failure == nil {
-		l.look(&point)
-		if point.Ready&^point.Callers == 0 {
-			// All wait but callers, which could call for ever: time passes for those that wait.
-			if !l.m.Skip() && point.Ready == 0 {
-				l.fail(KindDeadlock, "all CPUs wait for interrupts, and no timer is armed")
-				break
-			}
-			l.look(&point)
-			if point.Ready == 0 {
-				continue
-			}
+	l.begin()
+	point := Point{Last: -1, Shared: len(l.shared) > 0}
+	for {
+		ok, err := l.ready(&point)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			return l.outcome(), nil
 		}
 		cpu, n := p.Next(&point)
 		if err := l.turn(ctx, &point, cpu, n); err != nil {
 			return nil, err
 		}
 	}
-	if l.failure == nil {
-		l.lookAfter()
+}
+
+// begin goes to where the threads are about to begin.
+func (l *Lab) begin() {
+	l.points.Return(l.root)
+	l.watch, l.failure, l.segments, l.events, l.printed = l.begun.clone(), nil, nil, nil, l.printed[:0]
+}
+
+// ready has time pass until a CPU can execute, and notes which. It reports whether the schedule goes on.
+func (l *Lab) ready(p *Point) (bool, error) {
+	for !l.watch.over() && l.failure == nil {
+		l.look(p)
+		if p.Ready&^p.Callers != 0 {
+			return true, nil
+		}
+		if p.Ready != 0 && l.watch.skipped {
+			return true, nil // a caller's turn, which the kernel may wait for
+		}
+		// All wait but callers, which could call for ever: time passes for those that wait.
+		l.watch.skipped = true
+		if !l.m.Skip() && p.Ready == 0 {
+			l.fail(KindDeadlock, "all CPUs wait for interrupts, and no timer is armed")
+		}
+		if l.look(p); p.Ready != 0 {
+			return true, nil
+		}
+		l.bound(p)
 	}
+	if l.failure == nil {
+		return false, l.lookAfter()
+	}
+	return false, nil
+}
+
+// outcome is what has become of the schedule.
+func (l *Lab) outcome() *Outcome {
 	o := &Outcome{Failure: l.failure, Schedule: l.segments, Count: l.m.Count() - l.base, Switches: max(len(l.segments)-1, 0)}
 	for cpu := range l.m.CPUs() {
 		o.Sum = crc32.Update(o.Sum, crc32.IEEETable, fmt.Appendf(nil, "%x", *l.m.Regs(cpu)))
 	}
-	return o, nil
+	return o
 }
 
 // look notes which CPUs can execute.
@@ -109,7 +138,18 @@ func (l *Lab) turn(ctx context.Context, p *Point, cpu int, n uint64) error {
 	if l.atStep(cpu) {
 		l.watch.granted |= 1 << cpu
 	}
-	end, executed, err := l.m.Turn(ctx, cpu, max(n, 1))
+	l.last = cpu
+	if p.Callers>>cpu&1 == 1 {
+		l.watch.skipped = false
+	}
+	n = min(max(n, 1), l.opts.Budget+1-min(p.Count, l.opts.Budget)) // a schedule ends at the same place whatever its turns are
+	if l.record {
+		l.event(cpu, false, timeline.Begin, categoryTurn, l.m.Where(l.m.Regs(cpu).PC))
+	}
+	end, executed, err := l.m.Turn(ctx, cpu, n)
+	if l.record {
+		l.event(cpu, false, timeline.End, categoryTurn, "", timeline.Arg{Name: "to", Value: l.m.Where(l.m.Regs(cpu).PC)})
+	}
 	if p.Last != cpu {
 		p.Run = 0
 	}
@@ -128,12 +168,19 @@ func (l *Lab) turn(ctx context.Context, p *Point, cpu int, n uint64) error {
 		return ctx.Err()
 	case err != nil:
 		return l.ended(err)
+	}
+	l.bound(p)
+	return nil
+}
+
+// bound ends a schedule that does not end.
+func (l *Lab) bound(p *Point) {
+	switch {
 	case p.Count > l.opts.Budget:
 		l.fail(KindLockup, "%d instructions, and it has not ended", p.Count)
 	case l.m.Now()-l.began > longest:
 		l.fail(KindLockup, "%d s, and it has not ended", (l.m.Now()-l.began)/1e9)
 	}
-	return nil
 }
 
 // ended is what a machine's end was.
@@ -163,14 +210,18 @@ func words(printed []string, stop *board.StopError) string {
 }
 
 // lookAfter looks at the kernel after a schedule.
-func (l *Lab) lookAfter() {
+func (l *Lab) lookAfter() error {
 	if l.dead == 0 {
-		return
+		return nil
 	}
 	var b [4]byte
-	if err := l.m.ReadMemory(l.dead, b[:]); err == nil && b != [4]byte{} {
-		l.fail(KindDead, "ftrace_disabled is %d", b[0])
+	if err := l.m.ReadMemory(l.dead, b[:]); err != nil {
+		return err
 	}
+	if n := binary.LittleEndian.Uint32(b[:]); n != 0 {
+		l.fail(KindDead, "ftrace_disabled is %d", n)
+	}
+	return nil
 }
 
 // fail keeps the first failure.

@@ -112,7 +112,7 @@ const longTurn = 1 << 20
 
 // Next implements [Policy].
 func (roundRobin) Next(p *Point) (int, uint64) {
-	if p.Last >= 0 && p.Ready>>p.Last&1 == 1 && p.End == board.TurnSpent && p.AtStep>>p.Last&1 == 0 && p.Run < longTurn {
+	if p.Last >= 0 && p.Ready>>p.Last&1 == 1 && (p.End == board.TurnSpent || p.End == board.TurnPoint || p.End == board.TurnServed) && p.AtStep>>p.Last&1 == 0 && p.Run < longTurn {
 		return p.Last, longTurn - p.Run
 	}
 	for i := range board.MaxCPUs {

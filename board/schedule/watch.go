@@ -7,6 +7,7 @@ import (
 	"callops/board"
 	"callops/emu"
 	"callops/internal/errno"
+	"callops/trace/timeline"
 )
 
 // watch is what the host knows of a schedule as it runs, a value: what the threads do, and what the probes have to see.
@@ -15,14 +16,17 @@ type watch struct {
 	probes  []probeState
 	left    int  // threads with steps that have not ended
 	asleep  int  // threads that have ended
+	skipped bool // time has passed since a caller began its last call
 	granted uint // CPUs whose thread may go on with its next step: a turn has begun there, which an interrupt may have ended
 }
 
 type threadState struct {
-	step   int // that it makes; -1: none yet
-	ended  bool
-	expect []Expect // by probe, of the call that a caller makes
-	seen   []uint8
+	step    int // that it makes; -1: none yet
+	ended   bool
+	running bool     // its step has not returned to the host
+	inCall  bool     // nor to the thread
+	expect  []Expect // by probe, of the call that a caller makes
+	seen    []uint8
 }
 
 type probeState struct {
@@ -89,17 +93,16 @@ func (l *Lab) step(cpu int, regs *emu.Regs) (board.Served, error) {
 		return board.ServedGoOn, nil
 	}
 	t, state := l.setup.threads[n], &l.watch.threads[n]
+	if state.running {
+		l.returned(cpu, t, state, regs.X[0])
+		if n != 0 {
+			return board.ServedHeld, nil
+		}
+	}
 	if l.watch.granted>>cpu&1 == 0 && n != 0 {
 		return board.ServedNothing, nil
 	}
 	l.watch.granted &^= 1 << cpu
-	switch {
-	case state.step < 0:
-	case t.calls >= 0:
-		l.called(t, state)
-	default:
-		l.stepped(t, &t.steps[state.step], regs.X[0])
-	}
 	switch {
 	case t.calls >= 0 && l.watch.left > 0:
 		state.step = 0
@@ -110,9 +113,6 @@ func (l *Lab) step(cpu int, regs *emu.Regs) (board.Served, error) {
 		state.step++
 		l.watch.change(l.setup, t.steps[state.step].Begin)
 	default:
-		if t.calls < 0 && !state.ended {
-			l.watch.left--
-		}
 		if !state.ended {
 			state.ended = true
 			l.watch.asleep++
@@ -120,11 +120,26 @@ func (l *Lab) step(cpu int, regs *emu.Regs) (board.Served, error) {
 		regs.X[16], regs.X[0] = l.sleep, maxScheduleTimeout
 		return board.ServedTurn, nil
 	}
+	state.running, state.inCall = true, true
 	step := &t.steps[state.step]
 	regs.X[16] = t.addrs[state.step]
 	copy(regs.X[:emu.MaxArgs], step.Args)
-	l.event(cpu, int(n), eventCall, step.name())
+	l.event(cpu, true, timeline.Begin, categoryStep, step.name())
 	return board.ServedTurn, nil
+}
+
+// returned takes notice of a thread's step that has returned x0.
+func (l *Lab) returned(cpu int, t *thread, state *threadState, x0 uint64) {
+	state.running, state.inCall = false, false
+	l.event(cpu, true, timeline.End, categoryStep, "")
+	if t.calls >= 0 {
+		l.called(t, state)
+		return
+	}
+	l.stepped(t, &t.steps[state.step], x0)
+	if state.step+1 == len(t.steps) {
+		l.watch.left--
+	}
 }
 
 // maxScheduleTimeout is MAX_SCHEDULE_TIMEOUT: a thread sleeps for good.
@@ -166,12 +181,11 @@ func (l *Lab) called(t *thread, state *threadState) {
 
 // probed is a probe's hypercall.
 func (l *Lab) probed(cpu, index int) {
-	if index >= len(l.setup.probes) {
-		l.fail(KindStray, "CPU %d called code that is nothing's", cpu)
+	if l.watch == nil { // the workload is being prepared
 		return
 	}
 	p := l.setup.probes[index]
-	l.event(cpu, l.threadOn(cpu), eventProbe, p.Name)
+	l.event(cpu, true, timeline.Instant, categoryProbe, p.Name)
 	if l.watch.probes[index].gone {
 		l.fail(KindStray, "CPU %d called %s, which is gone", cpu, p.Name)
 	}

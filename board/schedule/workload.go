@@ -6,13 +6,18 @@ import (
 	"fmt"
 
 	"callops/board"
+	"callops/emu"
 	"callops/internal/errno"
 )
 
 // Workload is what the threads of a kernel do in each schedule.
 type Workload struct {
 	Name string
-	CPUs int // 2 when 0
+	What string // in words
+	CPUs int    // 2 when 0
+
+	// Sites are the functions that are traced.
+	Sites []string
 
 	// Prepare is called once, on a booted kernel on which all else stands still.
 	Prepare func(ctx context.Context, s *Setup) error
@@ -27,7 +32,9 @@ type Setup struct {
 	functions []string // that are called while they may be traced
 	probes    []*Probe
 	threads   []*thread
-	stubs     stubs
+	body      body
+	expected  []Change
+	probed    func(cpu, probe int)
 }
 
 // Probe is code that is called in a traced function's stead or beside it: an ops' func, or a direct call.
@@ -151,6 +158,11 @@ func (s *Setup) Kmalloc(ctx context.Context, size int) (uint64, error) {
 	return 0, fmt.Errorf("the kernel has no %s: %w", kmallocs[0], errno.ENOSYS)
 }
 
+// DirectOps allocates a struct ftrace_ops for direct calls, which has no func.
+func (s *Setup) DirectOps(ctx context.Context) (uint64, error) {
+	return s.Kmalloc(ctx, s.Image().Layout().Ops.Size)
+}
+
 // Ops allocates a struct ftrace_ops with a func that tells the host, and with flags (FTRACE_OPS_FL_*). It is not registered.
 func (s *Setup) Ops(ctx context.Context, name string, flags uint64) (*Probe, error) {
 	l := s.Image().Layout().Ops
@@ -158,7 +170,7 @@ func (s *Setup) Ops(ctx context.Context, name string, flags uint64) (*Probe, err
 	if err != nil {
 		return nil, fmt.Errorf("ops %s: %w", name, err)
 	}
-	p, err := s.probe(name)
+	p, err := s.probe(name, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -178,21 +190,33 @@ func (s *Setup) Ops(ctx context.Context, name string, flags uint64) (*Probe, err
 
 // Direct returns the code of a direct call: it tells the host, and goes on in the traced function.
 func (s *Setup) Direct(name string) (*Probe, error) {
-	p, err := s.probe(name)
-	if err == nil {
-		p.Func = s.stubs.directs[p.index]
-	}
-	return p, err
+	return s.probe(name, func(regs *emu.Regs) { regs.X[30] = regs.X[9] })
 }
 
-func (s *Setup) probe(name string) (*Probe, error) {
-	i := len(s.probes)
-	if i == maxProbes {
-		return nil, fmt.Errorf("probe %s: there are %d already: %w", name, i, errno.ENOSPC)
+// probe makes a probe, whose code does something to the CPU's registers.
+func (s *Setup) probe(name string, do func(regs *emu.Regs)) (*Probe, error) {
+	p := &Probe{Name: name, index: len(s.probes)}
+	var err error
+	p.Func, err = s.Gate(name, func(_ *board.Machine, cpu emu.CPU, args [8]uint64) (uint64, error) {
+		s.probed(cpu.ID(), p.index)
+		if do != nil {
+			do(cpu.Regs())
+		}
+		return args[0], nil
+	})
+	if err != nil {
+		return nil, err
 	}
-	p := &Probe{Name: name, Func: s.stubs.funcs[i], index: i}
 	s.probes = append(s.probes, p)
 	return p, nil
+}
+
+// Expect says what is expected of probes when the threads begin; without it nothing is seen.
+func (s *Setup) Expect(list ...Change) {
+	for _, c := range list {
+		s.function(c.Func)
+	}
+	s.expected = append(s.expected, list...)
 }
 
 // Filter has an ops that is not registered trace a function alone.

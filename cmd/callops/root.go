@@ -46,7 +46,7 @@ try need a kernel's file.`,
 	root.SetErr(errw)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.SuggestionsMinimumDistance = 2
-	root.AddCommand(newBench(), newCall(), newTrace(), newImage(), newSites(), newCheck(), newTry(), newBoot(), newMount(), newShell(), newGuard(), newServe(), newGDB())
+	root.AddCommand(newBench(), newCall(), newTrace(), newImage(), newSites(), newCheck(), newTry(), newBoot(), newSchedule(), newMount(), newShell(), newGuard(), newServe(), newGDB())
 	root.SetHelpCommand(newHelp(root))
 	completeChoices(root)
 	root.InitDefaultCompletionCmd()
