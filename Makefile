@@ -87,6 +87,9 @@ move: ## give the module another path [TO=example.org/you/callops]
 runs: kernels cross ## what real workloads execute, from which the interpreter's super-instructions are chosen
 	.ci/runs
 
+schedules: cross ## interleavings of booted kernels' CPUs: every workload holds, every planted fault is found
+	$(HAVE_KERNELS) go test ./board/schedule -count=1 -v -all -timeout 0
+
 soak: ## a minute of tracing on two CPUs while ops come and go, and random file operations on tracefs [SOAK=time] [OPERATIONS=n] [SEED=n]
 	go test ./ftrace -run '^TestSoak$$' -count=1 -v -soak $(or $(SOAK),1m) -timeout 0
 	go test ./board ./board/mount -run '^TestSoak_' -count=1 -v -operations $(or $(OPERATIONS),20000) -seed $(or $(SEED),1) -timeout 0
@@ -129,4 +132,4 @@ tools: ## install the programs that tests compare with
 cross: ## install the cross compiler for arm64
 	@.ci/need 'command -v aarch64-linux-gnu-gcc && command -v aarch64-linux-gnu-as' gcc-aarch64-linux-gnu binutils-aarch64-linux-gnu
 
-.PHONY: help bench bench-peers build kernels samples test page browser lint ports move soak qemu ftracetest check workload clean unicorn tools cross
+.PHONY: help bench bench-peers build kernels samples test page browser lint ports move schedules soak qemu ftracetest check workload clean unicorn tools cross
