@@ -12,6 +12,8 @@ var (
 	shutdown = []string{"ftrace_shutdown", "ftrace_shutdown.part.0", "unregister_ftrace_function"}
 	hashMove = []string{"__ftrace_hash_move_and_update_ops", "ftrace_hash_move_and_update_ops"}
 	locked   = []string{"register_ftrace_function", "register_ftrace_function_nolock", "unregister_ftrace_function"}
+	setHash  = []string{"ftrace_set_hash", "ftrace_set_hash.isra.0", "ftrace_set_hash.constprop.0", "ftrace_set_addr", "ftrace_set_filter_ip"}
+	replace  = []string{"__ftrace_replace_code", "ftrace_replace_code", "ftrace_modify_all_code"}
 	setCall  = []string{"ftrace_make_call", "ftrace_modify_call", "ftrace_rec_update_ops"}
 
 	waits = []string{"synchronize_rcu_tasks_rude", "synchronize_rcu_tasks", "synchronize_rcu"}
@@ -59,6 +61,18 @@ var Faults = []*Fault{
 	{
 		Name: "not-unlinked", Workload: "third-ops", plant: instead(shutdown, zeroX0, "__unregister_ftrace_function"),
 		What: "unregister_ftrace_function leaves the ops in ftrace_ops_list",
+	},
+	{
+		Name: "no-filter-lock", Workload: "two-filters", plant: noCall(setHash, "mutex_lock", "mutex_unlock"),
+		What: "a filter is copied, changed and replaced without regex_lock and ftrace_lock",
+	},
+	{
+		Name: "still-counted", Workload: "register", plant: instead(shutdown, zeroX0, "ftrace_hash_rec_disable", "__ftrace_hash_rec_update"),
+		What: "the records of an ops that is unregistered keep its count",
+	},
+	{
+		Name: "site-left", Workload: "register", plant: instead(replace, zeroX0, "ftrace_make_nop"),
+		What: "a site whose last ops is unregistered still calls, with that ops' address as its literal",
 	},
 }
 

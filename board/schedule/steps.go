@@ -37,9 +37,18 @@ func (p *Probe) Free() Step {
 	return Step{Name: "free " + p.Name, Func: "kfree", Args: []uint64{p.Ops}}
 }
 
-// setFilter is the step that adds a function to the filter, or has it be the only one. changes are what it leads to.
-func (p *Probe) setFilter(name string, addr, reset uint64, changes ...Change) Step {
-	step := Step{Name: name, Func: "ftrace_set_filter_ip", Args: []uint64{p.Ops, addr, 0, reset}, End: changes}
+// edit is what becomes of a filter: the last two arguments of ftrace_set_filter_ip.
+type edit struct{ remove, reset uint64 }
+
+var (
+	add    = edit{}          // the function is traced too
+	remove = edit{remove: 1} // it no longer is
+	reset  = edit{reset: 1}  // it alone is
+)
+
+// setFilter is the step that edits the filter by a function. changes are what it leads to.
+func (p *Probe) setFilter(name string, addr uint64, e edit, changes ...Change) Step {
+	step := Step{Name: name, Func: "ftrace_set_filter_ip", Args: []uint64{p.Ops, addr, e.remove, e.reset}, End: changes}
 	for _, c := range changes {
 		step.Begin = append(step.Begin, Change{c.Probe, c.Func, Maybe})
 	}

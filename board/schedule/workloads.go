@@ -6,6 +6,7 @@ import "context"
 const (
 	tracee = "int_sqrt"
 	other  = "gcd"
+	third  = "int_pow"
 )
 
 // Workloads are those that callops has.
@@ -29,6 +30,11 @@ var Workloads = []*Workload{
 		Name: "filter", Sites: []string{tracee, other},
 		What:    "the filter of an ops changes, while the list function looks into it",
 		Prepare: prepareFilter,
+	},
+	{
+		Name: "two-filters", Sites: []string{tracee, other, third}, CPUs: 3,
+		What:    "two CPUs add a function each to the filter of one ops, and remove it, while one of them is called",
+		Prepare: prepareTwoFilters,
 	},
 	{
 		Name: "direct", Sites: []string{tracee},
@@ -116,15 +122,39 @@ func prepareFilter(ctx context.Context, s *Setup) error {
 	}
 	ops := both[0]
 	steps := []Step{
-		ops.setFilter("trace "+other+" too", to, 0, Change{ops, other, Always}),
-		ops.setFilter("trace "+other+" alone", to, 1, Change{ops, tracee, Never}, Change{ops, other, Always}),
-		ops.setFilter("trace "+tracee+" alone", back, 1, Change{ops, tracee, Always}, Change{ops, other, Never}),
+		ops.setFilter("trace "+other+" too", to, add, Change{ops, other, Always}),
+		ops.setFilter("trace "+other+" alone", to, reset, Change{ops, tracee, Never}, Change{ops, other, Always}),
+		ops.setFilter("trace "+tracee+" alone", back, reset, Change{ops, tracee, Always}, Change{ops, other, Never}),
 		ops.Unregister(tracee), ops.Free(),
 	}
 	if err := s.Thread(0, "patcher", steps...); err != nil {
 		return err
 	}
 	return s.Caller(1, "caller", tracee, argument)
+}
+
+func prepareTwoFilters(ctx context.Context, s *Setup) error {
+	ops, err := s.filtered(ctx, "ops", tracee)
+	if err == nil {
+		err = s.Now(ctx, ops.Register(tracee))
+	}
+	if err != nil {
+		return err
+	}
+	for cpu, fn := range []string{other, third} {
+		addr, err := s.Symbol(fn)
+		if err != nil {
+			return err
+		}
+		steps := []Step{
+			ops.setFilter("trace "+fn+" too", addr, add, Change{ops, fn, Always}),
+			ops.setFilter("leave out "+fn, addr, remove, Change{ops, fn, Never}),
+		}
+		if err := s.Thread(cpu, "patcher of "+fn, steps...); err != nil {
+			return err
+		}
+	}
+	return s.Caller(2, "caller", other, argument, 36)
 }
 
 func prepareDirect(ctx context.Context, s *Setup) error {
