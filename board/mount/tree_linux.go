@@ -36,6 +36,10 @@ type tree struct {
 	dead   error         // what ended the guest
 	died   chan error    // gets it
 
+	last    sync.Mutex // held by what lets others go first
+	asked   time.Time  // when something was asked of the guest
+	askedBy uint32     // the process
+
 	processes *processes // nil: all that is asked of the guest is the first process'
 }
 
@@ -168,11 +172,39 @@ func (t *tree) look(request context.Context, f func(ctx context.Context) error) 
 		err = f(context.Background())
 	}
 	t.busy += time.Since(begin)
+	if caller, ok := fuse.FromContext(request); ok && caller.Pid != 0 {
+		t.asked, t.askedBy = time.Now(), caller.Pid
+	}
 	if t.dead == nil && ended(err) {
 		t.dead = err
 		t.died <- err
 	}
 	return status(err)
+}
+
+// Making and removing an instance takes the guest milliseconds. What lists thousands of files would wait for one or more of them at each, so
+// they let it go first: as long as others ask without a pause, and for patience at most.
+const (
+	gap      = 2 * time.Millisecond
+	patience = 100 * time.Millisecond
+)
+
+// doLast is do after what others ask.
+func (t *tree) doLast(request context.Context, f func(ctx context.Context) error) syscall.Errno {
+	t.last.Lock()
+	defer t.last.Unlock()
+	for begin := time.Now(); t.othersAsk(request) && time.Since(begin) < patience; {
+		time.Sleep(gap / 4)
+	}
+	return t.do(request, f)
+}
+
+// othersAsk reports whether another process has just asked for something.
+func (t *tree) othersAsk(request context.Context) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	caller, ok := fuse.FromContext(request)
+	return ok && caller.Pid != t.askedBy && time.Since(t.asked) < gap
 }
 
 // lstat is called by what looks. Tools open thousands of files by path, whose folders are looked up each time.
@@ -276,7 +308,7 @@ func (n *node) Readdir(ctx context.Context) (fs.DirStream, syscall.Errno) {
 func (n *node) Mkdir(ctx context.Context, name string, mode uint32, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
 	full := path.Join(n.path, name)
 	var info board.Info
-	errno := n.t.do(ctx, func(ctx context.Context) (err error) {
+	errno := n.t.doLast(ctx, func(ctx context.Context) (err error) {
 		if err = n.t.m.Mkdir(ctx, full, iofs.FileMode(mode&0o777)); err == nil {
 			info, err = n.t.m.Lstat(ctx, full)
 		}
@@ -290,7 +322,7 @@ func (n *node) Mkdir(ctx context.Context, name string, mode uint32, out *fuse.En
 
 // Rmdir implements [fs.NodeRmdirer].
 func (n *node) Rmdir(ctx context.Context, name string) syscall.Errno {
-	return n.t.do(ctx, func(ctx context.Context) error { return n.t.m.Remove(ctx, path.Join(n.path, name)) })
+	return n.t.doLast(ctx, func(ctx context.Context) error { return n.t.m.Remove(ctx, path.Join(n.path, name)) })
 }
 
 // Open implements [fs.NodeOpener]. The guest's file never waits: handles do.
