@@ -18,8 +18,8 @@ its call sites as Linux's DYNAMIC_FTRACE_WITH_CALL_OPS does, counts the
 instructions of a traced call, shows every step, and searches all interleavings
 of patching and execution for a race.
 
-Without --image, commands use a small kernel that is built in; boot, mount and
-try need a kernel's file.`,
+Without --image, commands use a small kernel that is built in; boot, mount,
+schedule, shell and try need a kernel's file.`,
 		Example: `  callops bench                        what a traced call costs
   callops try OLD NEW                  what a change to a kernel's ftrace does
   callops trace fib 4                  which functions fib(4) calls
