@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"fmt"
+	"strings"
 
 	"callops/board"
 	"callops/internal/errno"
@@ -76,24 +77,23 @@ var Faults = []*Fault{
 	},
 }
 
-// FaultByName returns a fault; ENOENT where there is none of the name.
-func FaultByName(name string) (*Fault, error) {
-	for _, f := range Faults {
-		if f.Name == name {
-			return f, nil
-		}
-	}
-	return nil, fmt.Errorf("no fault %q: %w", name, errno.ENOENT)
+// FaultByName returns a fault; ENOENT, and the names that there are, where there is none of the name.
+func FaultByName(name string) (*Fault, error) { return byName("fault", Faults, name, (*Fault).name) }
+
+// WorkloadByName returns a workload; ENOENT, and the names that there are, where there is none of the name.
+func WorkloadByName(name string) (*Workload, error) {
+	return byName("workload", Workloads, name, func(w *Workload) string { return w.Name })
 }
 
-// WorkloadByName returns a workload; ENOENT where there is none of the name.
-func WorkloadByName(name string) (*Workload, error) {
-	for _, w := range Workloads {
-		if w.Name == name {
-			return w, nil
+func byName[T any](what string, list []*T, name string, nameOf func(*T) string) (*T, error) {
+	var names []string
+	for _, t := range list {
+		if nameOf(t) == name {
+			return t, nil
 		}
+		names = append(names, nameOf(t))
 	}
-	return nil, fmt.Errorf("no workload %q: %w", name, errno.ENOENT)
+	return nil, fmt.Errorf("no %s %q, there are %s: %w", what, name, strings.Join(names, ", "), errno.ENOENT)
 }
 
 // swapStores has a function do the second of two store-releases before the first: STLR, ADD, STLR becomes ADD, STLR, STLR.
