@@ -275,3 +275,19 @@ func TestLstat_IsWhatTheKernelSays(t *testing.T) {
 	_, err = m.Lstat(ctx, "/missing")
 	require.ErrorIs(t, err, errno.ENOENT)
 }
+
+func TestChmodLchown_SetWhatLstatSays(t *testing.T) {
+	m, ctx := booted(t), t.Context()
+	require.NoError(t, m.WriteFile(ctx, "/tmp/file", 0, "1"))
+	require.NoError(t, m.Chmod(ctx, "/tmp/file", 0o4604))
+	info, err := m.Lstat(ctx, "/tmp/file")
+	require.NoError(t, err)
+	assert.EqualValues(t, 0o104604, info.Mode)
+	require.NoError(t, m.Lchown(ctx, "/tmp/file", 1000, 100))
+	require.NoError(t, m.Lchown(ctx, "/tmp/file", -1, 101))
+	info, err = m.Lstat(ctx, "/tmp/file")
+	require.NoError(t, err)
+	assert.Equal(t, []uint32{1000, 101, 0o100604}, []uint32{info.UID, info.GID, info.Mode}, "chown takes the set-user-ID bit")
+	require.ErrorIs(t, m.Chmod(ctx, "/missing", 0o600), errno.ENOENT)
+	require.ErrorIs(t, m.Lchown(ctx, "/missing", 0, 0), errno.ENOENT)
+}

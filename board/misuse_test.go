@@ -34,6 +34,8 @@ func TestFile_RefusesNamesThatTheKernelCuts(t *testing.T) {
 	require.ErrorIs(t, err, errno.EINVAL)
 	require.ErrorIs(t, m.Remove(ctx, name), errno.EINVAL)
 	require.ErrorIs(t, m.Mkdir(ctx, "/tmp/folder\x00", 0o700), errno.EINVAL)
+	require.ErrorIs(t, m.Chmod(ctx, name, 0o600), errno.EINVAL)
+	require.ErrorIs(t, m.Lchown(ctx, name, 0, 0), errno.EINVAL)
 	require.ErrorIs(t, m.Mount(ctx, "proc\x00", "/proc"), errno.EINVAL)
 	require.ErrorIs(t, m.UnloadModule(ctx, "a\x00"), errno.EINVAL)
 	require.ErrorIs(t, m.LoadModule(ctx, []byte("\x7fELF"), "a\x00b"), errno.EINVAL)

@@ -30,3 +30,15 @@ func (m *Machine) Lstat(ctx context.Context, name string) (Info, error) {
 		Size: int64(le.Uint64(b[48:])),
 	}, nil
 }
+
+// Chmod sets a file's permissions: mode is Linux's st_mode, whose type does not count.
+func (m *Machine) Chmod(ctx context.Context, name string, mode uint32) error {
+	_, err := m.onPath(ctx, "fchmodat", name, uint64(mode))
+	return pathError("chmod", name, err)
+}
+
+// Lchown sets a file's owner and group, without following a symbolic link. -1 leaves one as it is.
+func (m *Machine) Lchown(ctx context.Context, name string, uid, gid int) error {
+	_, err := m.onPath(ctx, "fchownat", name, uint64(uid), uint64(gid), atSymlinkNofollow)
+	return pathError("lchown", name, err)
+}

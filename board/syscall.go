@@ -34,8 +34,9 @@ const maxErrno = 4095
 
 // systemCalls are those that the host makes, with their numbers (include/uapi/asm-generic/unistd.h).
 var systemCalls = map[string]uint64{
-	"mkdirat": 34, "unlinkat": 35, "mount": 40, "ftruncate": 46, "openat": 56, "close": 57, "pipe2": 59, "getdents64": 61, "lseek": 62, "read": 63,
-	"write": 64, "ppoll": 73, "splice": 76, "newfstatat": 79, "init_module": 105, "delete_module": 106, "sched_setaffinity": 122, "bpf": 280,
+	"mkdirat": 34, "unlinkat": 35, "mount": 40, "ftruncate": 46, "fchmodat": 53, "fchownat": 54, "openat": 56, "close": 57, "pipe2": 59,
+	"getdents64": 61, "lseek": 62, "read": 63, "write": 64, "ppoll": 73, "splice": 76, "newfstatat": 79, "init_module": 105,
+	"delete_module": 106, "sched_setaffinity": 122, "bpf": 280,
 }
 
 // syscall makes a system call as a process, by what the kernel does for SVC and before it returns to user mode (arch/arm64/kernel/syscall.c,

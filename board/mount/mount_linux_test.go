@@ -145,6 +145,20 @@ func TestMount_IsTheGuestsTracefs(t *testing.T) {
 	require.NoError(t, pipe.Close())
 }
 
+func TestMount_SetsTheGuestsOwners(t *testing.T) {
+	dir, _ := mounted(t)
+	const event = "events/sched/sched_switch"
+	for _, name := range []string{"trace", event, event + "/enable"} {
+		// Each by itself: what one leaves as it is stays.
+		require.NoError(t, os.Chown(filepath.Join(dir, name), 1000, -1))
+		require.NoError(t, os.Chown(filepath.Join(dir, name), -1, 100))
+		require.NoError(t, os.Chmod(filepath.Join(dir, name), 0o604))
+		var st syscall.Stat_t
+		require.NoError(t, syscall.Lstat(filepath.Join(dir, name), &st))
+		assert.Equal(t, []uint32{1000, 100, 0o604}, []uint32{st.Uid, st.Gid, st.Mode &^ syscall.S_IFMT}, name)
+	}
+}
+
 func TestUnmount_WhileSomethingIsOpen(t *testing.T) {
 	m := &tree{open: make(map[string][]*handle), closed: true}
 	h := &handle{n: &node{t: m}}

@@ -380,6 +380,9 @@ func (h *handle) open(ctx context.Context, flags int) (err error) {
 // Setattr implements [fs.NodeSetattrer]. The host opens a file with O_TRUNC in two steps: the second is to set its size to
 // 0. The guest has to see one, so what was opened in the first is opened again.
 func (n *node) Setattr(ctx context.Context, f fs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
+	if errno := n.setOwner(ctx, in); errno != 0 {
+		return errno
+	}
 	if size, ok := in.GetSize(); ok && size == 0 {
 		errno := n.t.do(ctx, func(ctx context.Context) error {
 			for _, h := range n.t.open[n.path] {
@@ -400,6 +403,26 @@ func (n *node) Setattr(ctx context.Context, f fs.FileHandle, in *fuse.SetAttrIn,
 		}
 	}
 	return n.Getattr(ctx, f, out)
+}
+
+// setOwner sets the owner, the group and the permissions that in has.
+func (n *node) setOwner(ctx context.Context, in *fuse.SetAttrIn) syscall.Errno {
+	uid, gid := -1, -1
+	if v, ok := in.GetUID(); ok {
+		uid = int(v)
+	}
+	if v, ok := in.GetGID(); ok {
+		gid = int(v)
+	}
+	if uid >= 0 || gid >= 0 {
+		if errno := n.t.do(ctx, func(ctx context.Context) error { return n.t.m.Lchown(ctx, n.path, uid, gid) }); errno != 0 {
+			return errno
+		}
+	}
+	if mode, ok := in.GetMode(); ok {
+		return n.t.do(ctx, func(ctx context.Context) error { return n.t.m.Chmod(ctx, n.path, mode) })
+	}
+	return 0
 }
 
 // Read implements [fs.FileReader].
