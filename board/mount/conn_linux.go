@@ -18,7 +18,8 @@ const (
 	inHeader    = 40 // struct fuse_in_header
 	outHeader   = 16 // struct fuse_out_header
 	interruptIn = 8
-	pollIn      = 24 // struct fuse_poll_in: file handle, kernel's handle, flags, events
+	writeHeader = inHeader + 40 // and struct fuse_write_in
+	pollIn      = 24            // struct fuse_poll_in: file handle, kernel's handle, flags, events
 
 	scheduleNotify = 1 // FUSE_POLL_SCHEDULE_NOTIFY
 	notifyPoll     = 1 // FUSE_NOTIFY_POLL
@@ -70,7 +71,8 @@ func (c *conn) start() {
 
 // requests carries what the kernel asks, until the file system is unmounted or c is closed.
 func (c *conn) requests() {
-	b := make([]byte, maxRead+4096)
+	// The kernel fills it with what it has to forget, and go-fuse cuts what is more than its own.
+	b := make([]byte, maxRead+writeHeader)
 	for {
 		n, err := c.dev.Read(b)
 		switch {

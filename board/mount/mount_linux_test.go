@@ -2,6 +2,7 @@ package mount
 
 import (
 	"context"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -157,6 +158,22 @@ func TestMount_SetsTheGuestsOwners(t *testing.T) {
 		require.NoError(t, syscall.Lstat(filepath.Join(dir, name), &st))
 		assert.Equal(t, []uint32{1000, 100, 0o604}, []uint32{st.Uid, st.Gid, st.Mode &^ syscall.S_IFMT}, name)
 	}
+}
+
+// The host forgets all files of a folder that is removed in a few messages, as long as go-fuse takes.
+func TestMount_ForgetsAFolderOfThousands(t *testing.T) {
+	dir, _ := mounted(t)
+	instance := filepath.Join(dir, "instances", "a")
+	require.NoError(t, os.Mkdir(instance, 0o755))
+	files := 0
+	require.NoError(t, filepath.WalkDir(instance, func(path string, _ fs.DirEntry, err error) error {
+		files++
+		return err
+	}))
+	assert.Greater(t, files, 8000, "a message has 4,100")
+	assert.Eventually(t, func() bool { return os.Remove(instance) == nil }, 5*time.Second, 10*time.Millisecond)
+	_, err := os.ReadDir(dir)
+	require.NoError(t, err)
 }
 
 func TestUnmount_WhileSomethingIsOpen(t *testing.T) {
