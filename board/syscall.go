@@ -102,3 +102,17 @@ func (m *Machine) strings(list ...string) ([]uint64, error) {
 	}
 	return addrs, nil
 }
+
+// UserMemory copies data to where system calls take it for a process's, whichever thread makes them, and returns the address. What it held
+// before is lost; so is this at the host's next system call.
+func (m *Machine) UserMemory(data []byte) (uint64, error) {
+	w := m.window()
+	switch {
+	case w == nil:
+		return 0, errClosed
+	case len(data) > len(w):
+		return 0, fmt.Errorf("%d bytes of a process: %w", len(data), errno.E2BIG)
+	}
+	copy(w, data)
+	return windowBase, nil
+}
