@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io/fs"
+	"math"
 	"strings"
 
 	"github.com/cilium/ebpf"
@@ -42,9 +45,34 @@ type BPFProgram struct {
 
 // BPF is a program that the kernel has verified and translated.
 type BPF struct {
-	m    *Machine
+	bpfObject
 	prog BPFProgram
-	fd   uint64
+}
+
+// bpfObject is what the kernel has given a file descriptor for.
+type bpfObject struct {
+	m      *Machine
+	fd     uint64
+	closed bool // fd may be another file's
+}
+
+// Close gives up the object: a program or map goes once no link or program has it, a link is detached. What is done
+// with it afterwards fails with [fs.ErrClosed].
+func (o *bpfObject) Close(ctx context.Context) error {
+	if err := o.usable(); err != nil {
+		return err
+	}
+	_, err := o.m.syscall(ctx, "close", o.fd)
+	var failed *SyscallError
+	o.closed = err == nil || errors.As(err, &failed)
+	return err
+}
+
+func (o *bpfObject) usable() error {
+	if o.closed {
+		return fs.ErrClosed
+	}
+	return nil
 }
 
 // VerifierError is a program that the kernel did not load. It matches the kernel's errno.
@@ -151,7 +179,7 @@ func (m *Machine) LoadBPF(ctx context.Context, prog *BPFProgram) (*BPF, error) {
 			return fail(string(words), err)
 		}
 	}
-	return &BPF{m, *prog, fd}, nil
+	return &BPF{bpfObject{m: m, fd: fd}, *prog}, nil
 }
 
 // funcType is a function's id in the kernel's BTF.
@@ -171,13 +199,13 @@ func (m *Machine) funcType(name string) (uint32, error) {
 }
 
 // BPFLink is a program that is attached.
-type BPFLink struct {
-	m  *Machine
-	fd uint64
-}
+type BPFLink struct{ bpfObject }
 
 // Attach attaches the program to its Func (BPF_RAW_TRACEPOINT_OPEN).
 func (b *BPF) Attach(ctx context.Context) (*BPFLink, error) {
+	if err := b.usable(); err != nil {
+		return b.link(0, err)
+	}
 	p, err := b.m.pieces()
 	if err != nil {
 		return nil, err
@@ -193,6 +221,9 @@ func (b *BPF) Attach(ctx context.Context) (*BPFLink, error) {
 func (b *BPF) AttachAll(ctx context.Context, funcs []uint64) (*BPFLink, error) {
 	if len(funcs) == 0 || len(funcs) > bpfMaxFuncs {
 		return b.link(0, fmt.Errorf("%d functions: %w", len(funcs), errno.EINVAL))
+	}
+	if err := b.usable(); err != nil {
+		return b.link(0, err)
 	}
 	p, err := b.m.pieces()
 	if err != nil {
@@ -211,30 +242,18 @@ func (b *BPF) link(fd uint64, err error) (*BPFLink, error) {
 	if err != nil {
 		return nil, fmt.Errorf("attach BPF program %s: %w", b.prog.Name, err)
 	}
-	return &BPFLink{b.m, fd}, nil
-}
-
-// Close frees the program, once no link has it.
-func (b *BPF) Close(ctx context.Context) error { return b.m.closeFD(ctx, b.fd) }
-
-// Close detaches the program.
-func (l *BPFLink) Close(ctx context.Context) error { return l.m.closeFD(ctx, l.fd) }
-
-func (m *Machine) closeFD(ctx context.Context, fd uint64) error {
-	_, err := m.syscall(ctx, "close", fd)
-	return err
+	return &BPFLink{bpfObject{m: b.m, fd: fd}}, nil
 }
 
 // BPFMap is a map of the kernel's.
 type BPFMap struct {
-	m          *Machine
-	fd         uint64
+	bpfObject
 	key, value int
 }
 
 // NewBPFMap makes a map.
 func (m *Machine) NewBPFMap(ctx context.Context, kind ebpf.MapType, keySize, valueSize, entries int) (*BPFMap, error) {
-	if keySize < 0 || keySize > bpfMaxValue || valueSize < 0 || valueSize > bpfMaxValue || entries < 0 {
+	if keySize < 0 || keySize > bpfMaxValue || valueSize < 0 || valueSize > bpfMaxValue || entries < 0 || int64(entries) > math.MaxUint32 {
 		return nil, fmt.Errorf("BPF map with keys of %d bytes, values of %d: %w", keySize, valueSize, errno.EINVAL)
 	}
 	p, err := m.pieces()
@@ -249,7 +268,7 @@ func (m *Machine) NewBPFMap(ctx context.Context, kind ebpf.MapType, keySize, val
 	if err != nil {
 		return nil, fmt.Errorf("BPF map: %w", err)
 	}
-	return &BPFMap{m, fd, keySize, valueSize}, nil
+	return &BPFMap{bpfObject{m: m, fd: fd}, keySize, valueSize}, nil
 }
 
 // FD is the map's file descriptor in the guest, by which programs refer to it.
@@ -268,6 +287,9 @@ func (b *BPFMap) Update(ctx context.Context, key, value []byte) error {
 
 // access looks a key up or sets its value.
 func (b *BPFMap) access(ctx context.Context, command uint64, key, value []byte) error {
+	if err := b.usable(); err != nil {
+		return fmt.Errorf("BPF map: %w", err)
+	}
 	if len(key) != b.key || len(value) != b.value {
 		return fmt.Errorf("BPF map: a key of %d bytes and a value of %d, it has %d and %d: %w", len(key), len(value), b.key, b.value, errno.EINVAL)
 	}
@@ -287,6 +309,3 @@ func (b *BPFMap) access(ctx context.Context, command uint64, key, value []byte) 
 	copy(value, p.w[at-windowBase:])
 	return nil
 }
-
-// Close frees the map, once no program has it.
-func (b *BPFMap) Close(ctx context.Context) error { return b.m.closeFD(ctx, b.fd) }

@@ -51,6 +51,7 @@ func testBPF(t *testing.T, m *Machine) {
 		require.NoError(t, err)
 		links = append(links, link)
 		require.NoError(t, prog.Close(ctx))
+		require.ErrorIs(t, prog.Close(ctx), fs.ErrClosed, "its file descriptor may be another's")
 	}
 	count := func() uint64 {
 		v, err := counter.Lookup(ctx, make([]byte, 4))

@@ -46,8 +46,14 @@ func (m *Machine) callAt(ctx context.Context, name string, addr uint64, args ...
 		return 0, err
 	}
 	m.calling, m.task, m.oops = true, before.SPEL0, ""
+	returned := false
+	defer func() {
+		if m.calling = false; !returned { // a function of the host's has panicked
+			m.keep(fmt.Errorf("call of %s: the host left it", name))
+		}
+	}()
 	err = m.run(ctx, emu.DefaultBudget)
-	m.calling = false
+	returned = true
 	if err != nil {
 		m.err = m.runError(name, err)
 		return 0, m.err

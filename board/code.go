@@ -102,8 +102,6 @@ func (m *Machine) FreeCode(ctx context.Context, base uint64) error {
 	if !ok {
 		return fmt.Errorf("free code at %#x, where none is placed: %w", base, errno.EINVAL)
 	}
-	delete(m.code, base)
-	m.symbols.Remove(p.name)
 	n := p.size / m.page
 	// The kernel's linear map of these pages is read-only too, until set_memory_rw.
 	for _, fn := range []string{"set_memory_nx", "set_memory_rw"} {
@@ -111,7 +109,12 @@ func (m *Machine) FreeCode(ctx context.Context, base uint64) error {
 			return fmt.Errorf("free code %s: %w", p.name, err)
 		}
 	}
-	return m.freeExecutable(ctx, base, p.size)
+	if err := m.freeExecutable(ctx, base, p.size); err != nil {
+		return err
+	}
+	delete(m.code, base)
+	m.symbols.Remove(p.name)
+	return nil
 }
 
 func (m *Machine) allocExecutable(ctx context.Context, size uint64) (uint64, error) {

@@ -54,10 +54,12 @@ func (c *cpu) execute(ctx context.Context, budget uint64) error {
 		budget = min(budget, due-c.now())
 	}
 	c.SetInterrupt(c.m.gic.signals(c.ID()))
+	pc, count := c.Regs().PC, c.Count()
 	exit, err := c.runOrStep(ctx, budget)
 	if err = c.handle(ctx, exit, err); err != nil {
 		return err
 	}
+	c.pass = c.pass && c.Regs().PC == pc && c.Count() == count // a page was found that it accesses: the instruction is still to be executed
 	return c.m.err
 }
 
@@ -77,7 +79,6 @@ func (c *cpu) runOrStep(ctx context.Context, budget uint64) (emu.Exit, error) {
 // oneStep executes an instruction, past a point where the turn began at it.
 func (c *cpu) oneStep(ctx context.Context) (emu.Exit, error) {
 	if c.pass {
-		c.pass = false
 		return c.Step()
 	}
 	return c.Run(ctx, 1)
@@ -105,7 +106,7 @@ func (c *cpu) handle(ctx context.Context, exit emu.Exit, err error) error {
 		c.waits = true
 	case emu.ExitBreakpoint, emu.ExitWatchpoint:
 		if c.m.points[exit.PC] {
-			c.point = true
+			c.point, c.pass = c.m.turning, !c.m.turning
 			return nil
 		}
 		return c.stopAt(ctx, exit)

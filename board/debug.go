@@ -97,7 +97,7 @@ func (m *Machine) SetTraps(traps *emu.Traps, fn StopFunc) error {
 	if traps != nil && fn == nil {
 		return fmt.Errorf("traps: no function: %w", errno.EINVAL)
 	}
-	m.trapped = fn
+	m.trapped, m.points = fn, nil
 	for _, c := range m.cpus {
 		c.SetTraps(traps)
 	}

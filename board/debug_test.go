@@ -116,3 +116,26 @@ func TestWatchpoint_StopsBeforeTheAccess(t *testing.T) {
 	_, err = m.Call(ctx, "__memset", data, 2, 16)
 	require.ErrorIs(t, err, stop)
 }
+
+func TestBreak_StopsInThePlaceOfPoints(t *testing.T) {
+	m, ctx := booted(t), t.Context()
+	at, err := m.Symbol("gcd")
+	require.NoError(t, err)
+	m.SetPoints(map[uint64]bool{at: true})
+	r, err := m.Call(ctx, "gcd", 84, 36)
+	require.NoError(t, err, "points end turns, and nothing else")
+	assert.EqualValues(t, 12, r)
+	stops := 0
+	require.NoError(t, m.Break("gcd", func(*Stop) error { stops++; return nil }))
+	_, err = m.Call(ctx, "gcd", 84, 36)
+	require.NoError(t, err)
+	assert.Equal(t, 1, stops)
+}
+
+func TestCall_IsOverWhenAFunctionOfTheHostPanics(t *testing.T) {
+	m, ctx := booted(t), t.Context()
+	require.NoError(t, m.Break("gcd", func(*Stop) error { panic("the host's") }))
+	assert.PanicsWithValue(t, "the host's", func() { _, _ = m.Call(ctx, "gcd", 84, 36) })
+	_, err := m.Call(ctx, "gcd", 84, 36)
+	require.ErrorContains(t, err, "the host left it")
+}

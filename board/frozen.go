@@ -74,13 +74,13 @@ var usualMounts = []struct{ kind, dir string }{
 
 // Start boots a kernel and mounts what a distribution does, as far as the kernel has it: proc, sysfs, tracefs and debugfs. Or it
 // begins from the snapshot that an earlier Start of the same kernel with the same options left in the user's cache folder. The console of such a machine begins after the boot. Snapshots that
-// are not of this kernel and this program, or damaged, are made anew.
+// are not of this kernel and this program, or damaged, are made anew. A cache folder that can't be used is no error.
 func Start(ctx context.Context, img *kernelimage.Image, opts *Options) (*Machine, error) {
 	if opts == nil {
 		opts = &Options{}
 	}
 	path, key, err := snapshotFile(ctx, img, opts)
-	if err != nil {
+	if ctx.Err() != nil {
 		return nil, fmt.Errorf("snapshot of %s: %w", img.Name(), err)
 	}
 	if m, err := startFrom(path, key, img, opts); err == nil {
@@ -90,19 +90,16 @@ func Start(ctx context.Context, img *kernelimage.Image, opts *Options) (*Machine
 	if err != nil {
 		return nil, err
 	}
-	err = m.mountUsual(ctx)
-	if err == nil {
-		err = m.saveTo(path, key)
+	if err := m.mountUsual(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("start %s: %w", img.Name(), err), m.Close())
 	}
-	if err == nil {
-		err = cachefile.Prune(path, keptSnapshots)
+	if err != nil || m.saveTo(path, key) != nil {
+		return m, nil // no cache, and the next Start boots again
 	}
+	_ = cachefile.Prune(path, keptSnapshots)
 	// The first machine begins from the snapshot too: its time is else some ns before that of the next ones.
-	if err = errors.Join(err, m.Close()); err == nil {
-		m, err = startFrom(path, key, img, opts)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("snapshot of %s: %w", img.Name(), err)
+	if fresh, err := startFrom(path, key, img, opts); err == nil {
+		return fresh, m.Close()
 	}
 	return m, nil
 }
@@ -118,7 +115,7 @@ func (m *Machine) mountUsual(ctx context.Context) error {
 }
 
 func startFrom(path, key string, img *kernelimage.Image, opts *Options) (*Machine, error) {
-	f, err := os.Open(path)
+	f, err := cachefile.Open(path)
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@ import (
 	"callops/asm"
 	"callops/internal/errno"
 	"callops/internal/hostmem"
+	"callops/internal/kernels"
 )
 
 // snapshot saves a machine that has made a file, and returns where.
@@ -198,4 +199,12 @@ func TestStart_FromTheCacheWithTheUsualMounts(t *testing.T) {
 	b, err = m.ReadFile(t.Context(), "/proc/version")
 	require.NoError(t, err)
 	assert.Contains(t, string(b), "Linux version 6.12.")
+}
+
+func TestStart_NeedsNoCache(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", filepath.Join(t.TempDir(), "file"))
+	require.NoError(t, os.WriteFile(os.Getenv("XDG_CACHE_HOME"), nil, 0o600))
+	m, err := Start(t.Context(), open(t, kernels.Linux612), nil)
+	require.NoError(t, err)
+	require.NoError(t, m.Close())
 }

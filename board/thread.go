@@ -110,8 +110,19 @@ func (t *Thread) start(ctx context.Context, opts *ThreadOptions, calls []GuestCa
 	return err
 }
 
+// stopped is the error of one that is no more.
+func (t *Thread) stopped() error {
+	if t.task == 0 {
+		return fmt.Errorf("thread %s has been stopped: %w", t.name, errno.EINVAL)
+	}
+	return nil
+}
+
 // Wake has a thread begin that is asleep.
 func (t *Thread) Wake(ctx context.Context) error {
+	if err := t.stopped(); err != nil {
+		return err
+	}
 	_, err := t.m.Call(ctx, "wake_up_process", t.task)
 	return err
 }
@@ -128,6 +139,9 @@ func (t *Thread) In(m *Machine) *Thread {
 
 // Rounds returns how often the thread has made all of its calls.
 func (t *Thread) Rounds() (uint64, error) {
+	if err := t.stopped(); err != nil {
+		return 0, err
+	}
 	w, err := t.m.load64(t.data, 1)
 	if err != nil {
 		return 0, fmt.Errorf("thread %s: %w", t.name, err)
@@ -137,6 +151,9 @@ func (t *Thread) Rounds() (uint64, error) {
 
 // Results returns what each of the calls returned last; 0 of one that was not made yet.
 func (t *Thread) Results() ([]uint64, error) {
+	if err := t.stopped(); err != nil {
+		return nil, err
+	}
 	w, err := t.m.load64(t.data, 1+t.n)
 	if err != nil {
 		return nil, fmt.Errorf("thread %s: %w", t.name, err)
@@ -162,8 +179,8 @@ func (t *Thread) Wait(ctx context.Context) error {
 
 // Stop ends the thread after the round that it is in, by kthread_stop, and frees what it consists of.
 func (t *Thread) Stop(ctx context.Context) error {
-	if t.task == 0 {
-		return fmt.Errorf("thread %s has been stopped: %w", t.name, errno.EINVAL)
+	if err := t.stopped(); err != nil {
+		return err
 	}
 	// One that never began returns -EINTR.
 	if _, err := t.m.callInt(ctx, "kthread_stop", t.task); err != nil && !errors.Is(err, errno.EINTR) {

@@ -106,3 +106,16 @@ func TestThread_RefusesWhatCannotRun(t *testing.T) {
 		})
 	}
 }
+
+func TestThread_IsNoMoreAfterItsStop(t *testing.T) {
+	m, ctx := booted(t), t.Context()
+	th, err := m.Thread(ctx, "short", nil, GuestCall{Func: "schedule"})
+	require.NoError(t, err)
+	require.NoError(t, th.Stop(ctx))
+	require.ErrorIs(t, th.Wake(ctx), errno.EINVAL)
+	require.ErrorIs(t, th.Stop(ctx), errno.EINVAL)
+	_, err = th.Rounds()
+	require.ErrorIs(t, err, errno.EINVAL)
+	_, err = th.Results()
+	require.ErrorIs(t, err, errno.EINVAL)
+}

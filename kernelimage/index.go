@@ -69,7 +69,7 @@ func (x *index) unchanged(f *os.File) bool {
 
 // image reads the image of f out of its index. Any error says that the index is to be made anew.
 func (x *index) image(f *os.File, name string) (*Image, error) {
-	kept, err := os.Open(x.path)
+	kept, err := cachefile.Open(x.path)
 	if err != nil {
 		return nil, err
 	}

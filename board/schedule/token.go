@@ -40,8 +40,8 @@ const maxSegments = 1 << 20
 // ParseToken reads a token, which is untrusted.
 func ParseToken(token string) (*TokenParts, error) {
 	parts := strings.Split(token, "/")
-	if len(parts) != 5 || parts[0] != tokenVersion {
-		return nil, fmt.Errorf("%w: it does not begin with %s/", ErrToken, tokenVersion)
+	if len(parts) != 5 || parts[0] != tokenVersion || parts[1] == "" {
+		return nil, fmt.Errorf("%w: it is not %s/WORKLOAD/FAULT/KERNEL/SCHEDULE", ErrToken, tokenVersion)
 	}
 	key, err := strconv.ParseUint(parts[3], 16, 32)
 	if err != nil || len(parts[3]) != 8 {
@@ -77,6 +77,11 @@ func (l *Lab) Replay(token string) (Policy, error) {
 		return nil, fmt.Errorf("%w: it is of workload %s, fault %q", ErrToken, t.Workload, t.Fault)
 	case t.Key != l.key:
 		return nil, fmt.Errorf("%w: it is of another kernel, or another version of callops", ErrToken)
+	}
+	for _, s := range t.Schedule {
+		if s.CPU >= l.m.CPUs() {
+			return nil, fmt.Errorf("%w: it has a CPU %d, the workload has %d CPUs", ErrToken, s.CPU, l.m.CPUs())
+		}
 	}
 	return &Fixed{left: t.Schedule}, nil
 }

@@ -21,7 +21,7 @@ func newMount() *cobra.Command {
 		Long: `mount boots a kernel, or goes on from the snapshot of an earlier time, and shows its
 /sys/kernel/tracing at DIR until it is interrupted or DIR is unmounted: what is read and
 written there, the kernel's own code does. It needs /dev/fuse, and root.`,
-		Example: `  callops mount --image vmlinuz /mnt &
+		Example: `  callops mount --image vmlinuz /mnt & until mountpoint -q /mnt; do sleep .1; done
   echo function > /mnt/current_tracer
   cat /mnt/trace`,
 		Args: argCount(1, 1, "DIR"),

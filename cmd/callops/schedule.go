@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -58,7 +59,7 @@ A schedule that fails is printed as a token, with as few switches as were found
 to do; --replay runs it again. A fault is a deliberate one, in the kernel's machine
 code: with --fault all, each has to be found.
 
-The exit status is 1 if a schedule failed, and with --fault if none did.`,
+The exit status is 1 if a schedule failed, and with a fault, also one of a token's, if none did.`,
 		Example: `  callops schedule --image vmlinuz
   callops schedule --image vmlinuz --workload two-ops --schedules 5000
   callops schedule --image vmlinuz --workload register --policy exhaustive --preemptions 2
@@ -77,7 +78,7 @@ The exit status is 1 if a schedule failed, and with --fault if none did.`,
 	f.Var(&c.slice, "slice", "longest turn in instructions (--policy random)")
 	f.Var(&c.preemptions, "preemptions", "preemptions in a schedule (--policy exhaustive)")
 	f.Var(&c.seed, "seed", "seed of the first schedule")
-	f.Var(&c.schedules, "schedules", "number of schedules (default 1000; all with --policy exhaustive)")
+	f.Var(&c.schedules, "schedules", "number of schedules of each workload (default 1000; all with --policy exhaustive)")
 	f.BoolVar(&c.allSites, "all-sites", false, "boot the kernel with all of its call sites: some hundred times slower")
 	f.StringVar(&c.replay, "replay", "", "run the schedule of this `TOKEN`")
 	f.BoolVar(&c.list, "list", false, "list workloads and faults")
@@ -92,7 +93,7 @@ func (c *scheduleFlags) run(cmd *cobra.Command) (err error) {
 	if c.image == "" {
 		return usagef("--image is missing")
 	}
-	jobs, err := c.jobs()
+	jobs, err := c.jobs(cmd.Flags().Changed("replay"))
 	if err != nil {
 		return err
 	}
@@ -105,25 +106,26 @@ func (c *scheduleFlags) run(cmd *cobra.Command) (err error) {
 		return err
 	}
 	defer func() { err = c.output.finish(err, cmd.ErrOrStderr()) }()
-	var wrong []string
+	var failed, missed []string
 	for _, j := range jobs {
 		found, err := c.search(cmd, img, j)
 		if err != nil {
 			return err
 		}
-		if found != (j.fault != nil) {
-			wrong = append(wrong, j.name())
+		switch {
+		case found && j.fault == nil:
+			failed = append(failed, j.name())
+		case !found && j.fault != nil:
+			missed = append(missed, j.name())
 		}
 	}
 	switch {
-	case len(wrong) == 0 && (c.fault == "" || c.fault == all):
-		return nil
-	case c.fault != "" && len(wrong) > 0:
-		return fmt.Errorf("not found: %v", wrong)
-	case c.fault != "":
-		return nil
+	case len(missed) > 0:
+		return fmt.Errorf("not found: %s", strings.Join(missed, ", "))
+	case len(failed) > 0:
+		return fmt.Errorf("failed: %s", strings.Join(failed, ", "))
 	}
-	return fmt.Errorf("failed: %v", wrong)
+	return nil
 }
 
 // scheduleJob is a workload to search, with a fault or without.
@@ -140,10 +142,10 @@ func (j *scheduleJob) name() string {
 	return j.workload.Name
 }
 
-func (c *scheduleFlags) jobs() ([]scheduleJob, error) {
+func (c *scheduleFlags) jobs(replay bool) ([]scheduleJob, error) {
 	faults := schedule.Faults
 	workload, fault := c.workload, c.fault
-	if c.replay != "" {
+	if replay {
 		t, err := schedule.ParseToken(c.replay)
 		if err != nil {
 			return nil, &usageError{err}
@@ -154,7 +156,7 @@ func (c *scheduleFlags) jobs() ([]scheduleJob, error) {
 		workload, fault = t.Workload, t.Fault
 	}
 	switch {
-	case workload != "" && fault != "" && c.replay == "":
+	case workload != "" && fault != "" && !replay:
 		return nil, usagef("--fault has its own workload: it goes without --workload")
 	case fault != "" && fault != all:
 		f, err := schedule.FaultByName(fault)
@@ -211,6 +213,9 @@ func (c *scheduleFlags) search(cmd *cobra.Command, img *kernelimage.Image, j sch
 	}
 	fmt.Fprintf(out, "%s: %d schedules, %d instructions", j.name(), r.Schedules, r.Instructions)
 	if r.Found == nil {
+		if r.Complete {
+			fmt.Fprintf(out, ": all with up to %d preemptions", c.preemptions.value)
+		}
 		fmt.Fprintln(out, ", none failed")
 		return false, nil
 	}

@@ -37,6 +37,8 @@ func TestSchedule_RefusesWrongUsage(t *testing.T) {
 		{[]string{"--image", "x", "--fault", "none"}, `no fault "none", there are no-wait, no-wait-third, `},
 		{[]string{"--image", "x", "--workload", "register", "--fault", "no-wait"}, "--fault has its own workload"},
 		{[]string{"--image", "x", "--policy", "none"}, "exhaustive"},
+		{[]string{"--image", "x", "--replay", ""}, "no token of a schedule"},
+		{[]string{"--image", "x", "--replay", "s1///00000000/0:1"}, "no token of a schedule"},
 		{[]string{"--image", "x", "--replay", "none"}, "no token of a schedule"},
 		{[]string{"--image", "x", "--replay", "s1/register//00000000/0:x"}, "no token of a schedule"},
 		{[]string{"--image", "x", "--replay", "s1/none//00000000/0:1"}, `no workload "none"`},

@@ -13,16 +13,16 @@ var _ emu.Debuggable = (*CPU)(nil)
 // the loop does not know, and pages with a watchpoint get into no TLB.
 type traps struct {
 	set     *emu.Traps // nil: none
-	pages   []watchedPage
+	pages   []watchedPages
 	watched bool   // fault is an access that a watchpoint is for
 	passed  uint64 // the count at which traps are passed by
 
 	halted atomic.Bool
 }
 
-// watchedPage is the number of a page and the accesses there that watchpoints are for.
-type watchedPage struct {
-	page        uint64
+// watchedPages are the numbers of pages and the accesses there that a watchpoint is for.
+type watchedPages struct {
+	first, last uint64
 	load, store bool
 }
 
@@ -51,13 +51,8 @@ func (c *CPU) SetTraps(set *emu.Traps) {
 		if w.Size == 0 {
 			continue
 		}
-		last := (w.Addr + w.Size - 1) / emu.PageSize
-		for page := w.Addr / emu.PageSize; ; page++ {
-			c.traps.pages = append(c.traps.pages, watchedPage{page, w.Load, w.Store})
-			if page == last {
-				break
-			}
-		}
+		last := w.Addr + min(w.Size-1, ^w.Addr)
+		c.traps.pages = append(c.traps.pages, watchedPages{w.Addr / emu.PageSize, last / emu.PageSize, w.Load, w.Store})
 	}
 }
 
@@ -83,8 +78,9 @@ func (c *CPU) breakpoint(w uint32) stop {
 // watch reports whether the page of addr is to be kept out of the TLB, and whether the access
 // may be made.
 func (c *CPU) watch(addr, size uint64, access emu.Access) (watched, ok bool) {
+	page := addr / emu.PageSize
 	for _, p := range c.traps.pages {
-		watched = watched || p.page == addr/emu.PageSize && (access == emu.Store && p.store || access == emu.Load && p.load)
+		watched = watched || p.first <= page && page <= p.last && (access == emu.Store && p.store || access == emu.Load && p.load)
 	}
 	if !watched || c.traps.passed == c.count || c.traps.set.Hit(addr, size, access) == nil {
 		return watched, true

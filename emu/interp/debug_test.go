@@ -183,3 +183,13 @@ func TestSystemRegister(t *testing.T) {
 	_, ok = c.SystemRegister(0)
 	assert.False(t, ok)
 }
+
+func TestWatchpoint_MayReachTheEndOfTheAddressSpace(t *testing.T) {
+	c := trapped(t, 0xf9400020, 0xd65f03c0)
+	for _, w := range []emu.Watchpoint{{Addr: math.MaxUint64 - 3, Size: 8, Load: true}, {Size: math.MaxUint64, Store: true}} {
+		c.SetTraps(&emu.Traps{Watchpoints: []emu.Watchpoint{w}})
+	}
+	exit, err := c.Run(context.Background(), math.MaxUint64)
+	require.NoError(t, err)
+	assert.Equal(t, emu.ExitGate, exit.Reason)
+}

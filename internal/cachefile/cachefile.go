@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"callops/internal/errno"
 )
 
 // Path is where the file of a key lies in callops' folder of that name. The key says all that the file depends on; ext is
@@ -22,6 +24,18 @@ func Path(folder, key, ext string) (string, error) {
 	}
 	sum := sha256.Sum256([]byte(key))
 	return filepath.Join(dir, "callops", folder, hex.EncodeToString(sum[:16])+ext), nil
+}
+
+// Open opens a file for reading, if it is a file: a pipe in its place would have it wait.
+func Open(path string) (*os.File, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, &os.PathError{Op: "open", Path: path, Err: errno.EINVAL}
+	}
+	return os.Open(path)
 }
 
 // unfinished is how a file begins that is being saved.

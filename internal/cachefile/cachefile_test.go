@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"callops/internal/errno"
 )
 
 func TestPath_IsOfOneKey(t *testing.T) {
@@ -23,6 +25,14 @@ func TestPath_IsOfOneKey(t *testing.T) {
 	assert.NotEqual(t, a, b)
 	assert.Equal(t, ".thing", filepath.Ext(a))
 	assert.Equal(t, "things", filepath.Base(filepath.Dir(a)))
+}
+
+func TestOpen_RefusesWhatIsNoFile(t *testing.T) {
+	dir := t.TempDir()
+	_, err := Open(dir)
+	require.ErrorIs(t, err, errno.EINVAL)
+	_, err = Open(filepath.Join(dir, "none"))
+	require.ErrorIs(t, err, os.ErrNotExist)
 }
 
 func TestSave_IsWholeOrNotAtAll(t *testing.T) {
