@@ -135,9 +135,9 @@ func maxMemory(p *os.ProcessState) int64 {
 	case !ok:
 		return 0
 	case runtime.GOOS == "darwin":
-		return int64(usage.Maxrss)
+		return usage.Maxrss
 	}
-	return int64(usage.Maxrss) << 10
+	return usage.Maxrss << 10
 }
 
 // askCount waits until QEMU's machine has halted, asks how many instructions it has executed, and ends it.

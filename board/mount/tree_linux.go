@@ -66,7 +66,7 @@ func (t *tree) idle() {
 			return
 		case <-tick.C:
 		}
-		t.do(context.Background(), func(ctx context.Context) error {
+		_ = t.do(context.Background(), func(ctx context.Context) error {
 			if t.dead != nil {
 				return nil
 			}

@@ -7,13 +7,13 @@ import (
 	"callops/internal/errno"
 )
 
-// filtered is an ops that is to trace one function.
-func (s *Setup) filtered(ctx context.Context, name, fn string) (*Probe, error) {
+// filtered is an ops that is to trace the tracee.
+func (s *Setup) filtered(ctx context.Context, name string) (*Probe, error) {
 	p, err := s.Ops(ctx, name, 0)
 	if err != nil {
 		return nil, err
 	}
-	return p, s.Filter(ctx, p, fn)
+	return p, s.Filter(ctx, p, tracee)
 }
 
 // Register is the step that registers an ops whose filter is a function: it sees each call from then on.

@@ -57,7 +57,7 @@ var Workloads = []*Workload{
 const argument = 144
 
 func prepareRegister(ctx context.Context, s *Setup) error {
-	ops, err := s.filtered(ctx, "ops", tracee)
+	ops, err := s.filtered(ctx, "ops")
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func prepareRegister(ctx context.Context, s *Setup) error {
 
 func prepareTwoOps(ctx context.Context, s *Setup) error {
 	for cpu, name := range []string{"first", "second"} {
-		ops, err := s.filtered(ctx, name, tracee)
+		ops, err := s.filtered(ctx, name)
 		if err != nil {
 			return err
 		}
@@ -82,7 +82,7 @@ func prepareTwoOps(ctx context.Context, s *Setup) error {
 
 func prepareThirdOps(ctx context.Context, s *Setup) error {
 	for _, name := range []string{"first", "second"} {
-		ops, err := s.filtered(ctx, name, tracee)
+		ops, err := s.filtered(ctx, name)
 		if err == nil {
 			err = s.Now(ctx, ops.Register(tracee))
 		}
@@ -90,7 +90,7 @@ func prepareThirdOps(ctx context.Context, s *Setup) error {
 			return err
 		}
 	}
-	ops, err := s.filtered(ctx, "third", tracee)
+	ops, err := s.filtered(ctx, "third")
 	if err != nil {
 		return err
 	}
@@ -103,7 +103,7 @@ func prepareThirdOps(ctx context.Context, s *Setup) error {
 func prepareFilter(ctx context.Context, s *Setup) error {
 	var both [2]*Probe
 	for i, name := range []string{"first", "second"} {
-		ops, err := s.filtered(ctx, name, tracee)
+		ops, err := s.filtered(ctx, name)
 		if err == nil {
 			err = s.Now(ctx, ops.Register(tracee))
 		}
@@ -134,7 +134,7 @@ func prepareFilter(ctx context.Context, s *Setup) error {
 }
 
 func prepareTwoFilters(ctx context.Context, s *Setup) error {
-	ops, err := s.filtered(ctx, "ops", tracee)
+	ops, err := s.filtered(ctx, "ops")
 	if err == nil {
 		err = s.Now(ctx, ops.Register(tracee))
 	}
@@ -168,7 +168,7 @@ func prepareDirectShared(ctx context.Context, s *Setup) error {
 	if err := s.directThread(ctx, 0, "", tracee); err != nil {
 		return err
 	}
-	ops, err := s.filtered(ctx, "ops", tracee)
+	ops, err := s.filtered(ctx, "ops")
 	if err != nil {
 		return err
 	}

@@ -55,7 +55,7 @@ func serveMount(cmd *cobra.Command, m *board.Machine, dir, name string) error {
 	if err != nil {
 		return errors.Join(err, server.Unmount())
 	}
-	defer guard.Close() //nolint:errcheck // a pipe
+	defer guard.Close()
 	fmt.Fprintf(cmd.ErrOrStderr(), "callops: mounted on %s\n", name)
 	unmounted := make(chan struct{})
 	go func() {

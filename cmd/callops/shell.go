@@ -86,12 +86,8 @@ Its exit status is the command's. It needs /dev/fuse, tracefs in the host's kern
 	return cmd
 }
 
-// passedOn are the signals that the command is given. Those of the terminal's keys come to it without that: they are caught, for callops
-// ends after the command.
-var (
-	passedOn = []os.Signal{syscall.SIGTERM, syscall.SIGHUP}
-	ofKeys   = []os.Signal{syscall.SIGINT, syscall.SIGQUIT}
-)
+// ofKeys are the signals of the terminal's keys. They come to the command without callops, which catches them, for it ends after the command.
+var ofKeys = []os.Signal{syscall.SIGINT, syscall.SIGQUIT}
 
 // runShell runs the command to its end.
 func runShell(cmd *cobra.Command, m *board.Machine, command *exec.Cmd, tasks bool) error {

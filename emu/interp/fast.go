@@ -32,125 +32,125 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 
 		// Moves.
 		case opNop:
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opMovImm:
 			c.x[in.rd] = in.imm
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opMov64:
 			c.x[in.rd] = c.x[in.rn]
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opMov32:
 			c.x[in.rd] = uint64(uint32(c.x[in.rn]))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opMovk64:
 			c.x[in.rd] = c.x[in.rd]&^(0xffff<<(in.ra&63)) | in.imm
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opMovk32:
 			c.x[in.rd] = uint64(uint32(c.x[in.rd]&^(0xffff<<(in.ra&63)) | in.imm))
-			in = next(in, 1)
+			in = next(in)
 			continue
 
 		// Sums and differences.
 		case opAddImm64:
 			c.x[in.rd] = c.x[in.rn] + in.imm
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opAddImm32:
 			c.x[in.rd] = uint64(uint32(c.x[in.rn]) + uint32(in.imm))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opAdd64:
 			c.x[in.rd] = c.x[in.rn] + c.x[in.rm]
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opAdd32:
 			c.x[in.rd] = uint64(uint32(c.x[in.rn]) + uint32(c.x[in.rm]))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opSub64:
 			c.x[in.rd] = c.x[in.rn] - c.x[in.rm]
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opSub32:
 			c.x[in.rd] = uint64(uint32(c.x[in.rn]) - uint32(c.x[in.rm]))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opAddLsl64:
 			c.x[in.rd] = c.x[in.rn] + c.x[in.rm]<<(in.ra&63)
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opAddLsl32:
 			c.x[in.rd] = uint64(uint32(c.x[in.rn]) + uint32(c.x[in.rm])<<(in.ra&31))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opSubLsl64:
 			c.x[in.rd] = c.x[in.rn] - c.x[in.rm]<<(in.ra&63)
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opSubLsl32:
 			c.x[in.rd] = uint64(uint32(c.x[in.rn]) - uint32(c.x[in.rm])<<(in.ra&31))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opAddLsr64:
 			c.x[in.rd] = c.x[in.rn] + c.x[in.rm]>>(in.ra&63)
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opAddLsr32:
 			c.x[in.rd] = uint64(uint32(c.x[in.rn]) + uint32(c.x[in.rm])>>(in.ra&31))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opAddAsr64:
 			c.x[in.rd] = c.x[in.rn] + uint64(int64(c.x[in.rm])>>(in.ra&63))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opAddAsr32:
 			c.x[in.rd] = uint64(uint32(c.x[in.rn]) + uint32(int32(uint32(c.x[in.rm]))>>(in.ra&31)))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opSubLsr64:
 			c.x[in.rd] = c.x[in.rn] - c.x[in.rm]>>(in.ra&63)
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opSubLsr32:
 			c.x[in.rd] = uint64(uint32(c.x[in.rn]) - uint32(c.x[in.rm])>>(in.ra&31))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opSubAsr64:
 			c.x[in.rd] = c.x[in.rn] - uint64(int64(c.x[in.rm])>>(in.ra&63))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opSubAsr32:
 			c.x[in.rd] = uint64(uint32(c.x[in.rn]) - uint32(int32(uint32(c.x[in.rm]))>>(in.ra&31)))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opAddUxtw64:
 			c.x[in.rd] = c.x[in.rn] + uint64(uint32(c.x[in.rm]))<<(in.ra&63)
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opAddSxtw64:
 			c.x[in.rd] = c.x[in.rn] + uint64(int64(int32(c.x[in.rm])))<<(in.ra&63)
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opAddUxtb64:
 			c.x[in.rd] = c.x[in.rn] + c.x[in.rm]&0xff<<(in.ra&63)
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opAddUxth64:
 			c.x[in.rd] = c.x[in.rn] + c.x[in.rm]&0xffff<<(in.ra&63)
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opSubUxtw64:
 			c.x[in.rd] = c.x[in.rn] - uint64(uint32(c.x[in.rm]))<<(in.ra&63)
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opSubSxtw64:
 			c.x[in.rd] = c.x[in.rn] - uint64(int64(int32(c.x[in.rm])))<<(in.ra&63)
-			in = next(in, 1)
+			in = next(in)
 			continue
 
 		// The same with flags, of which only the operands are noted.
@@ -158,368 +158,368 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			a, b := c.x[in.rn], in.imm
 			c.flags = flags{a, b, flagsAdd}
 			c.x[in.rd] = a + b
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opAdds64:
 			a, b := c.x[in.rn], c.x[in.rm]
 			c.flags = flags{a, b, flagsAdd}
 			c.x[in.rd] = a + b
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opAddsImm32:
 			a, b := uint32(c.x[in.rn]), uint32(in.imm)
 			c.flags = flags{uint64(a) << 32, uint64(b) << 32, flagsAdd}
 			c.x[in.rd] = uint64(a + b)
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opAdds32:
 			a, b := uint32(c.x[in.rn]), uint32(c.x[in.rm])
 			c.flags = flags{uint64(a) << 32, uint64(b) << 32, flagsAdd}
 			c.x[in.rd] = uint64(a + b)
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opSubsImm64:
 			a, b := c.x[in.rn], in.imm
 			c.flags = flags{a, b, flagsSub}
 			c.x[in.rd] = a - b
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opSubs64:
 			a, b := c.x[in.rn], c.x[in.rm]
 			c.flags = flags{a, b, flagsSub}
 			c.x[in.rd] = a - b
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opSubsImm32:
 			a, b := uint32(c.x[in.rn]), uint32(in.imm)
 			c.flags = flags{uint64(a) << 32, uint64(b) << 32, flagsSub}
 			c.x[in.rd] = uint64(a - b)
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opSubs32:
 			a, b := uint32(c.x[in.rn]), uint32(c.x[in.rm])
 			c.flags = flags{uint64(a) << 32, uint64(b) << 32, flagsSub}
 			c.x[in.rd] = uint64(a - b)
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opSubsLsl64:
 			a, b := c.x[in.rn], c.x[in.rm]<<(in.ra&63)
 			c.flags = flags{a, b, flagsSub}
 			c.x[in.rd] = a - b
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opSubsLsr64:
 			a, b := c.x[in.rn], c.x[in.rm]>>(in.ra&63)
 			c.flags = flags{a, b, flagsSub}
 			c.x[in.rd] = a - b
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opSubsUxtb32:
 			a, b := uint32(c.x[in.rn]), uint32(uint8(c.x[in.rm]))
 			c.flags = flags{uint64(a) << 32, uint64(b) << 32, flagsSub}
 			c.x[in.rd] = uint64(a - b)
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opSubsUxth32:
 			a, b := uint32(c.x[in.rn]), uint32(uint16(c.x[in.rm]))
 			c.flags = flags{uint64(a) << 32, uint64(b) << 32, flagsSub}
 			c.x[in.rd] = uint64(a - b)
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opAndsImm64:
 			r := c.x[in.rn] & in.imm
 			c.flags = flags{r, 0, flagsAdd}
 			c.x[in.rd] = r
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opAnds64:
 			r := c.x[in.rn] & c.x[in.rm]
 			c.flags = flags{r, 0, flagsAdd}
 			c.x[in.rd] = r
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opAndsImm32:
 			r := c.x[in.rn] & in.imm
 			c.flags = flags{r << 32, 0, flagsAdd}
 			c.x[in.rd] = r
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opAnds32:
 			r := uint64(uint32(c.x[in.rn] & c.x[in.rm]))
 			c.flags = flags{r << 32, 0, flagsAdd}
 			c.x[in.rd] = r
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opBics64:
 			r := c.x[in.rn] &^ c.x[in.rm]
 			c.flags = flags{r, 0, flagsAdd}
 			c.x[in.rd] = r
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opBics32:
 			r := uint64(uint32(c.x[in.rn] &^ c.x[in.rm]))
 			c.flags = flags{r << 32, 0, flagsAdd}
 			c.x[in.rd] = r
-			in = next(in, 1)
+			in = next(in)
 			continue
 
 		// Logic.
 		case opAndImm:
 			c.x[in.rd] = c.x[in.rn] & in.imm
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opOrrImm64:
 			c.x[in.rd] = c.x[in.rn] | in.imm
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opOrrImm32:
 			c.x[in.rd] = uint64(uint32(c.x[in.rn] | in.imm))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opEorImm64:
 			c.x[in.rd] = c.x[in.rn] ^ in.imm
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opEorImm32:
 			c.x[in.rd] = uint64(uint32(c.x[in.rn] ^ in.imm))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opAnd64:
 			c.x[in.rd] = c.x[in.rn] & c.x[in.rm]
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opAnd32:
 			c.x[in.rd] = uint64(uint32(c.x[in.rn] & c.x[in.rm]))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opOrr64:
 			c.x[in.rd] = c.x[in.rn] | c.x[in.rm]
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opOrr32:
 			c.x[in.rd] = uint64(uint32(c.x[in.rn] | c.x[in.rm]))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opEor64:
 			c.x[in.rd] = c.x[in.rn] ^ c.x[in.rm]
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opEor32:
 			c.x[in.rd] = uint64(uint32(c.x[in.rn] ^ c.x[in.rm]))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opBic64:
 			c.x[in.rd] = c.x[in.rn] &^ c.x[in.rm]
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opBic32:
 			c.x[in.rd] = uint64(uint32(c.x[in.rn] &^ c.x[in.rm]))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opOrn64:
 			c.x[in.rd] = c.x[in.rn] | ^c.x[in.rm]
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opOrn32:
 			c.x[in.rd] = uint64(uint32(c.x[in.rn] | ^c.x[in.rm]))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opAndLsl64:
 			c.x[in.rd] = c.x[in.rn] & (c.x[in.rm] << (in.ra & 63))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opAndLsl32:
 			c.x[in.rd] = uint64(uint32(c.x[in.rn]) & (uint32(c.x[in.rm]) << (in.ra & 31)))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opAndLsr64:
 			c.x[in.rd] = c.x[in.rn] & (c.x[in.rm] >> (in.ra & 63))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opAndLsr32:
 			c.x[in.rd] = uint64(uint32(c.x[in.rn]) & (uint32(c.x[in.rm]) >> (in.ra & 31)))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opOrrLsl64:
 			c.x[in.rd] = c.x[in.rn] | c.x[in.rm]<<(in.ra&63)
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opOrrLsl32:
 			c.x[in.rd] = uint64(uint32(c.x[in.rn]) | uint32(c.x[in.rm])<<(in.ra&31))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opOrrLsr64:
 			c.x[in.rd] = c.x[in.rn] | c.x[in.rm]>>(in.ra&63)
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opOrrLsr32:
 			c.x[in.rd] = uint64(uint32(c.x[in.rn]) | uint32(c.x[in.rm])>>(in.ra&31))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opEorLsl64:
 			c.x[in.rd] = c.x[in.rn] ^ c.x[in.rm]<<(in.ra&63)
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opEorLsl32:
 			c.x[in.rd] = uint64(uint32(c.x[in.rn]) ^ uint32(c.x[in.rm])<<(in.ra&31))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opEorLsr64:
 			c.x[in.rd] = c.x[in.rn] ^ c.x[in.rm]>>(in.ra&63)
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opEorLsr32:
 			c.x[in.rd] = uint64(uint32(c.x[in.rn]) ^ uint32(c.x[in.rm])>>(in.ra&31))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opEorRor64:
 			c.x[in.rd] = c.x[in.rn] ^ bits.RotateLeft64(c.x[in.rm], -int(in.ra))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opEorRor32:
 			c.x[in.rd] = uint64(uint32(c.x[in.rn]) ^ bits.RotateLeft32(uint32(c.x[in.rm]), -int(in.ra)))
-			in = next(in, 1)
+			in = next(in)
 			continue
 
 		// Shifts and bit fields.
 		case opLsl64:
 			c.x[in.rd] = c.x[in.rn] << (in.ra & 63)
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opLsl32:
 			c.x[in.rd] = uint64(uint32(c.x[in.rn]) << (in.ra & 31))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opUbfx:
 			c.x[in.rd] = c.x[in.rn] >> (in.ra & 63) & in.imm
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opUbfiz:
 			c.x[in.rd] = c.x[in.rn] & in.imm << (in.ra & 63)
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opSbfx64:
 			c.x[in.rd] = uint64(int64(c.x[in.rn]<<(in.rm&63)) >> (in.ra & 63))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opSbfx32:
 			c.x[in.rd] = uint64(uint32(int32(uint32(c.x[in.rn])<<(in.rm&31)) >> (in.ra & 31)))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opSbfiz64:
 			c.x[in.rd] = uint64(int64(c.x[in.rn]<<(in.rm&63)) >> (in.ra & 63) << (in.imm & 63))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opSbfiz32:
 			c.x[in.rd] = uint64(uint32(int32(uint32(c.x[in.rn])<<(in.rm&31)) >> (in.ra & 31) << (in.imm & 31)))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opBfi64:
 			c.x[in.rd] = c.x[in.rd]&^in.imm | c.x[in.rn]<<(in.ra&63)&in.imm
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opBfi32:
 			c.x[in.rd] = uint64(uint32(c.x[in.rd]&^in.imm | c.x[in.rn]<<(in.ra&63)&in.imm))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opBfxil64:
 			c.x[in.rd] = c.x[in.rd]&^in.imm | c.x[in.rn]>>(in.ra&63)&in.imm
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opBfxil32:
 			c.x[in.rd] = uint64(uint32(c.x[in.rd]&^in.imm | c.x[in.rn]>>(in.ra&63)&in.imm))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opRor64:
 			c.x[in.rd] = bits.RotateLeft64(c.x[in.rn], -int(in.ra))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opRor32:
 			c.x[in.rd] = uint64(bits.RotateLeft32(uint32(c.x[in.rn]), -int(in.ra)))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opExtr64:
 			c.x[in.rd] = c.x[in.rm]>>(in.ra&63) | c.x[in.rn]<<(-in.ra&63)
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opLslv64:
 			c.x[in.rd] = c.x[in.rn] << (c.x[in.rm] & 63)
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opLslv32:
 			c.x[in.rd] = uint64(uint32(c.x[in.rn]) << (c.x[in.rm] & 31))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opLsrv64:
 			c.x[in.rd] = c.x[in.rn] >> (c.x[in.rm] & 63)
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opLsrv32:
 			c.x[in.rd] = uint64(uint32(c.x[in.rn]) >> (c.x[in.rm] & 31))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opAsrv64:
 			c.x[in.rd] = uint64(int64(c.x[in.rn]) >> (c.x[in.rm] & 63))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opAsrv32:
 			c.x[in.rd] = uint64(uint32(int32(c.x[in.rn]) >> (c.x[in.rm] & 31)))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opRorv64:
 			c.x[in.rd] = bits.RotateLeft64(c.x[in.rn], -int(c.x[in.rm]&63))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opRorv32:
 			c.x[in.rd] = uint64(bits.RotateLeft32(uint32(c.x[in.rn]), -int(c.x[in.rm]&31)))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opRev64:
 			c.x[in.rd] = bits.ReverseBytes64(c.x[in.rn])
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opRev32:
 			c.x[in.rd] = uint64(bits.ReverseBytes32(uint32(c.x[in.rn])))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opClz64:
 			c.x[in.rd] = uint64(bits.LeadingZeros64(c.x[in.rn]))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opClz32:
 			c.x[in.rd] = uint64(bits.LeadingZeros32(uint32(c.x[in.rn])))
-			in = next(in, 1)
+			in = next(in)
 			continue
 
 		// Products.
 		case opMadd64:
 			c.x[in.rd] = c.x[in.ra] + c.x[in.rn]*c.x[in.rm]
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opMadd32:
 			c.x[in.rd] = uint64(uint32(c.x[in.ra]) + uint32(c.x[in.rn])*uint32(c.x[in.rm]))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opMsub64:
 			c.x[in.rd] = c.x[in.ra] - c.x[in.rn]*c.x[in.rm]
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opMsub32:
 			c.x[in.rd] = uint64(uint32(c.x[in.ra]) - uint32(c.x[in.rn])*uint32(c.x[in.rm]))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opUmaddl:
 			c.x[in.rd] = c.x[in.ra] + uint64(uint32(c.x[in.rn]))*uint64(uint32(c.x[in.rm]))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opSmaddl:
 			c.x[in.rd] = c.x[in.ra] + uint64(int64(int32(c.x[in.rn]))*int64(int32(c.x[in.rm])))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opUmulh:
 			h, _ := bits.Mul64(c.x[in.rn], c.x[in.rm])
 			c.x[in.rd] = h
-			in = next(in, 1)
+			in = next(in)
 			continue
 
 		// Loads and stores. A miss in the TLB is for the reference, faults too.
@@ -531,7 +531,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			c.x[in.rd] = *(*uint64)(q)
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opLdr32:
 			addr := c.x[in.rn] + in.imm
@@ -541,7 +541,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			c.x[in.rd] = uint64(*(*uint32)(q))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opLdrh:
 			addr := c.x[in.rn] + in.imm
@@ -551,7 +551,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			c.x[in.rd] = uint64(*(*uint16)(q))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opLdrb:
 			addr := c.x[in.rn] + in.imm
@@ -561,7 +561,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			c.x[in.rd] = uint64(*(*uint8)(q))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opLdrsw:
 			addr := c.x[in.rn] + in.imm
@@ -571,7 +571,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			c.x[in.rd] = uint64(int64(*(*int32)(q)))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opLdrsh64:
 			addr := c.x[in.rn] + in.imm
@@ -581,7 +581,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			c.x[in.rd] = uint64(int64(*(*int16)(q)))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opLdrsh32:
 			addr := c.x[in.rn] + in.imm
@@ -591,7 +591,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			c.x[in.rd] = uint64(uint32(int32(*(*int16)(q))))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opLdrsb64:
 			addr := c.x[in.rn] + in.imm
@@ -601,7 +601,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			c.x[in.rd] = uint64(int64(*(*int8)(q)))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opLdrsb32:
 			addr := c.x[in.rn] + in.imm
@@ -611,7 +611,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			c.x[in.rd] = uint64(uint32(int32(*(*int8)(q))))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opStr64:
 			addr := c.x[in.rn] + in.imm
@@ -621,7 +621,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			*(*uint64)(q) = c.x[in.rd]
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opStr32:
 			addr := c.x[in.rn] + in.imm
@@ -631,7 +631,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			*(*uint32)(q) = uint32(c.x[in.rd])
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opStrh:
 			addr := c.x[in.rn] + in.imm
@@ -641,7 +641,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			*(*uint16)(q) = uint16(c.x[in.rd])
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opStrb:
 			addr := c.x[in.rn] + in.imm
@@ -651,7 +651,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			*(*uint8)(q) = uint8(c.x[in.rd])
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opLdrW64:
 			addr := c.x[in.rn] + uint64(int64(int32(in.imm)))
@@ -663,7 +663,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			base := c.x[in.rn]
 			c.x[in.rd] = *(*uint64)(q)
 			c.x[in.rn] = base + uint64(int64(in.imm)>>32)
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opLdrW32:
 			addr := c.x[in.rn] + uint64(int64(int32(in.imm)))
@@ -675,7 +675,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			base := c.x[in.rn]
 			c.x[in.rd] = uint64(*(*uint32)(q))
 			c.x[in.rn] = base + uint64(int64(in.imm)>>32)
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opLdrWb:
 			addr := c.x[in.rn] + uint64(int64(int32(in.imm)))
@@ -687,7 +687,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			base := c.x[in.rn]
 			c.x[in.rd] = uint64(*(*uint8)(q))
 			c.x[in.rn] = base + uint64(int64(in.imm)>>32)
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opStrW64:
 			addr := c.x[in.rn] + uint64(int64(int32(in.imm)))
@@ -698,7 +698,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			*(*uint64)(q) = c.x[in.rd]
 			c.x[in.rn] += uint64(int64(in.imm) >> 32)
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opStrW32:
 			addr := c.x[in.rn] + uint64(int64(int32(in.imm)))
@@ -709,7 +709,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			*(*uint32)(q) = uint32(c.x[in.rd])
 			c.x[in.rn] += uint64(int64(in.imm) >> 32)
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opStrWb:
 			addr := c.x[in.rn] + uint64(int64(int32(in.imm)))
@@ -720,7 +720,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			*(*uint8)(q) = uint8(c.x[in.rd])
 			c.x[in.rn] += uint64(int64(in.imm) >> 32)
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opLdrX64:
 			addr := c.x[in.rn] + c.x[in.rm]<<(in.ra&63)
@@ -730,7 +730,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			c.x[in.rd] = *(*uint64)(q)
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opLdrX32:
 			addr := c.x[in.rn] + c.x[in.rm]<<(in.ra&63)
@@ -740,7 +740,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			c.x[in.rd] = uint64(*(*uint32)(q))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opLdrXh:
 			addr := c.x[in.rn] + c.x[in.rm]<<(in.ra&63)
@@ -750,7 +750,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			c.x[in.rd] = uint64(*(*uint16)(q))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opLdrXb:
 			addr := c.x[in.rn] + c.x[in.rm]<<(in.ra&63)
@@ -760,7 +760,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			c.x[in.rd] = uint64(*(*uint8)(q))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opLdrXsw:
 			addr := c.x[in.rn] + c.x[in.rm]<<(in.ra&63)
@@ -770,7 +770,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			c.x[in.rd] = uint64(int64(*(*int32)(q)))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opStrX64:
 			addr := c.x[in.rn] + c.x[in.rm]<<(in.ra&63)
@@ -780,7 +780,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			*(*uint64)(q) = c.x[in.rd]
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opStrX32:
 			addr := c.x[in.rn] + c.x[in.rm]<<(in.ra&63)
@@ -790,7 +790,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			*(*uint32)(q) = uint32(c.x[in.rd])
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opStrXh:
 			addr := c.x[in.rn] + c.x[in.rm]<<(in.ra&63)
@@ -800,7 +800,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			*(*uint16)(q) = uint16(c.x[in.rd])
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opStrXb:
 			addr := c.x[in.rn] + c.x[in.rm]<<(in.ra&63)
@@ -810,7 +810,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			*(*uint8)(q) = uint8(c.x[in.rd])
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opLdrU64:
 			addr := c.x[in.rn] + uint64(uint32(c.x[in.rm]))<<(in.ra&63)
@@ -820,7 +820,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			c.x[in.rd] = *(*uint64)(q)
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opLdrS64:
 			addr := c.x[in.rn] + uint64(int64(int32(c.x[in.rm])))<<(in.ra&63)
@@ -830,7 +830,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			c.x[in.rd] = *(*uint64)(q)
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opLdrU32:
 			addr := c.x[in.rn] + uint64(uint32(c.x[in.rm]))<<(in.ra&63)
@@ -840,7 +840,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			c.x[in.rd] = uint64(*(*uint32)(q))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opLdrS32:
 			addr := c.x[in.rn] + uint64(int64(int32(c.x[in.rm])))<<(in.ra&63)
@@ -850,7 +850,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			c.x[in.rd] = uint64(*(*uint32)(q))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opLdrUh:
 			addr := c.x[in.rn] + uint64(uint32(c.x[in.rm]))<<(in.ra&63)
@@ -860,7 +860,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			c.x[in.rd] = uint64(*(*uint16)(q))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opLdrSh:
 			addr := c.x[in.rn] + uint64(int64(int32(c.x[in.rm])))<<(in.ra&63)
@@ -870,7 +870,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			c.x[in.rd] = uint64(*(*uint16)(q))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opLdrUb:
 			addr := c.x[in.rn] + uint64(uint32(c.x[in.rm]))<<(in.ra&63)
@@ -880,7 +880,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			c.x[in.rd] = uint64(*(*uint8)(q))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opLdrSb:
 			addr := c.x[in.rn] + uint64(int64(int32(c.x[in.rm])))<<(in.ra&63)
@@ -890,7 +890,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			c.x[in.rd] = uint64(*(*uint8)(q))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opLdrUsw:
 			addr := c.x[in.rn] + uint64(uint32(c.x[in.rm]))<<(in.ra&63)
@@ -900,7 +900,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			c.x[in.rd] = uint64(int64(*(*int32)(q)))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opLdrSsw:
 			addr := c.x[in.rn] + uint64(int64(int32(c.x[in.rm])))<<(in.ra&63)
@@ -910,7 +910,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			c.x[in.rd] = uint64(int64(*(*int32)(q)))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opStrU64:
 			addr := c.x[in.rn] + uint64(uint32(c.x[in.rm]))<<(in.ra&63)
@@ -920,7 +920,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			*(*uint64)(q) = c.x[in.rd]
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opStrS64:
 			addr := c.x[in.rn] + uint64(int64(int32(c.x[in.rm])))<<(in.ra&63)
@@ -930,7 +930,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			*(*uint64)(q) = c.x[in.rd]
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opStrU32:
 			addr := c.x[in.rn] + uint64(uint32(c.x[in.rm]))<<(in.ra&63)
@@ -940,7 +940,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			*(*uint32)(q) = uint32(c.x[in.rd])
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opStrS32:
 			addr := c.x[in.rn] + uint64(int64(int32(c.x[in.rm])))<<(in.ra&63)
@@ -950,7 +950,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			*(*uint32)(q) = uint32(c.x[in.rd])
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opStrUh:
 			addr := c.x[in.rn] + uint64(uint32(c.x[in.rm]))<<(in.ra&63)
@@ -960,7 +960,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			*(*uint16)(q) = uint16(c.x[in.rd])
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opStrSh:
 			addr := c.x[in.rn] + uint64(int64(int32(c.x[in.rm])))<<(in.ra&63)
@@ -970,7 +970,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			*(*uint16)(q) = uint16(c.x[in.rd])
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opStrUb:
 			addr := c.x[in.rn] + uint64(uint32(c.x[in.rm]))<<(in.ra&63)
@@ -980,7 +980,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			*(*uint8)(q) = uint8(c.x[in.rd])
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opStrSb:
 			addr := c.x[in.rn] + uint64(int64(int32(c.x[in.rm])))<<(in.ra&63)
@@ -990,7 +990,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			*(*uint8)(q) = uint8(c.x[in.rd])
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opLdrLit64:
 			addr := in.imm
@@ -1000,7 +1000,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			c.x[in.rd] = *(*uint64)(q)
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opLdrLit32:
 			addr := in.imm
@@ -1010,7 +1010,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			c.x[in.rd] = uint64(*(*uint32)(q))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opLdp64:
 			addr := c.x[in.rn] + in.imm
@@ -1022,7 +1022,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			a, b := *(*uint64)(q), *(*uint64)(unsafe.Add(q, 8))
 			c.x[in.rd] = a
 			c.x[in.rm] = b
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opLdp32:
 			addr := c.x[in.rn] + in.imm
@@ -1034,7 +1034,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			a, b := *(*uint32)(q), *(*uint32)(unsafe.Add(q, 4))
 			c.x[in.rd] = uint64(a)
 			c.x[in.rm] = uint64(b)
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opStp64:
 			addr := c.x[in.rn] + in.imm
@@ -1045,7 +1045,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			*(*uint64)(q) = c.x[in.rd]
 			*(*uint64)(unsafe.Add(q, 8)) = c.x[in.rm]
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opStp32:
 			addr := c.x[in.rn] + in.imm
@@ -1056,7 +1056,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			*(*uint32)(q) = uint32(c.x[in.rd])
 			*(*uint32)(unsafe.Add(q, 4)) = uint32(c.x[in.rm])
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opLdpW64:
 			addr := c.x[in.rn] + uint64(int64(int32(in.imm)))
@@ -1070,7 +1070,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			c.x[in.rd] = a
 			c.x[in.rm] = b
 			c.x[in.rn] = base + uint64(int64(in.imm)>>32)
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opStpW64:
 			addr := c.x[in.rn] + uint64(int64(int32(in.imm)))
@@ -1082,7 +1082,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			*(*uint64)(q) = c.x[in.rd]
 			*(*uint64)(unsafe.Add(q, 8)) = c.x[in.rm]
 			c.x[in.rn] += uint64(int64(in.imm) >> 32)
-			in = next(in, 1)
+			in = next(in)
 			continue
 
 		// Acquire and release. Unaligned ones are for the reference.
@@ -1094,7 +1094,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			c.x[in.rd] = atomic.LoadUint64((*uint64)(q))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opLdar32:
 			addr := c.x[in.rn] + in.imm
@@ -1104,7 +1104,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			c.x[in.rd] = uint64(atomic.LoadUint32((*uint32)(q)))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opStlr64:
 			addr := c.x[in.rn] + in.imm
@@ -1114,7 +1114,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			atomic.StoreUint64((*uint64)(q), c.x[in.rd])
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opStlr32:
 			addr := c.x[in.rn] + in.imm
@@ -1124,7 +1124,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			atomic.StoreUint32((*uint32)(q), uint32(c.x[in.rd]))
-			in = next(in, 1)
+			in = next(in)
 			continue
 
 		case opLdarb:
@@ -1135,7 +1135,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			c.x[in.rd] = uint64(uint8(atomic.LoadUint32((*uint32)(unsafe.Add(q, -int(addr%4)))) >> (addr % 4 * 8)))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opLdarh:
 			addr := c.x[in.rn] + in.imm
@@ -1145,7 +1145,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			c.x[in.rd] = uint64(uint16(atomic.LoadUint32((*uint32)(unsafe.Add(q, -int(addr%4)))) >> (addr % 4 * 8)))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opStlrb:
 			addr := c.x[in.rn] + in.imm
@@ -1156,7 +1156,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			*(*uint8)(q) = uint8(c.x[in.rd])
 			atomic.AddUint32(&c.fenced, 0)
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opStlrh:
 			addr := c.x[in.rn] + in.imm
@@ -1167,17 +1167,17 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			*(*uint16)(q) = uint16(c.x[in.rd])
 			atomic.AddUint32(&c.fenced, 0)
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opFence:
 			atomic.AddUint32(&c.fenced, 0)
-			in = next(in, 1)
+			in = next(in)
 			continue
 
 		// Exclusives. A store to where the monitor is not is for the reference.
 		case opClrex:
 			c.monitor.addr = noMonitor
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opLdxr64:
 			addr := c.x[in.rn]
@@ -1189,7 +1189,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			v := atomic.LoadUint64((*uint64)(q))
 			c.monitor.addr, c.monitor.val = addr, v
 			c.x[in.rd] = v
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opLdxr32:
 			addr := c.x[in.rn]
@@ -1202,7 +1202,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			v := uint64(word) >> (addr % 4 * 8) << (in.imm & 63) >> (in.imm & 63)
 			c.monitor.addr, c.monitor.val = addr, v
 			c.x[in.rd] = v
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opStxr64:
 			addr := c.x[in.rn]
@@ -1213,7 +1213,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			c.monitor.addr = noMonitor
 			c.x[in.rm] = uint64(bit(!atomic.CompareAndSwapUint64((*uint64)(q), c.monitor.val, c.x[in.rd]), 1))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opStxr32:
 			addr := c.x[in.rn]
@@ -1232,7 +1232,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			c.monitor.addr = noMonitor
 			c.x[in.rm] = 0
-			in = next(in, 1)
+			in = next(in)
 			continue
 
 		// Atomics.
@@ -1245,7 +1245,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			v := c.x[in.rm]
 			c.x[in.rd] = atomic.AddUint64((*uint64)(q), v) - v
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opLdadd32:
 			addr := c.x[in.rn]
@@ -1256,7 +1256,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			v := uint32(c.x[in.rm])
 			c.x[in.rd] = uint64(atomic.AddUint32((*uint32)(q), v) - v)
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opSwp64:
 			addr := c.x[in.rn]
@@ -1266,7 +1266,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			c.x[in.rd] = atomic.SwapUint64((*uint64)(q), c.x[in.rm])
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opSwp32:
 			addr := c.x[in.rn]
@@ -1276,7 +1276,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			}
 			q := unsafe.Add(tlb.host, addr%emu.PageSize)
 			c.x[in.rd] = uint64(atomic.SwapUint32((*uint32)(q), uint32(c.x[in.rm])))
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opLdop64:
 			addr := c.x[in.rn]
@@ -1309,7 +1309,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				return p, in, count, false
 			}
 			c.x[in.rd] = a
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opLdop32:
 			addr := c.x[in.rn]
@@ -1344,7 +1344,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				return p, in, count, false
 			}
 			c.x[in.rd] = a >> cut
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opCas64:
 			addr := c.x[in.rn]
@@ -1358,7 +1358,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				return p, in, count, false
 			}
 			c.x[in.ra] = v
-			in = next(in, 1)
+			in = next(in)
 			continue
 		case opCas32:
 			addr := c.x[in.rn]
@@ -1376,7 +1376,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				}
 			}
 			c.x[in.ra] = v >> cut
-			in = next(in, 1)
+			in = next(in)
 			continue
 
 		// Branches.
@@ -1453,18 +1453,18 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 					v = c.x[in.rn]
 				}
 				c.x[in.rd] = v & (^uint64(0) >> (in.imm & 32))
-				in = next(in, 1)
+				in = next(in)
 				continue
 			case opCcmp:
 				c.flags = flags{uint64(in.rd), 0, flagsValue}
 				if holds {
 					c.flags = flags{c.x[in.rn] << (in.imm >> 8 & 32), (c.x[in.rm] + in.imm&31) << (in.imm >> 8 & 32), flagKind(in.imm >> 6 & 3)}
 				}
-				in = next(in, 1)
+				in = next(in)
 				continue
 			}
 			if !holds {
-				in = next(in, 1)
+				in = next(in)
 				count += uint64(in.left)
 				if count > limit {
 					return p, in, count, true
@@ -1487,7 +1487,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			in = jump(in, in.imm)
 		case opCbz64:
 			if !(c.x[in.rn] == 0) {
-				in = next(in, 1)
+				in = next(in)
 				count += uint64(in.left)
 				if count > limit {
 					return p, in, count, true
@@ -1497,7 +1497,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			in = jump(in, in.imm)
 		case opCbnz64:
 			if !(c.x[in.rn] != 0) {
-				in = next(in, 1)
+				in = next(in)
 				count += uint64(in.left)
 				if count > limit {
 					return p, in, count, true
@@ -1507,7 +1507,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			in = jump(in, in.imm)
 		case opCbz32:
 			if !(uint32(c.x[in.rn]) == 0) {
-				in = next(in, 1)
+				in = next(in)
 				count += uint64(in.left)
 				if count > limit {
 					return p, in, count, true
@@ -1517,7 +1517,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			in = jump(in, in.imm)
 		case opCbnz32:
 			if !(uint32(c.x[in.rn]) != 0) {
-				in = next(in, 1)
+				in = next(in)
 				count += uint64(in.left)
 				if count > limit {
 					return p, in, count, true
@@ -1527,7 +1527,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			in = jump(in, in.imm)
 		case opTbz:
 			if !(c.x[in.rn]>>(in.ra&63)&1 == 0) {
-				in = next(in, 1)
+				in = next(in)
 				count += uint64(in.left)
 				if count > limit {
 					return p, in, count, true
@@ -1537,7 +1537,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			in = jump(in, in.imm)
 		case opTbnz:
 			if !(c.x[in.rn]>>(in.ra&63)&1 != 0) {
-				in = next(in, 1)
+				in = next(in)
 				count += uint64(in.left)
 				if count > limit {
 					return p, in, count, true
@@ -1547,7 +1547,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			in = jump(in, in.imm)
 		case opCbz64Far:
 			if !(c.x[in.rn] == 0) {
-				in = next(in, 1)
+				in = next(in)
 				count += uint64(in.left)
 				if count > limit {
 					return p, in, count, true
@@ -1566,7 +1566,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			p, in = t.page, t.in
 		case opCbnz64Far:
 			if !(c.x[in.rn] != 0) {
-				in = next(in, 1)
+				in = next(in)
 				count += uint64(in.left)
 				if count > limit {
 					return p, in, count, true
@@ -1585,7 +1585,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			p, in = t.page, t.in
 		case opCbz32Far:
 			if !(uint32(c.x[in.rn]) == 0) {
-				in = next(in, 1)
+				in = next(in)
 				count += uint64(in.left)
 				if count > limit {
 					return p, in, count, true
@@ -1604,7 +1604,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			p, in = t.page, t.in
 		case opCbnz32Far:
 			if !(uint32(c.x[in.rn]) != 0) {
-				in = next(in, 1)
+				in = next(in)
 				count += uint64(in.left)
 				if count > limit {
 					return p, in, count, true
@@ -1623,7 +1623,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			p, in = t.page, t.in
 		case opTbzFar:
 			if !(c.x[in.rn]>>(in.ra&63)&1 == 0) {
-				in = next(in, 1)
+				in = next(in)
 				count += uint64(in.left)
 				if count > limit {
 					return p, in, count, true
@@ -1642,7 +1642,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			p, in = t.page, t.in
 		case opTbnzFar:
 			if !(c.x[in.rn]>>(in.ra&63)&1 != 0) {
-				in = next(in, 1)
+				in = next(in)
 				count += uint64(in.left)
 				if count > limit {
 					return p, in, count, true
@@ -1762,7 +1762,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i3
 				if !(fa2+fb2 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -1806,7 +1806,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i3
 				if !(fa1 != fb1) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -1830,7 +1830,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i1
 				if !(fa0 != fb0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -1886,7 +1886,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i6
 				if !(fa5 != fb5) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -1973,7 +1973,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i5
 				if !(fa4 != fb4) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -2050,7 +2050,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbz64
 				in = i2
 				if !(r1 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -2094,7 +2094,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbz64
 				in = i2
 				if !(r3 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -2309,7 +2309,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i1
 				if !(fa0+fb0 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -2384,7 +2384,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i11
 				if !(fa10+fb10 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -2532,7 +2532,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Tbnz
 				in = i1
 				if !(r0>>(in.ra&63)&1 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -2598,7 +2598,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i9
 				if !(fa8+fb8 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -2790,7 +2790,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i5
 				if !(fa4 <= fb4) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -2983,7 +2983,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbz64
 				in = i1
 				if !(r0 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -3014,7 +3014,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbnz64
 				in = i1
 				if !(r0 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -3045,7 +3045,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbz64
 				in = i1
 				if !(r0 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -3182,7 +3182,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbz64
 				in = i1
 				if !(r0 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -3238,7 +3238,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i7
 				if !(fa6+fb6 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -3365,7 +3365,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // BcondFar
 				in = i4
 				if !(fa3 <= fb3) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -3692,7 +3692,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				r4 = c.x[i8.rn]
 				in = i8
 				if !(r4 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -4224,7 +4224,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i5
 				if !(fa4 <= fb4) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -4265,7 +4265,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i4
 				if !(fa3 != fb3) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -4315,7 +4315,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i6
 				if !(fa5+fb5 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -4436,7 +4436,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i6
 				if !(fa5+fb5 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -4487,7 +4487,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i6
 				if !(fa5+fb5 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -4636,7 +4636,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i7
 				if !(fa6 > fb6) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -4949,7 +4949,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i11
 				if !(fa10 == fb10) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -5125,7 +5125,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbz64
 				in = i11
 				if !(r2 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -5296,7 +5296,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i5
 				if !(fa4+fb4 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -5341,7 +5341,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i5
 				if !(fa4+fb4 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -5386,7 +5386,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i5
 				if !(fa4+fb4 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -5431,7 +5431,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i5
 				if !(fa4+fb4 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -6209,7 +6209,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i4
 				if !(fa3 != fb3) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -6639,7 +6639,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i4
 				if !(fa3 <= fb3) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -6676,7 +6676,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i2
 				if !(fa1 != fb1) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -6767,7 +6767,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i1
 				if !(fa0 < fb0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -6853,7 +6853,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbnz64
 				in = i7
 				if !(r7 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -6942,7 +6942,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i6
 				if !(fa5 != fb5) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -7125,7 +7125,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i5
 				if !(fa4+fb4 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -7158,7 +7158,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Tbz
 				in = i2
 				if !(r0>>(in.ra&63)&1 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -7248,7 +7248,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i11
 				if !(fa10 == fb10) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -7277,7 +7277,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbnz64
 				in = i3
 				if !(r0 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -7375,7 +7375,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i8
 				if !(fa7 >= fb7) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -7512,7 +7512,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i7
 				if !(fa5 != fb5) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -7540,7 +7540,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbnz64
 				in = i1
 				if !(r0 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -7598,7 +7598,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i1
 				if !(fa0 == fb0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -7654,7 +7654,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i3
 				if !(int64(fa2) >= int64(fb2)) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -7699,7 +7699,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i3
 				if !(fa2 != fb2) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -7777,7 +7777,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i2
 				if !(fa1 == fb1) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -7853,7 +7853,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i3
 				if !(fa2+fb2 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -7884,7 +7884,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i2
 				if !(int64(fa1) >= int64(fb1)) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -7919,7 +7919,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i1
 				if !(fa0 > fb0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -8096,7 +8096,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbnz64
 				in = i1
 				if !(r0 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -8223,7 +8223,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i8
 				if !(fa7 != fb7) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -8247,7 +8247,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // BcondFar
 				in = i1
 				if !(fa0 < fb0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -8296,7 +8296,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbnz64
 				in = i2
 				if !(r0 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -8498,7 +8498,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i10
 				if !(fa9+fb9 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -8657,7 +8657,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i4
 				if !(fa3 >= fb3) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -8699,7 +8699,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i4
 				if !(fa3 != fb3) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -8812,7 +8812,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i9
 				if !(fa8 > fb8) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -8898,7 +8898,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbnz32
 				in = i2
 				if !(uint32(r0) != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -8954,7 +8954,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i1
 				if !(fa0 <= fb0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -9113,7 +9113,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i9
 				if !(fa8 == fb8) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -9193,7 +9193,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i8
 				if !(fa7 > fb7) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -9226,7 +9226,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbnz32
 				in = i2
 				if !(uint32(r0) != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -9310,7 +9310,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i2
 				if !(fa1 < fb1) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -9360,7 +9360,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbnz64
 				in = i4
 				if !(r2 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -9590,7 +9590,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				r6 = c.x[i11.rn]
 				in = i11
 				if !(uint32(r6) == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -9638,7 +9638,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				r2 = c.x[i5.rn]
 				in = i5
 				if !(uint32(r2) == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -9713,7 +9713,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i7
 				if !(fa6 != fb6) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -10191,7 +10191,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i2
 				if !(fa1 < fb1) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -10284,7 +10284,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbz64
 				in = i10
 				if !(r3 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -10377,7 +10377,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i4
 				if !(fa3 < fb3) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -10507,7 +10507,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i7
 				if !(fa6 > fb6) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -10544,7 +10544,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i2
 				if !(fa1 != fb1) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -10631,7 +10631,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Tbz
 				in = i11
 				if !(r2>>(in.ra&63)&1 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -10734,7 +10734,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i2
 				if !(fa1 != fb1) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -10780,7 +10780,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i3
 				if !(fa2 != fb2) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -10820,7 +10820,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i4
 				if !(fa3+fb3 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -10897,7 +10897,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i9
 				if !(fa8 == fb8) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -10917,7 +10917,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				r1 = c.x[i1.rn]
 				in = i1
 				if !(r1 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -11120,7 +11120,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i4
 				if !(fa3 > fb3) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -11185,7 +11185,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i6
 				if !(fa5 > fb5) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -11245,7 +11245,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i1
 				if !(fa0+fb0 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -11294,7 +11294,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				r2 = c.x[i1.rn]
 				in = i1
 				if !(r2 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -11317,7 +11317,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i1
 				if !(fa0 != fb0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -11431,7 +11431,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // BcondFar
 				in = i5
 				if !(fa3 != fb3) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -11567,7 +11567,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i3
 				if !(fa2 == fb2) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -11614,7 +11614,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i4
 				if !(fa3 != fb3) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -11836,7 +11836,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i6
 				if !(fa5 <= fb5) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -11886,7 +11886,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i1
 				if !(fa0+fb0 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -11991,7 +11991,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i11
 				if !(fa10 <= fb10) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -12103,7 +12103,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i6
 				if !(fa5 == fb5) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -12209,7 +12209,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbz32
 				in = i1
 				if !(uint32(r1) == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -12341,7 +12341,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				r1 = c.x[i1.rn]
 				in = i1
 				if !(uint32(r1) == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -12631,7 +12631,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i9
 				if !(fa8 != fb8) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -12659,7 +12659,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i2
 				if !(fa1 > fb1) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -12701,7 +12701,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i3
 				if !(fa2 >= fb2) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -12731,7 +12731,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i2
 				if !(fa1 > fb1) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -12788,7 +12788,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i5
 				if !(fa4 != fb4) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -12811,7 +12811,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i1
 				if !(fa0 != fb0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -12864,7 +12864,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbnz32
 				in = i3
 				if !(uint32(r0) != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -13047,7 +13047,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i7
 				if !(int64(fa4) >= int64(fb4)) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -13114,7 +13114,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i5
 				if !(fa4 == fb4) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -13493,7 +13493,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbz32
 				in = i4
 				if !(uint32(r0) == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -13516,7 +13516,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i1
 				if !(fa0 == fb0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -13580,7 +13580,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i6
 				if !(fa5 != fb5) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -13628,7 +13628,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i1
 				if !(fa0 == fb0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -13675,7 +13675,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbz32
 				in = i3
 				if !(uint32(r0) == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -13759,7 +13759,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Tbz
 				in = i9
 				if !(r3>>(in.ra&63)&1 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -13871,7 +13871,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbnz64
 				in = i7
 				if !(r10 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -13910,7 +13910,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbnz32
 				in = i1
 				if !(uint32(r0) != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -13949,7 +13949,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i4
 				if !(fa3+fb3 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -13985,7 +13985,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i2
 				if !(fa1 != fb1) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -14099,7 +14099,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // BcondFar
 				in = i1
 				if !(fa0+fb0 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -14164,7 +14164,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i6
 				if !(fa5 != fb5) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -14217,7 +14217,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i5
 				if !(fa4 > fb4) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -14305,7 +14305,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i11
 				if !(fa10+fb10 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -14362,7 +14362,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Tbnz
 				in = i6
 				if !(r1>>(in.ra&63)&1 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -14386,7 +14386,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i1
 				if !(fa0 >= fb0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -14570,7 +14570,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i9
 				if !(fa8 != fb8) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -15074,7 +15074,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i1
 				if !(fa0 > fb0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -15109,7 +15109,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i3
 				if !(fa2 <= fb2) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -15156,7 +15156,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i3
 				if !(fa2+fb2 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -15180,7 +15180,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i1
 				if !(fa0 != fb0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -15204,7 +15204,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i1
 				if !(fa0 > fb0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -15287,7 +15287,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbnz32
 				in = i9
 				if !(uint32(r2) != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -15316,7 +15316,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i2
 				if !(fa1 != fb1) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -15624,7 +15624,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i2
 				if !(fa1+fb1 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -15744,7 +15744,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i8
 				if !(fa7 != fb7) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -15902,7 +15902,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbz64
 				in = i3
 				if !(r2 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -16031,7 +16031,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i5
 				if !(fa4 == fb4) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -16132,7 +16132,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i1
 				if !(fa0+fb0 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -16204,7 +16204,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i8
 				if !(fa6+fb6 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -16228,7 +16228,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i1
 				if !(fa0 <= fb0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -16320,7 +16320,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i10
 				if !(int64(fa9) >= int64(fb9)) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -16361,7 +16361,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbz64
 				in = i3
 				if !(r0 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -16426,7 +16426,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i7
 				if !(fa6 != fb6) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -16605,7 +16605,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i2
 				if !(fa1 == fb1) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -16633,7 +16633,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i2
 				if !(fa1 <= fb1) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -16728,7 +16728,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i11
 				if !(fa10+fb10 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -16762,7 +16762,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i3
 				if !(fa2 != fb2) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -17066,7 +17066,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i7
 				if !(fa6 > fb6) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -17108,7 +17108,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i3
 				if !(fa2 >= fb2) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -17198,7 +17198,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i10
 				if !(fa9 == fb9) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -17260,7 +17260,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Tbnz
 				in = i8
 				if !(r0>>(in.ra&63)&1 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -17297,7 +17297,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i4
 				if !(fa3 != fb3) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -17358,7 +17358,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i5
 				if !(fa3 != fb3) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -18078,7 +18078,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i1
 				if !(fa0 >= fb0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -18164,7 +18164,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i8
 				if !(fa7+fb7 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -18207,7 +18207,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i5
 				if !(fa4+fb4 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -18311,7 +18311,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i11
 				if !(fa10 != fb10) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -18352,7 +18352,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i3
 				if !(fa2 > fb2) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -18398,7 +18398,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbz64
 				in = i3
 				if !(r2 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -18419,7 +18419,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				r1 = c.x[i1.rn]
 				in = i1
 				if !(uint32(r1) != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -18478,7 +18478,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i1
 				if !(fa0 == fb0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -18501,7 +18501,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i1
 				if !(fa0 < fb0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -18549,7 +18549,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i4
 				if !(fa3 > fb3) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -18607,7 +18607,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Tbnz
 				in = i6
 				if !(r1>>(in.ra&63)&1 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -19173,7 +19173,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Tbnz
 				in = i3
 				if !(r0>>(in.ra&63)&1 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -19509,7 +19509,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbnz64
 				in = i8
 				if !(r5 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -19795,7 +19795,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Tbnz
 				in = i10
 				if !(r2>>(in.ra&63)&1 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -19831,7 +19831,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // BcondFar
 				in = i2
 				if !(fa1 == fb1) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -20016,7 +20016,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i4
 				if !(fa3 < fb3) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -20158,7 +20158,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i6
 				if !(fa5 != fb5) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -20183,7 +20183,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i1
 				if !(fa0+fb0 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -20783,7 +20783,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i3
 				if !(fa2 < fb2) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -20807,7 +20807,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i1
 				if !(fa0+fb0 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -21003,7 +21003,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i5
 				if !(fa4 != fb4) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -21031,7 +21031,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i2
 				if !(fa1 == fb1) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -21066,7 +21066,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i3
 				if !(fa2 == fb2) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -21089,7 +21089,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i1
 				if !(int64(fa0) <= int64(fb0)) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -21714,7 +21714,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i3
 				if !(fa2 != fb2) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -21884,7 +21884,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i8
 				if !(fa6 != fb6) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -22067,7 +22067,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbz64Far
 				in = i8
 				if !(r2 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -22139,7 +22139,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i6
 				if !(fa5+fb5 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -22291,7 +22291,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i6
 				if !(fa4+fb4 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -22352,7 +22352,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i7
 				if !(fa6 > fb6) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -22410,7 +22410,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i6
 				if !(fa5+fb5 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -22458,7 +22458,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbz64
 				in = i1
 				if !(r1 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -22552,7 +22552,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Tbnz
 				in = i11
 				if !(r3>>(in.ra&63)&1 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -22781,7 +22781,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i5
 				if !(fa4 > fb4) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -22931,7 +22931,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // BcondFar
 				in = i6
 				if !(int64(fa5) > int64(fb5)) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -22994,7 +22994,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i4
 				if !(fa3 > fb3) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -23063,7 +23063,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i7
 				if !(int64(fa6) >= int64(fb6)) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -23098,7 +23098,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i2
 				if !(fa1+fb1 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -23126,7 +23126,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i2
 				if !(fa1 != fb1) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -23369,7 +23369,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Tbnz
 				in = i7
 				if !(r4>>(in.ra&63)&1 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -23392,7 +23392,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i1
 				if !(int64(fa0) < int64(fb0)) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -23648,7 +23648,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i1
 				if !(int64(fa0) < int64(fb0)) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -23839,7 +23839,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i11
 				if !(fa10 <= fb10) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -23875,7 +23875,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i2
 				if !(fa1 == fb1) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -23978,7 +23978,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i4
 				if !(fa3 >= fb3) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -24025,7 +24025,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i4
 				if !(fa3 >= fb3) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -24054,7 +24054,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i2
 				if !(fa1 != fb1) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -24179,7 +24179,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i8
 				if !(fa7 != fb7) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -24616,7 +24616,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i2
 				if !(fa1 == fb1) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -24705,7 +24705,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i9
 				if !(fa8 == fb8) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -24926,7 +24926,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i11
 				if !(fa10 != fb10) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -25119,7 +25119,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i6
 				if !(fa5 != fb5) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -25140,7 +25140,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				r1 = c.x[i1.rn]
 				in = i1
 				if !(r1 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -25177,7 +25177,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i2
 				if !(fa1 >= fb1) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -25298,7 +25298,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i1
 				if !(int64(fa0) >= int64(fb0)) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -25329,7 +25329,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbz32
 				in = i1
 				if !(uint32(r0) == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -25395,7 +25395,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i8
 				if !(fa7 == fb7) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -25520,7 +25520,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i9
 				if !(fa8 < fb8) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -25662,7 +25662,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Tbz
 				in = i5
 				if !(r4>>(in.ra&63)&1 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -25764,7 +25764,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i6
 				if !(fa5 > fb5) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -25845,7 +25845,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbnz64
 				in = i7
 				if !(r3 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -25868,7 +25868,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i1
 				if !(fa0 <= fb0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -26129,7 +26129,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbz64
 				in = i8
 				if !(r2 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -26226,7 +26226,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i8
 				if !(fa7 > fb7) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -26249,7 +26249,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i1
 				if !(int64(fa0) <= int64(fb0)) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -26344,7 +26344,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i5
 				if !(fa4 > fb4) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -26591,7 +26591,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // BcondFar
 				in = i6
 				if !(fa4 != fb4) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -26725,7 +26725,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i3
 				if !(fa2 == fb2) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -26815,7 +26815,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Tbnz
 				in = i10
 				if !(r6>>(in.ra&63)&1 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -27130,7 +27130,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				r3 = c.x[i3.rn]
 				in = i3
 				if !(uint32(r3) != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -27188,7 +27188,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbz32
 				in = i5
 				if !(uint32(r5) == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -27229,7 +27229,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i3
 				if !(fa2 != fb2) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -27594,7 +27594,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i11
 				if !(fa10 > fb10) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -27814,7 +27814,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i1
 				if !(fa0 <= fb0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -28030,7 +28030,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i6
 				if !(fa4 != fb4) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -28111,7 +28111,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i6
 				if !(fa5 != fb5) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -28305,7 +28305,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i11
 				if !(fa10 <= fb10) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -28376,7 +28376,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i5
 				if !(fa4 != fb4) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -28431,7 +28431,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				r3 = c.x[i5.rn]
 				in = i5
 				if !(r3 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -28582,7 +28582,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbz32
 				in = i10
 				if !(uint32(r0) == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -29047,7 +29047,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i5
 				if !(fa4 > fb4) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -29088,7 +29088,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i3
 				if !(fa2 == fb2) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -29471,7 +29471,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i7
 				if !(fa6+fb6 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -29541,7 +29541,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i8
 				if !(fa7+fb7 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -29564,7 +29564,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i1
 				if !(int64(fa0) > int64(fb0)) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -29660,7 +29660,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i8
 				if !(fa7 < fb7) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -29780,7 +29780,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbz64
 				in = i5
 				if !(r0 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -29817,7 +29817,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbz64
 				in = i2
 				if !(r1 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -30113,7 +30113,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i4
 				if !(fa3 > fb3) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -30209,7 +30209,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i3
 				if !(fa2 == fb2) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -30362,7 +30362,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i8
 				if !(int64(fa7) > int64(fb7)) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -30455,7 +30455,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i11
 				if !(fa10 > fb10) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -30481,7 +30481,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbz64
 				in = i2
 				if !(r1 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -30616,7 +30616,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i4
 				if !(fa2 >= fb2) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -30678,7 +30678,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i5
 				if !(fa4 <= fb4) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -30720,7 +30720,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbnz32
 				in = i2
 				if !(uint32(r2) != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -30771,7 +30771,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i1
 				if !(fa0 < fb0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -30808,7 +30808,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i2
 				if !(fa1 <= fb1) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -30837,7 +30837,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i2
 				if !(fa1 != fb1) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -30907,7 +30907,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i4
 				if !(fa2+fb2 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -31047,7 +31047,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbz64
 				in = i4
 				if !(r2 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -31352,7 +31352,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i5
 				if !(int64(fa4) <= int64(fb4)) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -31375,7 +31375,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // BcondFar
 				in = i1
 				if !(fa0 != fb0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -31413,7 +31413,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				r2 = c.x[i1.rn]
 				in = i1
 				if !(r2 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -31676,7 +31676,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i10
 				if !(fa9 <= fb9) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -31765,7 +31765,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // BcondFar
 				in = i9
 				if !(fa8 >= fb8) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -31852,7 +31852,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i8
 				if !(fa6 == fb6) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -31933,7 +31933,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Tbnz
 				in = i8
 				if !(r0>>(in.ra&63)&1 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -32015,7 +32015,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i8
 				if !(fa6 != fb6) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -32044,7 +32044,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i2
 				if !(int64(fa1) >= int64(fb1)) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -32107,7 +32107,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i7
 				if !(fa6 == fb6) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -32238,7 +32238,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i9
 				if !(fa8 > fb8) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -32315,7 +32315,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				r1 = c.x[i3.rn]
 				in = i3
 				if !(uint32(r1) == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -32354,7 +32354,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbz64
 				in = i2
 				if !(r2 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -32395,7 +32395,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Tbnz
 				in = i5
 				if !(r3>>(in.ra&63)&1 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -32538,7 +32538,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				r3 = c.x[i5.rn]
 				in = i5
 				if !(uint32(r3) == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -32679,7 +32679,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i5
 				if !(fa3 != fb3) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -32752,7 +32752,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i4
 				if !(int64(fa3-fb3) < 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -32814,7 +32814,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i5
 				if !(fa4 != fb4) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -32870,7 +32870,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i6
 				if !(fa5 < fb5) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -32933,7 +32933,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i5
 				if !(fa4 < fb4) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -33042,7 +33042,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i2
 				if !(fa1 == fb1) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -33063,7 +33063,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				r1 = c.x[i1.rn]
 				in = i1
 				if !(r1 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -33107,7 +33107,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i2
 				if !(fa1 == fb1) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -33158,7 +33158,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbz64
 				in = i4
 				if !(r0 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -33246,7 +33246,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i8
 				if !(fa7 != fb7) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -33430,7 +33430,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbnz64
 				in = i6
 				if !(r6 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -33534,7 +33534,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbnz32
 				in = i11
 				if !(uint32(r3) != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -33571,7 +33571,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i2
 				if !(fa1 == fb1) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -33621,7 +33621,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i7
 				if !(fa6 > fb6) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -33978,7 +33978,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbz64
 				in = i6
 				if !(r4 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -34046,7 +34046,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i5
 				if !(fa4 < fb4) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -34188,7 +34188,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbz32
 				in = i8
 				if !(uint32(r0) == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -34256,7 +34256,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i6
 				if !(fa5 != fb5) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -34372,7 +34372,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbz64
 				in = i3
 				if !(r2 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -34409,7 +34409,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i4
 				if !(int64(fa3) > int64(fb3)) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -34548,7 +34548,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbz64
 				in = i10
 				if !(r1 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -34640,7 +34640,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Tbnz
 				in = i11
 				if !(r0>>(in.ra&63)&1 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -34664,7 +34664,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // BcondFar
 				in = i1
 				if !(fa0 == fb0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -34810,7 +34810,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i2
 				if !(fa1+fb1 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -34887,7 +34887,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbz64
 				in = i6
 				if !(r3 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -34954,7 +34954,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				r2 = c.x[i1.rn]
 				in = i1
 				if !(r2 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -35137,7 +35137,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i9
 				if !(fa8 <= fb8) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -35180,7 +35180,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i3
 				if !(fa2+fb2 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -35276,7 +35276,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i5
 				if !(fa4 == fb4) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -35644,7 +35644,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i9
 				if !(fa8 >= fb8) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -35672,7 +35672,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbz64
 				in = i1
 				if !(r0 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -35755,7 +35755,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i10
 				if !(fa3 == fb3) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -35801,7 +35801,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i4
 				if !(fa3 > fb3) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -36010,7 +36010,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i11
 				if !(fa2+fb2 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -36139,7 +36139,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i5
 				if !(fa4 != fb4) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -36547,7 +36547,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Tbnz
 				in = i3
 				if !(r1>>(in.ra&63)&1 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -36609,7 +36609,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i6
 				if !(fa5+fb5 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -36768,7 +36768,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // BcondFar
 				in = i4
 				if !(fa2 != fb2) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -36944,7 +36944,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbz64
 				in = i2
 				if !(r2 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -37127,7 +37127,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbnz64
 				in = i10
 				if !(r10 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -37266,7 +37266,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i8
 				if !(fa7 != fb7) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -37293,7 +37293,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbz64
 				in = i3
 				if !(r0 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -37578,7 +37578,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbnz64
 				in = i8
 				if !(r2 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -37728,7 +37728,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i11
 				if !(fa10 != fb10) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -37798,7 +37798,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i7
 				if !(int64(fa6) <= int64(fb6)) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -37866,7 +37866,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Tbz
 				in = i6
 				if !(r4>>(in.ra&63)&1 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -37899,7 +37899,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbnz64
 				in = i2
 				if !(r1 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -37932,7 +37932,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Tbnz
 				in = i2
 				if !(r0>>(in.ra&63)&1 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -37982,7 +37982,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i4
 				if !(fa3+fb3 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -38183,7 +38183,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i11
 				if !(fa10 != fb10) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -38272,7 +38272,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbnz32
 				in = i7
 				if !(uint32(r0) != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -38343,7 +38343,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i1
 				if !(fa0 > fb0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -38489,7 +38489,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i10
 				if !(fa9+fb9 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -38646,7 +38646,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i7
 				if !(fa6 <= fb6) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -38686,7 +38686,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i3
 				if !(fa2 == fb2) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -38741,7 +38741,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i4
 				if !(fa3 > fb3) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -38862,7 +38862,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i11
 				if !(int64(fa10) >= int64(fb10)) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -38977,7 +38977,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i1
 				if !(fa0+fb0 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -39047,7 +39047,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				r4 = c.x[i6.rn]
 				in = i6
 				if !(r4 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -39103,7 +39103,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i4
 				if !(fa3+fb3 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -39366,7 +39366,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbnz64
 				in = i9
 				if !(r6 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -39473,7 +39473,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i4
 				if !(fa3 <= fb3) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -39639,7 +39639,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i7
 				if !(fa6 != fb6) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -39671,7 +39671,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i3
 				if !(fa2 < fb2) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -39803,7 +39803,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i6
 				if !(fa5 != fb5) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -39898,7 +39898,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i2
 				if !(fa0+fb0 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -39978,7 +39978,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i9
 				if !(int64(fa8) >= int64(fb8)) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -40098,7 +40098,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Tbz
 				in = i5
 				if !(r0>>(in.ra&63)&1 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -40217,7 +40217,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i7
 				if !(fa6+fb6 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -40400,7 +40400,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				r2 = c.x[i5.rn]
 				in = i5
 				if !(r2 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -40436,7 +40436,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // BcondFar
 				in = i3
 				if !(fa2 >= fb2) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -40609,7 +40609,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i5
 				if !(fa4 != fb4) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -40655,7 +40655,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i3
 				if !(fa2 != fb2) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -40697,7 +40697,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i3
 				if !(fa2 < fb2) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -40718,7 +40718,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				r2 = c.x[i1.rn]
 				in = i1
 				if !(uint32(r2) != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -40810,7 +40810,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i5
 				if !(fa4 > fb4) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -40909,7 +40909,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbz64
 				in = i9
 				if !(r4 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -40986,7 +40986,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Tbnz
 				in = i6
 				if !(r3>>(in.ra&63)&1 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -41099,7 +41099,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i3
 				if !(fa2+fb2 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -41198,7 +41198,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i7
 				if !(fa6 < fb6) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -41334,7 +41334,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbnz64
 				in = i3
 				if !(r2 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -41461,7 +41461,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i1
 				if !(fa0 == fb0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -41562,7 +41562,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i10
 				if !(fa9+fb9 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -41687,7 +41687,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbnz32
 				in = i3
 				if !(uint32(r1) != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -41747,7 +41747,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i5
 				if !(fa4 >= fb4) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -41894,7 +41894,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Tbz
 				in = i7
 				if !(r0>>(in.ra&63)&1 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -41966,7 +41966,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbz32
 				in = i5
 				if !(uint32(r3) == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -42014,7 +42014,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i3
 				if !(fa2 != fb2) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -42051,7 +42051,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i2
 				if !(fa1 < fb1) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -42228,7 +42228,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbz32
 				in = i8
 				if !(uint32(r7) == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -42316,7 +42316,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbnz64
 				in = i10
 				if !(r5 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -42398,7 +42398,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i8
 				if !(fa7 < fb7) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -42504,7 +42504,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i3
 				if !(fa2 > fb2) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -42732,7 +42732,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i4
 				if !(int64(fa3) >= int64(fb3)) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -42785,7 +42785,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i5
 				if !(fa4 < fb4) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -42848,7 +42848,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				r0 = c.x[i2.rn]
 				in = i2
 				if !(r0 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -43201,7 +43201,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbz32
 				in = i3
 				if !(uint32(r0) == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -43273,7 +43273,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbnz64
 				in = i8
 				if !(r1 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -43306,7 +43306,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i3
 				if !(fa2 == fb2) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -43358,7 +43358,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i2
 				if !(fa0 != fb0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -43613,7 +43613,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 				r2 = c.x[i3.rn]
 				in = i3
 				if !(r2>>(in.ra&63)&1 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -43652,7 +43652,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbz64
 				in = i3
 				if !(r1 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -43708,7 +43708,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i6
 				if !(fa4+fb4 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -43777,7 +43777,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i3
 				if !(fa2 != fb2) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -43880,7 +43880,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i2
 				if !(fa1 < fb1) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -43925,7 +43925,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i4
 				if !(fa3 > fb3) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -44158,7 +44158,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i6
 				if !(fa5+fb5 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -44234,7 +44234,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i7
 				if !(fa6+fb6 != 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -44311,7 +44311,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbz64
 				in = i7
 				if !(r2 == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -44348,7 +44348,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Bcond
 				in = i2
 				if !(fa1 > fb1) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true
@@ -44376,7 +44376,7 @@ func (c *CPU) fast(p *page, in *inst, count, limit uint64) (_ *page, _ *inst, _ 
 			{ // Cbz32
 				in = i1
 				if !(uint32(r0) == 0) {
-					in = next(in, 1)
+					in = next(in)
 					count += uint64(in.left)
 					if count > limit {
 						return p, in, count, true

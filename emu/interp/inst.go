@@ -76,7 +76,7 @@ func (p *page) drop() {
 	p.ops[pageWords] = inst{op: opPageEnd}
 }
 
-// next is the inst n after in.
-func next(in *inst, n uintptr) *inst {
-	return (*inst)(unsafe.Add(unsafe.Pointer(in), n*instSize))
+// next is the inst after in.
+func next(in *inst) *inst {
+	return (*inst)(unsafe.Add(unsafe.Pointer(in), instSize))
 }

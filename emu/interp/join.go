@@ -57,11 +57,10 @@ const (
 
 // joiner makes elements of the instructions of a run, one after the other.
 type joiner struct {
-	regs     [maxJoined]uint8 // slots
-	versions [maxJoined]uint8 // how often they have been written
-	n        int
-	flags    flagKind
-	groups   [3]accessGroup // by accessKind
+	regs   [maxJoined]uint8 // slots
+	n      int
+	flags  flagKind
+	groups [3]accessGroup // by accessKind
 }
 
 // accessGroup are accesses whose addresses differ by constants.

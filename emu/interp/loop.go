@@ -49,7 +49,7 @@ func (c *CPU) loop(p *page, limit uint64) stop {
 				c.count++
 				return stopNone
 			}
-			in = next(in, 1)
+			in = next(in)
 			if left == 1 { // it was the run's last
 				count += uint64(in.left)
 				halted = count > limit

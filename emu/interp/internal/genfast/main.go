@@ -99,7 +99,7 @@ func withCases(source string) (string, []opLine) {
 		ops = append(ops, o)
 		end := ""
 		if o.kind == "op" {
-			end = "; {{next 1}}"
+			end = "; {{next}}"
 		}
 		return fmt.Sprintf("\t\tcase op%s: %s%s", o.name, o.body, end)
 	})
