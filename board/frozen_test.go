@@ -202,9 +202,10 @@ func TestStart_FromTheCacheWithTheUsualMounts(t *testing.T) {
 }
 
 func TestStart_NeedsNoCache(t *testing.T) {
+	img := open(t, kernels.Linux612)
 	t.Setenv("XDG_CACHE_HOME", filepath.Join(t.TempDir(), "file"))
 	require.NoError(t, os.WriteFile(os.Getenv("XDG_CACHE_HOME"), nil, 0o600))
-	m, err := Start(t.Context(), open(t, kernels.Linux612), nil)
+	m, err := Start(t.Context(), img, nil)
 	require.NoError(t, err)
 	require.NoError(t, m.Close())
 }
