@@ -52,10 +52,9 @@ build: unicorn ## bin/callops
 kernels: ## download the Debian arm64 kernels that the tests run on
 	@.ci/kernels
 
-samples: cross ## what tracing costs in booted kernels: their own benchmark, against the reference, and BPF
+samples: cross ## what tracing costs in booted kernels, by their own benchmark, against the reference
 	@.ci/samples
 	$(HAVE_KERNELS) go test $(LIMIT) ./board -run '^TestSample_' -samples -v
-	$(HAVE_KERNELS) go test $(LIMIT) ./bench/report -run '^TestRunBooted_' -booted
 
 test: unicorn tools ## everything that has to pass
 	@.ci/kernels || { [ "$$CI" != true ] && echo "tests that run real kernels are skipped" >&2; }

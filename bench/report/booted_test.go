@@ -2,7 +2,6 @@ package report
 
 import (
 	"bytes"
-	"flag"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -12,8 +11,6 @@ import (
 	"callops/internal/kernels"
 	"callops/kernelimage"
 )
-
-var booted = flag.Bool("booted", false, "boot kernels and measure their own ways to trace a call; make samples does")
 
 func TestBooted_Tables(t *testing.T) {
 	var b bytes.Buffer
@@ -44,8 +41,8 @@ To attach and to detach, on two CPUs of which one is idle: instructions, the gue
 
 // These are the tables of docs/boot.md.
 func TestRunBooted_AsDocumented(t *testing.T) {
-	if !*booted {
-		t.Skip("make samples runs this: it takes a minute")
+	if testing.Short() {
+		t.Skip("boots two kernels")
 	}
 	for series, want := range map[string][][]int{
 		kernels.Linux612: {{42, 39, 0, 0, 3}, {4, 0, 0, 0, 4}, {155, 0, 34, 108, 13}, {197, 0, 47, 137, 13}, {201, 0, 51, 137, 13}},
